@@ -1,0 +1,155 @@
+//! The plan: an experiment resolved for one arm of one repeat. Everything later reads this and nothing else.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use peerbed_contract::{AsNumber, NodeConfig, NodeName, Role};
+use peerbed_link::{Fabric, LinkSpec};
+use serde::{Deserialize, Serialize};
+
+/// What one run does, with no randomness left.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The experiment's name: its file name without `.yaml`.
+    pub experiment: String,
+    /// The question it asks.
+    pub question: String,
+    /// Which variant this is.
+    pub arm: String,
+    /// Which repeat, from 0.
+    pub repeat: u32,
+    /// The seed of this repeat, shared by its arms; every other seed in the plan is derived from it.
+    pub seed: u64,
+    /// The run is ended at this time even if downloads are under way.
+    pub duration: Duration,
+    /// The network.
+    pub fabric: Fabric,
+    /// The names of the ASes.
+    pub as_names: BTreeMap<AsNumber, String>,
+    /// The hosts, in the order of [`Fabric::nodes`].
+    pub nodes: Vec<PlannedNode>,
+    /// What happens from outside, in order of time.
+    pub timeline: Vec<Action>,
+    /// What the experiment expects of this arm.
+    pub expect: Vec<Expectation>,
+    /// Every policy parameter as it was resolved, defaults included: `policy.uploads.per_copy` → `5`. For the manifest.
+    pub parameters: BTreeMap<String, Setting>,
+}
+
+impl Plan {
+    /// Downloads that the script asks for before [`Plan::duration`].
+    pub fn downloads(&self) -> usize {
+        let scripts = self.nodes.iter().filter_map(|node| match &node.config.role {
+            peerbed_contract::RoleConfig::Peer(peer) => Some(peer.script.len()),
+            _ => None,
+        });
+        scripts.sum()
+    }
+}
+
+/// A resolved parameter, as it is printed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Setting {
+    /// On or off.
+    Flag(bool),
+    /// A number; its unit is in the parameter's name or its text.
+    Number(f64),
+    /// A value with its unit, or a word.
+    Text(String),
+}
+
+/// One process of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedNode {
+    /// Its name.
+    pub name: NodeName,
+    /// What it does.
+    pub role: Role,
+    /// The group it was declared in (`edges`, `control` and the names of groups of peers).
+    pub group: String,
+    /// The program and its arguments where the group names its own; `--config FILE` is appended. Empty: the role's own.
+    pub command: Vec<String>,
+    /// What it is told.
+    pub config: NodeConfig,
+}
+
+/// Something that happens to the network or to a node during the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    /// Time since the start of the run.
+    pub at: Duration,
+    /// What.
+    pub act: Act,
+}
+
+/// What happens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// The node's process gets SIGKILL.
+    Kill {
+        /// Which.
+        node: NodeName,
+    },
+    /// The node's process is started again with the same configuration.
+    Restart {
+        /// Which.
+        node: NodeName,
+    },
+    /// SIGSTOP: the process stands still, its sockets stay.
+    Freeze {
+        /// Which.
+        node: NodeName,
+    },
+    /// SIGCONT.
+    Thaw {
+        /// Which.
+        node: NodeName,
+    },
+    /// A link between ASes changes.
+    SetLink {
+        /// Its index in [`Fabric::links`].
+        link: u32,
+        /// Its name.
+        name: String,
+        /// The whole new direction `a` to `b`.
+        forward: LinkSpec,
+        /// The whole new direction `b` to `a`.
+        backward: LinkSpec,
+    },
+    /// A node's access link changes.
+    SetAccess {
+        /// Which.
+        node: NodeName,
+        /// The whole new uplink.
+        up: LinkSpec,
+        /// The whole new downlink.
+        down: LinkSpec,
+    },
+}
+
+/// What the experiment expects of one metric of one arm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// The metric: a key of `summary.json`, for example `peer_efficiency.bytes` or `downloads.completed`.
+    pub metric: String,
+    /// What it must be.
+    pub bound: Bound,
+}
+
+/// What a value must be; both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bound {
+    /// At least this.
+    pub at_least: Option<ExpectedValue>,
+    /// At most this.
+    pub at_most: Option<ExpectedValue>,
+}
+
+/// A number in the unit of its metric (shares are 0 to 1).
+pub type ExpectedValue = f64;

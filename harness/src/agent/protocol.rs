@@ -1,0 +1,167 @@
+//! What the harness and its agent say to each other: one JSON object per line, requests on the agent's standard input,
+//! replies and notices on its standard output. The end of its standard input makes the agent remove everything and exit.
+
+use std::path::PathBuf;
+
+use peerbed_contract::NodeName;
+use peerbed_link::{Fabric, LinkSpec};
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{EngineOptions, EngineReport, Sample};
+
+/// A request with its number; replies may come in another order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Chosen by the harness, unique on the stream.
+    pub id: u64,
+    /// What is wanted.
+    pub request: Request,
+}
+
+/// What the harness wants.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Build the whole network; once per agent. Answered by [`Reply::Installed`].
+    Install {
+        /// What to build.
+        fabric: Box<Fabric>,
+        /// How.
+        options: EngineOptions,
+    },
+    /// Start a process in a node's namespace. Answered by [`Reply::Spawned`].
+    Spawn(Spawn),
+    /// Write a line to a node's standard input.
+    Line {
+        /// The node.
+        node: NodeName,
+        /// Without its end.
+        line: String,
+    },
+    /// Signal a node's process.
+    Signal {
+        /// The node.
+        node: NodeName,
+        /// Which.
+        signal: Signal,
+    },
+    /// Change a link between ASes, without losing what is queued or under way.
+    SetLink {
+        /// Its index in [`Fabric::links`].
+        link: u32,
+        /// `a` to `b`.
+        forward: LinkSpec,
+        /// `b` to `a`.
+        backward: LinkSpec,
+    },
+    /// Change a node's access link, likewise.
+    SetAccess {
+        /// The node.
+        node: NodeName,
+        /// Its uplink.
+        up: LinkSpec,
+        /// Its downlink.
+        down: LinkSpec,
+    },
+    /// Read every counter. Answered by [`Reply::Sample`].
+    Sample,
+}
+
+/// A process to start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spawn {
+    /// In whose namespace.
+    pub node: NodeName,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Where its standard error goes, appended.
+    pub log: PathBuf,
+}
+
+/// Which signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// SIGKILL.
+    Kill,
+    /// SIGSTOP.
+    Stop,
+    /// SIGCONT.
+    Continue,
+}
+
+/// A line from the agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Said {
+    /// The answer to a call.
+    Reply {
+        /// The call's number.
+        id: u64,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Something that happened by itself.
+    Notice(Notice),
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// The network stands.
+    Installed(Installed),
+    /// The process runs.
+    Spawned {
+        /// Its process id as the harness sees it (outside the agent's PID namespace) where that is known, else inside.
+        pid: u32,
+    },
+    /// It is done.
+    Done,
+    /// The counters.
+    Sample(Box<Sample>),
+    /// It could not be done.
+    Failed {
+        /// Which node, link or device, what the kernel said, and what to do.
+        message: String,
+    },
+}
+
+/// What stands after [`Request::Install`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Installed {
+    /// How the engine holds the links.
+    pub engine: EngineReport,
+    /// The agent's process id as the harness sees it.
+    pub agent_pid: u32,
+    /// For each node, in the order of [`Fabric::nodes`], the number of the agent's descriptor of its network namespace:
+    /// `/proc/<agent_pid>/fd/<number>` can be entered by the user who started the harness.
+    pub namespaces: Vec<u32>,
+}
+
+/// Something that happened by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// A node printed a line on its standard output.
+    Line {
+        /// The node.
+        node: NodeName,
+        /// Without its end.
+        line: String,
+    },
+    /// A node's process ended; every line it printed was passed on before.
+    Exited {
+        /// The node.
+        node: NodeName,
+        /// Its exit code; none if a signal ended it.
+        code: Option<i32>,
+        /// The signal that ended it.
+        signal: Option<i32>,
+    },
+    /// The fabric can no longer be trusted (an engine thread died); the run is invalid.
+    Broken {
+        /// One sentence.
+        message: String,
+    },
+}

@@ -1,0 +1,3 @@
+//! The `peerbed` program.
+
+fn main() {}

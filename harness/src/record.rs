@@ -1,0 +1,56 @@
+//! What one run left behind in memory: made by the run loop, read by metrics, reconciliation and the results writer.
+
+use std::{sync::Arc, time::Duration};
+
+use peerbed_contract::{Event, NodeName};
+use peerbed_model::Plan;
+
+use crate::engine::{EngineReport, Sample};
+
+/// One run: one execution of one arm of a plan.
+#[derive(Debug, Clone)]
+pub struct RunRecord {
+    /// What was to be done.
+    pub plan: Arc<Plan>,
+    /// When it began, wall clock.
+    pub started: jiff::Timestamp,
+    /// `CLOCK_MONOTONIC` at the start, nanoseconds; events count from it.
+    pub epoch_ns: u64,
+    /// From the start to the last node's end.
+    pub elapsed: Duration,
+    /// From the first namespace to the last `ready`.
+    pub setup: Duration,
+    /// From the last node's end until nothing was left.
+    pub teardown: Duration,
+    /// `netns`.
+    pub runtime: String,
+    /// How the links were made.
+    pub engine: EngineReport,
+    /// Everything the nodes said, in order of arrival.
+    pub events: Vec<Event>,
+    /// Every node process that ended, planned or not.
+    pub exits: Vec<NodeExit>,
+    /// Counters: one at the start, one a second, one after the last node's end.
+    pub samples: Vec<Sample>,
+    /// How late the harness's own one-second tick was: the worst.
+    pub tick_late_max: Duration,
+    /// What the run loop saw that makes the run untrustworthy, one sentence each.
+    pub faults: Vec<String>,
+    /// The user ended it early.
+    pub interrupted: bool,
+}
+
+/// The end of a node's process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeExit {
+    /// Which.
+    pub node: NodeName,
+    /// Nanoseconds since the start of the run.
+    pub t: u64,
+    /// Its exit code, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The plan or the run loop asked for it (timeline kill, stop at the end).
+    pub planned: bool,
+}

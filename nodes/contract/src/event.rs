@@ -1,0 +1,180 @@
+//! What a node says to the harness: one JSON object per line on its standard output.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{AsNumber, ContentId, Guid, NodeName, Role};
+
+/// A line on a node's standard output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Who speaks.
+    pub node: NodeName,
+    /// Nanoseconds since the start of the run; 0 before it.
+    pub t: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EventKind {
+    /// Every socket is bound; the node waits for the start.
+    Ready {
+        /// What it does.
+        role: Role,
+        /// Where it listens.
+        listen: SocketAddr,
+        /// The version of its program.
+        version: String,
+    },
+    /// The start was received.
+    Started,
+    /// The user asked for a download.
+    DownloadStarted {
+        /// Its number in the plan.
+        download: u32,
+        /// What.
+        content: ContentId,
+    },
+    /// The user paused it.
+    DownloadPaused {
+        /// Its number in the plan.
+        download: u32,
+    },
+    /// The user resumed it.
+    DownloadResumed {
+        /// Its number in the plan.
+        download: u32,
+    },
+    /// The first answer of the control plane.
+    PeersReturned {
+        /// The download it was asked for.
+        download: u32,
+        /// How many peers.
+        returned: u32,
+        /// Copies registered at that moment.
+        copies: u32,
+    },
+    /// A piece failed its hash; its bytes were thrown away and its sender dropped.
+    PieceRejected {
+        /// The download.
+        download: u32,
+        /// The piece.
+        piece: u32,
+        /// Who sent it.
+        from: IpAddr,
+    },
+    /// A download came to its end; printed exactly once for each [`EventKind::DownloadStarted`].
+    DownloadFinished(Box<DownloadRecord>),
+    /// All content bytes exchanged with one remote node for one content since the last such line for the pair.
+    Transfer(TransferRecord),
+    /// Something that whoever reads the results should know, for example a lost control plane.
+    Notice {
+        /// One sentence.
+        message: String,
+    },
+    /// The last line: everything was said, the node exits.
+    Stopped,
+}
+
+/// How a download ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TerminalStatus {
+    /// Every piece was received and verified.
+    Completed,
+    /// The user paused and never resumed.
+    Paused,
+    /// The user gave up.
+    Aborted,
+    /// The system could not deliver.
+    Failed,
+    /// The run ended first.
+    Unfinished,
+}
+
+/// The whole record of one download.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DownloadRecord {
+    /// Its number in the plan.
+    pub download: u32,
+    /// The downloader's installation.
+    pub guid: Guid,
+    /// What.
+    pub content: ContentId,
+    /// Bytes of the object.
+    pub size: u64,
+    /// The customer whose content it is.
+    pub provider: String,
+    /// The downloader's AS.
+    pub as_number: AsNumber,
+    /// The downloader's region.
+    pub region: String,
+    /// When the user asked, nanoseconds since the start of the run.
+    pub start_ns: u64,
+    /// When the first content byte arrived.
+    pub first_byte_ns: Option<u64>,
+    /// When it ended.
+    pub end_ns: u64,
+    /// Time between start and end that it was not paused, nanoseconds.
+    pub active_ns: u64,
+    /// How it ended.
+    pub status: TerminalStatus,
+    /// How often the user paused.
+    pub pauses: u32,
+    /// How often no byte came for two seconds or more while active.
+    pub stalls: u32,
+    /// Content bytes that were verified and used, from edges.
+    pub edge_bytes: u64,
+    /// Content bytes that were verified and used, from peers.
+    pub peer_bytes: u64,
+    /// Content bytes that were received and not used: duplicates, failed hashes, bytes after an abort.
+    pub wasted_bytes: u64,
+    /// Used bytes by source, sorted by address.
+    pub sources: Vec<SourceBytes>,
+    /// Copies registered at the control plane when it first answered; none if it was not asked or did not answer.
+    pub copies_registered: Option<u32>,
+    /// Peers in that first answer.
+    pub peers_returned: Option<u32>,
+    /// Pieces that failed their hash.
+    pub rejected_pieces: u32,
+    /// Why it failed, for [`TerminalStatus::Failed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// What one source gave to a download.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceBytes {
+    /// Its address.
+    pub address: IpAddr,
+    /// Edge or peer.
+    pub role: Role,
+    /// Its GUID, for a peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guid: Option<Guid>,
+    /// Verified content bytes.
+    pub bytes: u64,
+}
+
+/// Content bytes (payload only, wasted ones included) exchanged with one remote node for one content.
+///
+/// Sender and receiver count the same bytes: what the sender gave to its socket is what the receiver read from its own,
+/// because a connection is ended only after what was sent has been read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferRecord {
+    /// The remote node's address.
+    pub remote: IpAddr,
+    /// What.
+    pub content: ContentId,
+    /// Bytes that this node sent to it.
+    pub sent: u64,
+    /// Bytes that this node received from it.
+    pub received: u64,
+    /// The connection broke (reset, peer died), so the two counts of this line's pair may differ.
+    pub broken: bool,
+}

@@ -1,0 +1,27 @@
+//! What the harness and a node say to each other, as plain values.
+//!
+//! A node is started as `edge|control|peer --config FILE`. It binds its sockets, prints a [`EventKind::Ready`] line on
+//! standard output, waits for [`Command::Start`] on standard input, follows its script, prints [`Event`]s as JSON lines
+//! on standard output, logs to standard error, and stops on [`Command::Stop`] or at end of input. It ends with one of
+//! the codes in [`exit`]. Any program that keeps this contract can be a node.
+//!
+//! This crate is pure: no sockets, no clock, no entropy.
+
+mod command;
+mod config;
+mod event;
+mod names;
+mod object;
+mod token;
+
+pub mod exit;
+
+pub use command::{Command, CommandError};
+pub use config::{
+    ControlConfig, DirectoryEntry, EdgeConfig, EdgeMode, NodeConfig, PeerConfig, Prefix, RoleConfig, ScriptStep,
+    Selection, Storage, Strategy, UploadPolicy, UserAct, UserMoment,
+};
+pub use event::{DownloadRecord, Event, EventKind, SourceBytes, TerminalStatus, TransferRecord};
+pub use names::{AsNumber, ContentId, Guid, NameError, NodeName, Role};
+pub use object::{Manifest, Object, ObjectError, PieceHash};
+pub use token::{SignedToken, Token};

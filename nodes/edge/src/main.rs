@@ -1,0 +1,3 @@
+//! The edge node.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The peer node.
+
+fn main() {}

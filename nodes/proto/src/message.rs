@@ -1,0 +1,163 @@
+//! The messages of framed connections: peer to control plane and peer to peer.
+//!
+//! The codec belongs to the driver. A frame is a `u32` length (big endian) and a postcard encoding of [`Message`]; the
+//! bytes of a [`Message::Part`] follow its frame.
+
+use std::net::SocketAddr;
+
+use peerbed_contract::{ContentId, Guid, SignedToken};
+use serde::{Deserialize, Serialize};
+
+use crate::machine::RequestId;
+
+/// The version that both sides of a connection must speak.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Where a peer is and who it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerAddress {
+    /// Its installation.
+    pub guid: Guid,
+    /// Where it accepts connections of peers.
+    pub address: SocketAddr,
+}
+
+/// Which pieces somebody holds: one bit each, piece 0 in the lowest bit of the first byte.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PieceMap {
+    /// How many pieces the object has.
+    pub pieces: u32,
+    /// The bits; every bit beyond `pieces` is 0.
+    pub bits: Vec<u8>,
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    // Peer to control plane.
+    /// The first message of a peer: who it is and where it accepts peers.
+    Login {
+        /// [`PROTOCOL_VERSION`].
+        version: u32,
+        /// Its installation.
+        guid: Guid,
+        /// Where it accepts connections of peers.
+        listen: SocketAddr,
+        /// Whether it uploads.
+        uploads: bool,
+    },
+    /// It holds a copy of this and may be asked for it.
+    Register {
+        /// What.
+        content: ContentId,
+        /// All of it, or only a part so far.
+        complete: bool,
+    },
+    /// It no longer offers a copy of this.
+    Unregister {
+        /// What.
+        content: ContentId,
+    },
+    /// It wants peers that have this.
+    Query {
+        /// Its number for the query.
+        query: u32,
+        /// The edge's permission.
+        token: SignedToken,
+    },
+    /// What it downloaded, for accounting: bytes by source.
+    Usage {
+        /// What.
+        content: ContentId,
+        /// Bytes from edges.
+        edge_bytes: u64,
+        /// Bytes from peers, by GUID.
+        peers: Vec<(Guid, u64)>,
+        /// The download is over.
+        completed: bool,
+    },
+
+    // Control plane to peer.
+    /// The login was accepted.
+    Welcome,
+    /// The answer to a query; empty if nobody has a copy.
+    Peers {
+        /// The number of the query.
+        query: u32,
+        /// At most `max_returned`.
+        peers: Vec<PeerAddress>,
+        /// Copies registered now (complete ones, without the asker's own).
+        copies: u32,
+    },
+    /// This peer was returned to another one, which will connect.
+    Introduce {
+        /// Who will connect.
+        peer: PeerAddress,
+        /// For what.
+        content: ContentId,
+    },
+    /// Something was wrong with a message; the connection stays open unless it was the login.
+    Refused {
+        /// The number of the query, where it was one.
+        query: Option<u32>,
+        /// One sentence.
+        reason: String,
+    },
+
+    // Peer to peer. The dialling side speaks first.
+    /// The first message of the dialling side.
+    Hello {
+        /// [`PROTOCOL_VERSION`].
+        version: u32,
+        /// Who it is.
+        guid: Guid,
+        /// The edge's permission, which names the content of this connection.
+        token: SignedToken,
+        /// Which pieces it holds.
+        have: PieceMap,
+    },
+    /// The answer to `Hello`.
+    HelloBack {
+        /// Who it is.
+        guid: Guid,
+        /// Which pieces it holds.
+        have: PieceMap,
+    },
+    /// No room now (or ever: `retry` is none); the sender closes.
+    Busy {
+        /// Ask again after so many milliseconds.
+        retry_ms: Option<u32>,
+    },
+    /// The sender now holds this piece too.
+    Have {
+        /// Its number.
+        piece: u32,
+    },
+    /// Send this piece.
+    Request {
+        /// The requester's number.
+        request: RequestId,
+        /// Which.
+        piece: u32,
+    },
+    /// Don't send, or stop sending, what this request asked for. Answered by [`Message::Cancelled`], unless its last byte
+    /// was already sent.
+    Cancel {
+        /// The requester's number.
+        request: RequestId,
+    },
+    /// The request has ended: no byte of it follows.
+    Cancelled {
+        /// The requester's number.
+        request: RequestId,
+    },
+    /// So many content bytes of a request follow this frame.
+    Part {
+        /// The requester's number.
+        request: RequestId,
+        /// How many bytes, at most 65536.
+        bytes: u32,
+    },
+    /// Nothing more will be sent on this connection in this direction; when both sides said so, it is closed.
+    Bye,
+}
