@@ -71,7 +71,7 @@ pub struct ControlConfig {
     pub verify_key: [u8; 32],
     /// How peers are chosen for a query.
     pub selection: Selection,
-    /// Which AS and region an address belongs to (EdgeScape's role).
+    /// Which AS and region an address belongs to (`EdgeScape`'s role).
     pub directory: Vec<DirectoryEntry>,
 }
 

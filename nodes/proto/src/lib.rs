@@ -14,5 +14,7 @@
 mod machine;
 mod message;
 
+pub mod token;
+
 pub use machine::{ConnId, Endpoint, HttpReply, HttpRequest, Input, Machine, Output, Purpose, RequestId, Time};
 pub use message::{Message, PROTOCOL_VERSION, PeerAddress, PieceMap};
