@@ -1,6 +1,9 @@
 //! Link engines: what makes links behave. The types here are shared by all of them; each has its own module.
 
+pub mod wire;
+
 use peerbed_contract::AsNumber;
+pub use peerbed_link::Counters;
 use peerbed_link::Kind;
 use serde::{Deserialize, Serialize};
 
@@ -66,24 +69,6 @@ pub struct LinkSample {
     pub backward: Counters,
 }
 
-/// One direction of one link. Bytes are IP packets as they would be on the wire: each segment of an offloaded
-/// super-packet counts with its own headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Counters {
-    /// Packets that entered it (accepted, lost and dropped ones).
-    pub offered_packets: u64,
-    /// Their bytes.
-    pub offered_bytes: u64,
-    /// Packets that left its queue at its rate, whether or not they are then still under way by its delay.
-    pub carried_packets: u64,
-    /// Their bytes.
-    pub carried_bytes: u64,
-    /// Packets that found its queue full.
-    pub dropped_packets: u64,
-    /// Packets that its loss model took.
-    pub lost_packets: u64,
-}
-
 /// Wire bytes from one AS to another of one kind, counted when a packet is handed to its destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerEntry {
@@ -112,4 +97,7 @@ pub struct EngineHealth {
     pub late_max_ns: u64,
     /// Packets that were lost between kernel and engine since the start: receive-buffer overruns, refused writes.
     pub overruns: u64,
+    /// Packets that are for no node since the start: to an address that nobody has, without a route, not IPv4, malformed.
+    #[serde(default)]
+    pub strays: u64,
 }
