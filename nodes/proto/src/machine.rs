@@ -200,6 +200,8 @@ pub enum Output {
         guid: Guid,
     },
     /// Ask an edge for one piece by an HTTP range; answered by `PieceData`… `PieceEnd`, or `EdgeRefused`, or `Closed`.
+    /// Several may be outstanding on a connection; they are answered in order. A driver that does not pipeline them on the
+    /// wire keeps them queued and sends the next as soon as the one before has ended.
     FetchPiece {
         /// An edge connection.
         conn: ConnId,

@@ -113,22 +113,25 @@ pub enum Message {
         guid: Guid,
         /// The edge's permission, which names the content of this connection.
         token: SignedToken,
-        /// Which pieces it holds.
+        /// Which pieces it offers; empty of bits when it does not upload.
         have: PieceMap,
     },
     /// The answer to `Hello`.
     HelloBack {
         /// Who it is.
         guid: Guid,
-        /// Which pieces it holds.
+        /// Which pieces it offers.
         have: PieceMap,
+        /// The edge's permission, when the answering side is downloading the same content too: with it, it may request
+        /// pieces on this connection as the dialling side may.
+        token: Option<SignedToken>,
     },
     /// No room now (or ever: `retry` is none); the sender closes.
     Busy {
         /// Ask again after so many milliseconds.
         retry_ms: Option<u32>,
     },
-    /// The sender now holds this piece too.
+    /// The sender now holds this piece too, and offers it.
     Have {
         /// Its number.
         piece: u32,
