@@ -14,6 +14,7 @@ mod names;
 mod object;
 mod token;
 
+pub mod content;
 pub mod exit;
 
 pub use command::{Command, CommandError};

@@ -270,6 +270,16 @@ pub enum HttpReply {
         /// `HEAD`: only the headers are sent.
         head_only: bool,
     },
+    /// The manifest of an object as JSON; with a token, the object `{"token": …, "manifest": …}` instead. The driver has
+    /// the piece hashes, or computes them before it answers.
+    Manifest {
+        /// Further headers; `Content-Type` is the driver's.
+        headers: Vec<(&'static str, String)>,
+        /// Which object.
+        content: ContentId,
+        /// The permission to download it, for an authorisation.
+        token: Option<SignedToken>,
+    },
     /// A short text or JSON.
     Text {
         /// The status.
