@@ -11,10 +11,14 @@
 //! The bytes of content never pass through a machine: it orders them sent ([`Output::SendPiece`]) and hears that they came
 //! ([`Input::PieceData`]); the driver generates, streams and hashes them.
 
+mod control;
+mod edge;
 mod machine;
 mod message;
 
 pub mod token;
 
+pub use control::ControlMachine;
+pub use edge::EdgeMachine;
 pub use machine::{ConnId, Endpoint, HttpReply, HttpRequest, Input, Machine, Output, Purpose, RequestId, Time};
 pub use message::{Message, PROTOCOL_VERSION, PeerAddress, PieceMap};

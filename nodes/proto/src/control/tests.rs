@@ -1,0 +1,365 @@
+//! The control machine's rules, by example and by property.
+
+use std::{collections::BTreeSet, net::Ipv4Addr};
+
+use peerbed_contract::{DirectoryEntry, Prefix, RoleConfig, Strategy, Token};
+use proptest::{prelude::*, strategy::Strategy as _};
+
+use super::*;
+
+const SECRET: [u8; 32] = [5; 32];
+
+fn control(strategy: Strategy, max_returned: u32, diversity: f64) -> ControlMachine {
+    let entry = |third: u8, length: u8, as_number: u32, region: &str| DirectoryEntry {
+        prefix: Prefix { network: Ipv4Addr::new(10, 0, third, 0), length },
+        as_number: as_number.try_into().unwrap(),
+        region: region.to_owned(),
+    };
+    let config = ControlConfig {
+        port: 7000,
+        verify_key: token::public_key(&SECRET),
+        selection: Selection { strategy, max_returned, diversity },
+        // The wide block comes first and must not hide the narrow ones.
+        directory: vec![entry(0, 16, 9, "south"), entry(1, 24, 1, "north"), entry(2, 24, 2, "north")],
+    };
+    let node = NodeConfig {
+        name: "control-0".parse().unwrap(),
+        as_number: 9.try_into().unwrap(),
+        region: "south".to_owned(),
+        address: Ipv4Addr::new(10, 0, 9, 1).into(),
+        seed: 11,
+        role: RoleConfig::Control(config.clone()),
+    };
+    ControlMachine::new(&node, &config)
+}
+
+fn guid(number: u8) -> Guid {
+    Guid::from_bytes([number; 16])
+}
+
+/// Peer `number` is at 10.0.(number mod 3 + 1).number.
+fn ip(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 0, number % 3 + 1, number)
+}
+
+fn accept(control: &mut ControlMachine, conn: u64, number: u8) {
+    let from = Endpoint { address: (ip(number), 50_000).into() };
+    control.handle(0, Input::Accepted { conn: ConnId(conn), from });
+}
+
+fn tell(control: &mut ControlMachine, conn: u64, message: Message) -> Vec<Output> {
+    control.handle(10, Input::Message { conn: ConnId(conn), message });
+    drain(control)
+}
+
+fn drain(control: &mut ControlMachine) -> Vec<Output> {
+    std::iter::from_fn(|| Some(control.poll(10)).filter(|output| !matches!(output, Output::Idle { .. }))).collect()
+}
+
+fn login(number: u8, uploads: bool) -> Message {
+    // The address told is a lie; only the port counts.
+    let listen = SocketAddr::from(([192, 0, 2, 1], 6000));
+    Message::Login { version: PROTOCOL_VERSION, guid: guid(number), listen, uploads }
+}
+
+fn content(name: &str) -> ContentId {
+    name.parse().unwrap()
+}
+
+fn register(name: &str, complete: bool) -> Message {
+    Message::Register { content: content(name), complete }
+}
+
+fn granted(number: u8, name: &str, peers_allowed: bool, expires: Time) -> SignedToken {
+    token::sign(&SECRET, Token { guid: guid(number), content: content(name), peers_allowed, expires, nonce: 1 })
+}
+
+fn query(number: u8, name: &str) -> Message {
+    Message::Query { query: 77, token: granted(number, name, true, 1_000) }
+}
+
+fn arrive(control: &mut ControlMachine, number: u8, uploads: bool) {
+    accept(control, u64::from(number), number);
+    let welcome = Output::Send { conn: ConnId(number.into()), message: Message::Welcome };
+    assert_eq!(tell(control, number.into(), login(number, uploads)), [welcome]);
+}
+
+/// The GUIDs' numbers in the answer to a query, and its count of copies.
+fn answer(outputs: &[Output]) -> (Vec<u8>, u32) {
+    let Some(Output::Send { message: Message::Peers { query: 77, peers, copies }, .. }) = outputs.last() else {
+        panic!("the last output is the answer: {outputs:?}");
+    };
+    (peers.iter().map(|peer| peer.guid.as_bytes()[0]).collect(), *copies)
+}
+
+fn refused(outputs: &[Output]) -> &str {
+    match outputs.first() {
+        Some(Output::Send { message: Message::Refused { reason, .. }, .. }) => reason,
+        other => panic!("a refusal is expected, not {other:?}"),
+    }
+}
+
+#[test]
+fn a_query_introduces_both_sides_at_the_addresses_that_were_seen() {
+    let mut control = control(Strategy::Nested, 40, 0.0);
+    arrive(&mut control, 4, true);
+    arrive(&mut control, 7, true);
+    assert_eq!(tell(&mut control, 4, register("patch", true)), []);
+    let at = |number| PeerAddress { guid: guid(number), address: (ip(number), 6000).into() };
+    assert_eq!(
+        tell(&mut control, 7, query(7, "patch")),
+        [
+            Output::Send { conn: ConnId(4), message: Message::Introduce { peer: at(7), content: content("patch") } },
+            Output::Send { conn: ConnId(7), message: Message::Peers { query: 77, peers: vec![at(4)], copies: 1 } },
+        ]
+    );
+}
+
+#[test]
+fn partial_copies_are_returned_but_not_counted() {
+    let mut control = control(Strategy::Nested, 40, 0.0);
+    (1..=3).for_each(|number| arrive(&mut control, number, true));
+    tell(&mut control, 1, register("patch", false));
+    tell(&mut control, 2, register("patch", true));
+    let (mut peers, copies) = answer(&tell(&mut control, 3, query(3, "patch")));
+    peers.sort_unstable();
+    assert_eq!((peers, copies), (vec![1, 2], 1));
+    tell(&mut control, 1, register("patch", true));
+    assert_eq!(answer(&tell(&mut control, 3, query(3, "patch"))).1, 2);
+}
+
+#[test]
+fn nearer_peers_come_first_by_the_longest_prefix() {
+    // 3 and 6 are in 10.0.1/24 (AS 1, north), 4 in 10.0.2/24 (AS 2, north), 5 in 10.0/16 (AS 9, south).
+    let mut control = control(Strategy::Nested, 40, 0.0);
+    for number in [3, 4, 5, 6] {
+        arrive(&mut control, number, true);
+        tell(&mut control, number.into(), register("patch", true));
+    }
+    assert_eq!(answer(&tell(&mut control, 6, query(6, "patch"))), (vec![3, 4, 5], 3));
+}
+
+#[test]
+fn bad_tokens_are_refused_and_the_connection_stays() {
+    let mut control = control(Strategy::Nested, 40, 0.0);
+    arrive(&mut control, 1, true);
+    arrive(&mut control, 2, true);
+    tell(&mut control, 2, register("patch", true));
+    let ask = |token| Message::Query { query: 77, token };
+    let mut forged = granted(1, "film", true, 1_000);
+    forged.token.content = content("patch");
+    for (token, expected) in [
+        (granted(2, "patch", true, 1_000), "another installation"),
+        (granted(1, "patch", false, 1_000), "allows no peers"),
+        (granted(1, "patch", true, 10), "expired"),
+        (forged, "not signed by the edge"),
+    ] {
+        let outputs = tell(&mut control, 1, ask(token));
+        assert!(refused(&outputs).contains(expected), "{outputs:?}");
+        assert_eq!(outputs.len(), 1, "nobody is introduced and nothing is closed");
+    }
+    assert_eq!(answer(&tell(&mut control, 1, query(1, "patch"))).0, [2]);
+}
+
+#[test]
+fn a_login_must_come_first_and_speak_the_version() {
+    let mut control = control(Strategy::Nested, 40, 0.0);
+    accept(&mut control, 1, 1);
+    let outputs = tell(&mut control, 1, register("patch", true));
+    assert!(refused(&outputs).contains("first message"));
+    assert_eq!(outputs.last(), Some(&Output::Close { conn: ConnId(1) }));
+
+    accept(&mut control, 3, 3);
+    let Message::Login { guid, listen, uploads, .. } = login(3, true) else { unreachable!() };
+    let outputs = tell(&mut control, 3, Message::Login { version: PROTOCOL_VERSION + 1, guid, listen, uploads });
+    assert!(refused(&outputs).contains("version"));
+    assert_eq!(outputs.last(), Some(&Output::Close { conn: ConnId(3) }));
+}
+
+#[test]
+fn a_message_between_peers_ends_the_connection() {
+    let mut control = control(Strategy::Nested, 40, 0.0);
+    arrive(&mut control, 1, true);
+    let outputs = tell(&mut control, 1, Message::Have { piece: 3 });
+    assert_eq!(outputs.last(), Some(&Output::Close { conn: ConnId(1) }));
+    assert_eq!(tell(&mut control, 1, query(1, "patch")), [], "a closed connection is forgotten");
+}
+
+#[test]
+fn a_second_login_of_a_guid_replaces_the_first() {
+    let mut control = control(Strategy::Nested, 40, 0.0);
+    arrive(&mut control, 1, true);
+    tell(&mut control, 1, register("patch", true));
+    arrive(&mut control, 2, true);
+    accept(&mut control, 21, 21);
+    let outputs = tell(&mut control, 21, login(1, true));
+    assert!(refused(&outputs).contains("elsewhere"));
+    assert_eq!(outputs[1], Output::Close { conn: ConnId(1) });
+    assert_eq!(outputs[2], Output::Send { conn: ConnId(21), message: Message::Welcome });
+    assert_eq!(answer(&tell(&mut control, 2, query(2, "patch"))), (vec![], 0), "the copies went with the login");
+    // What is still under way on the former connection changes nothing.
+    assert_eq!(tell(&mut control, 1, register("patch", true)), []);
+    control.handle(10, Input::Closed { conn: ConnId(1), clean: true });
+    tell(&mut control, 21, register("patch", true));
+    assert_eq!(answer(&tell(&mut control, 2, query(2, "patch"))), (vec![1], 1));
+}
+
+#[test]
+fn rotation_is_fair() {
+    let mut control = control(Strategy::Nested, 4, 0.0);
+    for number in 1..=12 {
+        arrive(&mut control, 3 * number, true); // all in one AS
+        tell(&mut control, (3 * number).into(), register("patch", true));
+    }
+    arrive(&mut control, 39, true);
+    let mut counts = BTreeMap::<u8, u32>::new();
+    for _ in 0..15 {
+        for peer in answer(&tell(&mut control, 39, query(39, "patch"))).0 {
+            *counts.entry(peer).or_default() += 1;
+        }
+    }
+    assert_eq!(counts.len(), 12);
+    assert!(counts.values().all(|count| *count == 5), "60 places over 12 peers: {counts:?}");
+}
+
+#[test]
+fn usage_is_summed_and_told_at_the_end() {
+    let mut control = control(Strategy::Nested, 4, 0.0);
+    arrive(&mut control, 1, true);
+    for completed in [false, true] {
+        let peers = vec![(guid(2), 10), (guid(3), 1)];
+        tell(&mut control, 1, Message::Usage { content: content("patch"), edge_bytes: 100, peers, completed });
+    }
+    let report = &control.usage()[&(guid(1), content("patch"))];
+    assert_eq!((report.edge_bytes, report.completed), (200, 1));
+    assert_eq!(report.peer_bytes, [(guid(2), 20), (guid(3), 2)].into());
+    control.handle(20, Input::Stop);
+    let outputs = drain(&mut control);
+    let [Output::Event(EventKind::Notice { message }), Output::Close { conn: ConnId(1) }, Output::Finished] =
+        outputs.as_slice()
+    else {
+        panic!("{outputs:?}");
+    };
+    assert!(message.contains("200 bytes from edges and 22 bytes from peers"), "{message}");
+}
+
+/// What may happen to a control plane.
+#[derive(Debug, Clone)]
+enum Step {
+    Arrive { number: u8, uploads: bool },
+    Leave { number: u8 },
+    Register { number: u8, complete: bool },
+    Unregister { number: u8 },
+    Query { number: u8 },
+    Nonsense { number: u8 },
+}
+
+fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
+    let number = 1_u8..20;
+    let step = prop_oneof![
+        (number.clone(), any::<bool>()).prop_map(|(number, uploads)| Step::Arrive { number, uploads }),
+        number.clone().prop_map(|number| Step::Leave { number }),
+        (number.clone(), any::<bool>()).prop_map(|(number, complete)| Step::Register { number, complete }),
+        number.clone().prop_map(|number| Step::Unregister { number }),
+        number.clone().prop_map(|number| Step::Query { number }),
+        number.prop_map(|number| Step::Nonsense { number }),
+    ];
+    prop::collection::vec(step, 0..200)
+}
+
+/// What a reader of the rules expects: who is logged in on which connection, and who offers what.
+#[derive(Default)]
+struct Expected {
+    conn: BTreeMap<u8, u64>,
+    uploads: BTreeSet<u8>,
+    copies: BTreeMap<u8, bool>,
+}
+
+impl Expected {
+    fn leave(&mut self, number: u8) {
+        self.conn.remove(&number);
+        self.uploads.remove(&number);
+        self.copies.remove(&number);
+    }
+
+    fn arrive(&mut self, number: u8, conn: u64, uploads: bool) {
+        self.leave(number);
+        self.conn.insert(number, conn);
+        if uploads {
+            self.uploads.insert(number);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn answers_keep_the_rules_whatever_happened_before(
+        steps in steps(), max in 0_u32..8, diversity in 0.0..=1.0_f64, random: bool,
+    ) {
+        let strategy = if random { Strategy::Random } else { Strategy::Nested };
+        let mut control = control(strategy, max, diversity);
+        let mut expected = Expected::default();
+        let mut next = 1;
+        for step in steps {
+            match step {
+                Step::Arrive { number, uploads } => {
+                    let conn = next;
+                    next += 2;
+                    accept(&mut control, conn, number);
+                    let outputs = tell(&mut control, conn, login(number, uploads));
+                    let welcome = Output::Send { conn: ConnId(conn), message: Message::Welcome };
+                    prop_assert_eq!(outputs.last(), Some(&welcome));
+                    expected.arrive(number, conn, uploads);
+                }
+                Step::Leave { number } => {
+                    if let Some(conn) = expected.conn.get(&number) {
+                        control.handle(10, Input::Closed { conn: ConnId(*conn), clean: true });
+                        expected.leave(number);
+                    }
+                }
+                Step::Register { number, complete } => {
+                    if let Some(conn) = expected.conn.get(&number) {
+                        let outputs = tell(&mut control, *conn, register("patch", complete));
+                        let uploads = expected.uploads.contains(&number);
+                        prop_assert_eq!(outputs.is_empty(), uploads);
+                        if uploads {
+                            expected.copies.insert(number, complete);
+                        }
+                    }
+                }
+                Step::Unregister { number } => {
+                    if let Some(conn) = expected.conn.get(&number) {
+                        tell(&mut control, *conn, Message::Unregister { content: content("patch") });
+                        expected.copies.remove(&number);
+                    }
+                }
+                Step::Nonsense { number } => {
+                    if let Some(conn) = expected.conn.get(&number) {
+                        tell(&mut control, *conn, Message::Bye);
+                        expected.leave(number);
+                    }
+                }
+                Step::Query { number } => {
+                    let Some(conn) = expected.conn.get(&number) else { continue };
+                    let outputs = tell(&mut control, *conn, query(number, "patch"));
+                    let (peers, copies) = answer(&outputs);
+                    let others: BTreeMap<_, _> = expected.copies.iter().filter(|(peer, _)| **peer != number).collect();
+                    let distinct: BTreeSet<_> = peers.iter().collect();
+                    prop_assert_eq!(distinct.len(), peers.len(), "nobody is returned twice");
+                    prop_assert!(distinct.iter().all(|peer| others.contains_key(*peer)), "only who offers a copy");
+                    prop_assert_eq!(peers.len(), others.len().min(max as usize), "as many as there are");
+                    prop_assert_eq!(copies as usize, others.values().filter(|complete| ***complete).count());
+                    let introduced: BTreeSet<_> = outputs[..outputs.len() - 1].iter().map(|output| match output {
+                        Output::Send { conn, message: Message::Introduce { peer, .. } } => {
+                            assert_eq!(peer.guid, guid(number));
+                            conn.0
+                        }
+                        other => panic!("{other:?}"),
+                    }).collect();
+                    let conns: BTreeSet<_> = peers.iter().map(|peer| expected.conn[peer]).collect();
+                    prop_assert_eq!(introduced, conns, "each of them is told, on its present connection");
+                }
+            }
+        }
+    }
+}

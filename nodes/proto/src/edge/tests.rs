@@ -1,0 +1,230 @@
+//! The edge machine's answers and its accounting.
+
+use std::net::SocketAddr;
+
+use peerbed_contract::{NodeName, RoleConfig};
+
+use super::*;
+use crate::Endpoint;
+
+const SECRET: [u8; 32] = [3; 32];
+const GUID: &str = "000102030405060708090a0b0c0d0e0f";
+
+fn object(id: &str, size: u64) -> Object {
+    Object {
+        id: id.parse().unwrap(),
+        provider: "A".to_owned(),
+        size,
+        piece_length: 16,
+        key: 0xfeed,
+        peers_allowed: id == "patch",
+    }
+}
+
+fn edge() -> EdgeMachine {
+    let config = EdgeConfig {
+        port: 80,
+        objects: vec![object("patch", 100), object("film", 1000)],
+        signing_key: SECRET,
+        token_lifetime_ns: 500,
+    };
+    let node = NodeConfig {
+        name: "edge-0".parse::<NodeName>().unwrap(),
+        as_number: 1.try_into().unwrap(),
+        region: "north".to_owned(),
+        address: "10.0.0.1".parse().unwrap(),
+        seed: 1,
+        role: RoleConfig::Edge(config.clone()),
+    };
+    EdgeMachine::new(&node, &config)
+}
+
+const CONN: ConnId = ConnId(1);
+
+fn client() -> Endpoint {
+    Endpoint { address: SocketAddr::from(([10, 0, 0, 9], 4000)) }
+}
+
+fn drain(edge: &mut EdgeMachine) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    loop {
+        match edge.poll(0) {
+            Output::Idle { until } => {
+                assert_eq!(until, None);
+                return outputs;
+            }
+            output => outputs.push(output),
+        }
+    }
+}
+
+fn request(method: &str, target: &str) -> HttpRequest {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    HttpRequest {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        range: None,
+        if_range: None,
+    }
+}
+
+fn ask(edge: &mut EdgeMachine, request: HttpRequest) -> HttpReply {
+    if !edge.conns.contains_key(&CONN) {
+        edge.handle(0, Input::Accepted { conn: CONN, from: client() });
+    }
+    edge.handle(0, Input::Http { conn: CONN, from: client(), request });
+    match drain(edge).as_slice() {
+        [Output::Reply { conn: CONN, reply }] => reply.clone(),
+        other => panic!("one reply expected, got {other:?}"),
+    }
+}
+
+fn status(reply: &HttpReply) -> u16 {
+    match reply {
+        HttpReply::Object { status, .. } | HttpReply::Text { status, .. } => *status,
+        HttpReply::Manifest { .. } => 200,
+    }
+}
+
+fn header<'a>(reply: &'a HttpReply, wanted: &str) -> Option<&'a str> {
+    let (HttpReply::Object { headers, .. } | HttpReply::Text { headers, .. } | HttpReply::Manifest { headers, .. }) =
+        reply;
+    headers.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_str())
+}
+
+fn sent(edge: &mut EdgeMachine, content: &str, bytes: u64) {
+    edge.handle(0, Input::HttpSent { conn: CONN, to: client(), content: content.parse().unwrap(), bytes });
+    assert_eq!(drain(edge), []);
+}
+
+fn transfer(content: &str, sent: u64, broken: bool) -> Output {
+    Output::Event(EventKind::Transfer(TransferRecord {
+        remote: client().address.ip(),
+        content: content.parse().unwrap(),
+        sent,
+        received: 0,
+        broken,
+    }))
+}
+
+#[test]
+fn whole_objects_and_heads() {
+    let mut edge = edge();
+    let reply = ask(&mut edge, request("GET", "/objects/patch"));
+    assert!(matches!(&reply, HttpReply::Object { status: 200, offset: 0, bytes: 100, head_only: false, .. }));
+    assert_eq!(header(&reply, "accept-ranges"), Some("bytes"));
+    assert_eq!(header(&reply, "etag"), Some("\"000000000000feed-64\""));
+    assert_eq!(header(&reply, "content-range"), None);
+    let reply = ask(&mut edge, HttpRequest { range: Some("bytes=0-1".into()), ..request("HEAD", "/objects/patch") });
+    assert!(matches!(reply, HttpReply::Object { status: 200, offset: 0, bytes: 100, head_only: true, .. }));
+}
+
+#[test]
+fn ranges_and_if_range() {
+    let mut edge = edge();
+    let ranged = HttpRequest { range: Some("bytes=-10".into()), ..request("GET", "/objects/patch") };
+    let reply = ask(&mut edge, ranged.clone());
+    assert!(matches!(&reply, HttpReply::Object { status: 206, offset: 90, bytes: 10, .. }));
+    assert_eq!(header(&reply, "content-range"), Some("bytes 90-99/100"));
+
+    let etag = header(&reply, "etag").unwrap().to_owned();
+    let same = HttpRequest { if_range: Some(etag), ..ranged.clone() };
+    assert_eq!(status(&ask(&mut edge, same)), 206);
+    let other = HttpRequest { if_range: Some("\"old\"".into()), ..ranged };
+    assert!(matches!(ask(&mut edge, other), HttpReply::Object { status: 200, offset: 0, bytes: 100, .. }));
+
+    let beyond = HttpRequest { range: Some("bytes=100-".into()), ..request("GET", "/objects/patch") };
+    let reply = ask(&mut edge, beyond);
+    assert_eq!(status(&reply), 416);
+    assert_eq!(header(&reply, "content-range"), Some("bytes */100"));
+}
+
+#[rstest::rstest]
+#[case("GET", "/", 200)]
+#[case("HEAD", "/", 200)]
+#[case("POST", "/", 405)]
+#[case("GET", "/objects", 404)]
+#[case("GET", "/objects/", 404)]
+#[case("GET", "/objects/nothing", 404)]
+#[case("GET", "/objects/..%2f", 404)]
+#[case("GET", "/objects/patch/", 404)]
+#[case("GET", "/objects/patch/other", 404)]
+#[case("DELETE", "/objects/patch", 405)]
+#[case("POST", "/objects/patch/manifest", 405)]
+#[case("GET", "/objects/patch/manifest", 200)]
+#[case("GET", "/objects/patch/authorize", 400)]
+#[case("GET", "/objects/patch/authorize?guid=12", 400)]
+#[case("GET", "/objects/patch/authorize?guid=000102030405060708090a0b0c0d0e0f", 200)]
+#[case("POST", "/objects/patch/authorize?x=1&guid=000102030405060708090a0b0c0d0e0f", 200)]
+#[case("PUT", "/objects/patch/authorize", 405)]
+fn statuses(#[case] method: &str, #[case] target: &str, #[case] expected: u16) {
+    let reply = ask(&mut edge(), request(method, target));
+    assert_eq!(status(&reply), expected, "{reply:?}");
+    if let HttpReply::Text { body, .. } = reply {
+        assert!(body.ends_with('\n'), "{body:?} explains in a line");
+    }
+}
+
+#[test]
+fn an_authorisation_carries_a_valid_token_with_a_new_nonce() {
+    let mut edge = edge();
+    edge.handle(0, Input::Accepted { conn: CONN, from: client() });
+    let mut nonces = Vec::new();
+    for (content, peers_allowed) in [("patch", true), ("film", false)] {
+        let request = request("GET", &format!("/objects/{content}/authorize?guid={GUID}"));
+        edge.handle(1_000, Input::Http { conn: CONN, from: client(), request });
+        let Output::Reply { reply: HttpReply::Manifest { content: named, token: Some(signed), .. }, .. } =
+            edge.poll(1_000)
+        else {
+            panic!("an authorisation is a manifest with a token")
+        };
+        assert_eq!(named.as_str(), content);
+        let granted = token::verify(&token::public_key(&SECRET), &signed, 1_499).unwrap();
+        assert_eq!(granted.guid, GUID.parse().unwrap());
+        assert_eq!((granted.content.as_str(), granted.peers_allowed), (content, peers_allowed));
+        assert_eq!(granted.expires, 1_500);
+        nonces.push(granted.nonce);
+        assert_eq!(drain(&mut edge), []);
+    }
+    assert_ne!(nonces[0], nonces[1]);
+}
+
+#[test]
+fn a_connection_that_ends_is_accounted_by_content() {
+    let mut edge = edge();
+    ask(&mut edge, request("GET", "/objects/patch"));
+    sent(&mut edge, "patch", 60);
+    sent(&mut edge, "patch", 40);
+    ask(&mut edge, HttpRequest { range: Some("bytes=0-9".into()), ..request("GET", "/objects/film") });
+    sent(&mut edge, "film", 10);
+    ask(&mut edge, request("HEAD", "/objects/film"));
+    ask(&mut edge, request("GET", "/objects/film/manifest"));
+    edge.handle(0, Input::Closed { conn: CONN, clean: true });
+    assert_eq!(drain(&mut edge), [transfer("film", 10, false), transfer("patch", 100, false)]);
+    edge.handle(0, Input::Stop);
+    assert_eq!(drain(&mut edge), [Output::Finished], "nothing is counted twice");
+}
+
+#[test]
+fn an_unfinished_body_is_broken_even_if_the_connection_ended_in_order() {
+    let mut edge = edge();
+    ask(&mut edge, request("GET", "/objects/patch"));
+    sent(&mut edge, "patch", 60);
+    edge.handle(0, Input::Closed { conn: CONN, clean: true });
+    assert_eq!(drain(&mut edge), [transfer("patch", 60, true)]);
+}
+
+#[test]
+fn stop_accounts_for_open_connections_and_closes_them() {
+    let mut edge = edge();
+    ask(&mut edge, request("GET", "/objects/patch"));
+    sent(&mut edge, "patch", 100);
+    edge.handle(0, Input::Stop);
+    assert_eq!(drain(&mut edge), [Output::Close { conn: CONN }, transfer("patch", 100, false), Output::Finished]);
+    edge.handle(0, Input::Stop);
+    edge.handle(0, Input::Http { conn: CONN, from: client(), request: request("GET", "/") });
+    assert_eq!(drain(&mut edge), []);
+    edge.handle(0, Input::Accepted { conn: ConnId(3), from: client() });
+    assert_eq!(drain(&mut edge), [Output::Close { conn: ConnId(3) }]);
+}
