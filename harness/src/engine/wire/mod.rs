@@ -2,11 +2,37 @@
 //!
 //! Called by the agent, which makes the devices and hands over one descriptor per node.
 
-use std::{io, os::fd::OwnedFd};
+mod clock;
+mod network;
+mod patience;
+mod record;
+mod shard;
+mod shared;
+mod sys;
 
-use peerbed_link::{Fabric, LinkSpec};
+use std::{
+    io,
+    os::fd::OwnedFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+};
 
+use peerbed_link::{Fabric, Framing, Heading, LinkSpec};
+
+use self::{
+    network::{Network, PipeIndex},
+    shard::Shard,
+    shared::{Message, Shared},
+};
 use super::Sample;
+
+/// Timers of the engine's threads may be late by so many nanoseconds for the kernel's convenience; its default is 50 µs.
+const TIMER_SLACK_NS: std::num::NonZeroU64 = std::num::NonZeroU64::MIN;
+/// The nice value that the threads ask for. Processes without privilege are refused it.
+const WANTED_NICE: i32 = -15;
+/// Ports are closed by so many threads: closing one takes the kernel 10 to 20 ms, nearly all of it waiting.
+const CLOSERS: usize = 64;
 
 /// What a descriptor carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,52 +101,158 @@ pub enum WireError {
 /// A running engine; dropping it stops and joins its threads and closes its ports.
 #[derive(Debug)]
 pub struct Wire {
-    ports: Vec<Port>,
-    threads: u32,
+    /// None only while it is dropped.
+    shared: Option<Arc<Shared>>,
+    threads: Vec<JoinHandle<()>>,
+    nice: i32,
 }
 
 impl Wire {
-    /// Start `threads` threads that carry the fabric's packets between the ports, which are in the order of
-    /// [`Fabric::nodes`].
+    /// Start `threads` threads (at least one) that carry the fabric's packets between the ports, which are in the order
+    /// of [`Fabric::nodes`].
     pub fn start(fabric: &Fabric, ports: Vec<Port>, threads: u32) -> Result<Self, WireError> {
         if fabric.nodes.len() != ports.len() {
             return Err(WireError::Ports { nodes: fabric.nodes.len(), ports: ports.len() });
         }
-        Ok(Self { ports, threads })
+        let end = ports.first().map_or(End::Tun, |port| port.end);
+        if let Some(odd) = ports.iter().position(|port| port.end != end) {
+            return Err(WireError::MixedEnds(fabric.nodes[odd].name.to_string()));
+        }
+        let framing = match end {
+            End::Tun => Framing::Ip,
+            End::Packet => Framing::Ethernet,
+        };
+        let shared = Arc::new(Shared::new(Network::new(fabric)?, framing, ports, threads.max(1))?);
+        let mut wire = Self { shared: Some(Arc::clone(&shared)), threads: Vec::new(), nice: 0 };
+        let (say, hear) = mpsc::channel();
+        for number in 0..threads.max(1) as usize {
+            let shard = Shard::new(Arc::clone(&shared), number)?;
+            let (shared, say) = (Arc::clone(&shared), say.clone());
+            let spawned =
+                thread::Builder::new().name(format!("wire-{number}")).spawn(move || serve(shard, &shared, &say));
+            wire.threads.push(spawned.map_err(|source| WireError::Kernel { what: "start a thread", source })?);
+        }
+        drop(say);
+        wire.nice = hear.iter().max().unwrap_or(0);
+        Ok(wire)
     }
 
     /// Change both directions of a link between ASes; what is queued or under way is kept.
-    pub fn set_link(&self, link: u32, _forward: LinkSpec, _backward: LinkSpec) -> Result<(), WireError> {
-        Err(WireError::Link(link))
+    pub fn set_link(&self, link: u32, forward: LinkSpec, backward: LinkSpec) -> Result<(), WireError> {
+        let pipe = |heading| self.shared().network.between(link, heading).ok_or(WireError::Link(link));
+        let (there, back) = (pipe(Heading::Forward)?, pipe(Heading::Backward)?);
+        self.update(there, forward);
+        self.update(back, backward);
+        Ok(())
     }
 
     /// Change both directions of a node's access link; what is queued or under way is kept.
-    pub fn set_access(&self, node: usize, _up: LinkSpec, _down: LinkSpec) -> Result<(), WireError> {
-        if node < self.ports.len() { Ok(()) } else { Err(WireError::Node(node)) }
+    pub fn set_access(&self, node: usize, up: LinkSpec, down: LinkSpec) -> Result<(), WireError> {
+        let (uplink, downlink) = self.shared().network.access(node).ok_or(WireError::Node(node))?;
+        self.update(uplink, up);
+        self.update(downlink, down);
+        Ok(())
     }
 
     /// Every counter now.
     pub fn sample(&self) -> Sample {
-        Sample { at_ns: 0, access: vec![], links: vec![], ledger: vec![], health: super::EngineHealth::default() }
+        let shared = self.shared();
+        let at = clock::now();
+        let (access, links) = shared.network.counters(at);
+        let mut records = shared.records();
+        let (ledger, mut health) = record::gather(records.iter_mut().map(|record| &mut **record));
+        drop(records);
+        health.overruns += shared.socket_drops();
+        Sample { at_ns: at.nanos(), access, links, ledger, health }
     }
 
-    /// Why the engine can no longer be trusted; none while all its threads run.
+    /// Why the engine can no longer be trusted; none while all is well.
     pub fn broken(&self) -> Option<String> {
-        None
+        self.shared().broken().map(str::to_owned)
     }
 
     /// How many threads it has.
     pub fn threads(&self) -> u32 {
-        self.threads
+        self.threads.len() as u32
     }
 
-    /// The nice value that its threads got; negative ones are only given to privileged processes.
+    /// The nice value that its threads got; only privileged processes get a negative one.
     pub fn nice(&self) -> i32 {
-        0
+        self.nice
     }
+
+    fn update(&self, pipe: PipeIndex, spec: LinkSpec) {
+        let shared = self.shared();
+        shared.network.update(pipe, clock::now(), spec, |retimed| {
+            let retimed = Arc::new(retimed);
+            for inbox in &shared.inboxes {
+                inbox.push(Message::Retimed(pipe, Arc::clone(&retimed)));
+            }
+        });
+        for inbox in &shared.inboxes {
+            inbox.ring();
+        }
+    }
+
+    fn shared(&self) -> &Shared {
+        self.shared.as_ref().expect("it is there until the engine is dropped")
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let Some(shared) = self.shared.take() else { return };
+        for inbox in &shared.inboxes {
+            inbox.push(Message::Stop);
+            inbox.ring();
+        }
+        for thread in self.threads.drain(..) {
+            // A panic was caught and is told by `broken`.
+            let _ = thread.join();
+        }
+        if let Some(shared) = Arc::into_inner(shared) {
+            close(shared);
+        }
+    }
+}
+
+/// Close the ports, many at once.
+fn close(shared: Shared) {
+    let mut ports = shared.mouths;
+    let each = ports.len().div_ceil(CLOSERS).max(1);
+    thread::scope(|scope| {
+        while !ports.is_empty() {
+            let some = ports.split_off(ports.len().saturating_sub(each));
+            scope.spawn(move || drop(some));
+        }
+    });
+}
+
+/// What one thread does from beginning to end.
+fn serve(mut shard: Shard, shared: &Shared, say: &mpsc::Sender<i32>) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        rustix::thread::set_current_timer_slack(Some(TIMER_SLACK_NS))?;
+        // The listener waits for every thread, and nobody is hurt if it is gone.
+        let _ = say.send(raise_priority());
+        shard.run()
+    }));
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => shared.break_down(format!("a thread of the link engine ended: {error}")),
+        Err(_) => {
+            shared.break_down("a thread of the link engine panicked; its message is in the agent's log".to_owned())
+        }
+    }
+}
+
+/// Ask for a high priority; the nice value that the thread has then.
+fn raise_priority() -> i32 {
+    // No process named: the calling thread. A refusal is no fault, the value in the result says what it runs at.
+    let _ = rustix::process::setpriority_process(None, WANTED_NICE);
+    rustix::process::getpriority_process(None).unwrap_or(0)
 }
 
 /// How many threads suit this machine.
 pub fn suitable_threads() -> u32 {
-    std::thread::available_parallelism().map_or(1, |cores| (cores.get() as u32).clamp(1, 8))
+    thread::available_parallelism().map_or(1, |cores| (cores.get() as u32).clamp(1, 8))
 }

@@ -1,0 +1,212 @@
+//! The fabric as the engine's threads need it: who has which address, over which pipes packets go, and the pipes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use peerbed_contract::{AsNumber, Role};
+use peerbed_link::{Bandwidth, Counters, Fabric, Heading, Kind, LinkSpec, Moment, Pipe, Retimed};
+
+use super::{WireError, shared::Parcel};
+use crate::engine::LinkSample;
+
+/// A node's index in [`Fabric::nodes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct NodeIndex(pub(super) u32);
+
+/// One direction of one link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct PipeIndex(u32);
+
+/// From which AS to which, and over which pipes between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RouteIndex(u32);
+
+/// A pipe that several threads use.
+#[derive(Debug)]
+struct SharedPipe {
+    pipe: Mutex<Pipe>,
+    /// Its rate in bit/s, the highest number if unlimited; apart, so that it can be read without the lock.
+    bps: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Node {
+    name: String,
+    role: Role,
+    as_index: u32,
+}
+
+/// The emulated network.
+#[derive(Debug)]
+pub(super) struct Network {
+    nodes: Vec<Node>,
+    ases: Vec<AsNumber>,
+    by_address: HashMap<Ipv4Addr, NodeIndex>,
+    route_of: HashMap<(u32, u32), RouteIndex>,
+    /// The inter-AS pipes of each route, in order.
+    routes: Vec<Box<[PipeIndex]>>,
+    /// Two for each node (up, down), then two for each link (forward, backward).
+    pipes: Vec<SharedPipe>,
+    links: usize,
+}
+
+impl Network {
+    pub(super) fn new(fabric: &Fabric) -> Result<Self, WireError> {
+        let numbers = fabric.nodes.iter().map(|node| node.as_number);
+        let numbers: BTreeSet<AsNumber> =
+            numbers.chain(fabric.routes.iter().flat_map(|route| [route.from, route.to])).collect();
+        let ases: Vec<AsNumber> = numbers.into_iter().collect();
+        let as_index: BTreeMap<AsNumber, u32> = ases.iter().copied().zip(0..).collect();
+
+        let mut by_address = HashMap::new();
+        let mut nodes: Vec<Node> = Vec::new();
+        for (node, index) in fabric.nodes.iter().zip(0..) {
+            if let Some(NodeIndex(other)) = by_address.insert(node.address, NodeIndex(index)) {
+                let other = nodes[other as usize].name.clone();
+                return Err(WireError::Address(other, node.name.to_string(), node.address));
+            }
+            nodes.push(Node { name: node.name.to_string(), role: node.role, as_index: as_index[&node.as_number] });
+        }
+
+        // Numbered apart, so that a link's draws do not change with the number of nodes.
+        let access = fabric.nodes.iter().flat_map(|node| [node.access.up, node.access.down]).zip(0..);
+        let between = fabric.links.iter().flat_map(|link| [link.forward, link.backward]).zip(1 << 32..);
+        let pipes = access.chain(between).map(|(spec, stream)| SharedPipe {
+            pipe: Mutex::new(Pipe::new(spec, fabric.seed, stream)),
+            bps: AtomicU64::new(bps(&spec)),
+        });
+        let mut network = Self {
+            by_address,
+            route_of: HashMap::new(),
+            routes: Vec::new(),
+            pipes: pipes.collect(),
+            links: fabric.links.len(),
+            nodes,
+            ases,
+        };
+        network.add_routes(fabric, &as_index)?;
+        Ok(network)
+    }
+
+    fn add_routes(&mut self, fabric: &Fabric, as_index: &BTreeMap<AsNumber, u32>) -> Result<(), WireError> {
+        let inside = self.ases.iter().map(|number| (*number, *number, [].as_slice()));
+        let between = fabric.routes.iter().map(|route| (route.from, route.to, route.hops.as_slice()));
+        let all: Vec<_> = inside.chain(between).collect();
+        for (from, to, hops) in all {
+            let mut pipes = Vec::with_capacity(hops.len());
+            for hop in hops {
+                let error = WireError::Route { from, to, link: hop.link, links: self.links };
+                pipes.push(self.between(hop.link, hop.heading).ok_or(error)?);
+            }
+            self.route_of.insert((as_index[&from], as_index[&to]), RouteIndex(self.routes.len() as u32));
+            self.routes.push(pipes.into());
+        }
+        Ok(())
+    }
+
+    /// Who has this address.
+    pub(super) fn node_at(&self, address: IpAddr) -> Option<NodeIndex> {
+        match address {
+            IpAddr::V4(address) => self.by_address.get(&address).copied(),
+            IpAddr::V6(_) => None,
+        }
+    }
+
+    /// How packets get from one node to another.
+    pub(super) fn route(&self, from: NodeIndex, to: NodeIndex) -> Option<RouteIndex> {
+        let ends = (self.nodes[from.0 as usize].as_index, self.nodes[to.0 as usize].as_index);
+        self.route_of.get(&ends).copied()
+    }
+
+    /// The pipe that a packet enters next: its source's uplink, each inter-AS pipe of its route, its destination's
+    /// downlink; none behind that.
+    pub(super) fn stage(&self, parcel: &Parcel) -> Option<PipeIndex> {
+        let hops = &self.routes[parcel.route.0 as usize];
+        match parcel.stage as usize {
+            0 => Some(up(parcel.source)),
+            at if at <= hops.len() => Some(hops[at - 1]),
+            at if at == hops.len() + 1 => Some(down(parcel.destination)),
+            _ => None,
+        }
+    }
+
+    /// The rate of the slowest pipe on the way, bit/s.
+    pub(super) fn slowest(&self, from: NodeIndex, to: NodeIndex, route: RouteIndex) -> u64 {
+        let hops = self.routes[route.0 as usize].iter().copied();
+        let pipes = hops.chain([up(from), down(to)]);
+        pipes.map(|pipe| self.shared(pipe).bps.load(Ordering::Relaxed)).min().unwrap_or(u64::MAX)
+    }
+
+    /// The pipe, locked. A thread that panicked while it held the lock has marked the engine broken, so the pipe may be
+    /// used to the end.
+    pub(super) fn lock(&self, pipe: PipeIndex) -> MutexGuard<'_, Pipe> {
+        self.shared(pipe).pipe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Change a pipe; `tell` is called before the pipe can be used again, with what became of waiting packets.
+    pub(super) fn update(&self, pipe: PipeIndex, now: Moment, spec: LinkSpec, tell: impl FnOnce(Retimed)) {
+        let mut locked = self.lock(pipe);
+        let retimed = locked.update(now, spec);
+        self.shared(pipe).bps.store(bps(&spec), Ordering::Relaxed);
+        if !retimed.is_empty() {
+            tell(retimed);
+        }
+    }
+
+    /// Both pipes of a node's access link.
+    pub(super) fn access(&self, node: usize) -> Option<(PipeIndex, PipeIndex)> {
+        let index = NodeIndex(u32::try_from(node).ok()?);
+        (node < self.nodes.len()).then(|| (up(index), down(index)))
+    }
+
+    /// A pipe of a link between ASes.
+    pub(super) fn between(&self, link: u32, heading: Heading) -> Option<PipeIndex> {
+        let back = u32::from(heading == Heading::Backward);
+        ((link as usize) < self.links).then(|| PipeIndex(2 * self.nodes.len() as u32 + 2 * link + back))
+    }
+
+    /// Counters of all access links, then of all links between ASes.
+    pub(super) fn counters(&self, now: Moment) -> (Vec<LinkSample>, Vec<LinkSample>) {
+        let read =
+            |pipe: &SharedPipe| -> Counters { pipe.pipe.lock().unwrap_or_else(PoisonError::into_inner).counters(now) };
+        let both = |pair: &[SharedPipe]| LinkSample { forward: read(&pair[0]), backward: read(&pair[1]) };
+        let (access, between) = self.pipes.split_at(2 * self.nodes.len());
+        (access.chunks_exact(2).map(both).collect(), between.chunks_exact(2).map(both).collect())
+    }
+
+    /// Under which heading bytes from one node to another are counted.
+    pub(super) fn heading(&self, from: NodeIndex, to: NodeIndex) -> (AsNumber, AsNumber, Kind) {
+        let (from, to) = (&self.nodes[from.0 as usize], &self.nodes[to.0 as usize]);
+        (self.ases[from.as_index as usize], self.ases[to.as_index as usize], Kind::between(from.role, to.role))
+    }
+
+    /// A node's name.
+    pub(super) fn name(&self, node: NodeIndex) -> &str {
+        &self.nodes[node.0 as usize].name
+    }
+
+    fn shared(&self, pipe: PipeIndex) -> &SharedPipe {
+        &self.pipes[pipe.0 as usize]
+    }
+}
+
+fn up(node: NodeIndex) -> PipeIndex {
+    PipeIndex(2 * node.0)
+}
+
+fn down(node: NodeIndex) -> PipeIndex {
+    PipeIndex(2 * node.0 + 1)
+}
+
+fn bps(spec: &LinkSpec) -> u64 {
+    match spec.bandwidth {
+        Bandwidth::Unlimited => u64::MAX,
+        Bandwidth::Limited(rate) => rate.bps(),
+    }
+}
