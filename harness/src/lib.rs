@@ -2,4 +2,9 @@
 
 pub mod agent;
 pub mod engine;
+pub mod host;
+pub mod metrics;
+pub mod reconcile;
 pub mod record;
+pub mod report;
+pub mod results;

@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use peerbed_contract::{Event, NodeName};
 use peerbed_model::Plan;
 
-use crate::engine::{EngineReport, Sample};
+use crate::{
+    engine::{EngineReport, Sample},
+    host::HostSample,
+};
 
 /// One run: one execution of one arm of a plan.
 #[derive(Debug, Clone)]
@@ -32,6 +35,8 @@ pub struct RunRecord {
     pub exits: Vec<NodeExit>,
     /// Counters: one at the start, one a second, one after the last node's end.
     pub samples: Vec<Sample>,
+    /// The machine itself: one at the start, one a second, one at the end.
+    pub host: Vec<HostSample>,
     /// How late the harness's own one-second tick was: the worst.
     pub tick_late_max: Duration,
     /// What the run loop saw that makes the run untrustworthy, one sentence each.

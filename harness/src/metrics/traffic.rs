@@ -1,0 +1,140 @@
+//! Metrics of traffic: content bytes between ASes, wire bytes of the ledger, what the edges' uplinks carried.
+
+use std::collections::BTreeMap;
+
+use peerbed_contract::{AsNumber, Role};
+use peerbed_link::Kind;
+
+use super::{Better, Metric, NodeIndex, RunView, Value};
+use crate::engine::{LedgerEntry, Sample};
+
+/// A window of the peak egress is at least this long, seconds. Samples come once a second, but the last one comes when
+/// the last node has ended; a rate over the few milliseconds since the one before would be a burst, not a load.
+const WINDOW_MIN_S: f64 = 0.9;
+
+/// The word under which a kind is counted.
+pub fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Peer => "peer",
+        Kind::Edge => "edge",
+        Kind::Control => "control",
+    }
+}
+
+pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
+    let mut rows = content(view);
+    rows.extend(wire(&view.record.samples));
+    rows.extend(egress(view));
+    rows
+}
+
+fn content(view: &RunView<'_>) -> Vec<Metric> {
+    let by_as = view.peer_bytes_by_as();
+    let sum = |same: bool| by_as.iter().filter(|((from, to), _)| (from == to) == same).map(|(_, bytes)| bytes).sum();
+    let bytes = |name, better, number| Metric::new(name, "B", better, Value::count(number));
+    let mut rows =
+        vec![bytes("bytes.intra_as", Better::Neither, sum(true)), bytes("bytes.inter_as", Better::Lower, sum(false))];
+    for ((from, to), number) in &by_as {
+        let row = bytes("peer_bytes_between", Better::Neither, *number);
+        rows.push(row.label("from", &from.get()).label("to", &to.get()));
+    }
+    rows
+}
+
+fn wire(samples: &[Sample]) -> Vec<Metric> {
+    let total = ledger_total(samples);
+    let bytes = |name, number| Metric::new(name, "B", Better::Lower, Value::count(number));
+    let of_kind = |kind| total.iter().filter(|((.., other), _)| *other == kind).map(|(_, entry)| entry.1).sum::<u64>();
+    let mut rows = vec![bytes("bytes.control", of_kind(Kind::Control))];
+    for kind in [Kind::Edge, Kind::Peer, Kind::Control] {
+        rows.push(bytes("wire_bytes", of_kind(kind)).label("kind", &kind_word(kind)));
+    }
+    for ((from, to, kind), (_, number)) in &total {
+        let row = bytes("wire_bytes_between", *number).label("from", &from.get()).label("to", &to.get());
+        rows.push(row.label("kind", &kind_word(*kind)));
+    }
+    rows
+}
+
+/// Packets and wire bytes by (source AS, destination AS, kind).
+pub type Ledger = BTreeMap<(AsNumber, AsNumber, Kind), (u64, u64)>;
+
+/// What the ledger counted between the first and the last sample.
+pub fn ledger_total(samples: &[Sample]) -> Ledger {
+    match samples {
+        [first, .., last] => ledger_delta(&first.ledger, &last.ledger),
+        _ => BTreeMap::new(),
+    }
+}
+
+/// What the ledger counted between two samples; pairs with nothing new are left out.
+pub fn ledger_delta(before: &[LedgerEntry], after: &[LedgerEntry]) -> Ledger {
+    let mut delta: Ledger =
+        after.iter().map(|entry| ((entry.from, entry.to, entry.kind), (entry.packets, entry.bytes))).collect();
+    for entry in before {
+        if let Some((packets, bytes)) = delta.get_mut(&(entry.from, entry.to, entry.kind)) {
+            *packets = packets.saturating_sub(entry.packets);
+            *bytes = bytes.saturating_sub(entry.bytes);
+        }
+    }
+    delta.retain(|_, (packets, bytes)| *packets > 0 || *bytes > 0);
+    delta
+}
+
+/// A span of the run with what a counter counted in it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Window {
+    /// How long, seconds.
+    pub seconds: f64,
+    /// How much the counter rose.
+    pub counted: u64,
+}
+
+/// The run in windows of about a second with the rise of `counter` in each. Samples that follow each other faster are
+/// joined; what remains at the end is part of the last window.
+pub fn windows(samples: &[Sample], counter: impl Fn(&Sample) -> u64) -> Vec<Window> {
+    let mut windows: Vec<Window> = Vec::new();
+    let mut open = Window { seconds: 0.0, counted: 0 };
+    for pair in samples.windows(2) {
+        open.seconds += pair[1].at_ns.saturating_sub(pair[0].at_ns) as f64 / 1e9;
+        open.counted += counter(&pair[1]).saturating_sub(counter(&pair[0]));
+        if open.seconds >= WINDOW_MIN_S {
+            windows.push(open);
+            open = Window { seconds: 0.0, counted: 0 };
+        }
+    }
+    if open.seconds > 0.0 {
+        match windows.last_mut() {
+            Some(last) => {
+                last.seconds += open.seconds;
+                last.counted += open.counted;
+            }
+            None => windows.push(open),
+        }
+    }
+    windows
+}
+
+fn egress(view: &RunView<'_>) -> Vec<Metric> {
+    let edges: Vec<NodeIndex> =
+        (0..view.record.plan.nodes.len()).filter(|&index| view.role(index) == Role::Edge).collect();
+    let mut rows = vec![peak(&view.record.samples, &edges)];
+    for edge in edges {
+        rows.push(peak(&view.record.samples, &[edge]).label("node", &view.node(edge).name));
+    }
+    rows
+}
+
+/// The window in which the uplinks of these nodes together carried the most a second.
+fn peak(samples: &[Sample], nodes: &[NodeIndex]) -> Metric {
+    let carried = |sample: &Sample| {
+        let uplink = |&node: &NodeIndex| sample.access.get(node).map_or(0, |link| link.forward.carried_bytes);
+        nodes.iter().map(uplink).sum()
+    };
+    let windows = windows(samples, carried);
+    let rate = |window: &Window| window.counted as f64 * 8e-6 / window.seconds;
+    let busiest = windows.iter().copied().max_by(|a, b| rate(a).total_cmp(&rate(b)));
+    let Window { seconds, counted } = busiest.unwrap_or(Window { seconds: 0.0, counted: 0 });
+    let value = Value::ratio(windows.len() as u64, counted as f64 * 8e-6, seconds);
+    Metric::new("edge_peak_egress_mbps", "Mbit/s", Better::Lower, value)
+}

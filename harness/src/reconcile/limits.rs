@@ -1,0 +1,49 @@
+//! Where a run stops being trustworthy: every limit with its reason. `docs/results.md` lists them, and a test compares.
+
+/// Wire bytes of a kind are at least content bytes times this: a 1500-byte packet holds 20 bytes of IP, 20 of TCP and at
+/// most 1460 of content. With TCP timestamps, which Linux uses, it holds 1448.
+pub const OVERHEAD_MIN: f64 = 1500.0 / 1460.0;
+
+/// Wire bytes of a kind are at most content bytes times this, beside the allowances below. 1500/1448 = 1.036 for headers
+/// with timestamps; at worst one acknowledgement of 88 bytes with SACK blocks for each segment makes 1.097; the rest is for
+/// segments that arrived twice and segments that were not full.
+pub const OVERHEAD_MAX: f64 = 1.25;
+
+/// Wire bytes that a started download may cost beside its content, for each kind: handshakes, tokens, refused connections.
+pub const PER_DOWNLOAD_BYTES: u64 = 64 * 1024;
+
+/// Wire bytes that a piece of a started download may cost on its way from an edge: its hash in the manifest, its HTTP
+/// request and the headers of the answer.
+pub const PER_EDGE_PIECE_BYTES: u64 = 1024;
+
+/// Wire bytes that a piece of a started download may cost for each connection to a peer: to ask for it, and to tell that
+/// it is here.
+pub const PER_PEER_PIECE_BYTES: u64 = 256;
+
+/// Beside what its delay holds, a downlink may still hold so many bytes when the last counters are read: two packets.
+pub const UNDERWAY_PER_NODE_BYTES: u64 = 3000;
+
+/// What an unlimited downlink may hold by its delay when the last counters are read: one full socket buffer.
+pub const UNDERWAY_UNLIMITED_BYTES: u64 = 4 << 20;
+
+/// At most this share of all content bytes may belong to pairs that are set apart because a connection broke: what is
+/// mostly set apart is not reconciled.
+pub const BROKEN_SHARE_MAX: f64 = 0.5;
+
+/// A second is late when the 99th percentile of the engine's lateness in it is over this.
+pub const LATE_P99_MAX_MS: f64 = 5.0;
+
+/// At most this share of the seconds in which packets were released may be late.
+pub const LATE_SECONDS_SHARE_MAX: f64 = 0.1;
+
+/// The harness's own one-second tick may be at most so late.
+pub const TICK_LATE_MAX_MS: f64 = 500.0;
+
+/// At most this share of the processor time of the run may be taken by the hypervisor.
+pub const STEAL_SHARE_MAX: f64 = 0.1;
+
+/// Downloads that were to begin in the last so many milliseconds of a run need not have begun.
+pub const START_GRACE_MS: u64 = 250;
+
+/// So many reasons of one check are written out; the rest is only counted.
+pub const REASONS_PER_CHECK: usize = 5;

@@ -1,0 +1,46 @@
+//! Do senders and receivers agree, byte for byte, about every pair of nodes and every object?
+
+use super::{Reasons, SetApart, limits};
+use crate::metrics::{Pair, PairKey, RunView};
+
+pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
+    let mut apart = SetApart::default();
+    let mut disagreements = Vec::new();
+    let (mut received, mut all) = (0, 0);
+    for (key, pair) in &view.pairs {
+        received += pair.received;
+        all += pair.bytes();
+        let killed = view.killed.contains(&key.source) || view.killed.contains(&key.destination);
+        // A killed sender takes its counts with it; every other sender has counted at least what arrived.
+        let impossible = pair.received > pair.sent && !view.killed.contains(&key.source);
+        let excused = killed || pair.broken;
+        if impossible || (!excused && pair.sent != pair.received) {
+            disagreements.push(sentence(view, key, *pair));
+        } else if killed && pair.bytes() > 0 {
+            apart.killed_pairs += 1;
+            apart.killed_bytes += pair.bytes();
+        } else if pair.broken && pair.bytes() > 0 {
+            apart.broken_pairs += 1;
+            apart.broken_bytes += pair.bytes();
+        }
+    }
+    reasons.add_all("pairs that do not agree", disagreements);
+    if received == 0 {
+        reasons.add("no content byte was received, so nothing could be reconciled".to_owned());
+    }
+    if apart.broken_bytes as f64 > all as f64 * limits::BROKEN_SHARE_MAX {
+        reasons.add(format!(
+            "{} of {all} content bytes belong to connections that broke, so most could not be reconciled",
+            apart.broken_bytes
+        ));
+    }
+    apart
+}
+
+fn sentence(view: &RunView<'_>, key: &PairKey<'_>, pair: Pair) -> String {
+    let (source, destination) = (&view.node(key.source).name, &view.node(key.destination).name);
+    format!(
+        "{source} says it sent {} bytes of `{}` to {destination}, which says it received {}",
+        pair.sent, key.content, pair.received
+    )
+}

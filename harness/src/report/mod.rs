@@ -1,0 +1,33 @@
+//! How results are shown: the table at the end of a run, `summary.md`, `report.html`. Pure: a [`Summary`] goes in, text
+//! comes out.
+
+mod cdf;
+mod format;
+mod html;
+mod rows;
+mod table;
+
+pub use format::{bytes, number, percent};
+pub use html::html;
+pub use table::{markdown, table};
+
+use crate::results::{ExpectationResult, Summary};
+
+/// One sentence for each reason why an arm is invalid, then one for each expectation that is not met.
+pub fn complaints(summary: &Summary) -> Vec<String> {
+    let reasons = summary
+        .arms
+        .iter()
+        .flat_map(|arm| arm.invalid_reasons.iter().map(move |reason| format!("INVALID {}: {reason}", arm.arm)));
+    let unmet = summary.expectations.iter().filter(|expectation| expectation.met == Some(false));
+    reasons.chain(unmet.map(|expectation| format!("UNMET {}", expected(expectation)))).collect()
+}
+
+/// `hybrid: peer_efficiency.bytes is 0.42, expected at least 0.5`.
+fn expected(result: &ExpectationResult) -> String {
+    let bounds = [("at least", result.bound.at_least), ("at most", result.bound.at_most)];
+    let bounds: Vec<String> =
+        bounds.iter().filter_map(|(word, bound)| bound.map(|bound| format!("{word} {bound}"))).collect();
+    let value = result.value.map_or("undefined".to_owned(), |value| format!("{}", (value * 1e4).round() / 1e4));
+    format!("{}: {} is {value}, expected {}", result.arm, result.metric, bounds.join(" and "))
+}

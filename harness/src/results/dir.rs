@@ -1,0 +1,199 @@
+//! One results directory from its beginning to its end: unfinished under a `.partial-` name with a lock held, then renamed,
+//! then `latest` points to it. Whatever kills the harness in between leaves the unfinished directory, without its lock.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use peerbed_contract::Event;
+use peerbed_model::Plan;
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+
+use super::{
+    Identity, RunOutcome, Summary,
+    files::{ResultsError, point_link, rename_new, write_json, write_lines, write_text},
+    layout::{self, DirName, is_plain},
+    manifest, tables,
+};
+use crate::{metrics::Metric, report};
+
+/// A results directory that is being filled.
+#[derive(Debug)]
+pub struct ResultsDir {
+    experiment: PathBuf,
+    name: DirName,
+    partial: PathBuf,
+    lock: File,
+    plans: Vec<Arc<Plan>>,
+    identity: Identity,
+    created: Timestamp,
+}
+
+/// A results directory that is there to stay.
+#[derive(Debug)]
+pub struct Finished {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What was found.
+    pub summary: Summary,
+}
+
+impl ResultsDir {
+    /// Begins a directory below `root`, for the results of all these plans; they are of one experiment, in the order in
+    /// which its arms are to be shown. The plans are written at once.
+    pub fn create(root: &Path, plans: &[Arc<Plan>], identity: Identity) -> Result<Self, ResultsError> {
+        Self::create_at(root, plans, identity, Timestamp::now())
+    }
+
+    pub(super) fn create_at(
+        root: &Path,
+        plans: &[Arc<Plan>],
+        identity: Identity,
+        created: Timestamp,
+    ) -> Result<Self, ResultsError> {
+        let first = plans.first().ok_or(ResultsError::NoPlans)?;
+        for name in plans.iter().map(|plan| &plan.arm).chain([&first.experiment]) {
+            if !is_plain(name) {
+                return Err(ResultsError::Name(name.clone()));
+            }
+        }
+        fs::create_dir_all(root).map_err(ResultsError::io(root))?;
+        // Nodes get paths below it and may run elsewhere.
+        let root = root.canonicalize().map_err(ResultsError::io(root))?;
+        let experiment = root.join(&first.experiment);
+        make_dir(&experiment)?;
+        let (name, partial) = reserve(&experiment, DirName::new(created, identity.commit.as_deref(), identity.dirty))?;
+        let lock_path = partial.join(layout::LOCK);
+        let lock = File::create_new(&lock_path).map_err(ResultsError::io(&lock_path))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|error| ResultsError::io(&lock_path)(error.into()))?;
+        write_plans(&partial.join(layout::PLAN), plans)?;
+        Ok(Self { experiment, name, partial, lock, plans: plans.to_vec(), identity, created })
+    }
+
+    /// Where it is while it is not finished; absolute.
+    pub fn path(&self) -> &Path {
+        &self.partial
+    }
+
+    /// The directory for the standard error of a run's nodes; made if need be.
+    pub fn logs_dir(&self, arm: &str, repeat: u32) -> Result<PathBuf, ResultsError> {
+        self.below(layout::LOGS, arm, repeat)
+    }
+
+    /// The directory for the configuration of a run's nodes; made if need be.
+    pub fn nodes_dir(&self, arm: &str, repeat: u32) -> Result<PathBuf, ResultsError> {
+        self.below(layout::NODES, arm, repeat)
+    }
+
+    fn below(&self, what: &str, arm: &str, repeat: u32) -> Result<PathBuf, ResultsError> {
+        if !is_plain(arm) {
+            return Err(ResultsError::Name(arm.to_owned()));
+        }
+        let path = self.partial.join(what).join(arm).join(repeat.to_string());
+        fs::create_dir_all(&path).map_err(ResultsError::io(&path))?;
+        Ok(path)
+    }
+
+    /// Writes everything that was found, gives the directory its name and lets `latest` point to it. Runs that were
+    /// planned and are missing here make their arm invalid; no runs at all is fine too.
+    pub fn finish(self, outcomes: &[RunOutcome]) -> Result<Finished, ResultsError> {
+        let summary = Summary::of(&self.plans, outcomes, &self.identity, self.created);
+        let file = |name| self.partial.join(name);
+        write_lines(&file(layout::EVENTS), outcomes.iter().flat_map(events))?;
+        write_lines(&file(layout::METRICS), outcomes.iter().flat_map(metrics))?;
+        tables::write_all(&self.partial, outcomes)?;
+        let manifest = manifest::Manifest::of(&self.plans, outcomes, &self.identity, self.created);
+        write_json(&file(layout::SUMMARY_JSON), &summary)?;
+        write_text(&file(layout::SUMMARY_MD), &report::markdown(&summary))?;
+        write_text(&file(layout::REPORT), &report::html(&summary, outcomes, &manifest))?;
+        write_json(&file(layout::MANIFEST), &manifest)?;
+
+        let path = self.experiment.join(self.name.to_string());
+        rename_new(&self.partial, &path).map_err(ResultsError::io(&path))?;
+        // Only now: an unfinished directory without its lock is anybody's to clean away.
+        let lock = path.join(layout::LOCK);
+        fs::remove_file(&lock).map_err(ResultsError::io(&lock))?;
+        drop(self.lock);
+        let link = self.experiment.join(layout::LATEST);
+        point_link(&link, &self.name.to_string()).map_err(ResultsError::io(&link))?;
+        Ok(Finished { path, summary })
+    }
+}
+
+/// Makes a directory unless it is there; a symbolic link or a file in its place is an error.
+fn make_dir(path: &Path) -> Result<(), ResultsError> {
+    match fs::create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let found = fs::symlink_metadata(path).map_err(ResultsError::io(path))?;
+            if found.is_dir() { Ok(()) } else { Err(ResultsError::io(path)(io::ErrorKind::NotADirectory.into())) }
+        }
+        other => other.map_err(ResultsError::io(path)),
+    }
+}
+
+/// Makes the unfinished directory under the first free name of this second.
+fn reserve(experiment: &Path, mut name: DirName) -> Result<(DirName, PathBuf), ResultsError> {
+    loop {
+        let partial = experiment.join(name.partial());
+        let finished = experiment.join(name.to_string());
+        let made = match fs::symlink_metadata(&finished) {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => fs::create_dir(&partial),
+        };
+        match made {
+            Ok(()) => return Ok((name, partial)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => name = name.next(),
+            Err(error) => return Err(ResultsError::io(&partial)(error)),
+        }
+    }
+}
+
+fn write_plans(path: &Path, plans: &[Arc<Plan>]) -> Result<(), ResultsError> {
+    let documents: Vec<&Plan> = plans.iter().map(AsRef::as_ref).collect();
+    let yaml = |error: serde_yaml::ser::Error| ResultsError::Yaml { path: path.to_owned(), message: error.to_string() };
+    write_text(path, &serde_yaml::to_string_multiple(&documents).map_err(yaml)?)
+}
+
+/// A line of `events.jsonl`.
+#[derive(Serialize)]
+struct EventLine<'a> {
+    arm: &'a str,
+    repeat: u32,
+    #[serde(flatten)]
+    event: &'a Event,
+}
+
+fn events(outcome: &RunOutcome) -> impl Iterator<Item = EventLine<'_>> {
+    let plan = &outcome.record().plan;
+    outcome.record().events.iter().map(|event| EventLine { arm: &plan.arm, repeat: plan.repeat, event })
+}
+
+/// A line of `metrics.jsonl`.
+#[derive(Serialize)]
+struct MetricLine<'a> {
+    experiment: &'a str,
+    arm: &'a str,
+    repeat: u32,
+    seed: u64,
+    valid: bool,
+    #[serde(flatten)]
+    metric: &'a Metric,
+}
+
+fn metrics(outcome: &RunOutcome) -> impl Iterator<Item = MetricLine<'_>> {
+    let plan = &outcome.record().plan;
+    outcome.metrics().rows.iter().map(|metric| MetricLine {
+        experiment: &plan.experiment,
+        arm: &plan.arm,
+        repeat: plan.repeat,
+        seed: plan.seed,
+        valid: outcome.validity().valid(),
+        metric,
+    })
+}

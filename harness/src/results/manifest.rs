@@ -1,0 +1,175 @@
+//! `manifest.json`: everything that must be known to judge or repeat the results.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use peerbed_model::{Plan, Setting};
+use serde::Serialize;
+
+use super::{Identity, RunOutcome, layout};
+use crate::{
+    engine::EngineReport,
+    host::Machine,
+    reconcile::Validity,
+    record::{NodeExit, RunRecord},
+};
+
+/// The content of `manifest.json`.
+#[derive(Debug, Serialize)]
+pub struct Manifest {
+    /// The version of the layout.
+    pub layout: u32,
+    /// The experiment's name.
+    pub experiment: String,
+    /// What it asks.
+    pub question: String,
+    /// When it was begun.
+    pub created: Timestamp,
+    /// When the results were written.
+    pub finished: Timestamp,
+    /// Which code it was.
+    pub identity: Identity,
+    /// What carried the nodes; none if no run was made.
+    pub runtime: Option<String>,
+    /// How the links were made; none if no run was made.
+    pub engine: Option<EngineReport>,
+    /// TCP's congestion control as planned.
+    pub congestion_control: Vec<String>,
+    /// The machine; none where it could not be read.
+    pub machine: Option<Machine>,
+    /// Why the machine could not be read.
+    pub machine_unknown_because: Option<String>,
+    /// What must be the same for results to be compared, as one hash: runtime, engine and its ends, threads and offloads,
+    /// congestion control, kernel, architecture, processor, cores, memory in whole GiB. None where something is unknown.
+    pub fingerprint: Option<String>,
+    /// Policy parameters by arm, defaults included.
+    pub parameters: BTreeMap<String, BTreeMap<String, Setting>>,
+    /// The runs that were made.
+    pub runs: Vec<RunEntry>,
+}
+
+/// One run in the manifest.
+#[derive(Debug, Serialize)]
+pub struct RunEntry {
+    /// Its arm.
+    pub arm: String,
+    /// Which repeat, from 0.
+    pub repeat: u32,
+    /// Its seed.
+    pub seed: u64,
+    /// The judgement on it.
+    pub validity: Validity,
+    /// The user ended it early.
+    pub interrupted: bool,
+    /// When it began.
+    pub started: Timestamp,
+    /// From the first namespace to the last `ready`.
+    pub setup_s: f64,
+    /// From the start to the last node's end.
+    pub elapsed_s: f64,
+    /// From the last node's end until nothing was left.
+    pub teardown_s: f64,
+    /// The longest that the harness's own one-second tick was late.
+    pub tick_late_max_ms: f64,
+    /// How the links were made in this run.
+    pub engine: EngineReport,
+    /// Lines that the nodes said.
+    pub events: usize,
+    /// Nodes that ended otherwise than with exit code 0 after they were asked to stop.
+    pub odd_exits: Vec<Exit>,
+}
+
+/// The end of a node.
+#[derive(Debug, Serialize)]
+pub struct Exit {
+    /// Which.
+    pub node: String,
+    /// Seconds since the start of the run.
+    pub t_s: f64,
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The plan or the end of the run asked for it.
+    pub planned: bool,
+}
+
+impl Manifest {
+    /// Gathers it all; reads the machine.
+    pub fn of(plans: &[Arc<Plan>], outcomes: &[RunOutcome], identity: &Identity, created: Timestamp) -> Self {
+        let (machine, machine_unknown_because) = match Machine::read() {
+            Ok(machine) => (Some(machine), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let first = outcomes.first().map(RunOutcome::record);
+        let fingerprint = machine.as_ref().zip(first).map(|(machine, record)| fingerprint(machine, record));
+        let mut congestion_control: Vec<_> = plans.iter().map(|plan| plan.fabric.congestion_control.clone()).collect();
+        congestion_control.sort();
+        congestion_control.dedup();
+        Self {
+            layout: layout::LAYOUT_VERSION,
+            experiment: plans.first().map(|plan| plan.experiment.clone()).unwrap_or_default(),
+            question: plans.first().map(|plan| plan.question.clone()).unwrap_or_default(),
+            created,
+            finished: Timestamp::now(),
+            identity: identity.clone(),
+            runtime: first.map(|record| record.runtime.clone()),
+            engine: first.map(|record| record.engine.clone()),
+            congestion_control,
+            machine,
+            machine_unknown_because,
+            fingerprint,
+            parameters: plans.iter().map(|plan| (plan.arm.clone(), plan.parameters.clone())).collect(),
+            runs: outcomes.iter().map(entry).collect(),
+        }
+    }
+}
+
+fn entry(outcome: &RunOutcome) -> RunEntry {
+    let record = outcome.record();
+    let odd = |exit: &&NodeExit| !exit.planned || exit.code != Some(peerbed_contract::exit::OK);
+    RunEntry {
+        arm: record.plan.arm.clone(),
+        repeat: record.plan.repeat,
+        seed: record.plan.seed,
+        validity: outcome.validity().clone(),
+        interrupted: record.interrupted,
+        started: record.started,
+        setup_s: record.setup.as_secs_f64(),
+        elapsed_s: record.elapsed.as_secs_f64(),
+        teardown_s: record.teardown.as_secs_f64(),
+        tick_late_max_ms: record.tick_late_max.as_secs_f64() * 1e3,
+        engine: record.engine.clone(),
+        events: record.events.len(),
+        odd_exits: record.exits.iter().filter(odd).map(exit).collect(),
+    }
+}
+
+fn exit(exit: &NodeExit) -> Exit {
+    Exit {
+        node: exit.node.to_string(),
+        t_s: exit.t as f64 / 1e9,
+        code: exit.code,
+        signal: exit.signal,
+        planned: exit.planned,
+    }
+}
+
+fn fingerprint(machine: &Machine, record: &RunRecord) -> String {
+    let engine = &record.engine;
+    let parts = [
+        record.runtime.clone(),
+        engine.engine.clone(),
+        engine.ends.clone(),
+        engine.threads.to_string(),
+        engine.offloads.clone(),
+        engine.congestion_control.clone(),
+        machine.kernel.clone(),
+        machine.architecture.clone(),
+        machine.cpu_model.clone(),
+        machine.cores.to_string(),
+        (machine.memory_bytes >> 30).to_string(),
+    ];
+    let hash = blake3::hash(parts.join("\n").as_bytes());
+    hash.to_hex()[..16].to_owned()
+}

@@ -1,0 +1,226 @@
+//! What an experiment found, arm by arm: the content of `summary.json`, from which the table, `summary.md` and the report
+//! are drawn.
+
+use std::sync::Arc;
+
+use peerbed_model::{Bound, Plan};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use super::{Identity, RunOutcome, layout};
+use crate::metrics::{Figures, full_key};
+
+/// What an experiment found.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// The version of this file's shape.
+    pub layout: u32,
+    /// The experiment's name.
+    pub experiment: String,
+    /// What it asks.
+    pub question: String,
+    /// When it was begun.
+    pub created: jiff::Timestamp,
+    /// The commit, all digits; none outside a checkout.
+    pub commit: Option<String>,
+    /// The checkout differed from the commit.
+    pub dirty: bool,
+    /// Every arm is valid.
+    pub valid: bool,
+    /// The user ended it early.
+    pub interrupted: bool,
+    /// The arms by name, in the order of the experiment.
+    #[serde(serialize_with = "as_map")]
+    pub arms: Vec<ArmSummary>,
+    /// What was expected and what came.
+    pub expectations: Vec<ExpectationResult>,
+}
+
+/// One arm: medians over its runs.
+#[derive(Debug, Clone, Serialize)]
+pub struct ArmSummary {
+    /// Its name.
+    #[serde(skip)]
+    pub arm: String,
+    /// All planned runs were made, and each can be believed.
+    pub valid: bool,
+    /// Why not.
+    pub invalid_reasons: Vec<String>,
+    /// Runs that were made.
+    pub runs: u32,
+    /// Runs that were planned.
+    pub runs_planned: u32,
+    /// The link engine; none if no run was made.
+    pub engine: Option<String>,
+    /// The runtime; none if no run was made.
+    pub runtime: Option<String>,
+    /// TCP's congestion control.
+    pub congestion_control: String,
+    /// The seed of the first repeat.
+    pub seed: u64,
+    /// The median over the runs of each run's figure.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// Sums over the runs, so that one bad run among several shows.
+    pub downloads_total: DownloadTotals,
+    /// Each run by itself.
+    pub runs_detail: Vec<RunDetail>,
+}
+
+/// Downloads of all runs of an arm together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct DownloadTotals {
+    /// In the plan.
+    pub planned: u64,
+    /// Begun.
+    pub started: u64,
+    /// Whole.
+    pub completed: u64,
+    /// Paused for ever by their users.
+    pub paused: u64,
+    /// Given up by their users.
+    pub aborted: u64,
+    /// Not delivered.
+    pub failed: u64,
+    /// Cut off by the end of the run.
+    pub unfinished: u64,
+    /// Begun by nodes that were killed before they could tell more.
+    pub lost: u64,
+}
+
+/// One run of an arm.
+#[derive(Debug, Clone, Serialize)]
+pub struct RunDetail {
+    /// Which repeat, from 0.
+    pub repeat: u32,
+    /// Its seed.
+    pub seed: u64,
+    /// Whether it can be believed.
+    pub valid: bool,
+    /// Why not.
+    pub invalid_reasons: Vec<String>,
+    /// Its figures.
+    #[serde(flatten)]
+    pub figures: Figures,
+}
+
+/// What was expected of an arm and what came.
+#[derive(Debug, Clone, Serialize)]
+pub struct ExpectationResult {
+    /// Of which arm.
+    pub arm: String,
+    /// Of which figure.
+    pub metric: String,
+    /// What it was to be.
+    pub bound: Bound,
+    /// What it is; none if it is undefined.
+    pub value: Option<f64>,
+    /// Whether it is so; none if the arm is invalid, for then its values say nothing.
+    pub met: Option<bool>,
+}
+
+impl Summary {
+    /// Sums up what was made of what was planned.
+    pub fn of(plans: &[Arc<Plan>], outcomes: &[RunOutcome], identity: &Identity, created: jiff::Timestamp) -> Self {
+        let mut arms: Vec<ArmSummary> = Vec::new();
+        let mut expectations = Vec::new();
+        for plan in plans {
+            if arms.iter().any(|summary| summary.arm == plan.arm) {
+                continue;
+            }
+            let arm = arm(plan, plans, outcomes);
+            expectations.extend(plan.expect.iter().map(|expectation| {
+                let value = full_key(&expectation.metric).and_then(|key| arm.figures.get(key));
+                ExpectationResult {
+                    arm: arm.arm.clone(),
+                    metric: expectation.metric.clone(),
+                    bound: expectation.bound,
+                    value,
+                    met: arm.valid.then(|| value.is_some_and(|value| holds(&expectation.bound, value))),
+                }
+            }));
+            arms.push(arm);
+        }
+        Self {
+            layout: layout::LAYOUT_VERSION,
+            experiment: plans.first().map(|plan| plan.experiment.clone()).unwrap_or_default(),
+            question: plans.first().map(|plan| plan.question.clone()).unwrap_or_default(),
+            created,
+            commit: identity.commit.clone(),
+            dirty: identity.dirty,
+            valid: !arms.is_empty() && arms.iter().all(|arm| arm.valid),
+            interrupted: outcomes.iter().any(|outcome| outcome.record().interrupted),
+            arms,
+            expectations,
+        }
+    }
+
+    /// Whether some expectation of a valid arm is not met.
+    pub fn disappointed(&self) -> bool {
+        self.expectations.iter().any(|expectation| expectation.met == Some(false))
+    }
+}
+
+fn arm(first: &Plan, plans: &[Arc<Plan>], outcomes: &[RunOutcome]) -> ArmSummary {
+    let planned = plans.iter().filter(|plan| plan.arm == first.arm).count();
+    let runs: Vec<&RunOutcome> = outcomes.iter().filter(|outcome| outcome.record().plan.arm == first.arm).collect();
+    let mut reasons = Vec::new();
+    for run in &runs {
+        let repeat = run.record().plan.repeat;
+        let before = if planned > 1 { format!("repeat {repeat}: ") } else { String::new() };
+        reasons.extend(run.validity().reasons().iter().map(|reason| format!("{before}{reason}")));
+    }
+    if runs.len() < planned {
+        reasons.push(format!("only {} of {planned} planned runs were made", runs.len()));
+    }
+    let figures: Vec<Figures> = runs.iter().map(|run| run.figures().clone()).collect();
+    ArmSummary {
+        arm: first.arm.clone(),
+        valid: reasons.is_empty(),
+        invalid_reasons: reasons,
+        runs: runs.len() as u32,
+        runs_planned: planned as u32,
+        engine: runs.first().map(|run| run.record().engine.engine.clone()),
+        runtime: runs.first().map(|run| run.record().runtime.clone()),
+        congestion_control: first.fabric.congestion_control.clone(),
+        seed: first.seed,
+        downloads_total: totals(&figures),
+        figures: Figures::median(&figures),
+        runs_detail: runs.iter().map(|run| detail(run)).collect(),
+    }
+}
+
+fn totals(runs: &[Figures]) -> DownloadTotals {
+    let sum = |key| runs.iter().filter_map(|figures| figures.get(key)).sum::<f64>() as u64;
+    DownloadTotals {
+        planned: sum("downloads.planned"),
+        started: sum("downloads.started"),
+        completed: sum("downloads.completed"),
+        paused: sum("downloads.paused"),
+        aborted: sum("downloads.aborted"),
+        failed: sum("downloads.failed"),
+        unfinished: sum("downloads.unfinished"),
+        lost: sum("downloads.lost"),
+    }
+}
+
+fn detail(run: &RunOutcome) -> RunDetail {
+    RunDetail {
+        repeat: run.record().plan.repeat,
+        seed: run.record().plan.seed,
+        valid: run.validity().valid(),
+        invalid_reasons: run.validity().reasons().to_vec(),
+        figures: run.figures().clone(),
+    }
+}
+
+fn holds(bound: &Bound, value: f64) -> bool {
+    bound.at_least.is_none_or(|least| value >= least) && bound.at_most.is_none_or(|most| value <= most)
+}
+
+fn as_map<S: Serializer>(arms: &[ArmSummary], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(arms.len()))?;
+    for arm in arms {
+        map.serialize_entry(&arm.arm, arm)?;
+    }
+    map.end()
+}

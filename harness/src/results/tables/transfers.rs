@@ -1,0 +1,50 @@
+//! `transfers.parquet`: one row for each sender, receiver and object, with both sides' counts.
+
+use crate::results::{
+    RunOutcome,
+    columns::{Cell, Column, Rows, Table, Type},
+};
+
+pub(super) const TABLE: Table = Table {
+    file: "transfers.parquet",
+    columns: &[
+        Column::new("arm", Type::Text),
+        Column::new("repeat", Type::Int),
+        Column::new("content", Type::Text),
+        Column::new("source", Type::Text),
+        Column::new("source_role", Type::Text),
+        Column::new("source_as", Type::Int),
+        Column::new("destination", Type::Text),
+        Column::new("destination_role", Type::Text),
+        Column::new("destination_as", Type::Int),
+        Column::new("sent_bytes", Type::Int),
+        Column::new("received_bytes", Type::Int),
+        Column::new("broken", Type::Bool),
+        Column::new("killed", Type::Bool),
+    ],
+};
+
+pub(super) fn rows(outcome: &RunOutcome, rows: &mut Rows) {
+    let view = outcome.view();
+    let plan = &outcome.record().plan;
+    for (key, pair) in &view.pairs {
+        let (source, destination) = (view.node(key.source), view.node(key.destination));
+        let roles = [source.role.to_string(), destination.role.to_string()];
+        let killed = view.killed.contains(&key.source) || view.killed.contains(&key.destination);
+        rows.push(&[
+            Cell::from(plan.arm.as_str()),
+            plan.repeat.into(),
+            key.content.as_str().into(),
+            source.name.as_str().into(),
+            roles[0].as_str().into(),
+            source.config.as_number.get().into(),
+            destination.name.as_str().into(),
+            roles[1].as_str().into(),
+            destination.config.as_number.get().into(),
+            pair.sent.into(),
+            pair.received.into(),
+            pair.broken.into(),
+            killed.into(),
+        ]);
+    }
+}
