@@ -1,3 +1,25 @@
 //! The agent: the privileged half, which holds one run's fabric (namespaces, devices, link engine) and its node processes.
+//!
+//! It is the same program, started as `peerbed agent` by a runtime. [`process`] moves it into namespaces of its own,
+//! where it is process 1; [`serve`] answers the calls of [`protocol`]; [`fabric`] builds and holds the network with
+//! [`netlink`] and [`devices`]; [`spawn`] owns the node processes and [`relay`] what they print; [`probe`] tries, for
+//! `peerbed doctor`, what this machine lets an agent do.
 
+mod devices;
+mod fabric;
+mod lines;
+mod netlink;
+pub mod probe;
+pub mod process;
 pub mod protocol;
+mod relay;
+mod serve;
+mod spawn;
+mod sys;
+
+pub(crate) use self::devices::kernel_version;
+
+/// Descriptors that an agent with so many nodes may need, whatever its links are held by.
+pub(crate) fn descriptors_needed(nodes: usize) -> u64 {
+    fabric::descriptors_needed(nodes, devices::Ends::Packet)
+}

@@ -128,7 +128,7 @@ pub enum Reply {
 }
 
 /// What stands after [`Request::Install`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Installed {
     /// How the engine holds the links.
     pub engine: EngineReport,
@@ -143,6 +143,13 @@ pub struct Installed {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Notice {
+    /// So many hosts of the network stand, while [`Request::Install`] is under way.
+    Progress {
+        /// So many.
+        made: u32,
+        /// Of so many.
+        total: u32,
+    },
     /// A node printed a line on its standard output.
     Line {
         /// The node.

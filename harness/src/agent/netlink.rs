@@ -1,0 +1,274 @@
+//! Talks to the kernel's routing netlink: messages are built first, as values, then sent in one batch, and every one of
+//! them is acknowledged or fails by name. Only this module speaks netlink.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, Ipv4Addr},
+    os::fd::RawFd,
+};
+
+use netlink_packet_core::{
+    DecodeError, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NlasIterator,
+};
+use netlink_packet_route::{
+    AddressFamily, RouteNetlinkMessage,
+    address::{AddressAttribute, AddressMessage, AddressScope},
+    link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage},
+    route::{
+        RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteMetric, RouteProtocol, RouteScope, RouteType,
+    },
+};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+/// Why the kernel's network could not be changed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NetlinkError {
+    /// The kernel refused one message.
+    #[error("node {node}: device {device}: cannot {what}: {source}{hint}")]
+    Refused {
+        /// The node whose network it is for.
+        node: String,
+        /// The device.
+        device: String,
+        /// `add its address`.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+        /// What the kernel explained beyond that, in brackets, or nothing.
+        hint: String,
+    },
+    /// The socket failed.
+    #[error("node {node}: netlink: {source}")]
+    Socket {
+        /// The node whose network it was for.
+        node: String,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The kernel answered something that is not netlink.
+    #[error("node {node}: netlink: {source}")]
+    Decode {
+        /// The node whose network it was for.
+        node: String,
+        /// What is wrong.
+        source: DecodeError,
+    },
+}
+
+/// One change, with the words for it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Step {
+    /// The device it is about.
+    pub(super) device: String,
+    /// What it does, after "cannot".
+    pub(super) what: &'static str,
+    message: RouteNetlinkMessage,
+    create: bool,
+}
+
+impl Step {
+    fn new(device: &str, what: &'static str, message: RouteNetlinkMessage) -> Self {
+        Self { device: device.to_owned(), what, message, create: false }
+    }
+
+    fn create(device: &str, what: &'static str, message: RouteNetlinkMessage) -> Self {
+        Self { create: true, ..Self::new(device, what, message) }
+    }
+}
+
+/// The loopback device's index in every namespace.
+const LOOPBACK: u32 = 1;
+/// The device of a node.
+pub(super) const DEVICE: &str = "eth0";
+/// Its index.
+pub(super) const DEVICE_INDEX: u32 = 2;
+/// Every node's device has this address, so a frame that one of them sent can be given to any other as it is: without
+/// ARP, a sender addresses its frames to its own address.
+const SHARED_MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// The largest IP packet.
+const MTU: u32 = 1500;
+/// Packets that may wait between the kernel and the engine.
+const QUEUE_PACKETS: u32 = 4000;
+
+/// Take the loopback device up.
+pub(super) fn loopback() -> Step {
+    Step::new("lo", "take it up", set_link(LOOPBACK, LinkFlags::Up, vec![]))
+}
+
+/// Make a veth pair: `name` with `index` in the socket's namespace, the node's device in the other one.
+pub(super) fn veth(name: &str, index: u32, namespace: RawFd) -> Step {
+    let mut inner = LinkMessage::default();
+    inner.header.index = DEVICE_INDEX;
+    inner.attributes = vec![
+        LinkAttribute::IfName(DEVICE.to_owned()),
+        LinkAttribute::Address(SHARED_MAC.to_vec()),
+        LinkAttribute::NetNsFd(namespace),
+    ];
+    let mut outer = LinkMessage::default();
+    outer.header.index = index;
+    outer.header.flags = LinkFlags::Up;
+    outer.header.change_mask = LinkFlags::Up;
+    outer.attributes = vec![
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::Mtu(MTU),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(inner))),
+        ]),
+    ];
+    Step::create(name, "make the veth pair", RouteNetlinkMessage::NewLink(outer))
+}
+
+/// Everything that a node's namespace needs once its device is there.
+pub(super) fn node(address: Ipv4Addr, congestion_control: &str) -> Vec<Step> {
+    vec![
+        loopback(),
+        Step::new(
+            DEVICE,
+            "take it up",
+            set_link(
+                DEVICE_INDEX,
+                LinkFlags::Up | LinkFlags::Noarp,
+                vec![LinkAttribute::Mtu(MTU), LinkAttribute::TxQueueLen(QUEUE_PACKETS)],
+            ),
+        ),
+        Step::create(DEVICE, "add its address", add_address(address)),
+        Step::create(
+            DEVICE,
+            "add the default route with its congestion control",
+            default_route(address, congestion_control),
+        ),
+    ]
+}
+
+fn set_link(index: u32, flags: LinkFlags, attributes: Vec<LinkAttribute>) -> RouteNetlinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message.header.flags = flags;
+    message.header.change_mask = flags;
+    message.attributes = attributes;
+    RouteNetlinkMessage::SetLink(message)
+}
+
+fn add_address(address: Ipv4Addr) -> RouteNetlinkMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet;
+    message.header.prefix_len = 32;
+    message.header.scope = AddressScope::Universe;
+    message.header.index = DEVICE_INDEX;
+    message.attributes =
+        vec![AddressAttribute::Local(IpAddr::V4(address)), AddressAttribute::Address(IpAddr::V4(address))];
+    RouteNetlinkMessage::NewAddress(message)
+}
+
+/// The congestion control is a property of the route, because a child namespace may not write the sysctl for it.
+fn default_route(address: Ipv4Addr, congestion_control: &str) -> RouteNetlinkMessage {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Static;
+    message.header.scope = RouteScope::Link;
+    message.header.kind = RouteType::Unicast;
+    message.attributes = vec![
+        RouteAttribute::Oif(DEVICE_INDEX),
+        RouteAttribute::PrefSource(RouteAddress::Inet(address)),
+        RouteAttribute::Metrics(vec![RouteMetric::CcAlgo(congestion_control.to_owned())]),
+    ];
+    RouteNetlinkMessage::NewRoute(message)
+}
+
+/// A netlink socket; it speaks to the network namespace that its thread was in when it was opened.
+pub(super) struct Netlink {
+    socket: Socket,
+    sequence: u32,
+    answers: Vec<u8>,
+}
+
+impl Netlink {
+    /// Open a socket in the calling thread's network namespace.
+    pub(super) fn open(node: &str) -> Result<Self, NetlinkError> {
+        let open = || -> io::Result<Socket> {
+            let socket = Socket::new(NETLINK_ROUTE)?;
+            socket.connect(&SocketAddr::new(0, 0))?;
+            // Acknowledgements need not repeat the request, and may explain a refusal.
+            socket.set_cap_ack(true)?;
+            socket.set_ext_ack(true)?;
+            Ok(socket)
+        };
+        let socket = open().map_err(|source| NetlinkError::Socket { node: node.to_owned(), source })?;
+        Ok(Self { socket, sequence: 0, answers: vec![0; 1 << 15] })
+    }
+
+    /// Carry out all steps, in order, in one message to the kernel. Each is answered; the first refusal is the error.
+    pub(super) fn carry_out(&mut self, node: &str, steps: &[Step]) -> Result<(), NetlinkError> {
+        let failed = |source| NetlinkError::Socket { node: node.to_owned(), source };
+        let mut batch = Vec::with_capacity(128 * steps.len());
+        let mut open = BTreeMap::new();
+        for step in steps {
+            self.sequence = self.sequence.wrapping_add(1);
+            open.insert(self.sequence, step);
+            append(&mut batch, step, self.sequence);
+        }
+        let sent = self.socket.send(&batch, 0).map_err(failed)?;
+        if sent != batch.len() {
+            return Err(failed(io::Error::other("the batch was cut short")));
+        }
+        let mut refused: Option<(u32, NetlinkError)> = None;
+        while !open.is_empty() {
+            let received = self.socket.recv(&mut &mut self.answers[..], 0).map_err(failed)?;
+            for (sequence, error) in acknowledgements(&self.answers[..received])
+                .map_err(|source| NetlinkError::Decode { node: node.to_owned(), source })?
+            {
+                let Some(step) = open.remove(&sequence) else { continue };
+                let Some((source, hint)) = error else { continue };
+                if refused.as_ref().is_none_or(|(first, _)| sequence < *first) {
+                    let (node, device) = (node.to_owned(), step.device.clone());
+                    refused = Some((sequence, NetlinkError::Refused { node, device, what: step.what, source, hint }));
+                }
+            }
+        }
+        refused.map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+fn append(batch: &mut Vec<u8>, step: &Step, sequence: u32) {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_ACK | if step.create { NLM_F_CREATE | NLM_F_EXCL } else { 0 };
+    header.sequence_number = sequence;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::InnerMessage(step.message.clone()));
+    message.finalize();
+    let (start, length) = (batch.len(), message.buffer_len());
+    // Messages in a batch begin at multiples of four.
+    batch.resize(start + length.next_multiple_of(4), 0);
+    message.serialize(&mut batch[start..start + length]);
+}
+
+type Refusal = Option<(io::Error, String)>;
+
+/// The sequence numbers that were answered, with the errors.
+fn acknowledgements(mut rest: &[u8]) -> Result<Vec<(u32, Refusal)>, DecodeError> {
+    let mut answered = Vec::new();
+    while !rest.is_empty() {
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)?;
+        if let NetlinkPayload::Error(error) = &message.payload {
+            let refusal = error.code.map(|_| (error.to_io(), explanation(&error.header)));
+            answered.push((message.header.sequence_number, refusal));
+        }
+        let length = (message.header.length as usize).next_multiple_of(4);
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    Ok(answered)
+}
+
+/// The kernel's words in an extended acknowledgement: attributes behind the header of the refused request.
+fn explanation(request: &[u8]) -> String {
+    const REQUEST_HEADER: usize = 16;
+    const MESSAGE: u16 = 1;
+    let attributes = NlasIterator::new(request.get(REQUEST_HEADER..).unwrap_or_default());
+    let words = attributes.filter_map(Result::ok).find(|attribute| attribute.kind() == MESSAGE);
+    words.map_or_else(String::new, |words| {
+        format!(" ({})", String::from_utf8_lossy(words.value()).trim_end_matches('\0'))
+    })
+}

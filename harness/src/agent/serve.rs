@@ -1,0 +1,445 @@
+//! The agent at work: one task owns the network and the nodes' states, answers calls and passes on what happens.
+//!
+//! It never waits for the harness or for a node: replies and news go to an unbounded queue (there are never more of them
+//! than calls and processes), node output to a bounded one that holds back the node alone.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc as threads,
+    },
+    time::Duration,
+};
+
+use peerbed_contract::NodeName;
+use peerbed_link::Fabric;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::unix::pipe,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+};
+
+use super::{
+    fabric::{FabricError, Standing},
+    protocol::{Call, Installed, Notice, Reply, Request, Said, Signal, Spawn},
+    relay::{self, ToldLine, WAITING_LINES},
+    spawn::{Ended, Happened, Order, SpawnError, Spawner, Started},
+};
+use crate::engine::EngineOptions;
+
+/// Lines of nodes that may wait for the harness; beyond, nodes wait in their pipes.
+const WAITING_NOTICES: usize = 256;
+/// How often the engine is asked whether it still works.
+const HEALTH_EVERY: Duration = Duration::from_millis(500);
+
+/// What the agent was started with.
+pub(super) struct Inherited {
+    /// Calls.
+    pub(super) stdin: OwnedFd,
+    /// Replies and notices.
+    pub(super) stdout: OwnedFd,
+    /// The agent's process id outside.
+    pub(super) pid: u32,
+    /// The `/proc` of the outside.
+    pub(super) outer_proc: Option<OwnedFd>,
+    /// The soft limit of descriptors that nodes begin with.
+    pub(super) node_descriptors: Option<u64>,
+}
+
+/// Serve until the end of the input or SIGTERM. Nodes and namespaces then go with the process.
+pub(super) fn run(inherited: Inherited) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let served = runtime.block_on(serve(inherited));
+    // Tasks that still wait for a node or the harness must not hold up the end.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(inherited: Inherited) -> io::Result<()> {
+    let (mut children, mut terminate) = (signal(SignalKind::child())?, signal(SignalKind::terminate())?);
+    let (urgent, urgent_queue) = mpsc::unbounded_channel();
+    let (notices, notice_queue) = mpsc::channel(WAITING_NOTICES);
+    let (events, mut happenings) = mpsc::unbounded_channel();
+    let (tell, mut processes) = mpsc::unbounded_channel();
+    let ending = Arc::new(AtomicBool::new(false));
+    let Inherited { stdin, stdout, pid, outer_proc, node_descriptors } = inherited;
+    let orders = Spawner { outer_proc, node_descriptors, tell, ending: Arc::clone(&ending) }.begin()?;
+    let calls = pipe::Receiver::from_owned_fd(stdin)?;
+    let said = pipe::Sender::from_owned_fd(stdout)?;
+    tokio::spawn(read_calls(calls, events.clone()));
+    tokio::spawn(write_said(said, urgent_queue, notice_queue, events.clone()));
+    let mut agent = Agent {
+        pid,
+        fabric: Installation::None,
+        broken: false,
+        nodes: BTreeMap::new(),
+        orders,
+        urgent,
+        notices,
+        events,
+    };
+    let mut health = tokio::time::interval(HEALTH_EVERY);
+    loop {
+        tokio::select! {
+            Some(event) = happenings.recv() => match event {
+                Event::Call(call) => agent.call(call)?,
+                Event::Built { call, result } => agent.built(call, *result),
+                Event::Gone { node } => agent.gone(&node)?,
+                Event::Over => break,
+            },
+            Some(happened) = processes.recv() => agent.happened(happened),
+            Some(()) = children.recv() => agent.order(Order::Reap)?,
+            Some(()) = terminate.recv() => break,
+            _ = health.tick() => agent.look_at_engine(),
+        }
+    }
+    ending.store(true, Ordering::Relaxed);
+    agent.end().await
+}
+
+/// What the serving task is told by others.
+enum Event {
+    Call(Call),
+    Built {
+        call: u64,
+        result: Box<Result<Standing, FabricError>>,
+    },
+    /// The last notice of a node's process is on its way.
+    Gone {
+        node: NodeName,
+    },
+    /// The harness has gone, or wants the agent to.
+    Over,
+}
+
+struct Agent {
+    pid: u32,
+    fabric: Installation,
+    broken: bool,
+    nodes: BTreeMap<NodeName, Node>,
+    orders: threads::Sender<Order>,
+    urgent: mpsc::UnboundedSender<Said>,
+    notices: mpsc::Sender<Notice>,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+enum Installation {
+    None,
+    UnderWay,
+    Stands(Box<Standing>),
+}
+
+struct Node {
+    position: usize,
+    namespace: Arc<OwnedFd>,
+    state: State,
+    /// A start that waits for the end of the process before.
+    next: Option<(u64, Spawn)>,
+}
+
+enum State {
+    Idle,
+    Starting,
+    Running(Running),
+    /// The process has ended, but its last lines are still on their way.
+    Ending,
+}
+
+struct Running {
+    lines: mpsc::Sender<ToldLine>,
+    teller: tokio::task::AbortHandle,
+    end: oneshot::Sender<Ended>,
+    killed: bool,
+}
+
+impl Agent {
+    fn reply(&self, id: u64, reply: Reply) {
+        // The queue closes only when the harness has gone.
+        let _ = self.urgent.send(Said::Reply { id, reply });
+    }
+
+    fn refuse<W: ToString + ?Sized>(&self, id: u64, why: &W) {
+        self.reply(id, Reply::Failed { message: why.to_string() });
+    }
+
+    fn order(&self, order: Order) -> io::Result<()> {
+        self.orders.send(order).map_err(|_| io::Error::other("the thread that owns the node processes has ended"))
+    }
+
+    fn call(&mut self, Call { id, request }: Call) -> io::Result<()> {
+        match request {
+            Request::Install { fabric, options } => self.install(id, *fabric, options)?,
+            Request::Spawn(spawn) => self.spawn(id, spawn)?,
+            Request::Line { node, line } => self.line(id, node, line),
+            Request::Signal { node, signal } => self.signal(id, node, signal)?,
+            Request::SetLink { link, forward, backward } => match &self.fabric {
+                Installation::Stands(standing) => self.answer(id, standing.wire.set_link(link, forward, backward)),
+                _ => self.refuse(id, NOT_INSTALLED),
+            },
+            Request::SetAccess { node, up, down } => match (&self.fabric, self.nodes.get(&node)) {
+                (Installation::Stands(standing), Some(Node { position, .. })) => {
+                    self.answer(id, standing.wire.set_access(*position, up, down));
+                }
+                _ => self.refuse(id, &unknown(&node)),
+            },
+            Request::Sample => match &self.fabric {
+                Installation::Stands(standing) => self.reply(id, Reply::Sample(Box::new(standing.wire.sample()))),
+                _ => self.refuse(id, NOT_INSTALLED),
+            },
+        }
+        Ok(())
+    }
+
+    fn answer<E: std::fmt::Display>(&self, id: u64, result: Result<(), E>) {
+        match result {
+            Ok(()) => self.reply(id, Reply::Done),
+            Err(error) => self.refuse(id, &error),
+        }
+    }
+
+    fn install(&mut self, id: u64, fabric: Fabric, options: EngineOptions) -> io::Result<()> {
+        if !matches!(self.fabric, Installation::None) {
+            self.refuse(id, "the network was installed before; an agent holds one");
+            return Ok(());
+        }
+        self.fabric = Installation::UnderWay;
+        let (events, urgent) = (self.events.clone(), self.urgent.clone());
+        let total = fabric.nodes.len();
+        let build = move || {
+            let progress = |made: usize| {
+                // Some twenty times in all is enough to look at.
+                if made.is_multiple_of((total / 20).max(1)) || made == total {
+                    let notice = Notice::Progress { made: made as u32, total: total as u32 };
+                    let _ = urgent.send(Said::Notice(notice));
+                }
+            };
+            let result = Box::new(Standing::build(&fabric, &options, progress));
+            // The serving task has gone only when the process is ending.
+            let _ = events.send(Event::Built { call: id, result });
+        };
+        std::thread::Builder::new().name("fabric".to_owned()).spawn(build).map(drop)
+    }
+
+    fn built(&mut self, id: u64, result: Result<Standing, FabricError>) {
+        let standing = match result {
+            Ok(standing) => standing,
+            Err(error) => {
+                self.fabric = Installation::None;
+                return self.refuse(id, &error);
+            }
+        };
+        let node = |(position, (name, namespace)): (usize, &(NodeName, Arc<OwnedFd>))| {
+            let node = Node { position, namespace: Arc::clone(namespace), state: State::Idle, next: None };
+            (name.clone(), node)
+        };
+        self.nodes = standing.nodes.iter().enumerate().map(node).collect();
+        let namespaces = standing.namespace_numbers();
+        let installed = Installed { engine: standing.report.clone(), agent_pid: self.pid, namespaces };
+        self.fabric = Installation::Stands(Box::new(standing));
+        self.reply(id, Reply::Installed(installed));
+    }
+
+    fn spawn(&mut self, id: u64, spawn: Spawn) -> io::Result<()> {
+        let Some(node) = self.nodes.get_mut(&spawn.node) else {
+            self.refuse(id, &unknown(&spawn.node));
+            return Ok(());
+        };
+        match &node.state {
+            State::Idle => {
+                node.state = State::Starting;
+                let namespace = Arc::clone(&node.namespace);
+                return self.order(Order::Spawn { call: id, spawn, namespace });
+            }
+            State::Ending | State::Running(Running { killed: true, .. }) if node.next.is_none() => {
+                node.next = Some((id, spawn));
+            }
+            _ => self.refuse(id, &format!("node {} runs already", spawn.node)),
+        }
+        Ok(())
+    }
+
+    fn line(&self, id: u64, node: NodeName, line: String) {
+        let Some(Node { state: State::Running(running), .. }) = self.nodes.get(&node) else {
+            return self.refuse(id, &SpawnError::NotRunning(node));
+        };
+        if line.contains('\n') {
+            return self.refuse(id, &format!("node {node}: what it is told has more than one line"));
+        }
+        let (answer, written) = oneshot::channel();
+        if let Err(error) = running.lines.try_send((line, answer)) {
+            return match error {
+                mpsc::error::TrySendError::Full(_) => {
+                    self.refuse(id, &format!("node {node} does not read its standard input"));
+                }
+                mpsc::error::TrySendError::Closed(_) => self.refuse(id, &SpawnError::NotRunning(node)),
+            };
+        }
+        let urgent = self.urgent.clone();
+        tokio::spawn(async move {
+            let reply = match written.await {
+                Ok(Ok(())) => Reply::Done,
+                Ok(Err(error)) => Reply::Failed { message: format!("node {node}: its standard input: {error}") },
+                Err(_) => Reply::Failed { message: SpawnError::NotRunning(node).to_string() },
+            };
+            let _ = urgent.send(Said::Reply { id, reply });
+        });
+    }
+
+    fn signal(&mut self, id: u64, node: NodeName, signal: Signal) -> io::Result<()> {
+        if let Some(Node { state: State::Running(running), .. }) = self.nodes.get_mut(&node) {
+            running.killed |= signal == Signal::Kill;
+        }
+        let (answer, sent) = oneshot::channel();
+        self.order(Order::Signal { node, signal, answer })?;
+        let urgent = self.urgent.clone();
+        tokio::spawn(async move {
+            let reply = match sent.await {
+                Ok(Ok(())) => Reply::Done,
+                Ok(Err(error)) => Reply::Failed { message: error.to_string() },
+                // The thread has gone; the serving task notices at its next order.
+                Err(_) => return,
+            };
+            let _ = urgent.send(Said::Reply { id, reply });
+        });
+        Ok(())
+    }
+
+    fn happened(&mut self, happened: Happened) {
+        match happened {
+            Happened::Started { call, node, result: Ok(Started { pid, stdin, stdout }) } => {
+                self.started(&node, stdin, stdout);
+                self.reply(call, Reply::Spawned { pid });
+            }
+            Happened::Started { call, node, result: Err(error) } => {
+                self.set(&node, State::Idle);
+                self.refuse(call, &error);
+            }
+            Happened::Ended { node, how } => {
+                if let Some(State::Running(running)) = self.set(&node, State::Ending) {
+                    running.teller.abort();
+                    // The listener waits for nothing else; it cannot have gone.
+                    let _ = running.end.send(how);
+                }
+            }
+        }
+    }
+
+    fn set(&mut self, node: &NodeName, state: State) -> Option<State> {
+        self.nodes.get_mut(node).map(|node| std::mem::replace(&mut node.state, state))
+    }
+
+    fn started(&mut self, node: &NodeName, stdin: OwnedFd, stdout: OwnedFd) {
+        let (lines, told) = mpsc::channel(WAITING_LINES);
+        let (end, ended) = oneshot::channel();
+        let (name, events, notices) = (node.clone(), self.events.clone(), self.notices.clone());
+        tokio::spawn(async move {
+            if let Err(error) = relay::listen(name.clone(), stdout, ended, notices).await {
+                eprintln!("agent: node {name}: its output is lost: {error}");
+            }
+            let _ = events.send(Event::Gone { node: name });
+        });
+        let name = node.clone();
+        let teller = tokio::spawn(async move {
+            if let Err(error) = relay::tell(stdin, told).await {
+                eprintln!("agent: node {name}: it cannot be told anything: {error}");
+            }
+        });
+        let running = Running { lines, teller: teller.abort_handle(), end, killed: false };
+        self.set(node, State::Running(running));
+    }
+
+    fn gone(&mut self, node: &NodeName) -> io::Result<()> {
+        self.set(node, State::Idle);
+        match self.nodes.get_mut(node).and_then(|node| node.next.take()) {
+            Some((id, spawn)) => self.spawn(id, spawn),
+            None => Ok(()),
+        }
+    }
+
+    fn look_at_engine(&mut self) {
+        let Installation::Stands(standing) = &self.fabric else { return };
+        if let Some(message) = standing.wire.broken().filter(|_| !self.broken) {
+            self.broken = true;
+            let _ = self.urgent.send(Said::Notice(Notice::Broken { message }));
+        }
+    }
+
+    /// Kill the nodes, take the engine down.
+    async fn end(self) -> io::Result<()> {
+        let (done, killed) = oneshot::channel();
+        self.order(Order::KillAll { done })?;
+        if killed.await.is_err() {
+            return Err(io::Error::other("the thread that owns the node processes has ended"));
+        }
+        // Nothing else is served any more, so this thread may wait.
+        if let Installation::Stands(standing) = self.fabric {
+            standing.take_down();
+        }
+        Ok(())
+    }
+}
+
+const NOT_INSTALLED: &str = "no network is installed";
+
+fn unknown(node: &NodeName) -> String {
+    format!("no node {node} is installed")
+}
+
+async fn read_calls(calls: pipe::Receiver, events: mpsc::UnboundedSender<Event>) {
+    let mut lines = BufReader::with_capacity(1 << 16, calls);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match lines.read_until(b'\n', &mut line).await {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => {
+                eprintln!("agent: calls cannot be read: {error}");
+                break;
+            }
+        }
+        match serde_json::from_slice(&line) {
+            Ok(call) => drop(events.send(Event::Call(call))),
+            Err(error) => {
+                eprintln!("agent: this is not a call: {error}");
+                break;
+            }
+        }
+    }
+    let _ = events.send(Event::Over);
+}
+
+async fn write_said(
+    mut to: pipe::Sender,
+    mut urgent: mpsc::UnboundedReceiver<Said>,
+    mut notices: mpsc::Receiver<Notice>,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    const AT_ONCE: usize = 1 << 16;
+    let mut text = Vec::new();
+    loop {
+        let mut next = tokio::select! {
+            biased;
+            Some(said) = urgent.recv() => Some(said),
+            Some(notice) = notices.recv() => Some(Said::Notice(notice)),
+            else => return,
+        };
+        while let Some(said) = next {
+            serde_json::to_writer(&mut text, &said).expect("a message has only plain values");
+            text.push(b'\n');
+            let mut more = || urgent.try_recv().ok().or_else(|| notices.try_recv().ok().map(Said::Notice));
+            next = Some(()).filter(|()| text.len() < AT_ONCE).and_then(|()| more());
+        }
+        if to.write_all(&text).await.is_err() {
+            // The harness does not listen any more, so it has gone.
+            let _ = events.send(Event::Over);
+            return;
+        }
+        text.clear();
+    }
+}

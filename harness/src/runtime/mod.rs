@@ -1,0 +1,229 @@
+//! The runtime seam: what carries the nodes of a plan and the network between them. The run loop and `peerbed up` speak
+//! only to the traits here; [`netns`] is the implementation with processes in network namespaces.
+
+pub mod client;
+pub mod netns;
+mod notices;
+mod programs;
+mod ready;
+
+use std::{
+    future::Future,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use peerbed_contract::NodeName;
+use peerbed_model::{Act, Plan};
+
+pub use self::notices::Notices;
+use crate::{
+    agent::protocol::{Installed, Signal},
+    engine::{EngineReport, Sample},
+};
+
+/// What carries nodes.
+pub trait Runtime {
+    /// What stands after [`Runtime::up`].
+    type Deployment: Deployment;
+
+    /// Its name in results: `netns`.
+    fn name(&self) -> &'static str;
+
+    /// Everything that this machine lacks for the plan, all at once. Changes nothing.
+    fn preflight(&self, plan: &Plan) -> Vec<Unmet>;
+
+    /// Build the network, write every node's configuration, start every node and wait until all are ready.
+    ///
+    /// Must be awaited on the thread that lives as long as the deployment (a current-thread tokio runtime): the kernel
+    /// ends the fabric when that thread ends. When the future is dropped or fails, everything is taken down again.
+    fn up(
+        &self,
+        plan: &Plan,
+        files: &NodeFiles,
+        progress: &mut dyn FnMut(Progress),
+    ) -> impl Future<Output = Result<(Self::Deployment, Notices), RuntimeError>>;
+}
+
+/// A network with its nodes, ready for the run. Every verb may be called while others are under way; none of them needs
+/// the [`Notices`] to be read meanwhile.
+pub trait Deployment {
+    /// How the links were made.
+    fn engine(&self) -> &EngineReport;
+
+    /// Write a line to a node's standard input.
+    fn line(&self, node: &NodeName, line: &str) -> impl Future<Output = Result<(), RuntimeError>>;
+
+    /// Write one line to all these nodes, without waiting for one before the next. Every node is tried; those that could
+    /// not be told come back with the reason.
+    fn tell(&self, nodes: &[NodeName], line: &str) -> impl Future<Output = Vec<(NodeName, RuntimeError)>>;
+
+    /// Signal a node's process (and the processes it started).
+    fn signal(&self, node: &NodeName, signal: Signal) -> impl Future<Output = Result<(), RuntimeError>>;
+
+    /// Start a node's process again after its end, or while it is dying of [`Signal::Kill`]. It prints a new `ready` line
+    /// and must be told the start again. Gives its process id.
+    fn spawn(&self, node: &NodeName) -> impl Future<Output = Result<u32, RuntimeError>>;
+
+    /// Carry out a planned act. A restart ends the process first if it runs.
+    fn apply(&self, act: &Act) -> impl Future<Output = Result<(), RuntimeError>>;
+
+    /// Every counter of the network.
+    fn sample(&self) -> impl Future<Output = Result<Sample, RuntimeError>>;
+
+    /// Take everything down and wait until it is gone. May be called again.
+    fn down(&self) -> impl Future<Output = Result<(), RuntimeError>>;
+}
+
+/// Where the files of a deployment's nodes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFiles {
+    /// Each node's configuration, `<node>.json`; created if absent.
+    pub configs: PathBuf,
+    /// Each node's standard error, `<node>.log`, and the agent's, `agent.log`; created if absent, appended to.
+    pub logs: PathBuf,
+}
+
+impl NodeFiles {
+    /// A node's configuration.
+    pub fn config(&self, node: &NodeName) -> PathBuf {
+        self.configs.join(format!("{node}.json"))
+    }
+
+    /// A node's standard error.
+    pub fn log(&self, node: &NodeName) -> PathBuf {
+        self.logs.join(format!("{node}.log"))
+    }
+
+    /// The agent's standard error.
+    pub fn agent_log(&self) -> PathBuf {
+        self.logs.join("agent.log")
+    }
+}
+
+/// How far [`Runtime::up`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Hosts of the network that stand.
+    Hosts {
+        /// So many.
+        made: usize,
+        /// Of so many.
+        total: usize,
+    },
+    /// Nodes that said they are ready.
+    Ready {
+        /// So many.
+        ready: usize,
+        /// Of so many.
+        total: usize,
+    },
+}
+
+/// Something a plan needs and this machine lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmet {
+    /// What is needed, for example `user namespaces`.
+    pub need: String,
+    /// What was found instead.
+    pub found: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl std::fmt::Display for Unmet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}; {}", self.need, self.found, self.remedy)
+    }
+}
+
+/// Why a runtime could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// A node's program is not there.
+    #[error(
+        "the program `{program}` of node {node} is not in {directory}: build the workspace (`make build`), or set \
+         PEERBED_NODES to the directory that has it"
+    )]
+    Program {
+        /// The program's file name.
+        program: String,
+        /// The first node that needs it.
+        node: NodeName,
+        /// Where it was looked for.
+        directory: PathBuf,
+    },
+    /// A file could not be written or opened.
+    #[error("{path}: {source}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The agent could not be started.
+    #[error("the agent could not be started: {0}")]
+    Start(std::io::Error),
+    /// The agent could not do something; it says what, for which node, and what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// The agent is gone.
+    #[error("the agent ended: {0}")]
+    Gone(String),
+    /// The agent answered a call with something that does not answer it.
+    #[error("the agent answered `{call}` with {answer}: harness and agent are of different versions")]
+    Confused {
+        /// The call.
+        call: &'static str,
+        /// The answer.
+        answer: String,
+    },
+    /// No such node in the plan.
+    #[error("the plan has no node {0}")]
+    NoSuchNode(NodeName),
+    /// A node ended before it was ready.
+    #[error("node {node} ended before it was ready ({how}); the end of {log}:\n{tail}", log = .log.display())]
+    EndedEarly {
+        /// Which.
+        node: NodeName,
+        /// `exit code 3`, `signal 9`.
+        how: String,
+        /// Its log.
+        log: PathBuf,
+        /// Its last lines.
+        tail: String,
+    },
+    /// Nodes did not become ready in time.
+    #[error("{missing} of {total} nodes were not ready after {waited:.1?}:\n{details}")]
+    NotReady {
+        /// How many.
+        missing: usize,
+        /// Of how many.
+        total: usize,
+        /// How long was waited.
+        waited: Duration,
+        /// The first of them with the last lines of their logs.
+        details: String,
+    },
+    /// The network broke while it was set up.
+    #[error("the network broke: {0}")]
+    Broken(String),
+    /// The agent did not end in time and was killed.
+    #[error("the agent did not end within {0:.1?} and was killed")]
+    Stuck(Duration),
+}
+
+impl RuntimeError {
+    fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::File { path: path.to_owned(), source }
+    }
+}
+
+/// What a holder of a `netns` deployment may tell others so that they can enter its nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doors {
+    /// What the agent said after the installation.
+    pub installed: Installed,
+    /// The process of each node, in the order of the plan.
+    pub pids: Vec<u32>,
+}
