@@ -15,6 +15,7 @@ mod control;
 mod edge;
 mod machine;
 mod message;
+mod peer;
 
 pub mod token;
 
@@ -22,3 +23,4 @@ pub use control::ControlMachine;
 pub use edge::EdgeMachine;
 pub use machine::{ConnId, Endpoint, HttpReply, HttpRequest, Input, Machine, Output, Purpose, RequestId, Time};
 pub use message::{Message, PROTOCOL_VERSION, PeerAddress, PieceMap};
+pub use peer::PeerMachine;

@@ -1,0 +1,210 @@
+//! Which pieces of a download are held, under way, or still to be asked for, and which of them to ask for next.
+
+use fixedbitset::FixedBitSet;
+use peerbed_contract::Object;
+use rand::{RngExt, seq::SliceRandom};
+use rand_chacha::ChaCha8Rng;
+
+/// A piece that is not in the list of open ones.
+const NOWHERE: u32 = u32::MAX;
+/// How many open pieces are looked at for the rarest one. Among more, the rarest of a random run of so many is taken.
+const LOOK_AT: usize = 1024;
+
+/// The pieces of one download.
+#[derive(Debug)]
+pub(super) struct Board {
+    held: FixedBitSet,
+    held_bytes: u64,
+    /// Requests under way for each piece.
+    under_way: Vec<u8>,
+    /// Connected peers that offer each piece.
+    offered: Vec<u16>,
+    /// Pieces that are neither held nor under way, in no order.
+    open: Vec<u32>,
+    /// Where each piece stands in `open`.
+    place: Vec<u32>,
+}
+
+impl Board {
+    /// All pieces open, in an order drawn from `rng`.
+    pub(super) fn new(pieces: u32, rng: &mut ChaCha8Rng) -> Self {
+        let mut open: Vec<u32> = (0..pieces).collect();
+        open.shuffle(rng);
+        let mut place = vec![NOWHERE; pieces as usize];
+        for (at, &piece) in open.iter().enumerate() {
+            place[piece as usize] = at as u32;
+        }
+        Self {
+            held: FixedBitSet::with_capacity(pieces as usize),
+            held_bytes: 0,
+            under_way: vec![0; pieces as usize],
+            offered: vec![0; pieces as usize],
+            open,
+            place,
+        }
+    }
+
+    /// Whether the piece is held.
+    pub(super) fn holds(&self, piece: u32) -> bool {
+        self.held.contains(piece as usize)
+    }
+
+    /// Whether every piece is held.
+    pub(super) fn is_complete(&self) -> bool {
+        self.held.is_full()
+    }
+
+    /// Bytes of the held pieces.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.held_bytes
+    }
+
+    /// Whether every missing piece is under way.
+    pub(super) fn all_asked(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Requests under way for the piece.
+    pub(super) fn under_way(&self, piece: u32) -> u8 {
+        self.under_way[piece as usize]
+    }
+
+    /// A request for the piece went out.
+    pub(super) fn asked(&mut self, piece: u32) {
+        self.under_way[piece as usize] = self.under_way[piece as usize].saturating_add(1);
+        self.close(piece);
+    }
+
+    /// A request for the piece is over, or no longer counted on.
+    pub(super) fn given_up(&mut self, piece: u32) {
+        let count = &mut self.under_way[piece as usize];
+        *count = count.saturating_sub(1);
+        if *count == 0 && !self.held.contains(piece as usize) && self.place[piece as usize] == NOWHERE {
+            self.place[piece as usize] = self.open.len() as u32;
+            self.open.push(piece);
+        }
+    }
+
+    /// The piece was verified.
+    pub(super) fn got(&mut self, piece: u32, bytes: u32) {
+        if !self.held.put(piece as usize) {
+            self.held_bytes += u64::from(bytes);
+        }
+        self.close(piece);
+    }
+
+    /// A peer that offers `pieces` came.
+    pub(super) fn offers_came(&mut self, pieces: &FixedBitSet) {
+        for piece in pieces.ones() {
+            self.offered[piece] = self.offered[piece].saturating_add(1);
+        }
+    }
+
+    /// A peer offers one piece more.
+    pub(super) fn offer_came(&mut self, piece: u32) {
+        self.offered[piece as usize] = self.offered[piece as usize].saturating_add(1);
+    }
+
+    /// A peer that offered `pieces` went.
+    pub(super) fn offers_went(&mut self, pieces: &FixedBitSet) {
+        for piece in pieces.ones() {
+            self.offered[piece] = self.offered[piece].saturating_sub(1);
+        }
+    }
+
+    /// The rarest open piece that `suits`, ties broken at random; rare counts connected peers, as an edge has everything.
+    pub(super) fn pick(&self, rng: &mut ChaCha8Rng, suits: impl Fn(u32) -> bool) -> Option<u32> {
+        if self.open.is_empty() {
+            return None;
+        }
+        let start = rng.random_range(0..self.open.len());
+        let mut best: Option<(u16, u32)> = None;
+        for (looked, &piece) in self.open[start..].iter().chain(&self.open[..start]).enumerate() {
+            if looked >= LOOK_AT && best.is_some() {
+                break;
+            }
+            let rarity = self.offered[piece as usize];
+            if best.is_none_or(|(rarest, _)| rarity < rarest) && suits(piece) {
+                best = Some((rarity, piece));
+                if rarity == 0 {
+                    break;
+                }
+            }
+        }
+        best.map(|(_, piece)| piece)
+    }
+
+    fn close(&mut self, piece: u32) {
+        let at = self.place[piece as usize];
+        if at == NOWHERE {
+            return;
+        }
+        self.open.swap_remove(at as usize);
+        if let Some(&moved) = self.open.get(at as usize) {
+            self.place[moved as usize] = at;
+        }
+        self.place[piece as usize] = NOWHERE;
+    }
+}
+
+/// A bit set over an object's pieces.
+pub(super) fn pieces_of(object: &Object) -> FixedBitSet {
+    FixedBitSet::with_capacity(object.piece_count() as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+
+    use super::*;
+
+    #[test]
+    fn the_rarest_is_picked_first() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut board = Board::new(100, &mut rng);
+        let mut common = FixedBitSet::with_capacity(100);
+        common.set_range(.., true);
+        common.set(17, false);
+        board.offers_came(&common);
+        board.offer_came(17);
+        board.offer_came(42);
+        board.offers_came(&common);
+        assert_eq!(board.pick(&mut rng, |_| true), Some(17));
+        board.asked(17);
+        assert_ne!(board.pick(&mut rng, |_| true), Some(42));
+    }
+
+    #[test]
+    fn ties_are_broken_at_random() {
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        let board = Board::new(64, &mut rng);
+        let picked: std::collections::BTreeSet<_> = (0..64).filter_map(|_| board.pick(&mut rng, |_| true)).collect();
+        assert!(picked.len() > 20, "{picked:?}");
+    }
+
+    proptest! {
+        /// Whatever happens to pieces, the open list is exactly the pieces neither held nor under way.
+        #[test]
+        fn open_is_what_is_neither_held_nor_under_way(acts in proptest::collection::vec((0_u32..20, 0_u8..3), 0..200)) {
+            let mut rng = ChaCha8Rng::seed_from_u64(5);
+            let mut board = Board::new(20, &mut rng);
+            let (mut under_way, mut held) = ([0_u32; 20], [false; 20]);
+            for (piece, act) in acts {
+                let at = piece as usize;
+                match act {
+                    0 => { board.asked(piece); under_way[at] += 1; }
+                    1 if under_way[at] > 0 => { board.given_up(piece); under_way[at] -= 1; }
+                    1 => {}
+                    _ => { board.got(piece, 10); held[at] = true; }
+                }
+                let expected: Vec<u32> = (0..20).filter(|&p| under_way[p as usize] == 0 && !held[p as usize]).collect();
+                let mut open = board.open.clone();
+                open.sort_unstable();
+                // A held piece that was given up must not come back, one under way must not be open.
+                prop_assert_eq!(open, expected);
+                prop_assert_eq!(board.held_bytes(), 10 * held.iter().filter(|h| **h).count() as u64);
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The connection to the control plane: login, registered copies, queries, reports; it comes back by itself.
+//!
+//! Nothing waits for it: without it, downloads go on from the edge alone.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+};
+
+use peerbed_contract::{ContentId, EventKind, SignedToken};
+
+use super::{
+    PeerMachine, Stage,
+    params::{CONNECT_TIMEOUT, GREETING_TIMEOUT, QUERY_TIMEOUT, REPORTS_MAX, REQUERY},
+    rate::Backoff,
+};
+use crate::{ConnId, Message, Output, PROTOCOL_VERSION, Purpose, Time};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not connected; dialled at that moment.
+    Away { until: Time },
+    /// Dialled.
+    Dialling { conn: ConnId, since: Time },
+    /// `Login` was sent.
+    LoggingIn { conn: ConnId, since: Time },
+    /// Logged in.
+    Up { conn: ConnId },
+}
+
+/// The connection and what must be told over it.
+#[derive(Debug)]
+pub(super) struct ControlLink {
+    address: Option<SocketAddr>,
+    state: State,
+    backoff: Backoff,
+    /// It was lost and this was said.
+    lost: bool,
+    /// What is registered, or will be at the next login: whole or in part.
+    offered: BTreeMap<ContentId, bool>,
+    reports: VecDeque<Message>,
+}
+
+impl ControlLink {
+    pub(super) fn new(address: Option<SocketAddr>) -> Self {
+        Self {
+            address,
+            state: State::Away { until: 0 },
+            backoff: Backoff::default(),
+            lost: false,
+            offered: BTreeMap::new(),
+            reports: VecDeque::new(),
+        }
+    }
+
+    /// Whether this is its connection.
+    pub(super) fn is(&self, conn: ConnId) -> bool {
+        self.conn() == Some(conn)
+    }
+
+    fn conn(&self) -> Option<ConnId> {
+        match self.state {
+            State::Away { .. } => None,
+            State::Dialling { conn, .. } | State::LoggingIn { conn, .. } | State::Up { conn } => Some(conn),
+        }
+    }
+
+    fn up(&self) -> Option<ConnId> {
+        if let State::Up { conn } = self.state { Some(conn) } else { None }
+    }
+
+    /// When it next has to do something by itself.
+    pub(super) fn due(&self) -> Option<Time> {
+        self.address?;
+        match self.state {
+            State::Away { until } => Some(until),
+            State::Dialling { since, .. } => Some(since + CONNECT_TIMEOUT),
+            State::LoggingIn { since, .. } => Some(since + GREETING_TIMEOUT),
+            State::Up { .. } => None,
+        }
+    }
+}
+
+impl PeerMachine {
+    /// Dials when the time has come, and gives up what takes too long.
+    pub(super) fn keep_control(&mut self, now: Time) {
+        if self.stage != Stage::Running || self.control.due().is_none_or(|due| due > now) {
+            return;
+        }
+        if let Some(conn) = self.control.conn() {
+            self.out.push_back(Output::Close { conn });
+            return self.control_closed(now);
+        }
+        let Some(to) = self.control.address else { return };
+        let conn = self.next_conn();
+        self.control.state = State::Dialling { conn, since: now };
+        self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Control });
+    }
+
+    pub(super) fn control_connected(&mut self, now: Time, conn: ConnId) {
+        self.control.state = State::LoggingIn { conn, since: now };
+        let (guid, listen, uploads) = (self.me.guid, self.me.listen, self.uploader.enabled());
+        self.send(conn, Message::Login { version: PROTOCOL_VERSION, guid, listen, uploads });
+    }
+
+    pub(super) fn control_closed(&mut self, now: Time) {
+        let wait = self.control.backoff.failed(&mut self.rng);
+        self.control.state = State::Away { until: now + wait };
+        for download in self.downloads.values_mut() {
+            download.swarm.query = None;
+            download.swarm.next_query = now;
+        }
+        if !std::mem::replace(&mut self.control.lost, true) {
+            self.notice("the control plane is out of reach; downloads go on without it".to_owned());
+        }
+    }
+
+    pub(super) fn control_message(&mut self, now: Time, message: Message) {
+        match message {
+            Message::Welcome => self.welcomed(now),
+            Message::Peers { query, peers, copies } => {
+                let asked =
+                    |download: &&mut super::download::Download| download.swarm.query.is_some_and(|(q, _)| q == query);
+                let Some(download) = self.downloads.values_mut().find(asked) else { return };
+                download.swarm.query = None;
+                let (number, returned) = (download.number, peers.len() as u32);
+                if download.swarm.answered.is_none() {
+                    download.swarm.answered = Some((returned, copies));
+                    self.event(EventKind::PeersReturned { download: number, returned, copies });
+                }
+                self.candidates_came(now, number, peers);
+            }
+            // The peer that will connect shows a token; there is nothing to prepare.
+            Message::Introduce { .. } => {}
+            Message::Refused { query: Some(query), reason } => {
+                for download in self.downloads.values_mut() {
+                    if download.swarm.query.is_some_and(|(asked, _)| asked == query) {
+                        download.swarm.query = None;
+                    }
+                }
+                self.notice(format!("the control plane refused a query: {reason}"));
+            }
+            Message::Refused { query: None, reason } => {
+                self.notice(format!("the control plane refused: {reason}"));
+                if matches!(self.control.state, State::LoggingIn { .. }) {
+                    self.drop_control(now);
+                }
+            }
+            _ => {
+                self.notice("the control plane sent a message that only peers send".to_owned());
+                self.drop_control(now);
+            }
+        }
+    }
+
+    fn drop_control(&mut self, now: Time) {
+        if let Some(conn) = self.control.conn() {
+            self.out.push_back(Output::Close { conn });
+            self.control_closed(now);
+        }
+    }
+
+    fn welcomed(&mut self, now: Time) {
+        let State::LoggingIn { conn, .. } = self.control.state else { return };
+        self.control.state = State::Up { conn };
+        self.control.backoff.reset();
+        if std::mem::take(&mut self.control.lost) {
+            self.notice("the control plane is back".to_owned());
+        }
+        for (content, complete) in self.control.offered.clone() {
+            self.send(conn, Message::Register { content, complete });
+        }
+        for report in std::mem::take(&mut self.control.reports) {
+            self.send(conn, report);
+        }
+        let running: Vec<u32> = self.downloads.keys().copied().collect();
+        for number in running {
+            self.keep_swarm(now, number);
+        }
+    }
+
+    /// Everything that is held and offered from the start.
+    pub(super) fn offer_held(&mut self) {
+        self.control.offered = self.uploader.offered().into_iter().filter(|(_, whole)| *whole).collect();
+    }
+
+    /// A copy may be asked for here, in whole or in part.
+    pub(super) fn control_offer(&mut self, _now: Time, content: &ContentId, complete: bool) {
+        if self.control.offered.get(content).is_some_and(|known| *known || !complete) {
+            return;
+        }
+        self.control.offered.insert(content.clone(), complete);
+        if let Some(conn) = self.control.up() {
+            self.send(conn, Message::Register { content: content.clone(), complete });
+        }
+    }
+
+    /// A copy is no longer offered.
+    pub(super) fn control_withdraw(&mut self, content: &ContentId) {
+        if self.control.offered.remove(content).is_some()
+            && let Some(conn) = self.control.up()
+        {
+            self.send(conn, Message::Unregister { content: content.clone() });
+        }
+    }
+
+    /// Asks for peers, when that was not done lately.
+    pub(super) fn ask_for_peers(&mut self, now: Time, number: u32, token: &SignedToken) {
+        let Some(conn) = self.control.up() else { return };
+        let Some(download) = self.downloads.get_mut(&number) else { return };
+        match download.swarm.query {
+            Some((_, since)) if now.saturating_sub(since) >= QUERY_TIMEOUT => self.drop_control(now),
+            None if now >= download.swarm.next_query => {
+                let query = self.next_query;
+                self.next_query = self.next_query.wrapping_add(1);
+                download.swarm.query = Some((query, now));
+                download.swarm.next_query = now + REQUERY;
+                self.send(conn, Message::Query { query, token: token.clone() });
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// Tells the control plane what a download brought, now or when it is back.
+    pub(super) fn report(&mut self, report: Message) {
+        if let Some(conn) = self.control.up() {
+            return self.send(conn, report);
+        }
+        if self.control.address.is_some() {
+            if self.control.reports.len() >= REPORTS_MAX {
+                self.control.reports.pop_front();
+            }
+            self.control.reports.push_back(report);
+        }
+    }
+
+    /// The end of the run.
+    pub(super) fn leave_control(&mut self) {
+        if let Some(conn) = self.control.conn() {
+            self.out.push_back(Output::Close { conn });
+        }
+        self.control.state = State::Away { until: Time::MAX };
+    }
+}

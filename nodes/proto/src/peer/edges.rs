@@ -1,0 +1,168 @@
+//! The edge of a download: which one is used, what happens when it fails, and the authorisation that it gives.
+
+use peerbed_contract::{Manifest, SignedToken, TerminalStatus};
+
+use super::{
+    PeerMachine,
+    download::{EdgePlan, Grant},
+    link::{Kind, Link, Phase},
+    params::{REFUSALS_PER_EDGE, SECOND},
+};
+use crate::{ConnId, Output, Purpose, Time};
+
+/// A token is renewed when it is valid for less than this.
+const RENEW_BEFORE: Time = 2 * SECOND;
+
+impl EdgePlan {
+    /// A connection is gone.
+    pub(super) fn forget(&mut self, conn: ConnId) {
+        if self.current == Some(conn) {
+            self.current = None;
+            self.asking = None;
+        }
+        if self.dialling == Some(conn) {
+            self.dialling = None;
+        }
+    }
+}
+
+impl PeerMachine {
+    /// Dials an edge when none is in use, or when a better one than that in use may be tried again.
+    pub(super) fn keep_edge(&mut self, now: Time, number: u32) {
+        let Some(download) = self.downloads.get(&number).filter(|download| download.is_active()) else { return };
+        if download.edges.dialling.is_some() {
+            return;
+        }
+        let Some(best) = download.edges.best(now) else { return };
+        let current = download.edges.current.and_then(|conn| self.links.get(&conn));
+        if let Some(Kind::Edge(current)) = current.map(|link| link.kind)
+            && current <= best
+        {
+            return self.keep_grant(now, number);
+        }
+        let Some(&to) = self.config.edges.get(best) else { return };
+        let content = download.content().clone();
+        let conn = self.next_conn();
+        let mut link = Link::new(to, Kind::Edge(best), Phase::Dialling, now);
+        link.content = Some(content);
+        link.download = Some(number);
+        self.links.insert(conn, link);
+        if let Some(download) = self.downloads.get_mut(&number) {
+            download.edges.dialling = Some(conn);
+            download.links.insert(conn);
+        }
+        self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Edge });
+    }
+
+    /// An edge connection opened: it becomes the one in use.
+    pub(super) fn edge_connected(&mut self, now: Time, conn: ConnId) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        link.pull.saw_rtt(now.saturating_sub(link.since));
+        link.enter(Phase::Open, now);
+        link.source = true;
+        let Some(download) = link.download.and_then(|number| self.downloads.get_mut(&number)) else { return };
+        let number = download.number;
+        download.edges.dialling = None;
+        download.edges.asking = None;
+        download.stir = true;
+        if let Some(old) = download.edges.current.replace(conn) {
+            self.leave(now, old);
+        }
+        self.keep_grant(now, number);
+    }
+
+    /// Asks the edge in use for a token, if there is none that stays valid.
+    fn keep_grant(&mut self, now: Time, number: u32) {
+        let Some(download) = self.downloads.get_mut(&number) else { return };
+        let valid = download.grant.as_ref().is_some_and(|grant| grant.token.token.expires > now + RENEW_BEFORE);
+        let Some(conn) = download.edges.current.filter(|_| !valid && download.edges.asking.is_none()) else { return };
+        download.edges.asking = Some(now);
+        let content = download.content().clone();
+        self.out.push_back(Output::Authorize { conn, content, guid: self.me.guid });
+    }
+
+    /// An edge answered the wish for a token.
+    pub(super) fn authorized(&mut self, now: Time, conn: ConnId, result: Result<(Manifest, SignedToken), String>) {
+        let Some(link) = self.links.get(&conn) else { return };
+        let Kind::Edge(index) = link.kind else { return };
+        let remote = link.remote;
+        let Some(download) = link.download.and_then(|number| self.downloads.get_mut(&number)) else { return };
+        let number = download.number;
+        if download.edges.current == Some(conn) {
+            download.edges.asking = None;
+        }
+        if download.is_over() {
+            return;
+        }
+        match result.and_then(|(manifest, token)| check_grant(manifest, token, download, self.me.guid)) {
+            Ok(grant) => {
+                download.grant = Some(grant);
+                download.stir = true;
+                self.keep_swarm(now, number);
+            }
+            Err(reason) => {
+                self.edge_gone(now, conn, index, None);
+                self.leave(now, conn);
+                self.count_refusal(now, number, format!("{remote} did not authorise it: {reason}"));
+            }
+        }
+    }
+
+    /// The edge in use, or the one being dialled, is of no more use: another is tried, this one after a while again.
+    /// What it was asked for is asked elsewhere, though it may still come.
+    pub(super) fn edge_gone(&mut self, now: Time, conn: ConnId, index: usize, wait: Option<Time>) {
+        let Some(link) = self.links.get(&conn) else { return };
+        let Some(number) = link.download else { return };
+        let remote = link.remote;
+        let Some(download) = self.downloads.get_mut(&number) else { return };
+        download.edges.failed(index, now, wait, &mut self.rng);
+        download.edges.forget(conn);
+        download.stir = true;
+        let tell = download.is_active() && wait != Some(0);
+        if tell {
+            self.notice(format!("download {number}: edge {remote} failed, looking for another"));
+        }
+        self.call_off(conn);
+        self.keep_edge(now, number);
+    }
+
+    /// An edge refused for good; too many of these in a row, over all edges, and the download has failed.
+    pub(super) fn count_refusal(&mut self, now: Time, number: u32, reason: String) {
+        let Some(download) = self.downloads.get_mut(&number) else { return };
+        download.edges.refusals += 1;
+        if download.edges.refusals >= REFUSALS_PER_EDGE * download.edges.states.len() as u32 && !download.is_over() {
+            self.fail_download(now, number, reason);
+        }
+    }
+
+    /// A download cannot go on.
+    pub(super) fn fail_download(&mut self, now: Time, number: u32, reason: String) {
+        if let Some(download) = self.downloads.get_mut(&number) {
+            download.failure = Some(reason);
+        }
+        self.end_download(now, number, TerminalStatus::Failed);
+    }
+}
+
+/// Accepts what an edge granted if it is for this download and agrees with what is known of the object.
+fn check_grant(
+    manifest: Manifest,
+    token: SignedToken,
+    download: &super::download::Download,
+    guid: peerbed_contract::Guid,
+) -> Result<Grant, String> {
+    let object = &download.object;
+    let manifest = manifest.checked().map_err(|error| error.to_string())?;
+    if manifest.content != object.id || manifest.size != object.size || manifest.piece_length != object.piece_length {
+        return Err(format!("its manifest is not that of `{}`", object.id));
+    }
+    if let Some(old) = &download.grant
+        && old.manifest.pieces != manifest.pieces
+    {
+        return Err(format!("its manifest of `{}` has other hashes than before", object.id));
+    }
+    if token.token.content != object.id || token.token.guid != guid {
+        return Err("its token is for something else".to_owned());
+    }
+    Ok(Grant { manifest, token })
+}

@@ -1,0 +1,232 @@
+//! One connection to an edge or another peer: its phase, what is asked of it, what it asks for, and its bytes.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+};
+
+use fixedbitset::FixedBitSet;
+use peerbed_contract::{ContentId, Guid};
+
+use super::{
+    params::{PIPELINE_MAX, PIPELINE_MIN, PIPELINE_SLACK, SOURCE_STUCK},
+    rate::{Meter, time_for},
+};
+use crate::{RequestId, Time};
+
+/// Who is at the far end and who began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An edge, by its place in the configuration.
+    Edge(usize),
+    /// A peer that this one dialled for a download.
+    Dialled,
+    /// A peer that connected here.
+    Accepted,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Dialled, not open yet.
+    Dialling,
+    /// Open, but the far end has not introduced itself (peers), or has not authorised the download (edges).
+    Greeting,
+    /// In use.
+    Open,
+    /// Being left: nothing new begins on it.
+    Leaving,
+}
+
+/// One request that this peer has out.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub(super) piece: u32,
+    pub(super) bytes: u32,
+    pub(super) received: u32,
+    /// It counts as under way on the board; not so after it was cancelled or its source given up.
+    pub(super) counted: bool,
+}
+
+/// What this peer asks of the far end.
+#[derive(Debug, Default)]
+pub(super) struct Pull {
+    /// What the far end offers; none: everything (an edge).
+    pub(super) offers: Option<FixedBitSet>,
+    pub(super) wanted: BTreeMap<RequestId, Wanted>,
+    next: u32,
+    pub(super) meter: Meter,
+    /// The shortest round trip seen.
+    pub(super) rtt: Option<Time>,
+    /// When the far end last gave a byte, or began to owe some.
+    pub(super) heard: Time,
+    /// It refused a request: nothing is asked before this moment.
+    pub(super) rest_until: Time,
+    pub(super) refusals: u32,
+}
+
+impl Pull {
+    /// Numbers a new request.
+    pub(super) fn ask(&mut self, now: Time, piece: u32, bytes: u32) -> RequestId {
+        if self.wanted.is_empty() {
+            self.heard = now;
+            self.meter.begin(now);
+        }
+        let request = RequestId(self.next);
+        self.next = self.next.wrapping_add(1);
+        self.wanted.insert(request, Wanted { piece, bytes, received: 0, counted: true });
+        request
+    }
+
+    /// Whether anything was ever asked for.
+    pub(super) fn asked_any(&self) -> bool {
+        self.next > 0
+    }
+
+    /// Ends a request.
+    pub(super) fn end(&mut self, now: Time, request: RequestId) -> Option<Wanted> {
+        let wanted = self.wanted.remove(&request)?;
+        if self.wanted.is_empty() {
+            self.meter.end(now);
+        }
+        Some(wanted)
+    }
+
+    /// Whether the far end offers the piece.
+    pub(super) fn offers(&self, piece: u32) -> bool {
+        self.offers.as_ref().is_none_or(|offers| offers.contains(piece as usize))
+    }
+
+    /// Whether the piece is already asked for here.
+    pub(super) fn asks_for(&self, piece: u32) -> bool {
+        self.wanted.values().any(|wanted| wanted.piece == piece)
+    }
+
+    /// Bytes that it still owes.
+    pub(super) fn owed(&self) -> u64 {
+        self.wanted.values().map(|wanted| u64::from(wanted.bytes.saturating_sub(wanted.received))).sum()
+    }
+
+    /// It owes bytes and has been silent for too long to be given more.
+    pub(super) fn is_stuck(&self, now: Time) -> bool {
+        !self.wanted.is_empty() && now.saturating_sub(self.heard) >= SOURCE_STUCK
+    }
+
+    /// How many pieces may be in flight: what arrives in two round trips and a little, and one more.
+    pub(super) fn depth(&self, now: Time, piece_length: u32) -> usize {
+        let Some(rate) = self.meter.rate(now) else { return PIPELINE_MIN };
+        let cover = 2 * self.rtt.unwrap_or(0) + PIPELINE_SLACK;
+        let bytes = rate * cover as f64 / 1e9;
+        ((bytes / f64::from(piece_length)).ceil() as usize + 1).clamp(PIPELINE_MIN, PIPELINE_MAX)
+    }
+
+    /// When a piece of `bytes` asked for now would have come, from now; none while the rate is not known.
+    pub(super) fn time_for_next(&self, now: Time, bytes: u32) -> Option<Time> {
+        let rate = self.meter.rate(now)?;
+        let wait = if self.wanted.is_empty() { self.rtt.unwrap_or(0) } else { 0 };
+        Some(wait + time_for(self.owed() + u64::from(bytes), rate))
+    }
+
+    /// A round trip was seen.
+    pub(super) fn saw_rtt(&mut self, rtt: Time) {
+        self.rtt = Some(self.rtt.map_or(rtt, |best| best.min(rtt)));
+    }
+}
+
+/// A piece that the far end asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Queued {
+    pub(super) request: RequestId,
+    pub(super) piece: u32,
+    /// Bytes of it already ordered.
+    pub(super) ordered: u32,
+}
+
+/// What the far end asks of this peer.
+#[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "five independent facts, not one state")]
+pub(super) struct Push {
+    /// It may request: its token was good.
+    pub(super) permitted: bool,
+    /// It has an upload slot.
+    pub(super) granted: bool,
+    /// This peer told it which pieces it offers and announces new ones.
+    pub(super) announced: bool,
+    pub(super) queue: VecDeque<Queued>,
+    /// A part is ordered and the connection has no room yet.
+    pub(super) busy: bool,
+    /// It waits for its turn in the uploader's round.
+    pub(super) in_round: bool,
+    /// Bytes ordered and not yet handed to the connection.
+    pub(super) unsent: u64,
+    /// When it last asked for or was sent something.
+    pub(super) used: Time,
+}
+
+/// Content bytes of a connection, for the accounting.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Tally {
+    pub(super) sent: u64,
+    pub(super) received: u64,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) remote: SocketAddr,
+    pub(super) kind: Kind,
+    pub(super) phase: Phase,
+    /// When the phase began.
+    pub(super) since: Time,
+    pub(super) content: Option<ContentId>,
+    pub(super) guid: Option<Guid>,
+    /// The download that its bytes count for.
+    pub(super) download: Option<u32>,
+    /// The download wants more from it.
+    pub(super) source: bool,
+    pub(super) pull: Pull,
+    pub(super) push: Push,
+    pub(super) said_bye: bool,
+    pub(super) heard_bye: bool,
+    pub(super) tally: Tally,
+}
+
+impl Link {
+    pub(super) fn new(remote: SocketAddr, kind: Kind, phase: Phase, now: Time) -> Self {
+        Self {
+            remote,
+            kind,
+            phase,
+            since: now,
+            content: None,
+            guid: None,
+            download: None,
+            source: false,
+            pull: Pull::default(),
+            push: Push::default(),
+            said_bye: false,
+            heard_bye: false,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Whether an edge is at the far end.
+    pub(super) fn is_edge(&self) -> bool {
+        matches!(self.kind, Kind::Edge(_))
+    }
+
+    /// Goes on to a phase.
+    pub(super) fn enter(&mut self, phase: Phase, now: Time) {
+        self.phase = phase;
+        self.since = now;
+    }
+
+    /// Whether requests may go out on it.
+    pub(super) fn may_ask(&self, now: Time) -> bool {
+        self.source
+            && self.phase == Phase::Open
+            && !self.heard_bye
+            && self.pull.rest_until <= now
+            && !self.pull.is_stuck(now)
+    }
+}

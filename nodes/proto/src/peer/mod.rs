@@ -1,0 +1,183 @@
+//! The peer's state machine: it follows the user's script, downloads from edges and peers, and serves other peers.
+//!
+//! | File | Owns |
+//! |---|---|
+//! | `script` | the user's acts: downloads begin, pause, resume, end; the end of the run |
+//! | `edges` | the edge connection of a download: failover, authorisation |
+//! | `swarm` | connections to and from other peers, their greetings and messages |
+//! | `requests` | which piece is asked of whom, and the end-game |
+//! | `receive` | what comes back: bytes, hashes, refusals |
+//! | `upload` | what other peers are given, and the limits |
+//! | `leave` | how a connection ends, and its accounting |
+//! | `control_link` | the connection to the control plane |
+//! | `timers` | what is due when |
+//! | `share` | how much the edge gives while peers deliver |
+//! | `board`, `link`, `download`, `rate`, `params` | the values behind them |
+
+mod board;
+mod control_link;
+mod download;
+mod edges;
+mod leave;
+mod link;
+mod params;
+mod rate;
+mod receive;
+mod requests;
+mod script;
+mod share;
+mod swarm;
+mod timers;
+mod upload;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use peerbed_contract::{AsNumber, ContentId, EventKind, Guid, NodeConfig, Object, PeerConfig, ScriptStep};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use self::{control_link::ControlLink, download::Download, link::Link, upload::Uploader};
+use crate::{ConnId, Input, Machine, Message, Output, Time};
+
+/// Who this peer is, for its records and greetings.
+#[derive(Debug, Clone)]
+struct Identity {
+    guid: Guid,
+    as_number: AsNumber,
+    region: String,
+    /// Where it accepts other peers.
+    listen: SocketAddr,
+}
+
+/// How far the run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Before the start.
+    Waiting,
+    Running,
+    /// Told to stop; what has not drained by then is broken off.
+    Stopping {
+        deadline: Time,
+    },
+    Finished,
+}
+
+/// The peer.
+#[derive(Debug)]
+pub struct PeerMachine {
+    me: Identity,
+    config: PeerConfig,
+    objects: BTreeMap<ContentId, Arc<Object>>,
+    script: VecDeque<ScriptStep>,
+    stage: Stage,
+    downloads: BTreeMap<u32, Download>,
+    links: BTreeMap<ConnId, Link>,
+    uploader: Uploader,
+    control: ControlLink,
+    rng: ChaCha8Rng,
+    next_conn: u64,
+    next_query: u32,
+    out: VecDeque<Output>,
+}
+
+impl PeerMachine {
+    /// A peer of `node` with this role configuration.
+    pub fn new(node: &NodeConfig, config: &PeerConfig) -> Self {
+        let objects: BTreeMap<_, _> = config
+            .objects
+            .iter()
+            .filter(|object| object.size > 0 && object.piece_length > 0)
+            .map(|object| (object.id.clone(), Arc::new(object.clone())))
+            .collect();
+        let mut script: Vec<ScriptStep> = config.script.clone();
+        script.sort_by_key(|step| step.at_ns);
+        let me = Identity {
+            guid: config.guid,
+            as_number: node.as_number,
+            region: node.region.clone(),
+            listen: SocketAddr::new(node.address, config.port),
+        };
+        let mut uploader = Uploader::new(&config.uploads);
+        for content in &config.holds {
+            if let Some(object) = objects.get(content) {
+                uploader.hold(object);
+            }
+        }
+        Self {
+            control: ControlLink::new(config.control),
+            me,
+            objects,
+            script: script.into(),
+            stage: Stage::Waiting,
+            downloads: BTreeMap::new(),
+            links: BTreeMap::new(),
+            uploader,
+            rng: ChaCha8Rng::seed_from_u64(node.seed),
+            next_conn: 0,
+            next_query: 0,
+            out: VecDeque::new(),
+            config: config.clone(),
+        }
+    }
+
+    fn next_conn(&mut self) -> ConnId {
+        let conn = ConnId(self.next_conn);
+        self.next_conn += 2;
+        conn
+    }
+
+    fn send(&mut self, conn: ConnId, message: Message) {
+        self.out.push_back(Output::Send { conn, message });
+    }
+
+    fn event(&mut self, event: EventKind) {
+        self.out.push_back(Output::Event(event));
+    }
+
+    fn notice(&mut self, message: String) {
+        self.event(EventKind::Notice { message });
+    }
+
+    fn take_in(&mut self, now: Time, input: Input) {
+        match input {
+            Input::Start => self.start(now),
+            Input::Stop => self.stop(now),
+            Input::Connected { conn } if self.control.is(conn) => self.control_connected(now, conn),
+            Input::Connected { conn } => self.link_connected(now, conn),
+            Input::Accepted { conn, from } => self.link_accepted(now, conn, from),
+            Input::Closed { conn, .. } if self.control.is(conn) => self.control_closed(now),
+            Input::Closed { conn, clean } => self.link_closed(now, conn, clean),
+            Input::Message { conn, message } if self.control.is(conn) => self.control_message(now, message),
+            Input::Message { conn, message } => self.peer_message(now, conn, message),
+            Input::PieceData { conn, request, bytes } => self.piece_data(now, conn, request, bytes),
+            Input::PieceEnd { conn, request, hash } => self.piece_end(now, conn, request, hash),
+            Input::PieceSent { conn, bytes, .. } => self.piece_sent(now, conn, bytes),
+            Input::Writable { conn } => self.writable(now, conn),
+            Input::Authorized { conn, result } => self.authorized(now, conn, result),
+            Input::EdgeRefused { conn, request, status, retry_after } => {
+                self.edge_refused(now, conn, request, status, retry_after);
+            }
+            // What is due at a timer is done after every input; the others are an edge's, a peer has no HTTP server.
+            Input::Timer | Input::Http { .. } | Input::HttpSent { .. } => {}
+        }
+    }
+}
+
+impl Machine for PeerMachine {
+    fn handle(&mut self, now: Time, input: Input) {
+        // Before the start, peers that started a moment earlier may already be served.
+        if self.stage == Stage::Finished {
+            return;
+        }
+        self.take_in(now, input);
+        self.advance(now);
+    }
+
+    fn poll(&mut self, now: Time) -> Output {
+        self.out.pop_front().unwrap_or_else(|| Output::Idle { until: self.wake_at(now) })
+    }
+}

@@ -1,0 +1,71 @@
+//! The peer's constants: times, bounds and the parameters of its policies, each with the reason for its value.
+
+use crate::Time;
+
+/// One millisecond.
+pub(super) const MILLISECOND: Time = 1_000_000;
+/// One second.
+pub(super) const SECOND: Time = 1_000 * MILLISECOND;
+
+/// A dialled connection that is not open by then has failed.
+pub(super) const CONNECT_TIMEOUT: Time = 5 * SECOND;
+/// A connection that is open but has not been greeted (or a login, or an authorisation, not answered) by then has failed.
+pub(super) const GREETING_TIMEOUT: Time = 5 * SECOND;
+/// A query that the control plane has not answered by then means that the connection is dead.
+pub(super) const QUERY_TIMEOUT: Time = 10 * SECOND;
+/// How long a connection that is being left may take to drain before it is broken off.
+pub(super) const DRAIN_TIMEOUT: Time = 5 * SECOND;
+
+/// How often a running download looks after its sources, and the span over which its rates are taken.
+pub(super) const TICK: Time = 250 * MILLISECOND;
+/// So long without a byte while active is a stall (a metric of the contract, not a policy).
+pub(super) const STALL: Time = 2 * SECOND;
+/// A source that owes bytes and gave none for so long gets no further requests, and its pieces may be asked elsewhere.
+pub(super) const SOURCE_STUCK: Time = 3 * SECOND;
+/// A peer that owes bytes and gave none for so long is left.
+pub(super) const PEER_DEAD: Time = 10 * SECOND;
+/// An edge that owes bytes and gave none for so long is left for the next.
+pub(super) const EDGE_DEAD: Time = 5 * SECOND;
+
+/// The fewest requests in flight to a source: one being sent while the next waits there.
+pub(super) const PIPELINE_MIN: usize = 2;
+/// The most requests in flight to a source.
+pub(super) const PIPELINE_MAX: usize = 32;
+/// What a pipeline covers beyond the round trip: scheduling delays of both hosts.
+pub(super) const PIPELINE_SLACK: Time = 20 * MILLISECOND;
+/// The most requests that a remote may have waiting here; more is an error of its.
+pub(super) const PENDING_MAX: usize = 2 * PIPELINE_MAX;
+/// Copies of one piece that may be under way at the same time in the end-game.
+pub(super) const DUPLICATES_MAX: u8 = 3;
+/// Connections from peers that may be open without having said anything yet, or being turned away.
+pub(super) const GREETERS_MAX: usize = 256;
+/// Peers remembered per download.
+pub(super) const CANDIDATES_MAX: usize = 256;
+/// How often the control plane is asked again while more sources could be used.
+pub(super) const REQUERY: Time = 10 * SECOND;
+/// A downloader that asked for nothing for so long loses its upload slot.
+pub(super) const UPLOAD_IDLE: Time = 20 * SECOND;
+/// When a peer that had no slot may be asked again.
+pub(super) const BUSY_RETRY: Time = 5 * SECOND;
+/// Reports that are kept for the control plane while it is away.
+pub(super) const REPORTS_MAX: usize = 64;
+
+/// The largest part of a piece that is ordered at once.
+pub(super) const PART_MAX: u32 = 65_536;
+/// The smallest part, under a low upload rate.
+pub(super) const PART_MIN: u32 = 4_096;
+
+/// The first wait after a failure; it doubles with every further one.
+pub(super) const BACKOFF_FIRST: Time = 500 * MILLISECOND;
+/// The longest wait after a failure.
+pub(super) const BACKOFF_LAST: Time = 30 * SECOND;
+/// The most that `Retry-After` is believed.
+pub(super) const RETRY_AFTER_MAX: Time = 600 * SECOND;
+/// Refusals in a row, per edge, after which a download has failed.
+pub(super) const REFUSALS_PER_EDGE: u32 = 6;
+/// Damaged pieces per edge after which a download has failed.
+pub(super) const BAD_PIECES_PER_EDGE: u32 = 3;
+/// How long an edge that sent a damaged piece is avoided, if there is another.
+pub(super) const BAD_EDGE_WAIT: Time = 30 * SECOND;
+/// A downloader that takes nothing of what is being sent to it for so long is dead.
+pub(super) const UPLOAD_DEAD: Time = 30 * SECOND;

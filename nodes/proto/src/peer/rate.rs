@@ -1,0 +1,163 @@
+//! Small measures of time and rate: a source's goodput, a token bucket, a back-off.
+
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+use super::params::{BACKOFF_FIRST, BACKOFF_LAST, SECOND};
+use crate::Time;
+
+/// The age, in busy time, at which a byte counts half.
+const HALF_LIFE_NS: f64 = 1e9;
+/// Less measured time than this gives no rate.
+const ENOUGH_NS: f64 = 50e6;
+
+/// The goodput of one source over the time in which it owed something, older time counting less.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Meter {
+    bytes: f64,
+    busy_ns: f64,
+    /// Since when the source has owed bytes without a mark; none while it owes nothing.
+    since: Option<Time>,
+}
+
+impl Meter {
+    /// The source owes bytes from now on.
+    pub(super) fn begin(&mut self, now: Time) {
+        self.since.get_or_insert(now);
+    }
+
+    /// The source owes nothing any more.
+    pub(super) fn end(&mut self, now: Time) {
+        self.add(now, 0);
+        self.since = None;
+    }
+
+    /// Bytes came.
+    pub(super) fn add(&mut self, now: Time, bytes: u32) {
+        let elapsed = self.since.map_or(0, |since| now.saturating_sub(since)) as f64;
+        let keep = (-elapsed / HALF_LIFE_NS).exp2();
+        self.bytes = self.bytes * keep + f64::from(bytes);
+        self.busy_ns = self.busy_ns * keep + elapsed;
+        if self.since.is_some() {
+            self.since = Some(now);
+        }
+    }
+
+    /// Bytes a second; none before enough was seen. Falls while nothing comes.
+    pub(super) fn rate(&self, now: Time) -> Option<f64> {
+        let waiting = self.since.map_or(0, |since| now.saturating_sub(since)) as f64;
+        let busy = self.busy_ns + waiting;
+        (busy >= ENOUGH_NS && self.bytes > 0.0).then(|| self.bytes / busy * 1e9)
+    }
+}
+
+/// Bytes that may be spent, filled at a steady rate.
+#[derive(Debug, Clone)]
+pub(super) struct Bucket {
+    rate: f64,
+    depth: f64,
+    level: f64,
+    filled: Time,
+}
+
+impl Bucket {
+    /// A full bucket of `depth` bytes that fills with `rate` bytes a second.
+    pub(super) fn new(rate: f64, depth: f64) -> Self {
+        Self { rate, depth, level: depth, filled: 0 }
+    }
+
+    /// The rate it fills with, bytes a second.
+    pub(super) fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// Spends `bytes` if they are there; else says when they will be (never, if it does not fill).
+    pub(super) fn take(&mut self, now: Time, bytes: f64) -> Result<(), Option<Time>> {
+        self.level = (self.level + self.rate * now.saturating_sub(self.filled) as f64 / 1e9).min(self.depth);
+        self.filled = now;
+        let short = bytes.min(self.depth) - self.level;
+        if short <= 0.0 {
+            self.level -= bytes;
+            return Ok(());
+        }
+        Err((self.rate > 0.0).then(|| now + (short / self.rate * 1e9).ceil().min(3600e9) as Time + 1))
+    }
+}
+
+/// Exponential waits with a seeded jitter, so that many peers do not return in one moment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// Counts a failure and gives how long to wait: half to all of [`BACKOFF_FIRST`] doubled per earlier failure.
+    pub(super) fn failed(&mut self, rng: &mut ChaCha8Rng) -> Time {
+        let full = (BACKOFF_FIRST << self.failures.min(16)).min(BACKOFF_LAST);
+        self.failures = self.failures.saturating_add(1);
+        full / 2 + rng.random_range(0..=full / 2)
+    }
+
+    /// It worked.
+    pub(super) fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// `bytes` at `rate` bytes a second, in nanoseconds, at most an hour.
+pub(super) fn time_for(bytes: u64, rate: f64) -> Time {
+    (bytes as f64 / rate.max(1.0) * 1e9).min((3600 * SECOND) as f64) as Time
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+
+    use super::*;
+    use crate::peer::params::MILLISECOND;
+
+    #[test]
+    fn a_steady_source_is_measured_exactly_and_a_silent_one_falls() {
+        let mut meter = Meter::default();
+        meter.begin(0);
+        for step in 1..=40 {
+            meter.add(step * 100 * MILLISECOND, 100_000);
+        }
+        let rate = meter.rate(4 * SECOND).unwrap();
+        assert!((rate - 1e6).abs() < 5e4, "{rate}");
+        assert!(meter.rate(8 * SECOND).unwrap() < 3e5);
+    }
+
+    #[test]
+    fn time_without_anything_owed_does_not_count() {
+        let mut meter = Meter::default();
+        meter.begin(0);
+        meter.add(SECOND, 1_000_000);
+        meter.end(SECOND);
+        assert!((meter.rate(100 * SECOND).unwrap() - 1e6).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_bucket_gives_its_rate() {
+        let mut bucket = Bucket::new(1000.0, 100.0);
+        let (mut now, mut spent) = (0, 0);
+        while now < 10 * SECOND {
+            match bucket.take(now, 50.0) {
+                Ok(()) => spent += 50,
+                Err(at) => now = at.unwrap(),
+            }
+        }
+        assert!((10_000..=10_150).contains(&spent), "{spent}");
+    }
+
+    #[test]
+    fn a_backoff_doubles_up_to_its_bound() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let mut backoff = Backoff::default();
+        let waits: Vec<Time> = (0..12).map(|_| backoff.failed(&mut rng)).collect();
+        for (index, wait) in waits.iter().enumerate() {
+            let full = (BACKOFF_FIRST << index).min(BACKOFF_LAST);
+            assert!((full / 2..=full).contains(wait));
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Which piece is asked of whom.
+//!
+//! Peers are asked first, each in its turn, for the rarest open piece it offers; the edge is asked as far as its share
+//! (`share`) goes, and for what no peer could deliver before the rest of the download is done. When nothing is open any
+//! more, the end-game begins: what would come late from one source is asked of a faster one as well, and the slower
+//! request is called off when the piece has come.
+
+use std::collections::BTreeMap;
+
+use super::{
+    PeerMachine,
+    download::Download,
+    link::Link,
+    params::{DUPLICATES_MAX, MILLISECOND},
+    rate::time_for,
+};
+use crate::{ConnId, Message, Output, RequestId, Time};
+
+/// A source is late when it would need this much longer than the whole rest of the download.
+const LATE_FACTOR: f64 = 1.5;
+/// … and this much on top.
+const LATE_SLACK: Time = 300 * MILLISECOND;
+/// A duplicate must come this much sooner than what is under way …
+const SOONER_FACTOR: f64 = 1.5;
+/// … and this much on top.
+const SOONER_SLACK: Time = 50 * MILLISECOND;
+
+/// When pieces under way are expected, from now; a stuck source never delivers.
+type Expected = BTreeMap<u32, Time>;
+
+impl PeerMachine {
+    /// Asks for as much as sources have room for.
+    pub(super) fn pump(&mut self, now: Time, number: u32) {
+        let Some(download) = self.downloads.get_mut(&number) else { return };
+        download.stir = false;
+        if !download.is_active() || download.grant.is_none() {
+            return;
+        }
+        let (peers, edge) = self.ranked(now, number);
+        let late = self.ask_peers(now, number, &peers, edge.is_some());
+        if let Some(edge) = edge {
+            self.ask_edge(now, number, edge, late);
+        }
+        if self.downloads.get(&number).is_some_and(|download| download.board.all_asked()) {
+            self.end_game(now, number);
+        }
+    }
+
+    /// The peers that may be asked, fastest first, and the edge.
+    fn ranked(&self, now: Time, number: u32) -> (Vec<ConnId>, Option<ConnId>) {
+        let Some(download) = self.downloads.get(&number) else { return (Vec::new(), None) };
+        let sources = download.links.iter().filter_map(|conn| self.links.get(conn).map(|link| (*conn, link)));
+        let mut peers = Vec::new();
+        let mut edge = None;
+        for (conn, link) in sources.filter(|(_, link)| link.may_ask(now)) {
+            if link.is_edge() {
+                edge = Some(conn);
+            } else {
+                peers.push((link.pull.meter.rate(now).unwrap_or(0.0), conn));
+            }
+        }
+        peers.sort_by(|one, two| two.0.total_cmp(&one.0).then(one.1.cmp(&two.1)));
+        (peers.into_iter().map(|(_, conn)| conn).collect(), edge)
+    }
+
+    /// Asks peers in rounds, one piece each, until they have enough. Tells whether one had room but would have been late.
+    fn ask_peers(&mut self, now: Time, number: u32, peers: &[ConnId], edge: bool) -> bool {
+        let mut late = false;
+        let mut more = true;
+        while more {
+            more = false;
+            for &conn in peers {
+                let (Some(download), Some(link)) = (self.downloads.get(&number), self.links.get(&conn)) else {
+                    continue;
+                };
+                if download.board.all_asked() {
+                    return late;
+                }
+                let length = download.object.piece_length;
+                if link.pull.wanted.len() >= link.pull.depth(now, length) {
+                    continue;
+                }
+                if edge && would_be_late(now, download, link) {
+                    late = true;
+                    continue;
+                }
+                let piece = download.board.pick(&mut self.rng, |piece| link.pull.offers(piece));
+                if let Some(piece) = piece {
+                    self.ask(now, number, conn, piece);
+                    more = true;
+                }
+            }
+        }
+        late
+    }
+
+    fn ask_edge(&mut self, now: Time, number: u32, conn: ConnId, urgent: bool) {
+        loop {
+            let (Some(download), Some(link)) = (self.downloads.get_mut(&number), self.links.get(&conn)) else { return };
+            let length = download.object.piece_length;
+            if download.board.all_asked() || link.pull.wanted.len() >= link.pull.depth(now, length) {
+                return;
+            }
+            if !urgent && !download.share.may_ask(now, length) {
+                return;
+            }
+            let Some(piece) = download.board.pick(&mut self.rng, |_| true) else { return };
+            self.ask(now, number, conn, piece);
+        }
+    }
+
+    /// Asks sources for pieces that would come much later from where they are under way.
+    fn end_game(&mut self, now: Time, number: u32) {
+        let mut expected = self.expected(now, number);
+        let (mut helpers, edge) = self.ranked(now, number);
+        helpers.extend(edge);
+        for conn in helpers {
+            while let (Some(download), Some(link)) = (self.downloads.get(&number), self.links.get(&conn)) {
+                if link.pull.wanted.len() >= link.pull.depth(now, download.object.piece_length) {
+                    break;
+                }
+                let Some((piece, time)) = worth_doubling(now, download, link, &expected) else { break };
+                expected.entry(piece).and_modify(|known| *known = time.min(*known));
+                self.ask(now, number, conn, piece);
+            }
+        }
+    }
+
+    fn expected(&self, now: Time, number: u32) -> Expected {
+        let mut expected = Expected::new();
+        let Some(download) = self.downloads.get(&number) else { return expected };
+        for link in download.links.iter().filter_map(|conn| self.links.get(conn)) {
+            let rate = link.pull.meter.rate(now);
+            let mut owed = 0;
+            for wanted in link.pull.wanted.values() {
+                owed += u64::from(wanted.bytes.saturating_sub(wanted.received));
+                if !wanted.counted || download.board.holds(wanted.piece) {
+                    continue;
+                }
+                let time = match rate {
+                    _ if link.pull.is_stuck(now) => Time::MAX,
+                    Some(rate) => time_for(owed, rate),
+                    // Nothing is known of it yet: it is not doubled before it is stuck.
+                    None => 0,
+                };
+                expected.entry(wanted.piece).and_modify(|known| *known = time.min(*known)).or_insert(time);
+            }
+        }
+        expected
+    }
+
+    /// Sends one request.
+    fn ask(&mut self, now: Time, number: u32, conn: ConnId, piece: u32) {
+        let (Some(download), Some(link)) = (self.downloads.get_mut(&number), self.links.get_mut(&conn)) else { return };
+        let (offset, bytes) = download.object.piece_range(piece);
+        let request: RequestId = link.pull.ask(now, piece, bytes);
+        download.board.asked(piece);
+        if link.is_edge() {
+            let content = download.content().clone();
+            self.out.push_back(Output::FetchPiece { conn, request, content, offset, bytes });
+        } else {
+            self.send(conn, Message::Request { request, piece });
+            self.out.push_back(Output::ExpectPiece { conn, request, bytes });
+        }
+    }
+}
+
+/// Whether a piece asked of this source now would come long after everything else.
+fn would_be_late(now: Time, download: &Download, link: &Link) -> bool {
+    let total = download.share.total_rate();
+    let Some(time) = link.pull.time_for_next(now, download.object.piece_length).filter(|_| total > 0.0) else {
+        return false;
+    };
+    let rest = time_for(download.object.size - download.board.held_bytes(), total);
+    time as f64 > rest as f64 * LATE_FACTOR + LATE_SLACK as f64
+}
+
+/// The piece that would come latest of those that this source would give much sooner, and when it would.
+fn worth_doubling(now: Time, download: &Download, link: &Link, expected: &Expected) -> Option<(u32, Time)> {
+    let time = link.pull.time_for_next(now, download.object.piece_length);
+    let needed = time.map_or(Time::MAX, |time| (time as f64 * SOONER_FACTOR) as Time + SOONER_SLACK);
+    let mut worst: Option<(Time, u32)> = None;
+    for (&piece, &at) in expected {
+        let fits = at >= needed
+            && download.board.under_way(piece) < DUPLICATES_MAX
+            && link.pull.offers(piece)
+            && !link.pull.asks_for(piece);
+        if fits && worst.is_none_or(|(latest, _)| at > latest) {
+            worst = Some((at, piece));
+        }
+    }
+    worst.map(|(at, piece)| (piece, time.unwrap_or(at)))
+}

@@ -1,0 +1,354 @@
+//! Connections to and from other peers: whom to dial, the greeting, the piece maps.
+
+use fixedbitset::FixedBitSet;
+use peerbed_contract::{ContentId, EdgeMode, Guid, Object, SignedToken};
+
+use super::{
+    PeerMachine, Stage,
+    download::Candidate,
+    link::{Kind, Link, Phase},
+    params::{BUSY_RETRY, CANDIDATES_MAX, GREETERS_MAX, MILLISECOND, SECOND},
+    upload::NoSlot,
+};
+use crate::{ConnId, Endpoint, Message, Output, PROTOCOL_VERSION, PeerAddress, PieceMap, Purpose, Time, token};
+
+/// The set behind a map that has the right size and no stray bits.
+fn read_map(map: &PieceMap, object: &Object) -> Option<FixedBitSet> {
+    let pieces = object.piece_count();
+    if map.pieces != pieces || map.bits.len() != pieces.div_ceil(8) as usize {
+        return None;
+    }
+    let mut set = FixedBitSet::with_capacity(pieces as usize);
+    for (byte, bits) in map.bits.iter().enumerate() {
+        for bit in (0..8).filter(|bit| bits >> bit & 1 == 1) {
+            let piece = byte * 8 + bit;
+            if piece >= pieces as usize {
+                return None;
+            }
+            set.insert(piece);
+        }
+    }
+    Some(set)
+}
+
+impl PeerMachine {
+    /// Dials peers for a download while it can use more.
+    pub(super) fn keep_swarm(&mut self, now: Time, number: u32) {
+        if self.config.edge_mode == EdgeMode::Only || self.stage != Stage::Running {
+            return;
+        }
+        let Some(download) = self.downloads.get(&number) else { return };
+        if !download.is_active() || !download.peers_allowed() {
+            return;
+        }
+        let Some(grant) = download.grant.as_ref().filter(|grant| grant.token.token.expires > now) else { return };
+        let token = grant.token.clone();
+        let mut room = (self.config.max_sources as usize).saturating_sub(self.peer_links(number));
+        if room > 0 {
+            self.ask_for_peers(now, number, &token);
+        }
+        let content = token.token.content.clone();
+        let Some(object) = self.objects.get(&content) else { return };
+        let pieces = object.piece_count();
+        while room > 0 {
+            let conn = ConnId(self.next_conn);
+            let Some(download) = self.downloads.get_mut(&number) else { return };
+            let banned = &download.swarm.banned;
+            let next = download.swarm.candidates.iter_mut().find(|candidate| {
+                let free = candidate.link.is_none() && !candidate.banned && candidate.not_before <= now;
+                free && !banned.contains(&candidate.guid)
+            });
+            let Some(candidate) = next else { return };
+            candidate.link = Some(conn);
+            let to = candidate.address;
+            download.links.insert(conn);
+            let mut link = Link::new(to, Kind::Dialled, Phase::Dialling, now);
+            link.content = Some(content.clone());
+            link.download = Some(number);
+            link.pull.offers = Some(FixedBitSet::with_capacity(pieces as usize));
+            self.links.insert(conn, link);
+            self.next_conn += 2;
+            self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Peer });
+            room -= 1;
+        }
+    }
+
+    /// Connections to peers that a download uses or is about to use.
+    fn peer_links(&self, number: u32) -> usize {
+        let Some(download) = self.downloads.get(&number) else { return 0 };
+        let links = download.links.iter().filter_map(|conn| self.links.get(conn));
+        links
+            .filter(|link| !link.is_edge() && (link.source || matches!(link.phase, Phase::Dialling | Phase::Greeting)))
+            .count()
+    }
+
+    /// The control plane named peers for a download.
+    pub(super) fn candidates_came(&mut self, now: Time, number: u32, peers: Vec<PeerAddress>) {
+        let Some(download) = self.downloads.get_mut(&number) else { return };
+        let candidates = &mut download.swarm.candidates;
+        for peer in peers {
+            if candidates.len() >= CANDIDATES_MAX {
+                break;
+            }
+            if peer.guid == self.me.guid || candidates.iter().any(|known| known.address == peer.address) {
+                continue;
+            }
+            // One that is already connected need not be dialled.
+            let same =
+                |conn: &&ConnId| self.links.get(conn).is_some_and(|link| link.source && link.guid == Some(peer.guid));
+            candidates.push(Candidate {
+                address: peer.address,
+                guid: peer.guid,
+                not_before: 0,
+                backoff: super::rate::Backoff::default(),
+                banned: false,
+                link: download.links.iter().find(same).copied(),
+            });
+        }
+        self.keep_swarm(now, number);
+    }
+
+    /// A source is gone, or of no use: it may be tried again after a while.
+    pub(super) fn candidate_gone(&mut self, now: Time, conn: ConnId, wait: Option<Time>) {
+        let number = self.links.get(&conn).and_then(|link| link.download);
+        let Some(download) = number.and_then(|number| self.downloads.get_mut(&number)) else { return };
+        if let Some(candidate) = download.swarm.by_link(conn) {
+            candidate.put_off(now, wait, &mut self.rng);
+        }
+    }
+
+    /// A dialled connection opened.
+    pub(super) fn link_connected(&mut self, now: Time, conn: ConnId) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        if link.phase != Phase::Dialling {
+            return;
+        }
+        if link.is_edge() {
+            return self.edge_connected(now, conn);
+        }
+        link.pull.saw_rtt(now.saturating_sub(link.since));
+        link.enter(Phase::Greeting, now);
+        let download = link.download.and_then(|number| self.downloads.get(&number));
+        let Some(grant) = download.filter(|download| download.is_active()).and_then(|download| download.grant.as_ref())
+        else {
+            return self.close(now, conn, true);
+        };
+        let token = grant.token.clone();
+        let Some(object) = self.objects.get(&token.token.content) else { return };
+        let have = self.uploader.map(object);
+        let announced = self.uploader.offers(&token.token.content);
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.push.announced = announced;
+        }
+        let guid = self.me.guid;
+        self.send(conn, Message::Hello { version: PROTOCOL_VERSION, guid, token, have });
+    }
+
+    /// A remote connected.
+    pub(super) fn link_accepted(&mut self, now: Time, conn: ConnId, from: Endpoint) {
+        let greeters = self.links.values().filter(|link| link.kind == Kind::Accepted && link.phase == Phase::Greeting);
+        let full = greeters.count() >= GREETERS_MAX;
+        if full || self.links.contains_key(&conn) || matches!(self.stage, Stage::Stopping { .. }) {
+            self.out.push_back(Output::Close { conn });
+            return;
+        }
+        self.links.insert(conn, Link::new(from.address, Kind::Accepted, Phase::Greeting, now));
+    }
+
+    /// A message of another peer.
+    pub(super) fn peer_message(&mut self, now: Time, conn: ConnId, message: Message) {
+        let Some(link) = self.links.get(&conn) else { return };
+        let greeted = matches!(link.phase, Phase::Open | Phase::Leaving) && link.guid.is_some();
+        if link.is_edge() || link.heard_bye {
+            return self.break_off(now, conn);
+        }
+        match message {
+            Message::Hello { version: PROTOCOL_VERSION, guid, token, have } => {
+                self.hello(now, conn, guid, &token, &have);
+            }
+            Message::HelloBack { guid, have, token } => self.hello_back(now, conn, guid, &have, token.as_ref()),
+            Message::Busy { retry_ms } => self.busy_came(now, conn, retry_ms),
+            Message::Have { piece } if greeted => self.have_came(now, conn, piece),
+            Message::Request { request, piece } if greeted => self.request_came(now, conn, request, piece),
+            Message::Cancel { request } if greeted => self.cancel_came(conn, request),
+            Message::Cancelled { request } if greeted => self.cancelled_came(now, conn, request),
+            Message::Bye => self.bye_came(now, conn),
+            // The driver reads parts itself; their bytes come as `PieceData`.
+            Message::Part { .. } => {}
+            _ => self.break_off(now, conn),
+        }
+    }
+
+    fn hello(&mut self, now: Time, conn: ConnId, guid: Guid, signed: &SignedToken, have: &PieceMap) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        if link.kind != Kind::Accepted {
+            return self.break_off(now, conn);
+        }
+        if link.phase != Phase::Greeting {
+            // A greeting that crossed with the end of the run; a second one is an error.
+            if link.phase != Phase::Leaving || link.guid.is_some() {
+                self.break_off(now, conn);
+            }
+            return;
+        }
+        let Some(content) = self.permitted(now, guid, signed) else { return self.break_off(now, conn) };
+        let Some(object) = self.objects.get(&content).cloned() else {
+            return self.turn_away(now, conn, NoSlot::Ever);
+        };
+        let Some(offers) = read_map(have, &object) else { return self.break_off(now, conn) };
+        let slot = self.slot(conn, &content, guid);
+        let number = self.mutual(conn, &content, guid);
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        link.content = Some(content);
+        link.guid = Some(guid);
+        if let Err(why) = slot {
+            return self.turn_away(now, conn, why);
+        }
+        link.enter(Phase::Open, now);
+        link.push.permitted = true;
+        link.push.granted = true;
+        link.push.announced = true;
+        link.push.used = now;
+        link.pull.offers = Some(offers);
+        let map = self.uploader.map(&object);
+        let token = number.and_then(|number| self.downloads.get(&number)).and_then(|download| download.grant.as_ref());
+        let token = token.map(|grant| grant.token.clone());
+        let me = self.me.guid;
+        self.send(conn, Message::HelloBack { guid: me, have: map, token });
+        if let Some(number) = number {
+            self.attach(conn, number);
+        }
+    }
+
+    fn hello_back(&mut self, now: Time, conn: ConnId, guid: Guid, have: &PieceMap, signed: Option<&SignedToken>) {
+        let Some(link) = self.links.get(&conn) else { return };
+        if link.phase == Phase::Leaving && link.guid.is_none() {
+            return; // It crossed with our leaving.
+        }
+        let (Kind::Dialled, Phase::Greeting, Some(number)) = (link.kind, link.phase, link.download) else {
+            return self.break_off(now, conn);
+        };
+        let Some(object) = link.content.as_ref().and_then(|content| self.objects.get(content)).cloned() else { return };
+        let permitted = match signed {
+            None => false,
+            Some(signed) if self.permitted(now, guid, signed).as_ref() == Some(&object.id) => true,
+            Some(_) => return self.break_off(now, conn),
+        };
+        let Some(offers) = read_map(have, &object) else { return self.break_off(now, conn) };
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        link.pull.saw_rtt(now.saturating_sub(link.since));
+        link.guid = Some(guid);
+        link.pull.offers = Some(offers);
+        link.push.permitted = permitted;
+        link.push.announced &= permitted;
+        link.push.used = now;
+        link.enter(Phase::Open, now);
+        let twin = self.source_of(number, guid);
+        let wanted = self.downloads.get(&number).is_some_and(|d| d.is_active() && !d.swarm.banned.contains(&guid));
+        // When two peers dial each other at the same time, both keep the connection of the lower GUID as source.
+        if !wanted || (twin.is_some() && self.me.guid >= guid) {
+            return self.leave(now, conn);
+        }
+        if let Some(twin) = twin {
+            self.detach(now, twin, true);
+        }
+        self.attach(conn, number);
+    }
+
+    /// The content that a remote's token lets it download.
+    fn permitted(&self, now: Time, guid: Guid, signed: &SignedToken) -> Option<ContentId> {
+        let token = token::verify(&self.config.verify_key, signed, now).ok()?;
+        (token.guid == guid && token.peers_allowed).then(|| token.content.clone())
+    }
+
+    /// The download for which a peer that connected can be a source too.
+    fn mutual(&self, conn: ConnId, content: &ContentId, guid: Guid) -> Option<u32> {
+        if self.config.edge_mode == EdgeMode::Only {
+            return None;
+        }
+        let (number, download) = self.downloads.iter().find(|(_, d)| d.content() == content && d.is_active())?;
+        let free = self.links.get(&conn).is_some_and(|link| link.download.is_none());
+        let room = self.peer_links(*number) < self.config.max_sources as usize;
+        let new = self.source_of(*number, guid).is_none() && !download.swarm.banned.contains(&guid);
+        (free && room && new && download.peers_allowed()).then_some(*number)
+    }
+
+    fn source_of(&self, number: u32, guid: Guid) -> Option<ConnId> {
+        let links = &self.downloads.get(&number)?.links;
+        links
+            .iter()
+            .copied()
+            .find(|conn| self.links.get(conn).is_some_and(|link| link.source && link.guid == Some(guid)))
+    }
+
+    /// An open connection becomes a source of a download.
+    fn attach(&mut self, conn: ConnId, number: u32) {
+        let (Some(download), Some(link)) = (self.downloads.get_mut(&number), self.links.get_mut(&conn)) else { return };
+        link.source = true;
+        link.download = Some(number);
+        download.links.insert(conn);
+        download.stir = true;
+        if let Some(offers) = &link.pull.offers {
+            download.board.offers_came(offers);
+        }
+        let guid = link.guid;
+        if let Some(known) = download.swarm.candidates.iter_mut().find(|c| Some(c.guid) == guid && c.link.is_none()) {
+            known.link = Some(conn);
+        }
+    }
+
+    fn turn_away(&mut self, now: Time, conn: ConnId, why: NoSlot) {
+        self.send(conn, Self::busy(why));
+        self.close(now, conn, true);
+    }
+
+    fn busy_came(&mut self, now: Time, conn: ConnId, retry_ms: Option<u32>) {
+        let Some(link) = self.links.get(&conn) else { return };
+        if link.kind != Kind::Dialled || !matches!(link.phase, Phase::Greeting | Phase::Leaving) || link.guid.is_some()
+        {
+            return self.break_off(now, conn);
+        }
+        let wait = retry_ms.map_or(BUSY_RETRY, |ms| (Time::from(ms) * MILLISECOND).max(SECOND));
+        let download = link.download.and_then(|number| self.downloads.get_mut(&number));
+        if let Some(candidate) = download.and_then(|download| download.swarm.by_link(conn)) {
+            candidate.put_off(now, Some(wait), &mut self.rng);
+            candidate.banned |= retry_ms.is_none();
+        }
+        self.close(now, conn, true);
+    }
+
+    fn have_came(&mut self, now: Time, conn: ConnId, piece: u32) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let Some(offers) = link.pull.offers.as_mut().filter(|offers| (piece as usize) < offers.len()) else {
+            return self.break_off(now, conn);
+        };
+        if offers.put(piece as usize) || !link.source {
+            return;
+        }
+        if let Some(download) = link.download.and_then(|number| self.downloads.get_mut(&number)) {
+            download.board.offer_came(piece);
+            download.stir = true;
+        }
+    }
+
+    /// A verified piece is held now: it is offered to those who may want it.
+    pub(super) fn spread(&mut self, now: Time, number: u32, piece: u32) {
+        let Some(download) = self.downloads.get(&number) else { return };
+        let object = std::sync::Arc::clone(&download.object);
+        let fresh = self.uploader.got(&object, piece);
+        if !fresh || !self.uploader.offers(&object.id) || !download.peers_allowed() {
+            return;
+        }
+        let lacks = |link: &Link| {
+            let told = link.push.announced && !link.said_bye && !link.heard_bye && link.phase != Phase::Leaving;
+            let has = link.pull.offers.as_ref().is_some_and(|offers| offers.contains(piece as usize));
+            told && !has && link.content.as_ref() == Some(&object.id)
+        };
+        let tell: Vec<ConnId> = self.links.iter().filter(|(_, link)| lacks(link)).map(|(conn, _)| *conn).collect();
+        for conn in tell {
+            self.send(conn, Message::Have { piece });
+        }
+        let whole = self.uploader.is_whole(&object.id);
+        self.control_offer(now, &object.id, whole);
+    }
+}

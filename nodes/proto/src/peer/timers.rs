@@ -1,0 +1,130 @@
+//! What is due when: the deadlines of connections, downloads and the run, and what happens at them.
+
+use super::{
+    PeerMachine, Stage,
+    download::Run,
+    link::{Kind, Link, Phase},
+    params::{
+        CONNECT_TIMEOUT, DRAIN_TIMEOUT, EDGE_DEAD, GREETING_TIMEOUT, MILLISECOND, PEER_DEAD, UPLOAD_DEAD, UPLOAD_IDLE,
+    },
+};
+use crate::{ConnId, Time};
+
+impl Link {
+    /// When something must be done about the connection, unless something happens on it before.
+    fn deadline(&self) -> Option<Time> {
+        let owes = !self.pull.wanted.is_empty();
+        match self.phase {
+            Phase::Dialling => Some(self.since + CONNECT_TIMEOUT),
+            Phase::Greeting => Some(self.since + GREETING_TIMEOUT),
+            // As long as something moves, it may go on: a slow piece is waited for.
+            Phase::Leaving => Some(self.since.max(self.pull.heard).max(self.push.used) + DRAIN_TIMEOUT),
+            Phase::Open if !self.push.queue.is_empty() || self.push.unsent > 0 => Some(self.push.used + UPLOAD_DEAD),
+            Phase::Open if self.source => None, // The download looks after it.
+            Phase::Open if owes => Some(self.pull.heard.max(self.since) + PEER_DEAD),
+            Phase::Open => Some(self.push.used.max(self.since) + UPLOAD_IDLE),
+        }
+    }
+}
+
+impl PeerMachine {
+    /// Does everything that is due, and everything that what just happened allows.
+    pub(super) fn advance(&mut self, now: Time) {
+        if self.stage == Stage::Finished {
+            return;
+        }
+        self.follow_script(now);
+        self.keep_control(now);
+        self.expire_links(now);
+        let numbers: Vec<u32> = self.downloads.keys().copied().collect();
+        for number in numbers {
+            self.follow_user(now, number);
+            if let Some(download) = self.downloads.get_mut(&number) {
+                download.watch_stall(now);
+                if download.is_active() && download.next_tick <= now {
+                    download.plan_tick(now);
+                    self.tick(now, number);
+                }
+            }
+            if self.downloads.get(&number).is_some_and(|download| download.stir) {
+                self.pump(now, number);
+            }
+            self.conclude(number);
+        }
+        self.upload(now);
+        self.try_to_finish(now);
+    }
+
+    /// The regular look of a running download.
+    fn tick(&mut self, now: Time, number: u32) {
+        let Some(download) = self.downloads.get_mut(&number) else { return };
+        download.share.look(now);
+        download.stir = true;
+        let asking = download.edges.asking.is_some_and(|since| now.saturating_sub(since) >= GREETING_TIMEOUT);
+        let current = download.edges.current;
+        let dead = |link: &Link| {
+            let silent = if link.pull.wanted.is_empty() { 0 } else { now.saturating_sub(link.pull.heard) };
+            silent >= if link.is_edge() { EDGE_DEAD } else { PEER_DEAD }
+        };
+        let lost: Vec<(ConnId, Kind)> = download
+            .links
+            .iter()
+            .filter_map(|conn| self.links.get(conn).map(|link| (*conn, link)))
+            .filter(|(conn, link)| link.source && (dead(link) || (asking && current == Some(*conn))))
+            .map(|(conn, link)| (conn, link.kind))
+            .collect();
+        for (conn, kind) in lost {
+            match kind {
+                Kind::Edge(index) => {
+                    self.edge_gone(now, conn, index, None);
+                    self.leave(now, conn);
+                }
+                Kind::Dialled | Kind::Accepted => {
+                    self.candidate_gone(now, conn, None);
+                    self.detach(now, conn, true);
+                }
+            }
+        }
+        self.keep_edge(now, number);
+        self.keep_swarm(now, number);
+    }
+
+    fn expire_links(&mut self, now: Time) {
+        let due = |link: &Link| link.deadline().is_some_and(|deadline| deadline <= now);
+        let expired: Vec<ConnId> = self.links.iter().filter(|(_, link)| due(link)).map(|(conn, _)| *conn).collect();
+        for conn in expired {
+            let Some(link) = self.links.get(&conn) else { continue };
+            let moves = !link.push.queue.is_empty() || link.push.unsent > 0 || !link.pull.wanted.is_empty();
+            match (link.phase, link.kind) {
+                (Phase::Dialling, Kind::Edge(index)) => {
+                    self.edge_gone(now, conn, index, None);
+                    self.close(now, conn, true);
+                }
+                (Phase::Dialling | Phase::Greeting, _) => {
+                    self.candidate_gone(now, conn, None);
+                    self.close(now, conn, false);
+                }
+                (Phase::Leaving, _) => self.close(now, conn, false),
+                (Phase::Open, _) if moves => self.break_off(now, conn),
+                (Phase::Open, _) => self.leave(now, conn),
+            }
+        }
+    }
+
+    /// When the next thing is due.
+    pub(super) fn wake_at(&self, now: Time) -> Option<Time> {
+        let running = self.stage == Stage::Running;
+        let script = self.script.front().map(|step| step.at_ns).filter(|_| running);
+        let control = self.control.due().filter(|_| running);
+        let stop = if let Stage::Stopping { deadline } = self.stage { Some(deadline) } else { None };
+        let links = self.links.values().filter_map(Link::deadline);
+        let downloads = self.downloads.values().flat_map(|download| match download.run {
+            Run::Active => [Some(download.next_tick), download.next_act(), download.next_stall()],
+            Run::Paused { resume_at } => [Some(resume_at), None, None],
+            Run::Over { .. } => [None; 3],
+        });
+        let due = [script, control, stop, self.uploader.wake].into_iter().chain(downloads).flatten().chain(links).min();
+        // Everything due by now was done; should something be left, it is tried again soon instead of without a pause.
+        due.filter(|_| self.stage != Stage::Finished).map(|due| if due > now { due } else { now + MILLISECOND })
+    }
+}

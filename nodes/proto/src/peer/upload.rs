@@ -1,0 +1,289 @@
+//! What other peers are given: the copies, the limits (per copy, connections, rate) and the order of sending.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use fixedbitset::FixedBitSet;
+use peerbed_contract::{ContentId, Guid, Object, UploadPolicy};
+
+use super::{
+    PeerMachine,
+    board::pieces_of,
+    link::{Phase, Queued},
+    params::{BUSY_RETRY, MILLISECOND, PART_MAX, PART_MIN, PENDING_MAX},
+    rate::Bucket,
+};
+use crate::{ConnId, Message, Output, PieceMap, RequestId, Time};
+
+/// What this peer holds of one object.
+#[derive(Debug)]
+pub(super) struct Copy {
+    pub(super) object: Arc<Object>,
+    pub(super) held: FixedBitSet,
+    /// Downloaders that were given something of it.
+    served: BTreeSet<Guid>,
+}
+
+/// Why a downloader gets no slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoSlot {
+    /// Other downloaders have them all.
+    Now,
+    /// This copy is not given out, or not any more.
+    Ever,
+}
+
+/// The uploading half of a peer.
+#[derive(Debug)]
+pub(super) struct Uploader {
+    enabled: bool,
+    per_copy: u32,
+    connections: u32,
+    bucket: Option<Bucket>,
+    part: u32,
+    copies: BTreeMap<ContentId, Copy>,
+    /// Connections that have something to send and room for it, in the order of their turns.
+    round: VecDeque<ConnId>,
+    /// When the bucket has enough for the next part.
+    pub(super) wake: Option<Time>,
+}
+
+impl Uploader {
+    pub(super) fn new(policy: &UploadPolicy) -> Self {
+        let rate = policy.rate_bps.map(|bits| bits as f64 / 8.0);
+        // Under a low limit parts are short, so that several downloaders see bytes often enough not to think it dead.
+        let part = rate.map_or(PART_MAX, |rate| ((rate / 20.0) as u32).clamp(PART_MIN, PART_MAX));
+        Self {
+            enabled: policy.enabled && policy.per_copy > 0 && policy.connections > 0,
+            per_copy: policy.per_copy,
+            connections: policy.connections,
+            bucket: rate.map(|rate| Bucket::new(rate, f64::from(part).max(rate / 20.0))),
+            part,
+            copies: BTreeMap::new(),
+            round: VecDeque::new(),
+            wake: None,
+        }
+    }
+
+    /// Whether it uploads at all.
+    pub(super) fn enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// All of the object is held.
+    pub(super) fn hold(&mut self, object: &Arc<Object>) {
+        self.copy(object).held.set_range(.., true);
+    }
+
+    /// One more piece is held; whether it is new.
+    pub(super) fn got(&mut self, object: &Arc<Object>, piece: u32) -> bool {
+        !self.copy(object).held.put(piece as usize)
+    }
+
+    /// The object will be held, piece by piece.
+    pub(super) fn expect(&mut self, object: &Arc<Object>) {
+        self.copy(object);
+    }
+
+    fn copy(&mut self, object: &Arc<Object>) -> &mut Copy {
+        self.copies.entry(object.id.clone()).or_insert_with(|| Copy {
+            object: Arc::clone(object),
+            held: pieces_of(object),
+            served: BTreeSet::new(),
+        })
+    }
+
+    /// Whether this content may be offered to others: uploads are on, the provider allows it and the copy is not used up.
+    pub(super) fn offers(&self, content: &ContentId) -> bool {
+        self.enabled
+            && self
+                .copies
+                .get(content)
+                .is_some_and(|copy| copy.object.peers_allowed && (copy.served.len() as u64) < u64::from(self.per_copy))
+    }
+
+    /// Whether all of the content is held.
+    pub(super) fn is_whole(&self, content: &ContentId) -> bool {
+        self.copies.get(content).is_some_and(|copy| copy.held.is_full())
+    }
+
+    /// Every content that is offered, and whether all of it is held.
+    pub(super) fn offered(&self) -> Vec<(ContentId, bool)> {
+        let offered = self.copies.keys().filter(|content| self.offers(content));
+        offered.map(|content| (content.clone(), self.is_whole(content))).collect()
+    }
+
+    /// The pieces held, for a greeting; none of them if the content is not offered.
+    pub(super) fn map(&self, object: &Object) -> PieceMap {
+        let pieces = object.piece_count();
+        let mut bits = vec![0; pieces.div_ceil(8) as usize];
+        if self.offers(&object.id)
+            && let Some(copy) = self.copies.get(&object.id)
+        {
+            for piece in copy.held.ones() {
+                bits[piece / 8] |= 1 << (piece % 8);
+            }
+        }
+        PieceMap { pieces, bits }
+    }
+
+    fn holds(&self, content: &ContentId, piece: u32) -> bool {
+        self.copies.get(content).is_some_and(|copy| copy.held.contains(piece as usize))
+    }
+}
+
+impl PeerMachine {
+    /// Whether a downloader may have a slot; one that has been served before needs none of the copy's uploads.
+    pub(super) fn slot(&self, conn: ConnId, content: &ContentId, guid: Guid) -> Result<(), NoSlot> {
+        let uploader = &self.uploader;
+        let Some(copy) = uploader.copies.get(content).filter(|copy| uploader.enabled && copy.object.peers_allowed)
+        else {
+            return Err(NoSlot::Ever);
+        };
+        let mut holders = 0_u32;
+        let mut reserved = 0_u64;
+        for (_, link) in self.links.iter().filter(|(other, link)| **other != conn && link.push.granted) {
+            holders += 1;
+            let unserved = link.guid.is_some_and(|guid| !copy.served.contains(&guid));
+            reserved += u64::from(unserved && link.content.as_ref() == Some(content));
+        }
+        if !copy.served.contains(&guid) {
+            if copy.served.len() as u64 >= u64::from(uploader.per_copy) {
+                return Err(NoSlot::Ever);
+            }
+            if copy.served.len() as u64 + reserved >= u64::from(uploader.per_copy) {
+                return Err(NoSlot::Now);
+            }
+        }
+        if holders >= uploader.connections { Err(NoSlot::Now) } else { Ok(()) }
+    }
+
+    /// The message that turns a downloader away.
+    pub(super) fn busy(why: NoSlot) -> Message {
+        let retry = matches!(why, NoSlot::Now).then_some((BUSY_RETRY / MILLISECOND) as u32);
+        Message::Busy { retry_ms: retry }
+    }
+
+    /// A remote asks for a piece.
+    pub(super) fn request_came(&mut self, now: Time, conn: ConnId, request: RequestId, piece: u32) {
+        let Some(link) = self.links.get(&conn) else { return };
+        if link.said_bye {
+            return; // It crossed with the bye, which answers it.
+        }
+        let (Some(content), Some(guid)) = (link.content.clone(), link.guid) else {
+            return self.break_off(now, conn);
+        };
+        let known = self.objects.get(&content).is_some_and(|object| piece < object.piece_count());
+        let again = link.push.queue.iter().any(|queued| queued.request == request);
+        if !known || again || link.push.queue.len() >= PENDING_MAX {
+            return self.break_off(now, conn);
+        }
+        let servable = link.phase == Phase::Open && link.push.permitted && self.uploader.holds(&content, piece);
+        let granted = servable && (link.push.granted || self.slot(conn, &content, guid).is_ok());
+        if !granted {
+            return self.send(conn, Message::Cancelled { request });
+        }
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.push.granted = true;
+            link.push.used = now;
+            link.push.queue.push_back(Queued { request, piece, ordered: 0 });
+        }
+        self.count_served(&content, guid);
+        self.take_turn(conn);
+    }
+
+    fn count_served(&mut self, content: &ContentId, guid: Guid) {
+        let Some(copy) = self.uploader.copies.get_mut(content) else { return };
+        if copy.served.insert(guid) && copy.served.len() as u64 >= u64::from(self.uploader.per_copy) {
+            self.control_withdraw(content);
+        }
+    }
+
+    /// A remote no longer wants a piece.
+    pub(super) fn cancel_came(&mut self, conn: ConnId, request: RequestId) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let queue = &mut link.push.queue;
+        let Some(at) = queue.iter().position(|queued| queued.request == request) else {
+            return; // Its last byte was already sent, or it was refused.
+        };
+        queue.remove(at);
+        if !link.said_bye {
+            self.send(conn, Message::Cancelled { request });
+        }
+    }
+
+    /// Bytes of a part were handed to the connection.
+    pub(super) fn piece_sent(&mut self, now: Time, conn: ConnId, bytes: u32) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        link.tally.sent += u64::from(bytes);
+        link.push.unsent = link.push.unsent.saturating_sub(u64::from(bytes));
+        link.push.used = now;
+        self.try_to_leave(now, conn);
+    }
+
+    /// The connection has room for a part.
+    pub(super) fn writable(&mut self, now: Time, conn: ConnId) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        link.push.busy = false;
+        self.take_turn(conn);
+        self.try_to_leave(now, conn);
+    }
+
+    fn take_turn(&mut self, conn: ConnId) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        if !link.push.in_round && !link.push.busy && !link.push.queue.is_empty() {
+            link.push.in_round = true;
+            self.uploader.round.push_back(conn);
+        }
+    }
+
+    /// Orders parts, one for each connection in turn, as far as the rate limit lets it.
+    pub(super) fn upload(&mut self, now: Time) {
+        self.uploader.wake = None;
+        while let Some(&conn) = self.uploader.round.front() {
+            let ready = self.links.get(&conn).filter(|link| !link.push.busy);
+            let Some((queued, content)) = ready.and_then(|link| link.push.queue.front().zip(link.content.as_ref()))
+            else {
+                self.leave_round(conn);
+                continue;
+            };
+            let Some(object) = self.objects.get(content) else {
+                self.leave_round(conn);
+                continue;
+            };
+            let (offset, length) = object.piece_range(queued.piece);
+            let bytes = length.saturating_sub(queued.ordered).min(self.uploader.part);
+            if let Some(bucket) = &mut self.uploader.bucket
+                && let Err(at) = bucket.take(now, f64::from(bytes))
+            {
+                self.uploader.wake = at;
+                return;
+            }
+            let (request, ordered, content) = (queued.request, queued.ordered, content.clone());
+            self.leave_round(conn);
+            if let Some(link) = self.links.get_mut(&conn) {
+                link.push.busy = true;
+                link.push.unsent += u64::from(bytes);
+                link.push.used = now;
+                if let Some(front) = link.push.queue.front_mut() {
+                    front.ordered += bytes;
+                    if front.ordered >= length {
+                        link.push.queue.pop_front();
+                    }
+                }
+            }
+            let offset = offset + u64::from(ordered);
+            let corrupt = self.config.corrupts;
+            self.out.push_back(Output::SendPiece { conn, request, content, offset, bytes, corrupt });
+        }
+    }
+
+    fn leave_round(&mut self, conn: ConnId) {
+        self.uploader.round.pop_front();
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.push.in_round = false;
+        }
+    }
+}

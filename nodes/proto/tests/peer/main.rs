@@ -1,0 +1,7 @@
+//! The peer's machine in a network of virtual time, with the real control plane's machine and a scripted edge.
+
+mod basic;
+mod edge;
+mod net;
+mod wire;
+mod world;

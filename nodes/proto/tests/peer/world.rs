@@ -1,0 +1,314 @@
+//! Builds networks of edges, a control plane and peers, and checks what must hold after every run.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use peerbed_contract::{
+    AsNumber, ContentId, ControlConfig, DownloadRecord, EdgeMode, EventKind, Guid, NodeConfig, Object, PeerConfig,
+    Role, RoleConfig, ScriptStep, Selection, Storage, Strategy, TerminalStatus, UploadPolicy, UserMoment,
+};
+use peerbed_proto::{ControlMachine, PeerMachine, Time, token};
+
+use crate::{
+    edge::{Edge, SECRET},
+    net::{MS, Net, Program, SECOND, Todo, address_of},
+};
+
+const CONTROL_PORT: u16 = 7000;
+const PEER_PORT: u16 = 7001;
+const EDGE_PORT: u16 = 80;
+
+/// A peer to be.
+#[derive(Clone)]
+pub struct Peer {
+    pub up: f64,
+    pub down: f64,
+    pub delay: Time,
+    pub config: PeerConfig,
+}
+
+/// A network to be.
+pub struct World {
+    pub objects: Vec<Object>,
+    /// Rate of each edge, Mbit/s.
+    pub edges: Vec<f64>,
+    pub control: bool,
+    pub peers: Vec<Peer>,
+    pub seed: u64,
+    pub token_lifetime: Time,
+}
+
+/// The object of most tests.
+pub fn object(megabytes: u64, piece_length: u32) -> Object {
+    Object {
+        id: content("patch"),
+        provider: "A".to_owned(),
+        size: megabytes * 1_000_000 - 123,
+        piece_length,
+        key: 7,
+        peers_allowed: true,
+    }
+}
+
+pub fn content(name: &str) -> ContentId {
+    name.parse().expect("a good name")
+}
+
+impl World {
+    /// One edge, a control plane, no peers yet.
+    pub fn new(object: Object) -> Self {
+        let token_lifetime = 3600 * SECOND;
+        Self { objects: vec![object], edges: vec![1000.0], control: true, peers: Vec::new(), seed: 1, token_lifetime }
+    }
+
+    fn peer(&mut self, up: f64, down: f64) -> &mut Peer {
+        let index = self.peers.len();
+        let config = PeerConfig {
+            guid: Guid::from_bytes([index as u8 + 1; 16]),
+            port: PEER_PORT,
+            control: None,
+            edges: Vec::new(),
+            verify_key: token::public_key(&SECRET),
+            uploads: UploadPolicy { enabled: true, per_copy: 1000, connections: 8, rate_bps: None },
+            edge_mode: EdgeMode::Backstop,
+            max_sources: 40,
+            objects: Vec::new(),
+            holds: Vec::new(),
+            storage: Storage::Synthetic,
+            script: Vec::new(),
+            corrupts: false,
+        };
+        self.peers.push(Peer { up, down, delay: 5 * MS, config });
+        self.peers.last_mut().expect("just added")
+    }
+
+    /// A peer that holds the first object whole.
+    pub fn seed_peer(&mut self, up: f64) -> &mut Peer {
+        let id = self.objects[0].id.clone();
+        let peer = self.peer(up, 50.0);
+        peer.config.holds.push(id);
+        peer
+    }
+
+    /// A peer that downloads the first object.
+    pub fn downloader(&mut self, up: f64, down: f64, at: Time, user: Vec<UserMoment>) -> &mut Peer {
+        let (content, download) = (self.objects[0].id.clone(), self.peers.len() as u32);
+        let peer = self.peer(up, down);
+        peer.config.script.push(ScriptStep { download, at_ns: at, content, user });
+        peer
+    }
+
+    pub fn edge_host(&self, index: usize) -> usize {
+        index
+    }
+
+    pub fn control_host(&self) -> usize {
+        self.edges.len()
+    }
+
+    pub fn peer_host(&self, index: usize) -> usize {
+        self.edges.len() + 1 + index
+    }
+
+    /// The network, started.
+    pub fn build(&self) -> Net {
+        let mut net = Net::default();
+        for &rate in &self.edges {
+            let mut edge = Edge::new(&self.objects);
+            edge.lifetime = self.token_lifetime;
+            net.add(Program::Edge(edge), rate, 1000.0, 5 * MS);
+        }
+        let control = self.control_machine();
+        net.add(Program::Control(Box::new(control)), 1000.0, 1000.0, 5 * MS);
+        for (index, peer) in self.peers.iter().enumerate() {
+            let mut config = peer.config.clone();
+            config.objects.clone_from(&self.objects);
+            config.edges = (0..self.edges.len()).map(|edge| SocketAddr::new(address_of(edge), EDGE_PORT)).collect();
+            config.control = self.control.then(|| SocketAddr::new(address_of(self.control_host()), CONTROL_PORT));
+            let node = self.node(&format!("peer-{index}"), self.peer_host(index), index as u64);
+            let machine = PeerMachine::new(&node, &config);
+            net.add(Program::Peer(Box::new(machine)), peer.up, peer.down, peer.delay);
+        }
+        net.start();
+        net
+    }
+
+    /// A fresh control plane, for the start and after a loss.
+    pub fn control_machine(&self) -> ControlMachine {
+        let config = ControlConfig {
+            port: CONTROL_PORT,
+            verify_key: token::public_key(&SECRET),
+            selection: Selection { strategy: Strategy::Random, max_returned: 40, diversity: 0.1 },
+            directory: Vec::new(),
+        };
+        ControlMachine::new(&self.node("control-0", self.control_host(), 99), &config)
+    }
+
+    fn node(&self, name: &str, host: usize, seed: u64) -> NodeConfig {
+        NodeConfig {
+            name: name.parse().expect("a good name"),
+            as_number: AsNumber::try_from(64_500).expect("not 0"),
+            region: "north".to_owned(),
+            address: address_of(host),
+            seed: self.seed * 1000 + seed,
+            // Only the fields above are read from it here.
+            role: RoleConfig::Control(ControlConfig {
+                port: 1,
+                verify_key: [0; 32],
+                selection: Selection { strategy: Strategy::Random, max_returned: 1, diversity: 0.0 },
+                directory: Vec::new(),
+            }),
+        }
+    }
+
+    /// Runs for a while, stops every peer, and checks what must always hold.
+    pub fn run(&self, mut net: Net, until: Time) -> Outcome {
+        for host in 0..net.hosts.len() {
+            if matches!(net.hosts[host].program, Program::Peer(_)) {
+                net.at(until, Todo::Stop(host));
+            }
+        }
+        net.run_until(until + 20 * SECOND);
+        let outcome = Outcome::new(net);
+        outcome.check();
+        outcome
+    }
+}
+
+/// What a run gave.
+pub struct Outcome {
+    pub net: Net,
+    pub records: BTreeMap<u32, DownloadRecord>,
+}
+
+impl Outcome {
+    fn new(net: Net) -> Self {
+        let mut records = BTreeMap::new();
+        for (_, _, event) in &net.events {
+            if let EventKind::DownloadFinished(record) = event {
+                let again = records.insert(record.download, (**record).clone());
+                assert!(again.is_none(), "download {} finished twice", record.download);
+            }
+        }
+        Self { net, records }
+    }
+
+    pub fn record(&self, download: u32) -> &DownloadRecord {
+        self.records.get(&download).unwrap_or_else(|| panic!("download {download} has no record"))
+    }
+
+    pub fn completed(&self, download: u32) -> &DownloadRecord {
+        let record = self.record(download);
+        assert_eq!(record.status, TerminalStatus::Completed, "{record:?}");
+        record
+    }
+
+    pub fn events(&self, host: usize) -> Vec<&EventKind> {
+        self.net.events.iter().filter(|(_, of, _)| *of == host).map(|(_, _, event)| event).collect()
+    }
+
+    pub fn any_broken(&self) -> bool {
+        self.transfers().any(|(_, transfer)| transfer.broken)
+    }
+
+    fn transfers(&self) -> impl Iterator<Item = (usize, &peerbed_contract::TransferRecord)> {
+        self.net.events.iter().filter_map(|(_, host, event)| match event {
+            EventKind::Transfer(transfer) => Some((*host, transfer)),
+            _ => None,
+        })
+    }
+
+    /// Terminal states, records that add up, and transfers that reconcile.
+    fn check(&self) {
+        for (index, host) in self.net.hosts.iter().enumerate() {
+            if matches!(host.program, Program::Peer(_)) && host.is_alive() {
+                assert!(host.finished, "host {index} has not finished");
+            }
+        }
+        for (_, host, event) in &self.net.events {
+            if let EventKind::DownloadStarted { download, .. } = event
+                && self.net.hosts[*host].is_alive()
+            {
+                self.record(*download);
+            }
+        }
+        for record in self.records.values() {
+            let used = record.edge_bytes + record.peer_bytes;
+            let by_source = |role| record.sources.iter().filter(|s| s.role == role).map(|s| s.bytes).sum::<u64>();
+            assert_eq!(by_source(Role::Edge), record.edge_bytes);
+            assert_eq!(by_source(Role::Peer), record.peer_bytes);
+            assert!(used <= record.size);
+            if record.status == TerminalStatus::Completed {
+                assert_eq!(used, record.size, "{record:?}");
+            }
+            assert!(record.start_ns <= record.end_ns && record.active_ns <= record.end_ns - record.start_ns);
+        }
+        self.check_receivers();
+        self.check_pairs();
+    }
+
+    /// What a peer's connections received is what its downloads used and wasted.
+    fn check_receivers(&self) {
+        let mut sums: BTreeMap<(usize, &ContentId), (u64, u64)> = BTreeMap::new();
+        for (host, transfer) in self.transfers() {
+            sums.entry((host, &transfer.content)).or_default().0 += transfer.received;
+        }
+        for (_, host, event) in &self.net.events {
+            if let EventKind::DownloadFinished(record) = event {
+                let used = record.edge_bytes + record.peer_bytes + record.wasted_bytes;
+                sums.entry((*host, &record.content)).or_default().1 += used;
+            }
+        }
+        for ((host, content), (received, accounted)) in sums {
+            if self.net.hosts[host].is_alive() {
+                assert_eq!(received, accounted, "host {host}, `{content}`");
+            }
+        }
+    }
+
+    /// What one side sent the other received, where no connection between them broke.
+    fn check_pairs(&self) {
+        #[derive(Default, Debug)]
+        struct Pair {
+            sent: u64,
+            received: u64,
+            broken: bool,
+        }
+        let mut pairs: BTreeMap<(std::net::IpAddr, std::net::IpAddr, &ContentId), Pair> = BTreeMap::new();
+        for (host, transfer) in self.transfers() {
+            let (me, remote) = (address_of(host), transfer.remote);
+            let out = pairs.entry((me, remote, &transfer.content)).or_default();
+            out.sent += transfer.sent;
+            out.broken |= transfer.broken;
+            let back = pairs.entry((remote, me, &transfer.content)).or_default();
+            back.received += transfer.received;
+            back.broken |= transfer.broken;
+        }
+        for (index, host) in self.net.hosts.iter().enumerate() {
+            if let Program::Edge(edge) = &host.program {
+                let content = edge.objects.keys().next().expect("an object");
+                for (to, bytes) in &edge.sent {
+                    pairs.entry((address_of(index), *to, content)).or_default().sent += bytes;
+                }
+            }
+        }
+        for ((from, to, content), pair) in pairs {
+            let alive = [from, to]
+                .iter()
+                .all(|address| self.net.hosts.iter().any(|host| host.address == *address && host.is_alive()));
+            if alive && !pair.broken {
+                assert_eq!(pair.sent, pair.received, "{from} to {to}, `{content}`: {pair:?}");
+            }
+            assert!(pair.sent >= pair.received || !alive || pair.broken, "{from} to {to}: {pair:?}");
+        }
+    }
+}
+
+/// The rate of a download in Mbit/s of its active time.
+pub fn speed(record: &DownloadRecord) -> f64 {
+    record.size as f64 * 8e3 / record.active_ns as f64
+}
+
+/// The share of its bytes that came from peers.
+pub fn efficiency(record: &DownloadRecord) -> f64 {
+    record.peer_bytes as f64 / (record.peer_bytes + record.edge_bytes) as f64
+}
