@@ -2,7 +2,26 @@
 //!
 //! Pure: text in, values or diagnostics out. A [`Plan`] has no randomness left: the same files, arm, repeat and seed give
 //! the same plan, byte for byte.
+//!
+//! The way of a file: [`Source::from_bytes`], then [`ExperimentFile::parse`], which says which topology it wants, then
+//! [`TopologyFile::parse`], then [`Experiment::resolve`], which finds everything that is wrong with either, then
+//! [`Experiment::plan`] for each arm and repeat.
 
+mod diagnostic;
+mod experiment;
+mod files;
+mod limits;
 mod plan;
+mod read;
+mod resolve;
+mod shape;
+mod source;
+mod topology;
+mod units;
+mod yaml;
 
+pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use files::{ExperimentFile, TopologyFile};
 pub use plan::{Act, Action, Bound, Expectation, ExpectedValue, Plan, PlannedNode, Setting};
+pub use resolve::Experiment;
+pub use source::{ExperimentName, MAX_FILE_BYTES, NameRefused, Source, experiment_name};

@@ -1,0 +1,117 @@
+//! An experiment as it is written: read from its tree, its names not yet looked up in the topology.
+
+use std::time::Duration;
+
+use peerbed_contract::{EdgeMode, Object, Strategy};
+use peerbed_link::{Bandwidth, Probability};
+
+use crate::diagnostic::{Span, Spanned};
+
+pub(crate) mod arms;
+pub(crate) mod decode;
+pub(crate) mod expect;
+mod policy;
+pub(crate) mod workload;
+
+/// What is the same in every arm.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Head {
+    pub(crate) question: String,
+    pub(crate) seed: u64,
+    pub(crate) repeats: u32,
+}
+
+/// The rest, of one arm.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Body {
+    pub(crate) duration: Duration,
+    pub(crate) congestion_control: String,
+    /// Keys of generators are drawn later; here they are 0.
+    pub(crate) content: Vec<Object>,
+    pub(crate) groups: Vec<Group>,
+    pub(crate) workloads: Vec<Workload>,
+    pub(crate) policy: Policy,
+}
+
+/// Peers declared together.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Group {
+    pub(crate) name: Spanned<String>,
+    pub(crate) at: Spanned<String>,
+    pub(crate) access: Spanned<String>,
+    pub(crate) peers: Spanned<u32>,
+    /// How many upload.
+    pub(crate) uploads: u32,
+    /// How many damage what they upload.
+    pub(crate) corrupts: u32,
+    /// Copies by index of content.
+    pub(crate) holds: Vec<(usize, u32)>,
+    pub(crate) command: Vec<String>,
+}
+
+/// Who asks for what, and when.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Workload {
+    /// Names its draws.
+    pub(crate) label: String,
+    pub(crate) span: Span,
+    /// Indexes of groups, in the order of the file.
+    pub(crate) groups: Vec<usize>,
+    /// Indexes of content, the most popular first.
+    pub(crate) content: Vec<usize>,
+    pub(crate) arrivals: Arrivals,
+    /// The exponent of Zipf's law; 0 is uniform.
+    pub(crate) zipf: f64,
+    pub(crate) patience: Option<Patience>,
+}
+
+/// When downloads begin.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Arrivals {
+    /// A Poisson process.
+    Poisson {
+        /// Arrivals a second.
+        rate: f64,
+        from: Duration,
+        until: Duration,
+    },
+    /// One at each moment.
+    At(Vec<Duration>),
+    /// So many, spread evenly.
+    Burst { count: u64, at: Duration, within: Duration },
+    /// One of every peer that lacks something, spread evenly.
+    Everyone { at: Duration, within: Duration },
+}
+
+/// When users act on a download that is not finished.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Patience {
+    /// Acts a second of active time.
+    pub(crate) hazard: f64,
+    pub(crate) resume: Probability,
+    pub(crate) pause: Duration,
+    pub(crate) abort: Probability,
+}
+
+/// What the system does.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Policy {
+    pub(crate) strategy: Strategy,
+    pub(crate) max_returned: u32,
+    pub(crate) diversity: Probability,
+    pub(crate) per_copy: u32,
+    pub(crate) connections: u32,
+    pub(crate) upload_rate: UploadRate,
+    pub(crate) edge_mode: EdgeMode,
+    pub(crate) token_lifetime: Duration,
+    pub(crate) max_sources: u32,
+}
+
+/// The most that a peer uploads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum UploadRate {
+    /// Of its uplink.
+    Share(Probability),
+    /// A rate of its own.
+    Fixed(Bandwidth),
+}

@@ -1,0 +1,170 @@
+//! `arms`: each sets values by dotted paths. An override is laid into the file's tree before anything is read, so that
+//! any value can be varied and is checked like one that stands in its place.
+
+use std::sync::Arc;
+
+use crate::{
+    diagnostic::{Report, Span, Spanned},
+    limits,
+    read::{did_you_mean, listed},
+    yaml::{Entry, Node, Value, shorten},
+};
+
+/// Values that every arm shares, with the reason.
+const SHARED: &[(&str, &str)] = &[
+    ("question", "an experiment asks one question"),
+    ("seed", "arms of one repeat share every seed, or their difference would be chance"),
+    ("repeats", "every arm is repeated as often"),
+    ("arms", "arms are not nested"),
+    ("expect", "an expectation names its arm itself"),
+    ("topology", "one file is read; a path such as `topology.links.isp-x~transit.rate` changes a value of it"),
+];
+
+/// One arm: its name and its two trees.
+#[derive(Debug, Clone)]
+pub(crate) struct ArmTree {
+    pub(crate) name: Spanned<String>,
+    /// Whether it differs from the files at all.
+    pub(crate) varied: bool,
+    pub(crate) experiment: Arc<Node>,
+    pub(crate) topology: Arc<Node>,
+}
+
+/// Lays every arm's overrides into the trees of both files.
+pub(crate) fn apply(node: &Node, experiment: &Arc<Node>, topology: &Arc<Node>, report: &mut Report) -> Vec<ArmTree> {
+    let Some(arms) = report.named(node, "arms") else { return Vec::new() };
+    if arms.is_empty() {
+        report
+            .error(node.span, "there is no arm")
+            .help("write `arms: {baseline: {}}` for an experiment without variants");
+    }
+    if arms.len() > limits::ARMS {
+        let message = format!("{} arms are more than an experiment may have", arms.len());
+        report.error(node.span, message).help(format!("at most {} are allowed", limits::ARMS));
+        return Vec::new();
+    }
+    let mut trees = Vec::new();
+    for (name, node) in arms {
+        let mut tree =
+            ArmTree { name, varied: false, experiment: Arc::clone(experiment), topology: Arc::clone(topology) };
+        match &node.value {
+            _ if node.is_null() => {}
+            Value::Map(overrides) => {
+                for one in overrides {
+                    override_one(&mut tree, one, report);
+                }
+                tree.varied = !overrides.is_empty();
+            }
+            _ => report.wrong_type(node, "a map of paths and values such as `{policy.edge.mode: only}`"),
+        }
+        trees.push(tree);
+    }
+    trees
+}
+
+fn override_one(tree: &mut ArmTree, one: &Entry, report: &mut Report) {
+    let segments: Vec<&str> = one.key.split('.').collect();
+    if segments.iter().any(|segment| segment.is_empty()) || segments.len() > 16 {
+        let message = format!("`{}` is not a path", shorten(&one.key));
+        report.error(one.key_span, message).help("write names with dots between them: `policy.edge.mode`");
+        return;
+    }
+    if let Some(("topology", rest)) = one.key.split_once('.') {
+        let segments: Vec<&str> = rest.split('.').collect();
+        set(Arc::make_mut(&mut tree.topology), &segments, "topology", one, report);
+        return;
+    }
+    if let Some((name, why)) = SHARED.iter().find(|(name, _)| *name == segments[0]) {
+        report.error(one.key_span, format!("an arm cannot change `{name}`")).help(*why);
+        return;
+    }
+    set(Arc::make_mut(&mut tree.experiment), &segments, "", one, report);
+}
+
+/// Puts the override's value where the path leads; `walked` is the part of it behind us.
+fn set(node: &mut Node, path: &[&str], walked: &str, one: &Entry, report: &mut Report) {
+    let taken = |count: usize| path[..count].join(".");
+    if node.is_null() {
+        *node = Node::clone(&nest(path, one));
+        return;
+    }
+    match &mut node.value {
+        Value::Map(entries) => {
+            // A key may itself have dots (names of content): the longest that fits is meant.
+            for count in (1..=path.len()).rev() {
+                let key = taken(count);
+                if let Some(entry) = entries.iter_mut().find(|entry| entry.key == key) {
+                    return descend(&mut entry.node, path, count, walked, one, report);
+                }
+            }
+            entries.push(Entry { key: path[0].to_owned(), key_span: one.key_span, node: nest(&path[1..], one) });
+        }
+        Value::List(items) => {
+            for count in (1..=path.len()).rev() {
+                let name = taken(count);
+                let found = items.iter().position(|item| element_name(item).as_deref() == Some(name.as_str()));
+                let found = found.or_else(|| name.parse().ok().filter(|index| *index < items.len()));
+                if let Some(index) = found {
+                    return descend(&mut items[index], path, count, walked, one, report);
+                }
+            }
+            no_element(items, path[0], walked, one.key_span, report);
+        }
+        Value::Scalar { text, .. } => {
+            let message = format!("`{walked}` is `{}`, there is no `{}` in it", shorten(text), path[0]);
+            report.error(one.key_span, message).help(format!("set `{walked}` as a whole: `{walked}: {{…}}`"));
+        }
+    }
+}
+
+fn descend(node: &mut Arc<Node>, path: &[&str], count: usize, walked: &str, one: &Entry, report: &mut Report) {
+    if count == path.len() {
+        *node = Arc::clone(&one.node);
+        return;
+    }
+    let dot = if walked.is_empty() { "" } else { "." };
+    let walked = format!("{walked}{dot}{}", path[..count].join("."));
+    set(Arc::make_mut(node), &path[count..], &walked, one, report);
+}
+
+/// The override's value inside of new maps, one for each segment.
+fn nest(path: &[&str], one: &Entry) -> Arc<Node> {
+    path.iter().rev().fold(Arc::clone(&one.node), |node, key| {
+        let entry = Entry { key: (*key).to_owned(), key_span: one.key_span, node };
+        Arc::new(Node::new(one.key_span, Value::Map(vec![entry])))
+    })
+}
+
+/// What an element of a list is called: its `name` or `id`; a link by its ends.
+fn element_name(node: &Node) -> Option<String> {
+    let text = |key: &str| node.get(key).and_then(|node| scalar(node));
+    if let Some(name) = text("name").or_else(|| text("id")) {
+        return Some(name.to_owned());
+    }
+    if let (Some(customer), Some(provider)) = (text("customer"), text("provider")) {
+        return Some(format!("{customer}~{provider}"));
+    }
+    match &node.get("peers")?.value {
+        Value::List(ends) => Some(format!("{}~{}", scalar(ends.first()?)?, scalar(ends.get(1)?)?)),
+        _ => None,
+    }
+}
+
+fn scalar(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Scalar { text, .. } => Some(text),
+        _ => None,
+    }
+}
+
+fn no_element(items: &[Arc<Node>], name: &str, walked: &str, span: Span, report: &mut Report) {
+    let names: Vec<String> = items.iter().filter_map(|item| element_name(item)).collect();
+    let known = || names.iter().map(String::as_str);
+    let message = format!("nothing in `{walked}` is named `{}`{}", shorten(name), did_you_mean(name, known()));
+    let help = if names.is_empty() && !items.is_empty() {
+        format!("its elements have no names; use their numbers, 0 to {}", items.len() - 1)
+    } else {
+        format!("there are: {}", listed(known()))
+    };
+    report.error(span, message).help(help);
+}

@@ -1,0 +1,224 @@
+//! From an experiment file's tree to its [`Head`] and the [`Body`] of one arm.
+
+use std::{sync::Arc, time::Duration};
+
+use peerbed_contract::{ContentId, Object};
+
+use crate::{
+    diagnostic::{Report, Spanned},
+    experiment::{
+        Body, Group, Head, Policy,
+        workload::{self, Known, Names},
+    },
+    limits,
+    read::Fields,
+    shape::experiment::{CONTENT, EXPERIMENT, GROUP},
+    units,
+    yaml::{Node, Value},
+};
+
+/// Names of groups become parts of names of nodes: room for `-19999`.
+const GROUP_NAME: usize = 56;
+
+/// What one arm's tree says, as far as it could be read.
+#[derive(Debug)]
+pub(crate) struct Decoded<'n> {
+    pub(crate) fields: Fields<'n>,
+    pub(crate) head: Option<Head>,
+    pub(crate) body: Option<Body>,
+}
+
+/// Reads everything but the arms, the timeline and the expectations, which need more than the file.
+pub(crate) fn decode<'n>(root: &'n Node, report: &mut Report) -> Option<Decoded<'n>> {
+    let fields = report.map(root, &EXPERIMENT)?;
+    let head = read_head(&fields, report);
+    let body = read_body(&fields, report);
+    Some(Decoded { fields, head, body })
+}
+
+fn read_head(fields: &Fields<'_>, report: &mut Report) -> Option<Head> {
+    let question = fields.get("question").and_then(|node| report.text(node));
+    let seed = fields.get("seed").and_then(|node| report.whole(node, 0, limits::SEED));
+    let repeats = fields.get("repeats").map_or(Some(1), |node| report.whole(node, 1, limits::REPEATS));
+    Some(Head { question: question?, seed: seed?, repeats: repeats? as u32 })
+}
+
+fn read_body(fields: &Fields<'_>, report: &mut Report) -> Option<Body> {
+    let before = report.errors();
+    let duration = fields.get("duration").and_then(|node| report.time(node, limits::DURATION));
+    let congestion_control = match fields.get("congestion_control") {
+        Some(node) => report.scalar(node, "the name of a congestion control such as `cubic`", congestion_control),
+        None => Some("cubic".to_owned()),
+    };
+    let content_nodes = list(fields, "content", "content objects", limits::CONTENTS, report);
+    let content: Vec<Content> = content_nodes.iter().filter_map(|node| read_content(node, report)).collect();
+    report.duplicates("content objects", content.iter().map(|one| &one.name));
+    let content_names = Names {
+        kind: "content",
+        names: content.iter().map(|one| one.name.value.as_str()).collect(),
+        partial: content.len() < content_nodes.len() || content.is_empty(),
+    };
+    let group_nodes = list(fields, "groups", "groups", limits::GROUPS, report);
+    let groups: Vec<Group> = group_nodes.iter().filter_map(|node| read_group(node, &content_names, report)).collect();
+    report.duplicates("groups", groups.iter().map(|group| &group.name));
+    check_copies(&groups, fields, report);
+    let known = Known {
+        groups: Names {
+            kind: "group",
+            names: groups.iter().map(|group| group.name.value.as_str()).collect(),
+            partial: groups.len() < group_nodes.len() || groups.is_empty(),
+        },
+        content: content_names,
+        // Without a duration nothing can be after its end.
+        duration: duration.unwrap_or(limits::DURATION.1),
+    };
+    let workloads = fields.get("workload").map_or_else(Vec::new, |node| workload::decode(node, &known, report));
+    let policy = fields.get("policy").map_or_else(Policy::documented, |node| Policy::decode(node, report));
+    let (duration, congestion_control) = (duration?, congestion_control?);
+    let content = content.into_iter().map(|one| one.object).collect();
+    (report.errors() == before && !group_nodes.is_empty()).then_some(Body {
+        duration,
+        congestion_control,
+        content,
+        groups,
+        workloads,
+        policy,
+    })
+}
+
+/// A list that must have something; empty if anything is wrong with it.
+fn list<'n>(fields: &Fields<'n>, key: &'static str, of: &str, most: usize, report: &mut Report) -> &'n [Arc<Node>] {
+    fields.get(key).and_then(|node| report.bounded_list(node, of, (1, most))).unwrap_or_default()
+}
+
+/// The kernel's names of algorithms.
+fn congestion_control(text: &str) -> Result<String, units::Bad> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if text.is_empty() || text.len() > 15 || !text.chars().all(good) {
+        let help = "write its name as the kernel does, for example `cubic`, `reno` or `bbr`";
+        return Err(units::Bad::new(format!("`{text}` is not the name of a congestion control"), help));
+    }
+    Ok(text.to_owned())
+}
+
+/// An object with the place of its name.
+struct Content {
+    name: Spanned<String>,
+    object: Object,
+}
+
+fn read_content(node: &Node, report: &mut Report) -> Option<Content> {
+    let fields = report.map(node, &CONTENT)?;
+    let name = fields.get("id").and_then(|node| report.name(node, 63));
+    let size = fields.get("size").and_then(|node| report.size(node, limits::SIZE));
+    let provider = fields.get("provider").and_then(|node| report.name(node, 63));
+    let words = [("allowed", true), ("forbidden", false)];
+    let peers_allowed = fields.get("peers").map_or(Some(true), |node| report.word(node, &words));
+    let piece_length = fields.get("piece").map_or(Some(256 << 10), |node| report.size(node, limits::PIECE));
+    let (name, size, piece_length) = (name?, size?, piece_length?);
+    let pieces = size.div_ceil(piece_length);
+    if pieces > limits::PIECES {
+        let message =
+            format!("{} in pieces of {} are {pieces} pieces", units::show_size(size), units::show_size(piece_length));
+        report
+            .error(fields.span_of("size"), message)
+            .help(format!("at most {} are allowed; make `piece` larger", limits::PIECES));
+        return None;
+    }
+    let id: ContentId = name.value.parse().ok()?;
+    let object = Object {
+        id,
+        provider: provider?.value,
+        size,
+        piece_length: piece_length as u32,
+        key: 0,
+        peers_allowed: peers_allowed?,
+    };
+    Some(Content { name, object })
+}
+
+fn read_group(node: &Node, content: &Names<'_>, report: &mut Report) -> Option<Group> {
+    let fields = report.map(node, &GROUP)?;
+    let name = fields.get("name").and_then(|node| report.name(node, GROUP_NAME));
+    let at = fields.get("as").and_then(|node| report.name(node, 63));
+    let access = fields.get("access").and_then(|node| report.name(node, 63));
+    let peers = fields.get("peers").and_then(|node| {
+        let value = report.whole(node, 1, limits::NODES)? as u32;
+        Some(Spanned { value, span: node.span })
+    });
+    let of_peers = |share: f64| peers.map_or(0, |peers| (share * f64::from(peers.value)).round() as u32);
+    let uploads = fields.get("uploads").map_or(Some(1.0), |node| report.share(node).map(|share| share.get()));
+    let corrupts = fields.get("corrupts").map_or(Some(0.0), |node| read_corrupts(node, report));
+    let holds = fields.get("holds").map_or(Some(Vec::new()), |node| read_holds(node, content, peers, report));
+    let command = fields.get("command").map_or(Some(Vec::new()), |node| read_command(node, report));
+    if let Some(name) = name.as_ref().filter(|name| matches!(name.value.as_str(), "edge" | "edges" | "control")) {
+        let message = format!("a group cannot be named `{}`: the infrastructure's nodes are", name.value);
+        report.error(name.span, message).help("take another name, for example `homes`");
+    }
+    Some(Group {
+        name: name?,
+        at: at?,
+        access: access?,
+        peers: peers?,
+        uploads: of_peers(uploads?),
+        corrupts: of_peers(corrupts?),
+        holds: holds?,
+        command: command?,
+    })
+}
+
+fn read_corrupts(node: &Node, report: &mut Report) -> Option<f64> {
+    if matches!(&node.value, Value::Scalar { text, .. } if text.ends_with('%')) {
+        return report.share(node).map(|share| share.get());
+    }
+    report.flag(node).map(|flag| if flag { 1.0 } else { 0.0 })
+}
+
+fn read_holds(
+    node: &Node,
+    content: &Names<'_>,
+    peers: Option<Spanned<u32>>,
+    report: &mut Report,
+) -> Option<Vec<(usize, u32)>> {
+    let mut holds = Vec::new();
+    for (name, node) in report.named(node, "content and numbers of copies")? {
+        let index = content.find(&name.value, name.span, report);
+        let copies = report.whole(node, 0, limits::NODES);
+        if let (Some(copies), Some(peers)) = (copies, peers)
+            && copies > u64::from(peers.value)
+        {
+            let message = format!("{copies} copies of `{}`, but the group has {} peers", name.value, peers.value);
+            report.error(node.span, message).help("each peer holds at most one copy of an object");
+            continue;
+        }
+        if let (Some(index), Some(copies)) = (index, copies) {
+            holds.push((index, copies as u32));
+        }
+    }
+    holds.sort_unstable();
+    Some(holds)
+}
+
+fn read_command(node: &Node, report: &mut Report) -> Option<Vec<String>> {
+    let items = report.bounded_list(node, "words of a command", (1, 256))?;
+    let words: Vec<Option<String>> = items.iter().map(|node| report.text(node)).collect();
+    let words: Vec<String> = words.into_iter().collect::<Option<_>>()?;
+    if words[0].is_empty() || words.iter().any(|word| word.contains('\0')) {
+        report
+            .error(node.span, "a command needs a program, and no word of it has a NUL")
+            .help("write `[program, argument]`");
+        return None;
+    }
+    Some(words)
+}
+
+fn check_copies(groups: &[Group], fields: &Fields<'_>, report: &mut Report) {
+    let copies: u64 = groups.iter().flat_map(|group| &group.holds).map(|(_, copies)| u64::from(*copies)).sum();
+    if copies > limits::COPIES {
+        let message = format!("{copies} copies are held at the start, over all groups");
+        report.error(fields.span_of("groups"), message).help(format!("at most {} are allowed", limits::COPIES));
+    }
+}
+
+/// A time of the run, for who needs the range.
+pub(crate) const MOMENT: (Duration, Duration) = (Duration::ZERO, limits::DURATION.1);

@@ -1,0 +1,140 @@
+//! `expect`: bounds on metrics of arms.
+
+use std::sync::Arc;
+
+use crate::{
+    diagnostic::Report,
+    plan::{Bound, Expectation},
+    shape::experiment::{BOUND, EXPECTATION},
+    units,
+    yaml::{Node, Value},
+};
+
+/// One bound on one metric of one arm, or of all.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Expected {
+    arm: Option<String>,
+    metric: &'static str,
+    at_least: Option<Limit>,
+    at_most: Option<Limit>,
+}
+
+/// One end of a bound.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Limit {
+    /// In the metric's unit.
+    Value(f64),
+    /// A share of the downloads that the plan asks for.
+    OfPlanned(f64),
+}
+
+/// What a metric's values are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Share,
+    Speed,
+    Bytes,
+    Downloads,
+}
+
+impl Unit {
+    fn of(metric: &str) -> Self {
+        match metric.split('.').next() {
+            Some("speed_mbps") => Unit::Speed,
+            Some("bytes") => Unit::Bytes,
+            Some("downloads") => Unit::Downloads,
+            _ => Unit::Share,
+        }
+    }
+}
+
+impl Expected {
+    /// Whether it is about this arm.
+    pub(crate) fn concerns(&self, arm: &str) -> bool {
+        self.arm.as_deref().is_none_or(|name| name == arm)
+    }
+
+    /// The bound in numbers, for a plan with so many downloads.
+    pub(crate) fn resolve(&self, downloads: usize) -> Expectation {
+        let number = |limit: Limit| match limit {
+            Limit::Value(value) => value,
+            Limit::OfPlanned(share) => (share * downloads as f64).ceil(),
+        };
+        let metric = if self.metric == "peer_efficiency" { "peer_efficiency.bytes" } else { self.metric };
+        let bound = Bound { at_least: self.at_least.map(number), at_most: self.at_most.map(number) };
+        Expectation { metric: metric.to_owned(), bound }
+    }
+}
+
+/// Reads the list; `arms` are the names that it may speak of.
+pub(crate) fn decode(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Expected> {
+    let items: &[Arc<Node>] = report.bounded_list(node, "expectations", (0, 1_000)).unwrap_or_default();
+    items.iter().flat_map(|node| decode_one(node, arms, report)).collect()
+}
+
+fn decode_one(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Expected> {
+    let Some(fields) = report.map(node, &EXPECTATION) else { return Vec::new() };
+    let arm = fields.get("arm").map(|node| report.name(node, 63));
+    let arm = match arm {
+        None => None,
+        Some(None) => return Vec::new(),
+        Some(Some(name)) => {
+            if !arms.contains(&name.value.as_str()) && !arms.is_empty() {
+                report.dangling("arm", &name.value, name.span, arms.iter().copied());
+            }
+            Some(name.value)
+        }
+    };
+    let mut found = Vec::new();
+    for (metric, node) in fields.given().filter(|(key, _)| *key != "arm") {
+        let Some((at_least, at_most)) = read_bound(node, metric, report) else { continue };
+        found.push(Expected { arm: arm.clone(), metric, at_least, at_most });
+    }
+    if fields.given().all(|(key, _)| key == "arm") {
+        report.error(node.span, "this expectation expects nothing").help("write `peer_efficiency: {at_least: 50%}`");
+    }
+    found
+}
+
+fn read_bound(node: &Node, metric: &str, report: &mut Report) -> Option<(Option<Limit>, Option<Limit>)> {
+    let fields = report.map(node, &BOUND)?;
+    let mut limit = |key| fields.get(key).map(|node| read_limit(node, metric, report));
+    let (at_least, at_most) = (limit("at_least"), limit("at_most"));
+    match (at_least, at_most) {
+        (None, None) => {
+            report.error(node.span, "a bound needs `at_least` or `at_most`").help("write `{at_least: 50%}`");
+            None
+        }
+        (Some(None), _) | (_, Some(None)) => None,
+        (least, most) => {
+            let (least, most) = (least.flatten(), most.flatten());
+            let value = |limit: Option<Limit>| match limit {
+                Some(Limit::Value(value) | Limit::OfPlanned(value)) => Some(value),
+                None => None,
+            };
+            if let (Some(low), Some(high)) = (value(least), value(most))
+                && low > high
+            {
+                report.error(node.span, "nothing is at least this and at most that").help("exchange the two values");
+                return None;
+            }
+            Some((least, most))
+        }
+    }
+}
+
+fn read_limit(node: &Node, metric: &str, report: &mut Report) -> Option<Limit> {
+    let ends = |end: &str| matches!(&node.value, Value::Scalar { text, .. } if text.ends_with(end));
+    match Unit::of(metric) {
+        Unit::Share if ends("%") => report.share(node).map(|share| Limit::Value(share.get())),
+        Unit::Share => report.number(node, 0.0, 1.0).map(Limit::Value),
+        Unit::Downloads if ends("%") => report.share(node).map(|share| Limit::OfPlanned(share.get())),
+        Unit::Downloads => report.whole(node, 0, u64::from(u32::MAX)).map(|value| Limit::Value(value as f64)),
+        Unit::Speed if ends("bit") => report
+            .scalar(node, "a rate such as `10mbit`", units::rate)
+            .map(|rate| Limit::Value(rate.bps() as f64 / 1e6)),
+        Unit::Speed => report.number(node, 0.0, 1e6).map(Limit::Value),
+        Unit::Bytes if ends("B") => report.size(node, (0, 1 << 50)).map(|bytes| Limit::Value(bytes as f64)),
+        Unit::Bytes => report.number(node, 0.0, 1e15).map(Limit::Value),
+    }
+}

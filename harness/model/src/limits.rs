@@ -1,0 +1,40 @@
+//! How large things may be. Generous for every experiment that one machine can carry, and far below what would exhaust it.
+
+use std::time::Duration;
+
+/// Hosts of one run, infrastructure included.
+pub(crate) const NODES: u64 = 20_000;
+/// Downloads of one run.
+pub(crate) const DOWNLOADS: u64 = 200_000;
+/// ASes of one topology.
+pub(crate) const ASES: usize = 512;
+/// Content objects of one experiment.
+pub(crate) const CONTENTS: usize = 1_000;
+/// Groups of one experiment.
+pub(crate) const GROUPS: usize = 256;
+/// Copies held at the start, over all groups.
+pub(crate) const COPIES: u64 = 1_000_000;
+/// Arms of one experiment.
+pub(crate) const ARMS: usize = 64;
+/// Repeats of one experiment.
+pub(crate) const REPEATS: u64 = 1_000;
+/// Actions of a timeline.
+pub(crate) const ACTIONS: usize = 1_000;
+/// Workloads of one experiment.
+pub(crate) const WORKLOADS: usize = 64;
+/// Bytes of one object: 1 byte to 1 TiB.
+pub(crate) const SIZE: (u64, u64) = (1, 1 << 40);
+/// Bytes of one piece: 16 KiB to 4 MiB.
+pub(crate) const PIECE: (u64, u64) = (16 << 10, 4 << 20);
+/// Pieces of one object; its manifest has 32 bytes for each.
+pub(crate) const PIECES: u64 = 262_144;
+/// Length of a run.
+pub(crate) const DURATION: (Duration, Duration) = (Duration::from_millis(100), Duration::from_hours(24));
+/// One-way delay of a link.
+pub(crate) const DELAY: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(10));
+/// What may wait in front of a link, in time.
+pub(crate) const QUEUE_TIME: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
+/// What may wait in front of a link, in bytes: at least one full-size packet.
+pub(crate) const QUEUE_BYTES: (u64, u64) = (1_500, 1 << 30);
+/// The largest seed: whole numbers up to here survive every reader of JSON.
+pub(crate) const SEED: u64 = (1 << 53) - 1;

@@ -1,0 +1,208 @@
+//! An experiment joined with its topology: everything is checked, nothing is drawn yet.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    diagnostic::{Diagnostics, Report, Span},
+    experiment::{
+        Body, Head,
+        arms::{self, ArmTree},
+        decode::{Decoded, decode},
+        expect::{self, Expected},
+    },
+    files::{EXPERIMENT_FILE, ExperimentFile, TopologyFile},
+    plan::{Action, Plan},
+    read::did_you_mean,
+    source::{ExperimentName, Source},
+    topology::Topology,
+    yaml::Node,
+};
+
+mod build;
+mod demand;
+mod layout;
+mod seeds;
+mod timeline;
+
+use layout::Layout;
+
+/// An experiment of which every arm can be planned.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    name: ExperimentName,
+    head: Head,
+    arms: Vec<Arm>,
+    warnings: Diagnostics,
+    source: Source,
+    arms_span: Span,
+    repeats_span: Span,
+}
+
+/// One arm, resolved.
+#[derive(Debug, Clone)]
+struct Arm {
+    name: String,
+    body: Body,
+    layout: Arc<Layout>,
+    timeline: Vec<Action>,
+    expect: Vec<Expected>,
+}
+
+impl Experiment {
+    /// Joins both files; says everything that is wrong with either, for any arm.
+    pub fn resolve(
+        name: ExperimentName,
+        experiment: ExperimentFile,
+        topology: TopologyFile,
+    ) -> Result<Self, Diagnostics> {
+        let files = vec![experiment.source.clone(), topology.source.clone()];
+        let mut report = Report::new(files.clone());
+        let base = ArmTree::base(&experiment.root, &topology.root);
+        let mut layouts = Layouts::default();
+
+        // The files as they stand come first; an arm then says only what it adds.
+        let read = read_arm(&base, &[], &mut layouts, &mut report);
+        let arms_node = experiment.root.get("arms");
+        let trees =
+            arms_node.map_or_else(Vec::new, |node| arms::apply(node, &experiment.root, &topology.root, &mut report));
+        let names: Vec<&str> = trees.iter().map(|tree| tree.name.value.as_str()).collect();
+        let expected =
+            experiment.root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, &names, &mut report));
+
+        let mut arms = Vec::new();
+        for tree in &trees {
+            let arm = if tree.varied {
+                let mut own = Report::new(files.clone());
+                let arm = read_arm(tree, &expected, &mut layouts, &mut own);
+                report.absorb(own, &format!("in arm `{}`", tree.name.value));
+                arm
+            } else {
+                read.as_ref()
+                    .map(|read| Read { head: read.head.clone(), arm: read.arm.renamed(&tree.name.value, &expected) })
+            };
+            arms.extend(arm.map(|read| read.arm));
+        }
+        let head = read.map(|read| read.head);
+        let span_of = |key| experiment.root.get(key).map_or(experiment.root.span, |node| node.span);
+        let (arms_span, repeats_span) = (span_of("arms"), span_of("repeats"));
+        let failed = report.errors() > 0;
+        let found = report.into_diagnostics();
+        match head {
+            Some(head) if !failed => {
+                Ok(Self { name, head, arms, warnings: found, source: experiment.source, arms_span, repeats_span })
+            }
+            _ => Err(found),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ExperimentName {
+        &self.name
+    }
+
+    /// The question it asks.
+    pub fn question(&self) -> &str {
+        &self.head.question
+    }
+
+    /// The names of its arms, in the order of the file.
+    pub fn arms(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.arms.iter().map(|arm| arm.name.as_str())
+    }
+
+    /// How many runs of each arm.
+    pub fn repeats(&self) -> u32 {
+        self.head.repeats
+    }
+
+    /// The file's seed; that of a repeat is in its plan.
+    pub fn seed(&self) -> u64 {
+        self.head.seed
+    }
+
+    /// How long a run of an arm lasts at most; arms may differ, this is the longest.
+    pub fn duration(&self) -> Duration {
+        self.arms.iter().map(|arm| arm.body.duration).max().unwrap_or_default()
+    }
+
+    /// What is allowed but perhaps not meant.
+    pub fn warnings(&self) -> &Diagnostics {
+        &self.warnings
+    }
+
+    /// The plan of one arm of one repeat, counted from 0. `seed` takes the place of the file's; the repeat's seed is
+    /// derived from it all the same. Refused are only an arm that does not exist and a repeat beyond the last.
+    pub fn plan(&self, arm: &str, repeat: u32, seed: Option<u64>) -> Result<Plan, Diagnostics> {
+        let mut report = Report::new(vec![self.source.clone()]);
+        if repeat >= self.head.repeats {
+            let message = format!("there is no repeat {repeat}, the experiment has {}", self.head.repeats);
+            report.error(self.repeats_span, message).help("repeats are counted from 0; set `repeats` for more");
+            return Err(report.into_diagnostics());
+        }
+        let Some(found) = self.arms.iter().find(|known| known.name == arm) else {
+            let message = format!("no arm named `{arm}`{}", did_you_mean(arm, self.arms()));
+            let names: Vec<&str> = self.arms().collect();
+            report.error(self.arms_span, message).help(format!("there are: {}", names.join(", ")));
+            return Err(report.into_diagnostics());
+        };
+        Ok(build::plan(self, found, repeat, seeds::repeat_seed(seed.unwrap_or(self.head.seed), repeat)))
+    }
+}
+
+impl ArmTree {
+    /// The files without any override.
+    fn base(experiment: &Arc<Node>, topology: &Arc<Node>) -> Self {
+        let name = crate::diagnostic::Spanned { value: String::new(), span: Span::new(EXPERIMENT_FILE, 0, 0) };
+        Self { name, varied: false, experiment: Arc::clone(experiment), topology: Arc::clone(topology) }
+    }
+}
+
+impl Arm {
+    /// The same arm under another name.
+    fn renamed(&self, name: &str, expected: &[Expected]) -> Self {
+        let expect = expected.iter().filter(|one| one.concerns(name)).cloned().collect();
+        Self { name: name.to_owned(), expect, ..self.clone() }
+    }
+}
+
+/// What one arm's trees say.
+struct Read {
+    head: Head,
+    arm: Arm,
+}
+
+/// Layouts made so far: arms that differ in policy alone share one.
+#[derive(Default)]
+struct Layouts {
+    known: Vec<(Topology, Vec<crate::experiment::Group>, Arc<Layout>)>,
+}
+
+impl Layouts {
+    fn get(&mut self, topology: &Topology, body: &Body, span: Span, report: &mut Report) -> Option<Arc<Layout>> {
+        let same = self.known.iter().find(|(known, groups, _)| known == topology && *groups == body.groups);
+        if let Some((_, _, layout)) = same {
+            return Some(Arc::clone(layout));
+        }
+        let layout = Arc::new(Layout::new(topology, &body.groups, span, report)?);
+        self.known.push((topology.clone(), body.groups.clone(), Arc::clone(&layout)));
+        Some(layout)
+    }
+}
+
+/// Reads and checks one arm.
+fn read_arm(tree: &ArmTree, expected: &[Expected], layouts: &mut Layouts, report: &mut Report) -> Option<Read> {
+    let topology = Topology::decode(&tree.topology, report);
+    let Decoded { fields, head, body } = decode(&tree.experiment, report)?;
+    let layout = match (&topology, &body) {
+        (Some(topology), Some(body)) => layouts.get(topology, body, fields.span_of("groups"), report),
+        _ => None,
+    };
+    let end = body.as_ref().map_or(crate::limits::DURATION.1, |body| body.duration);
+    let timeline =
+        fields.get("timeline").map_or_else(Vec::new, |node| timeline::decode(node, end, layout.as_deref(), report));
+    let body = body?;
+    demand::check(&body, fields.span_of("workload"), report);
+    let name = tree.name.value.clone();
+    let expect = expected.iter().filter(|one| one.concerns(&name)).cloned().collect();
+    Some(Read { head: head?, arm: Arm { name, body, layout: layout?, timeline, expect } })
+}

@@ -1,0 +1,256 @@
+//! The plan itself: everything that was resolved, with every value that is drawn.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ed25519_dalek::SigningKey;
+use peerbed_contract::{
+    ControlConfig, EdgeConfig, Guid, NodeConfig, Object, PeerConfig, Role, RoleConfig, ScriptStep, Selection, Storage,
+    UploadPolicy,
+};
+use peerbed_link::{Bandwidth, Fabric, FabricNode};
+
+use crate::{
+    experiment::{Body, UploadRate},
+    plan::{Plan, PlannedNode, Setting},
+    resolve::{
+        Arm, Experiment,
+        demand::{self, Holders, Request},
+        layout::{Host, Layout},
+        seeds::Seeds,
+    },
+};
+
+/// TCP port of every edge's HTTP server.
+const EDGE_PORT: u16 = 80;
+/// TCP port of every control plane.
+const CONTROL_PORT: u16 = 7000;
+/// TCP port of every peer.
+const PEER_PORT: u16 = 7001;
+
+/// What all nodes of a plan have in common.
+struct Context<'a> {
+    body: &'a Body,
+    layout: &'a Layout,
+    seeds: Seeds,
+    objects: Vec<Object>,
+    signing_key: [u8; 32],
+    verify_key: [u8; 32],
+    /// By group and peer.
+    uploads: Vec<Vec<bool>>,
+    corrupts: Vec<Vec<bool>>,
+    holders: Holders,
+    /// By group and peer, in order of time.
+    scripts: Vec<Vec<Vec<ScriptStep>>>,
+}
+
+/// The plan of one arm with the seed of one repeat.
+pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -> Plan {
+    let (body, layout) = (&arm.body, &*arm.layout);
+    let context = Context::draw(body, layout, seed);
+    let mut nodes: Vec<(FabricNode, PlannedNode)> = Vec::with_capacity(layout.hosts.len());
+    let mut in_group = 0;
+    for (index, host) in layout.hosts.iter().enumerate() {
+        let starts = host.group.is_some_and(|group| layout.first_peer[group] == index);
+        in_group = if starts { 0 } else { in_group + 1 };
+        nodes.push((fabric_node(host, layout), context.node(host, in_group)));
+    }
+    nodes.sort_by_key(|(node, _)| node.address);
+    let (fabric_nodes, nodes) = nodes.into_iter().unzip();
+
+    let mut parameters = body.policy.parameters();
+    parameters.insert("congestion_control".to_owned(), Setting::Text(body.congestion_control.clone()));
+    let mut plan = Plan {
+        experiment: experiment.name.to_string(),
+        question: experiment.head.question.clone(),
+        arm: arm.name.clone(),
+        repeat,
+        seed,
+        duration: body.duration,
+        fabric: Fabric {
+            seed: context.seeds.number("fabric"),
+            congestion_control: body.congestion_control.clone(),
+            nodes: fabric_nodes,
+            links: layout.links.clone(),
+            routes: layout.routes.clone(),
+        },
+        as_names: layout.ases.iter().map(|one| (one.number, one.name.clone())).collect(),
+        nodes,
+        timeline: arm.timeline.clone(),
+        expect: Vec::new(),
+        parameters,
+    };
+    let downloads = plan.downloads();
+    plan.expect = arm.expect.iter().map(|one| one.resolve(downloads)).collect();
+    plan
+}
+
+fn fabric_node(host: &Host, layout: &Layout) -> FabricNode {
+    FabricNode {
+        name: host.name.clone(),
+        role: host.role,
+        as_number: layout.ases[host.at].number,
+        address: host.address,
+        access: host.access,
+    }
+}
+
+impl<'a> Context<'a> {
+    fn draw(body: &'a Body, layout: &'a Layout, seed: u64) -> Self {
+        let seeds = Seeds::new(seed);
+        let objects = body.content.iter().map(|object| {
+            let key = seeds.number(&format!("content/{}/key", object.id));
+            Object { key, ..object.clone() }
+        });
+        let objects = objects.collect();
+        let signing_key = seeds.bytes("signing key");
+        let choose = |group: usize, what: &str, count: u32| {
+            let names = layout.peers(group).iter().map(|host| host.name.as_str());
+            seeds.choose(what, names, count)
+        };
+        let groups = || body.groups.iter().enumerate();
+        let uploads = groups().map(|(index, group)| choose(index, "uploads", group.uploads)).collect();
+        let corrupts = groups().map(|(index, group)| choose(index, "corrupts", group.corrupts)).collect();
+        let holders: Holders = groups()
+            .map(|(index, group)| {
+                let holds = group.holds.iter();
+                holds
+                    .map(|(content, copies)| {
+                        (*content, choose(index, &format!("holds/{}", body.content[*content].id), *copies))
+                    })
+                    .collect()
+            })
+            .collect();
+        let requests = demand::draw(body, layout, &holders, &seeds);
+        let scripts = scripts(body, layout, &requests, &seeds);
+        Self {
+            body,
+            layout,
+            objects,
+            signing_key,
+            verify_key: SigningKey::from_bytes(&signing_key).verifying_key().to_bytes(),
+            uploads,
+            corrupts,
+            holders,
+            scripts,
+            seeds,
+        }
+    }
+
+    /// The node of a host; `number` is its place in its group.
+    fn node(&self, host: &Host, number: usize) -> PlannedNode {
+        let policy = &self.body.policy;
+        let (group, command, role) = match (host.role, host.group) {
+            (Role::Peer, Some(group)) => {
+                let declared = &self.body.groups[group];
+                let config = RoleConfig::Peer(Box::new(self.peer(host, group, number)));
+                (declared.name.value.clone(), declared.command.clone(), config)
+            }
+            (Role::Control, _) => {
+                let config = ControlConfig {
+                    port: CONTROL_PORT,
+                    verify_key: self.verify_key,
+                    selection: Selection {
+                        strategy: policy.strategy,
+                        max_returned: policy.max_returned,
+                        diversity: policy.diversity.get(),
+                    },
+                    directory: self.layout.ases.iter().map(|one| one.entry.clone()).collect(),
+                };
+                ("control".to_owned(), Vec::new(), RoleConfig::Control(config))
+            }
+            _ => {
+                let config = EdgeConfig {
+                    port: EDGE_PORT,
+                    objects: self.objects.clone(),
+                    signing_key: self.signing_key,
+                    token_lifetime_ns: policy.token_lifetime.as_nanos() as u64,
+                };
+                ("edges".to_owned(), Vec::new(), RoleConfig::Edge(config))
+            }
+        };
+        let at = &self.layout.ases[host.at];
+        PlannedNode {
+            name: host.name.clone(),
+            role: host.role,
+            group,
+            command,
+            config: NodeConfig {
+                name: host.name.clone(),
+                as_number: at.number,
+                region: at.region.clone(),
+                address: IpAddr::V4(host.address),
+                seed: self.seeds.number(&format!("node/{}/seed", host.name)),
+                role,
+            },
+        }
+    }
+
+    fn peer(&self, host: &Host, group: usize, number: usize) -> PeerConfig {
+        let policy = &self.body.policy;
+        let guid = self.seeds.bytes(&format!("node/{}/guid", host.name));
+        let held = self.holders[group].iter().filter(|(_, flags)| flags[number]);
+        let held: Vec<usize> = held.map(|(content, _)| *content).collect();
+        let script = self.scripts[group][number].clone();
+        let known =
+            |index: usize, object: &Object| held.contains(&index) || script.iter().any(|s| s.content == object.id);
+        let objects = self.objects.iter().enumerate().filter(|(index, object)| known(*index, object));
+        let at = &self.layout.ases[host.at];
+        PeerConfig {
+            guid: Guid::from_bytes(guid[..16].try_into().expect("sixteen bytes")),
+            port: PEER_PORT,
+            control: self.in_order(&at.control, host, CONTROL_PORT).first().copied(),
+            edges: self.in_order(&at.edges, host, EDGE_PORT),
+            verify_key: self.verify_key,
+            uploads: UploadPolicy {
+                enabled: self.uploads[group][number],
+                per_copy: policy.per_copy,
+                connections: policy.connections,
+                rate_bps: rate_bps(policy.upload_rate, host.access.up.bandwidth),
+            },
+            edge_mode: policy.edge_mode,
+            max_sources: policy.max_sources,
+            objects: objects.map(|(_, object)| object.clone()).collect(),
+            holds: held.iter().map(|index| self.objects[*index].id.clone()).collect(),
+            storage: Storage::Synthetic,
+            script,
+            corrupts: self.corrupts[group][number],
+        }
+    }
+
+    /// Servers, nearest first; among those that are equally near each host begins with another.
+    fn in_order(&self, runs: &[Vec<usize>], host: &Host, port: u16) -> Vec<SocketAddr> {
+        let turn = self.seeds.number(&format!("node/{}/server", host.name));
+        let runs = runs.iter().flat_map(|run| {
+            let first = (turn % run.len() as u64) as usize;
+            run[first..].iter().chain(&run[..first])
+        });
+        runs.map(|index| SocketAddr::new(IpAddr::V4(self.layout.hosts[*index].address), port)).collect()
+    }
+}
+
+/// The most that a peer uploads, in bits a second; none without a limit.
+fn rate_bps(policy: UploadRate, uplink: Bandwidth) -> Option<u64> {
+    match (policy, uplink) {
+        (UploadRate::Share(share), Bandwidth::Limited(rate)) => Some(((rate.bps() as f64 * share.get()) as u64).max(1)),
+        (UploadRate::Fixed(Bandwidth::Limited(rate)), _) => Some(rate.bps()),
+        (UploadRate::Share(_) | UploadRate::Fixed(_), _) => None,
+    }
+}
+
+/// The requests as scripts by group and peer, numbered in their order.
+fn scripts(body: &Body, layout: &Layout, requests: &[Request], seeds: &Seeds) -> Vec<Vec<Vec<ScriptStep>>> {
+    let mut scripts: Vec<Vec<Vec<ScriptStep>>> =
+        body.groups.iter().map(|group| vec![Vec::new(); group.peers.value as usize]).collect();
+    for (number, request) in requests.iter().enumerate() {
+        let content = body.content[request.content].id.clone();
+        let host = &layout.peers(request.group)[request.peer];
+        let patience = body.workloads[request.workload].patience;
+        let user = patience.map_or_else(Vec::new, |patience| {
+            let mut draws = seeds.draws(&format!("patience/{}/{content}", host.name));
+            demand::user(&patience, body.duration, &mut draws)
+        });
+        let step = ScriptStep { download: number as u32, at_ns: request.at_ns, content, user };
+        scripts[request.group][request.peer].push(step);
+    }
+    scripts
+}

@@ -1,0 +1,102 @@
+//! Who asks for what, and when: whether the workloads can be placed at all, and their draws.
+//!
+//! A peer asks for each object at most once, and never for one that it holds. Workloads of a fixed number of downloads are
+//! placed first, then Poisson processes, which end when nothing is left to ask for; so whether a file can be placed does
+//! not depend on the draws.
+
+use std::time::Duration;
+
+use crate::{
+    diagnostic::{Report, Span},
+    experiment::{Arrivals, Body, Workload},
+    limits, units,
+};
+
+mod draw;
+
+pub(crate) use draw::{Holders, Request, draw, user};
+
+impl Arrivals {
+    fn is_fixed(&self) -> bool {
+        !matches!(self, Arrivals::Poisson { .. })
+    }
+
+    /// The mean number of arrivals of a Poisson process.
+    fn mean(rate: f64, from: Duration, until: Duration) -> f64 {
+        rate * (until - from).as_secs_f64()
+    }
+}
+
+/// Indexes of workloads in the order in which they are placed.
+fn order(workloads: &[Workload]) -> impl Iterator<Item = usize> {
+    let fixed = (0..workloads.len()).filter(|index| workloads[*index].arrivals.is_fixed());
+    fixed.chain((0..workloads.len()).filter(|index| !workloads[*index].arrivals.is_fixed()))
+}
+
+/// How many peers of a group lack an object at the start.
+fn lacking(body: &Body, group: usize, content: usize) -> u64 {
+    let group = &body.groups[group];
+    let held = group.holds.iter().find(|(index, _)| *index == content).map_or(0, |(_, copies)| *copies);
+    u64::from(group.peers.value - held)
+}
+
+/// How many different downloads are possible within both workloads.
+fn pairs(body: &Body, one: &Workload, other: &Workload) -> u64 {
+    let groups = || one.groups.iter().filter(|index| other.groups.contains(index));
+    let contents = one.content.iter().filter(|index| other.content.contains(index));
+    contents.map(|content| groups().map(|group| lacking(body, *group, *content)).sum::<u64>()).sum()
+}
+
+/// Notes what cannot be placed whatever is drawn, and warns of what will run dry.
+pub(crate) fn check(body: &Body, workload_span: Span, report: &mut Report) {
+    let mut most = 0.0;
+    let mut before: Vec<(&Workload, u64)> = Vec::new();
+    for workload in order(&body.workloads).map(|index| &body.workloads[index]) {
+        let possible = pairs(body, workload, workload);
+        let taken: u64 =
+            before.iter().map(|(other, count)| pairs(body, workload, other).min(*count)).sum::<u64>().min(possible);
+        let left = possible - taken;
+        if left == 0 {
+            let finding =
+                report.error(workload.span, "this workload cannot be placed: there is nothing left to ask for");
+            finding.help("every peer holds or has already asked for all of its content; add peers or content");
+            continue;
+        }
+        let peers = || workload.groups.iter().map(|group| u64::from(body.groups[*group].peers.value)).sum::<u64>();
+        let fixed = |count: u64, report: &mut Report| {
+            if count > left {
+                let message =
+                    format!("this workload cannot be placed: {count} downloads, but only {left} are possible");
+                report.error(workload.span, message).help(
+                    "a peer asks for each object once, and not for what it holds; ask for less, or add peers or content",
+                );
+            }
+            count
+        };
+        let count = match &workload.arrivals {
+            Arrivals::At(moments) => fixed(moments.len() as u64, report),
+            Arrivals::Burst { count, .. } => fixed(*count, report),
+            Arrivals::Everyone { .. } => peers().min(left),
+            Arrivals::Poisson { rate, from, until } => {
+                let mean = Arrivals::mean(*rate, *from, *until);
+                most += mean.min(left as f64) + 5.0 * mean.min(left as f64).sqrt();
+                if mean > left as f64 {
+                    let message = format!(
+                        "about {mean:.0} downloads are asked for in {}, but only {left} are possible",
+                        units::show_time(*until - *from)
+                    );
+                    report.warning(workload.span, message).help(
+                        "a peer asks for each object once, and not for what it holds; the arrivals end when all have asked",
+                    );
+                }
+                continue;
+            }
+        };
+        most += count as f64;
+        before.push((workload, count));
+    }
+    if most > limits::DOWNLOADS as f64 {
+        let message = format!("up to {most:.0} downloads are more than one run can have");
+        report.error(workload_span, message).help(format!("at most {} are allowed", limits::DOWNLOADS));
+    }
+}

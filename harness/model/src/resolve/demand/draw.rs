@@ -1,0 +1,203 @@
+//! The draws of workloads.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use peerbed_contract::{UserAct, UserMoment};
+
+use super::order;
+use crate::{
+    experiment::{Arrivals, Body, Patience, Workload},
+    limits,
+    resolve::{
+        layout::Layout,
+        seeds::{Draws, Seeds},
+    },
+};
+
+/// A user with more acts than this on one download is not a user.
+const MAX_ACTS: usize = 64;
+
+/// One download to come.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Request {
+    /// Nanoseconds since the start.
+    pub(crate) at_ns: u64,
+    /// Index of the group.
+    pub(crate) group: usize,
+    /// Index of the peer within its group.
+    pub(crate) peer: usize,
+    /// Index of the content.
+    pub(crate) content: usize,
+    /// Index of the workload.
+    pub(crate) workload: usize,
+}
+
+/// Which peers of which group hold which content: `holders[group][k]` is (content, one flag for each peer).
+pub(crate) type Holders = Vec<Vec<(usize, Vec<bool>)>>;
+
+/// Every download of the plan, in order of time, group and peer.
+pub(crate) fn draw(body: &Body, layout: &Layout, holders: &Holders, seeds: &Seeds) -> Vec<Request> {
+    let mut placer = Placer { body, holders, pools: vec![vec![None; body.groups.len()]; body.content.len()] };
+    let mut requests = Vec::new();
+    for index in order(&body.workloads) {
+        let workload = &body.workloads[index];
+        let room = (limits::DOWNLOADS as usize).saturating_sub(requests.len());
+        match &workload.arrivals {
+            Arrivals::Everyone { at, within } => {
+                placer.everyone(index, *at, *within, layout, seeds, &mut requests);
+            }
+            arrivals => {
+                let times = times(arrivals, &workload.label, seeds, room);
+                placer.some(index, &times, seeds, &mut requests);
+            }
+        }
+    }
+    requests.sort_unstable();
+    requests.truncate(limits::DOWNLOADS as usize);
+    requests
+}
+
+/// What the user of a download does while it is not finished.
+pub(crate) fn user(patience: &Patience, duration: Duration, draws: &mut Draws) -> Vec<UserMoment> {
+    let mut moments = Vec::new();
+    let mut active = 0.0;
+    while moments.len() < MAX_ACTS && patience.hazard > 0.0 {
+        active += draws.exponential() / patience.hazard;
+        if active > duration.as_secs_f64() {
+            break;
+        }
+        let after_active_ns = (active * 1e9) as u64;
+        if draws.unit() <= patience.abort.get() {
+            moments.push(UserMoment { after_active_ns, act: UserAct::Abort });
+            break;
+        }
+        let resumes = draws.unit() <= patience.resume.get();
+        let resume_after_ns = resumes.then(|| nanos(patience.pause));
+        moments.push(UserMoment { after_active_ns, act: UserAct::Pause { resume_after_ns } });
+        if !resumes {
+            break;
+        }
+    }
+    moments
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The moments of all forms but [`Arrivals::Everyone`], at most `room`, sorted.
+fn times(arrivals: &Arrivals, label: &str, seeds: &Seeds, room: usize) -> Vec<u64> {
+    let mut draws = seeds.draws(&format!("workload/{label}/arrivals"));
+    let mut times: Vec<u64> = match arrivals {
+        Arrivals::Poisson { rate, from, until } => {
+            let mut now = from.as_secs_f64();
+            let step = || {
+                now += draws.exponential() / rate;
+                (now <= until.as_secs_f64()).then_some((now * 1e9) as u64)
+            };
+            std::iter::from_fn(step).take(room).collect()
+        }
+        Arrivals::At(moments) => moments.iter().map(|moment| nanos(*moment)).take(room).collect(),
+        Arrivals::Burst { count, at, within } => {
+            (0..*count).map(|_| spread(*at, *within, &mut draws)).take(room).collect()
+        }
+        Arrivals::Everyone { .. } => Vec::new(),
+    };
+    times.sort_unstable();
+    times
+}
+
+fn spread(at: Duration, within: Duration, draws: &mut Draws) -> u64 {
+    nanos(at) + (draws.unit() * nanos(within) as f64) as u64
+}
+
+/// What can still be asked for.
+struct Placer<'a> {
+    body: &'a Body,
+    holders: &'a Holders,
+    /// By content and group: the peers that lack it and have not asked; made when first looked at.
+    pools: Vec<Vec<Option<Vec<u32>>>>,
+}
+
+impl Placer<'_> {
+    fn pool(&mut self, content: usize, group: usize) -> &mut Vec<u32> {
+        let (body, holders) = (self.body, self.holders);
+        self.pools[content][group].get_or_insert_with(|| {
+            let held = holders[group].iter().find(|(index, _)| *index == content).map(|(_, flags)| flags);
+            let lacks = |peer: &u32| held.is_none_or(|flags| !flags[*peer as usize]);
+            (0..body.groups[group].peers.value).filter(lacks).collect()
+        })
+    }
+
+    fn left(&mut self, content: usize, groups: &[usize]) -> usize {
+        groups.iter().map(|group| self.pool(content, *group).len()).sum()
+    }
+
+    /// The popularity of each of a workload's objects.
+    fn weights(workload: &Workload) -> Vec<f64> {
+        (1..=workload.content.len()).map(|rank| libm::pow(rank as f64, -workload.zipf)).collect()
+    }
+
+    /// One download at each moment: first the object by popularity, then the group, then the peer.
+    fn some(&mut self, index: usize, times: &[u64], seeds: &Seeds, requests: &mut Vec<Request>) {
+        let workload = &self.body.workloads[index];
+        let mut weights = Self::weights(workload);
+        for (rank, content) in workload.content.iter().enumerate() {
+            if self.left(*content, &workload.groups) == 0 {
+                weights[rank] = 0.0;
+            }
+        }
+        for (number, at_ns) in times.iter().enumerate() {
+            let name = format!("workload/{}/request/{number}", workload.label);
+            let mut draws = seeds.draws(&name);
+            let Some(rank) = draws.weighted(weights.iter().copied()) else { return };
+            let content = workload.content[rank];
+            // A race of exponentials whose rates are the numbers of candidates: each group runs with draws of its own,
+            // so a group that is added takes some requests for itself and leaves the others where they were.
+            let race = workload.groups.iter().filter_map(|group| {
+                let candidates = self.pool(content, *group).len();
+                let mut draws = seeds.draws(&format!("{name}/{}", self.body.groups[*group].name.value));
+                (candidates > 0).then(|| (draws.exponential() / candidates as f64, *group, draws))
+            });
+            let winner = race.min_by(|a, b| a.0.total_cmp(&b.0));
+            let (_, group, mut draws) = winner.expect("an object with weight has candidates");
+            let pool = self.pool(content, group);
+            let peer = pool.swap_remove(draws.below(pool.len())) as usize;
+            requests.push(Request { at_ns: *at_ns, group, peer, content, workload: index });
+            if self.left(content, &workload.groups) == 0 {
+                weights[rank] = 0.0;
+            }
+        }
+    }
+
+    /// One download of every peer that lacks something.
+    fn everyone(
+        &mut self,
+        index: usize,
+        at: Duration,
+        within: Duration,
+        layout: &Layout,
+        seeds: &Seeds,
+        requests: &mut Vec<Request>,
+    ) {
+        let workload = &self.body.workloads[index];
+        let weights = Self::weights(workload);
+        for &group in &workload.groups {
+            let wanted: Vec<BTreeSet<u32>> =
+                workload.content.iter().map(|content| self.pool(*content, group).iter().copied().collect()).collect();
+            let mut asked: Vec<BTreeSet<u32>> = vec![BTreeSet::new(); wanted.len()];
+            for (peer, host) in layout.peers(group).iter().enumerate() {
+                let mut draws = seeds.draws(&format!("workload/{}/peer/{}", workload.label, host.name));
+                let lacking = wanted.iter().zip(&weights);
+                let lacking = lacking.map(|(peers, weight)| if peers.contains(&(peer as u32)) { *weight } else { 0.0 });
+                let Some(rank) = draws.weighted(lacking) else { continue };
+                let at_ns = spread(at, within, &mut draws);
+                requests.push(Request { at_ns, group, peer, content: workload.content[rank], workload: index });
+                asked[rank].insert(peer as u32);
+            }
+            for (content, asked) in workload.content.iter().zip(&asked) {
+                self.pool(*content, group).retain(|peer| !asked.contains(peer));
+            }
+        }
+    }
+}

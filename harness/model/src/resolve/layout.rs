@@ -1,0 +1,231 @@
+//! Who stands where: every host with its name, address and access link, and the ways between their ASes. No draws.
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use peerbed_contract::{AsNumber, DirectoryEntry, NodeName, Role};
+use peerbed_link::{Duplex, FabricLink, Route};
+
+use crate::{
+    diagnostic::{Report, Span},
+    experiment::Group,
+    limits,
+    read::listed,
+    topology::{Topology, decode::find_profile, routes::Graph},
+};
+
+/// A host.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Host {
+    pub(crate) name: NodeName,
+    pub(crate) role: Role,
+    /// Index of the group, for a peer.
+    pub(crate) group: Option<usize>,
+    /// Index of the AS.
+    pub(crate) at: usize,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) access: Duplex,
+}
+
+/// All hosts and the network between them.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Layout {
+    /// Edges, then the control plane, then the peers group by group.
+    pub(crate) hosts: Vec<Host>,
+    /// Index of each group's first peer in `hosts`.
+    pub(crate) first_peer: Vec<usize>,
+    pub(crate) ases: Vec<AsFacts>,
+    pub(crate) links: Vec<FabricLink>,
+    pub(crate) routes: Vec<Route>,
+}
+
+/// What plans say of an AS.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AsFacts {
+    pub(crate) name: String,
+    pub(crate) number: AsNumber,
+    pub(crate) region: String,
+    pub(crate) entry: DirectoryEntry,
+    /// Indexes of the edges among the hosts, nearest first, in runs of those that are equally near.
+    pub(crate) edges: Vec<Vec<usize>>,
+    /// The same of the control planes.
+    pub(crate) control: Vec<Vec<usize>>,
+}
+
+impl Layout {
+    /// Places everyone; none if anything is wrong (it is in the report then).
+    pub(crate) fn new(topology: &Topology, groups: &[Group], groups_span: Span, report: &mut Report) -> Option<Self> {
+        let before = report.errors();
+        let batches = batches(topology, groups, report);
+        check_room(topology, &batches, groups_span, report);
+        let (links, routes) = ways(topology, &batches, report);
+        if report.errors() != before {
+            return None;
+        }
+        let mut next = vec![1u32; topology.ases.len()];
+        let mut hosts = Vec::new();
+        let mut first_peer = Vec::new();
+        let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
+        for batch in &batches {
+            if batch.group.is_some() {
+                first_peer.push(hosts.len());
+            }
+            let number = numbers.entry(batch.prefix).or_default();
+            for _ in 0..batch.count {
+                let network = u32::from(topology.ases[batch.at].prefix.value.network);
+                hosts.push(Host {
+                    name: format!("{}-{number}", batch.prefix).parse().expect("prefixes of names were checked"),
+                    role: batch.role,
+                    group: batch.group,
+                    at: batch.at,
+                    address: Ipv4Addr::from(network + next[batch.at]),
+                    access: batch.access,
+                });
+                next[batch.at] += 1;
+                *number += 1;
+            }
+        }
+        let ases = facts(topology, &hosts, &routes);
+        Some(Self { hosts, first_peer, ases, links, routes })
+    }
+
+    /// The host of this name.
+    pub(crate) fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.name.as_str() == name)
+    }
+
+    /// The peers of a group.
+    pub(crate) fn peers(&self, group: usize) -> &[Host] {
+        let first = self.first_peer[group];
+        let end = self.first_peer.get(group + 1).copied().unwrap_or(self.hosts.len());
+        &self.hosts[first..end]
+    }
+}
+
+/// Hosts that differ in nothing but their number.
+struct Batch<'a> {
+    prefix: &'a str,
+    role: Role,
+    group: Option<usize>,
+    at: usize,
+    access: Duplex,
+    count: u32,
+    span: Span,
+}
+
+fn batches<'a>(topology: &Topology, groups: &'a [Group], report: &mut Report) -> Vec<Batch<'a>> {
+    let mut batches = Vec::new();
+    for (role, prefix, servers) in
+        [(Role::Edge, "edge", &topology.edges), (Role::Control, "control", &topology.control)]
+    {
+        for one in servers {
+            let batch =
+                Batch { prefix, role, group: None, at: one.at, access: one.access, count: one.count, span: one.span };
+            batches.push(batch);
+        }
+    }
+    for (index, group) in groups.iter().enumerate() {
+        let Some(at) = topology.ases.iter().position(|one| one.name.value == group.at.value) else {
+            let known = topology.ases.iter().map(|one| one.name.value.as_str());
+            report.dangling("AS", &group.at.value, group.at.span, known);
+            continue;
+        };
+        let Some(access) = find_profile(&topology.ases[at], &group.access, report) else { continue };
+        batches.push(Batch {
+            prefix: &group.name.value,
+            role: Role::Peer,
+            group: Some(index),
+            at,
+            access,
+            count: group.peers.value,
+            span: group.peers.span,
+        });
+    }
+    batches
+}
+
+fn check_room(topology: &Topology, batches: &[Batch<'_>], groups_span: Span, report: &mut Report) {
+    let total: u64 = batches.iter().map(|batch| u64::from(batch.count)).sum();
+    if total > limits::NODES {
+        let message = format!("{total} hosts, infrastructure included, are more than one run can have");
+        report.error(groups_span, message).help(format!("at most {} are allowed", limits::NODES));
+    }
+    let mut used = vec![0u64; topology.ases.len()];
+    for batch in batches {
+        let (one, count) = (&topology.ases[batch.at], u64::from(batch.count));
+        let free = one.room().saturating_sub(used[batch.at]);
+        used[batch.at] += count;
+        if count > free {
+            let (prefix, name) = (one.prefix.value, &one.name.value);
+            let message = format!("{count} hosts, but the prefix {prefix} of `{name}` has {free} addresses left");
+            let help = "make the AS's prefix larger, the group smaller, or put the group elsewhere";
+            report.error(batch.span, message).help(help);
+        }
+    }
+}
+
+/// The links, and the routes between all ASes that have hosts.
+fn ways(topology: &Topology, batches: &[Batch<'_>], report: &mut Report) -> (Vec<FabricLink>, Vec<Route>) {
+    let number = |at: usize| topology.ases[at].number;
+    let links = topology.links.iter().map(|link| FabricLink {
+        name: link.name.clone(),
+        a: number(link.a),
+        b: number(link.b),
+        forward: link.forward,
+        backward: link.backward,
+    });
+    let inhabited: Vec<usize> =
+        (0..topology.ases.len()).filter(|at| batches.iter().any(|batch| batch.at == *at)).collect();
+    let graph = Graph::new(topology);
+    let mut routes = Vec::new();
+    let mut cut_off: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    for &to in &inhabited {
+        let mut paths = graph.to(to);
+        for &from in inhabited.iter().filter(|from| **from != to) {
+            match paths[from].take() {
+                Some(hops) => routes.push(Route { from: number(from), to: number(to), hops }),
+                // Valley-free paths hold in both directions, so each pair is said once.
+                None if from < to => cut_off.entry(from).or_default().push(&topology.ases[to].name.value),
+                None => {}
+            }
+        }
+    }
+    for (from, to) in cut_off {
+        let one = &topology.ases[from];
+        let message = format!("no valley-free path between `{}` and {}", one.name.value, listed(to));
+        report.error(one.name.span, message).help(
+            "both have hosts: link them, or give them a common provider; packets climb to providers, cross at most one \
+             link of peers, then descend to customers",
+        );
+    }
+    routes.sort_by_key(|route| (route.from, route.to));
+    (links.collect(), routes)
+}
+
+fn facts(topology: &Topology, hosts: &[Host], routes: &[Route]) -> Vec<AsFacts> {
+    let hops: BTreeMap<(AsNumber, AsNumber), usize> =
+        routes.iter().map(|route| ((route.from, route.to), route.hops.len())).collect();
+    let nearest = |from: usize, role: Role| {
+        let here = &topology.ases[from];
+        let mut runs: BTreeMap<(u8, usize, AsNumber), Vec<usize>> = BTreeMap::new();
+        for (index, host) in hosts.iter().enumerate().filter(|(_, host)| host.role == role) {
+            let there = &topology.ases[host.at];
+            let class = match host.at {
+                at if at == from => 0,
+                _ if there.region == here.region => 1,
+                _ => 2,
+            };
+            let far = hops.get(&(here.number, there.number)).copied().unwrap_or(0);
+            runs.entry((class, far, there.number)).or_default().push(index);
+        }
+        runs.into_values().collect()
+    };
+    let facts = topology.ases.iter().enumerate().map(|(index, one)| AsFacts {
+        name: one.name.value.clone(),
+        number: one.number,
+        region: one.region.clone(),
+        entry: DirectoryEntry { prefix: one.prefix.value, as_number: one.number, region: one.region.clone() },
+        edges: nearest(index, Role::Edge),
+        control: nearest(index, Role::Control),
+    });
+    facts.collect()
+}

@@ -1,0 +1,266 @@
+//! The keys of an experiment file.
+
+use crate::{
+    limits,
+    shape::{
+        Form, Key, MOMENT, Need, Shape,
+        policy::POLICY,
+        topology::{DELAY_KEY, DIRECTION, JITTER_KEY, LOSS_KEY, QUEUE_KEY},
+        workload::WORKLOAD,
+    },
+};
+
+pub(crate) static CONTENT: Shape = Shape {
+    name: "a content object",
+    doc: "An object that is downloaded. Its bytes are generated, but every one of them crosses the network.",
+    keys: &[
+        Key { name: "id", form: Form::Name, need: Need::Required, doc: "Its name, unique." },
+        Key {
+            name: "size",
+            form: Form::Size(limits::SIZE.0, limits::SIZE.1),
+            need: Need::Required,
+            doc: "Its size; at most 262144 pieces.",
+        },
+        Key { name: "provider", form: Form::Name, need: Need::Required, doc: "The customer whose content it is." },
+        Key {
+            name: "peers",
+            form: Form::Words(&["allowed", "forbidden"]),
+            need: Need::Default("allowed"),
+            doc: "Whether the provider lets peers distribute it.",
+        },
+        Key {
+            name: "piece",
+            form: Form::Size(limits::PIECE.0, limits::PIECE.1),
+            need: Need::Default("256KiB"),
+            doc: "What is checked and exchanged as one: every piece but the last has this size.",
+        },
+    ],
+};
+
+pub(crate) static GROUP: Shape = Shape {
+    name: "a group",
+    doc: "Peers declared together: `NAME-0`, `NAME-1`, …",
+    keys: &[
+        Key {
+            name: "name",
+            form: Form::Name,
+            need: Need::Required,
+            doc: "Its name, unique; not `edge`, `edges` or `control`.",
+        },
+        Key { name: "as", form: Form::NameOf("AS"), need: Need::Required, doc: "Where its peers are attached." },
+        Key { name: "peers", form: Form::Whole(1, limits::NODES), need: Need::Required, doc: "How many." },
+        Key {
+            name: "access",
+            form: Form::NameOf("access profile"),
+            need: Need::Required,
+            doc: "Their access link: a profile of the AS or a shared one.",
+        },
+        Key {
+            name: "uploads",
+            form: Form::Share,
+            need: Need::Default("100%"),
+            doc: "How many of them upload at all: exactly this share, rounded, drawn.",
+        },
+        Key {
+            name: "holds",
+            form: Form::Named("content", &Form::Whole(0, limits::NODES)),
+            need: Need::Optional("nothing"),
+            doc: "How many of them hold a copy at the start, drawn apart from who uploads; a copy is only of use where its \
+                  holder uploads.",
+        },
+        Key {
+            name: "corrupts",
+            form: Form::Either(&[Form::Flag, Form::Share]),
+            need: Need::Default("false"),
+            doc: "Fault injection: all of them, or this share, rounded, drawn, damage every piece that they upload.",
+        },
+        Key {
+            name: "command",
+            form: Form::List(&Form::Text),
+            need: Need::Optional("the project's own peer"),
+            doc: "The program and its arguments to run instead; `--config FILE` is appended.",
+        },
+    ],
+};
+
+const UNCHANGED: Need = Need::Optional("unchanged");
+
+pub(crate) static ACTION: Shape = Shape {
+    name: "an action",
+    doc: "Something that happens from outside.",
+    keys: &[
+        Key { name: "at", form: MOMENT, need: Need::Required, doc: "When, since the start of the run." },
+        Key {
+            name: "do",
+            form: Form::Words(&["kill", "restart", "freeze", "thaw", "set-link", "set-access"]),
+            need: Need::Required,
+            doc: "`kill`: the process is killed. `restart`: it is started again. `freeze`: it stands still, its sockets \
+                  stay. `thaw`: it goes on. `set-link`, `set-access`: a link changes; what is not said stays as it is.",
+        },
+        Key {
+            name: "node",
+            form: Form::NameOf("node"),
+            need: Need::Optional("it is about a link"),
+            doc: "Whom it happens to, for example `control-0`; for all but `set-link`.",
+        },
+        Key {
+            name: "link",
+            form: Form::NameOf("link"),
+            need: Need::Optional("it is about a node"),
+            doc: "Which link between ASes, for example `isp-x~transit`; for `set-link`.",
+        },
+        Key { name: "rate", form: Form::Rate, need: UNCHANGED, doc: "Each direction's new rate; for `set-link`." },
+        Key {
+            name: "up",
+            form: Form::Either(&[Form::Rate, Form::Map(&DIRECTION)]),
+            need: UNCHANGED,
+            doc: "The new uplink; for `set-access`.",
+        },
+        Key {
+            name: "down",
+            form: Form::Either(&[Form::Rate, Form::Map(&DIRECTION)]),
+            need: UNCHANGED,
+            doc: "The new downlink; for `set-access`.",
+        },
+        Key { need: UNCHANGED, ..DELAY_KEY },
+        Key { need: UNCHANGED, ..JITTER_KEY },
+        Key { need: UNCHANGED, ..LOSS_KEY },
+        Key { need: UNCHANGED, ..QUEUE_KEY },
+        Key {
+            name: "forward",
+            form: Form::Map(&DIRECTION),
+            need: UNCHANGED,
+            doc: "What changes in the direction named first alone; for `set-link`.",
+        },
+        Key {
+            name: "backward",
+            form: Form::Map(&DIRECTION),
+            need: UNCHANGED,
+            doc: "What changes in the other direction alone; for `set-link`.",
+        },
+    ],
+};
+
+const VALUE: Form = Form::Either(&[Form::Number(0.0, 1e15), Form::Share, Form::Size(0, 1 << 50)]);
+
+pub(crate) static BOUND: Shape = Shape {
+    name: "a bound",
+    doc: "What a value must be. A number in the metric's unit, a percentage for shares (and for `downloads.completed`: of \
+          the downloads planned), or a size for bytes.",
+    keys: &[
+        Key { name: "at_least", form: VALUE, need: Need::Optional("no lower bound"), doc: "At least this." },
+        Key { name: "at_most", form: VALUE, need: Need::Optional("no upper bound"), doc: "At most this." },
+    ],
+};
+
+const fn metric(name: &'static str, doc: &'static str) -> Key {
+    Key { name, form: Form::Map(&BOUND), need: Need::Optional("nothing is expected of it"), doc }
+}
+
+pub(crate) static EXPECTATION: Shape = Shape {
+    name: "an expectation",
+    doc: "What the experiment expects of the metrics of an arm's runs: bounds by metric.",
+    keys: &[
+        Key {
+            name: "arm",
+            form: Form::NameOf("arm"),
+            need: Need::Optional("every arm"),
+            doc: "The arm that it is about.",
+        },
+        metric("peer_efficiency", "The same as `peer_efficiency.bytes`."),
+        metric("peer_efficiency.bytes", "Bytes from peers / bytes from peers and edges, over all downloads."),
+        metric("peer_efficiency.mean", "The mean of that share over the downloads."),
+        metric("pause_rate", "Downloads that the user paused before completion / downloads started."),
+        metric("speed_mbps.p10", "The 10th percentile of the downloads' average speeds, in Mbit/s."),
+        metric("speed_mbps.p50", "Their median."),
+        metric("speed_mbps.p90", "Their 90th percentile."),
+        metric("downloads.started", "Downloads that users asked for."),
+        metric("downloads.completed", "Downloads that were received and verified whole."),
+        metric("bytes.edge", "Content bytes from edges."),
+        metric("bytes.peer", "Content bytes from peers."),
+        metric("bytes.intra_as", "Content bytes between peers of one AS."),
+        metric("bytes.inter_as", "Content bytes between peers of different ASes."),
+        metric("bytes.control", "Wire bytes to and from the control plane."),
+    ],
+};
+
+/// The whole file.
+pub(crate) static EXPERIMENT: Shape = Shape {
+    name: "an experiment",
+    doc: "An experiment is a file in `experiments/`; its name is the file's name without `.yaml`.",
+    keys: &[
+        Key { name: "question", form: Form::Text, need: Need::Required, doc: "What it asks, in a sentence." },
+        Key {
+            name: "topology",
+            form: Form::NameOf("topology"),
+            need: Need::Required,
+            doc: "The network: the name of a file in `topologies/`.",
+        },
+        Key {
+            name: "seed",
+            form: Form::Whole(0, limits::SEED),
+            need: Need::Required,
+            doc: "Everything that is drawn comes from it; each repeat has a seed of its own, derived from this one.",
+        },
+        Key {
+            name: "duration",
+            form: Form::Time(limits::DURATION.0, limits::DURATION.1),
+            need: Need::Required,
+            doc: "The run ends at this time even if downloads are under way.",
+        },
+        Key {
+            name: "content",
+            form: Form::List(&Form::Map(&CONTENT)),
+            need: Need::Required,
+            doc: "What can be downloaded, at most 1000 objects.",
+        },
+        Key {
+            name: "groups",
+            form: Form::List(&Form::Map(&GROUP)),
+            need: Need::Required,
+            doc: "The peers, in at most 256 groups.",
+        },
+        Key {
+            name: "workload",
+            form: Form::Either(&[Form::Map(&WORKLOAD), Form::List(&Form::Map(&WORKLOAD))]),
+            need: Need::Optional("nobody asks for anything"),
+            doc: "The downloads: one workload, or a list of them. At most 200000 downloads a run.",
+        },
+        Key {
+            name: "policy",
+            form: Form::Map(&POLICY),
+            need: Need::Optional("the defaults"),
+            doc: "What the system does.",
+        },
+        Key {
+            name: "congestion_control",
+            form: Form::Name,
+            need: Need::Default("cubic"),
+            doc: "TCP congestion control of every node, as the kernel calls it.",
+        },
+        Key {
+            name: "arms",
+            form: Form::Named("name of an arm", &Form::Named("path", &Form::Any)),
+            need: Need::Required,
+            doc: "The variants: what each sets otherwise, by path.",
+        },
+        Key {
+            name: "timeline",
+            form: Form::List(&Form::Map(&ACTION)),
+            need: Need::Optional("nothing happens"),
+            doc: "What happens from outside.",
+        },
+        Key {
+            name: "repeats",
+            form: Form::Whole(1, limits::REPEATS),
+            need: Need::Default("1"),
+            doc: "How many runs of every arm.",
+        },
+        Key {
+            name: "expect",
+            form: Form::List(&Form::Map(&EXPECTATION)),
+            need: Need::Optional("nothing is expected"),
+            doc: "What the results should be.",
+        },
+    ],
+};

@@ -1,0 +1,114 @@
+//! The keys of a policy: what the system does.
+
+use std::time::Duration;
+
+use crate::{
+    limits,
+    shape::{Form, Key, Need, Shape},
+};
+
+pub(crate) static SELECTION: Shape = Shape {
+    name: "a selection policy",
+    doc: "How the control plane answers a query for peers.",
+    keys: &[
+        Key {
+            name: "strategy",
+            form: Form::Words(&["nested", "random"]),
+            need: Need::Default("nested"),
+            doc: "`nested`: peers of the same AS first, then of the region, then of the world. `random`: any, all equally likely.",
+        },
+        Key {
+            name: "max_returned",
+            form: Form::Whole(1, 1_000),
+            need: Need::Default("40"),
+            doc: "At most so many peers are returned.",
+        },
+        Key {
+            name: "diversity",
+            form: Form::Share,
+            need: Need::Default("10%"),
+            doc: "The share of the answer that is drawn from everywhere, whatever the strategy.",
+        },
+    ],
+};
+
+pub(crate) static UPLOADS: Shape = Shape {
+    name: "an upload policy",
+    doc: "What a peer that uploads gives to others.",
+    keys: &[
+        Key {
+            name: "per_copy",
+            form: Form::Whole(1, 1_000_000),
+            need: Need::Default("5"),
+            doc: "How many downloaders one held copy serves in its life.",
+        },
+        Key {
+            name: "connections",
+            form: Form::Whole(1, 1_000),
+            need: Need::Default("8"),
+            doc: "How many downloaders a peer serves at the same time.",
+        },
+        Key {
+            name: "rate",
+            form: Form::Either(&[Form::Share, Form::Rate]),
+            need: Need::Default("80%"),
+            doc: "The most that a peer uploads, in content bits: a share of its uplink, or a rate.",
+        },
+    ],
+};
+
+pub(crate) static EDGE: Shape = Shape {
+    name: "an edge policy",
+    doc: "What the edge servers do.",
+    keys: &[
+        Key {
+            name: "mode",
+            form: Form::Words(&["only", "backstop"]),
+            need: Need::Default("backstop"),
+            doc: "`only`: the edge alone, peers are not asked. `backstop`: peers where they can, the edge for the rest.",
+        },
+        Key {
+            name: "token_lifetime",
+            form: Form::Time(Duration::from_secs(1), limits::DURATION.1),
+            need: Need::Default("24h"),
+            doc: "How long the authorisation of a download is valid.",
+        },
+    ],
+};
+
+pub(crate) static DOWNLOADS: Shape = Shape {
+    name: "a download policy",
+    doc: "How a peer downloads.",
+    keys: &[Key {
+        name: "max_sources",
+        form: Form::Whole(1, 1_000),
+        need: Need::Default("20"),
+        doc: "At most so many peers are connected to for one download.",
+    }],
+};
+
+pub(crate) static POLICY: Shape = Shape {
+    name: "a policy",
+    doc: "What the system does. Every value, defaults included, is recorded in the results.",
+    keys: &[
+        Key {
+            name: "selection",
+            form: Form::Map(&SELECTION),
+            need: Need::Optional("the defaults"),
+            doc: "Answers to queries.",
+        },
+        Key {
+            name: "uploads",
+            form: Form::Map(&UPLOADS),
+            need: Need::Optional("the defaults"),
+            doc: "What peers give.",
+        },
+        Key { name: "edge", form: Form::Map(&EDGE), need: Need::Optional("the defaults"), doc: "What edges do." },
+        Key {
+            name: "downloads",
+            form: Form::Map(&DOWNLOADS),
+            need: Need::Optional("the defaults"),
+            doc: "What peers take.",
+        },
+    ],
+};
