@@ -7,6 +7,9 @@ mod quantile;
 mod traffic;
 mod view;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;

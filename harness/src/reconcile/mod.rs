@@ -8,6 +8,9 @@ pub mod limits;
 mod transfers;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::metrics::RunView;

@@ -3,6 +3,7 @@
 
 use peerbed_contract::{ContentId, PeerConfig, Role, RoleConfig};
 use peerbed_link::{Bandwidth, Kind, LinkSpec};
+use peerbed_model::Act;
 
 use super::{Reasons, limits};
 use crate::metrics::{Download, Pair, RunView, kind_word, ledger_total};
@@ -74,7 +75,12 @@ fn ledger_and_links(view: &RunView<'_>, reasons: &mut Reasons) {
         .map(|(before, after)| after.backward.carried_bytes.saturating_sub(before.backward.carried_bytes))
         .sum();
     // What was under way at the first sample is in the ledger only; what is under way at the last, in the links only.
-    let slack: u64 = view.record.plan.fabric.nodes.iter().map(|node| under_way(&node.access.down)).sum();
+    let plan = &view.record.plan;
+    let changed = plan.timeline.iter().filter_map(|action| match &action.act {
+        Act::SetAccess { down, .. } => Some(down),
+        _ => None,
+    });
+    let slack: u64 = plan.fabric.nodes.iter().map(|node| &node.access.down).chain(changed).map(under_way).sum();
     if counted.abs_diff(carried) > slack {
         reasons.add(format!(
             "the ledger counted {counted} bytes, but the downlinks carried {carried}: they differ by more than the {slack} \

@@ -7,6 +7,9 @@ mod html;
 mod rows;
 mod table;
 
+#[cfg(test)]
+mod tests;
+
 pub use format::{bytes, number, percent};
 pub use html::html;
 pub use table::{markdown, table};

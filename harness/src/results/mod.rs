@@ -7,8 +7,15 @@ mod identity;
 pub mod layout;
 mod manifest;
 mod outcome;
+mod remove;
+mod scan;
 mod summary;
 mod tables;
+
+#[cfg(test)]
+pub(crate) mod test_tree;
+#[cfg(test)]
+mod tests;
 
 pub use columns::{Column, Table, Type};
 pub use dir::{Finished, ResultsDir};
@@ -16,5 +23,7 @@ pub use files::ResultsError;
 pub use identity::Identity;
 pub use manifest::Manifest;
 pub use outcome::RunOutcome;
+pub use remove::{Removal, remove, size_bytes};
+pub use scan::{Entry, State, scan};
 pub use summary::{ArmSummary, ExpectationResult, RunDetail, Summary};
 pub use tables::TABLES;

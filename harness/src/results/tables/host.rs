@@ -2,6 +2,7 @@
 
 use super::since_start_s;
 use crate::{
+    engine::EngineHealth,
     host::{HostSample, Pressure},
     results::{
         RunOutcome,
@@ -31,6 +32,7 @@ pub(super) const TABLE: Table = Table {
         Column::maybe("engine_late_p99_ns", Type::Int),
         Column::maybe("engine_late_max_ns", Type::Int),
         Column::maybe("engine_overruns_packets", Type::Int),
+        Column::maybe("engine_strays_packets", Type::Int),
     ],
 };
 
@@ -75,20 +77,23 @@ fn machine<'a>(before: &HostSample, after: &HostSample) -> [Cell<'a>; 10] {
 }
 
 /// The engine's health in the samples read after `begin` and up to `end`: mostly one, and then it is that one.
-fn engine<'a>(outcome: &RunOutcome, begin: u64, end: u64) -> [Cell<'a>; 5] {
+fn engine<'a>(outcome: &RunOutcome, begin: u64, end: u64) -> [Cell<'a>; 6] {
     let samples = &outcome.record().samples;
     // The first sample only sets the counters' zero.
     let inside = || samples.windows(2).filter(|pair| (begin + 1..=end).contains(&pair[1].at_ns));
     if inside().next().is_none() {
-        return [Cell::Null; 5];
+        return [Cell::Null; 6];
     }
-    let worst = |field: fn(&crate::engine::EngineHealth) -> u64| inside().map(|pair| field(&pair[1].health)).max();
-    let overruns = inside().map(|pair| pair[1].health.overruns.saturating_sub(pair[0].health.overruns)).sum::<u64>();
+    let worst = |field: fn(&EngineHealth) -> u64| inside().map(|pair| field(&pair[1].health)).max();
+    let rise = |field: fn(&EngineHealth) -> u64| -> u64 {
+        inside().map(|pair| field(&pair[1].health).saturating_sub(field(&pair[0].health))).sum()
+    };
     [
         inside().map(|pair| pair[1].health.released).sum::<u64>().into(),
         worst(|health| health.late_p50_ns).into(),
         worst(|health| health.late_p99_ns).into(),
         worst(|health| health.late_max_ns).into(),
-        overruns.into(),
+        rise(|health| health.overruns).into(),
+        rise(|health| health.strays).into(),
     ]
 }

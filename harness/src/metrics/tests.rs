@@ -1,0 +1,262 @@
+//! Every metric of the fixture's run against values worked out by hand.
+
+use peerbed_contract::{EventKind, TerminalStatus};
+
+use super::*;
+use crate::{
+    fixture::{self, Told},
+    record::RunRecord,
+};
+
+fn metrics(record: &RunRecord) -> RunMetrics {
+    RunMetrics::of(&RunView::of(record))
+}
+
+fn single(metrics: &RunMetrics, name: &str) -> Option<f64> {
+    metrics.get(name).unwrap_or_else(|| panic!("there is no {name}")).value.single()
+}
+
+fn distribution(
+    metrics: &RunMetrics,
+    name: &str,
+) -> (u64, Option<f64>, Option<Quantiles>, BTreeMap<&'static str, u64>) {
+    match metrics.get(name).unwrap_or_else(|| panic!("there is no {name}")).value.clone() {
+        Value::Distribution { n, mean, quantiles, left_out } => (n, mean, quantiles, left_out),
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+fn near(value: Option<f64>, expected: f64) -> bool {
+    value.is_some_and(|value| (value - expected).abs() < 1e-9)
+}
+
+#[test]
+fn downloads_are_counted_by_their_end() {
+    let metrics = metrics(&fixture::record("hybrid", 0));
+    let counted = ["planned", "started", "completed", "paused", "aborted", "failed", "unfinished", "lost"]
+        .map(|word| single(&metrics, &format!("downloads.{word}")));
+    assert_eq!(counted, [4.0, 4.0, 2.0, 1.0, 0.0, 1.0, 0.0, 0.0].map(Some));
+    assert_eq!(single(&metrics, "failure_rate"), Some(0.25));
+}
+
+#[test]
+fn speed_is_content_over_active_time_of_completed_downloads() {
+    let metrics = metrics(&fixture::record("hybrid", 0));
+    // 1 MB in 2 s and in 4 s: 4 and 2 Mbit/s.
+    let (n, mean, quantiles, left_out) = distribution(&metrics, "speed_mbps");
+    let q = quantiles.expect("two values");
+    assert_eq!((n, mean, q.p50, q.min, q.max), (2, Some(3.0), 3.0, 2.0, 4.0));
+    assert!(near(Some(q.p10), 2.2) && near(Some(q.p90), 3.8));
+    let beside = [("aborted", 0), ("failed", 1), ("lost", 0), ("paused", 1), ("unfinished", 0)];
+    assert_eq!(left_out, BTreeMap::from(beside));
+    // The pause of a second makes 5 s of the second one: 1.6 Mbit/s.
+    let (_, mean, ..) = distribution(&metrics, "speed_wall_mbps");
+    assert!(near(mean, 2.8), "{mean:?}");
+    // The failed one ranks as the slowest; the paused one is its user's doing.
+    let (n, mean, quantiles, left_out) = distribution(&metrics, "speed_ranked_mbps");
+    assert_eq!((n, mean, quantiles.expect("values").p50), (3, Some(2.0), 2.0));
+    assert_eq!(left_out["paused"], 1);
+}
+
+#[test]
+fn pauses_stalls_and_first_bytes() {
+    let metrics = metrics(&fixture::record("hybrid", 0));
+    let share = |name| single(&metrics, name);
+    assert_eq!(share("pause_rate"), Some(0.5));
+    assert_eq!(share("pause_terminal_rate"), Some(0.25));
+    assert_eq!(share("pause_resumed_rate"), Some(0.25));
+    assert_eq!(share("stalled_rate"), Some(0.5));
+    assert_eq!(share("stalls"), Some(3.0));
+    let (n, mean, _, left_out) = distribution(&metrics, "startup_ms");
+    assert_eq!((n, mean, left_out["no_byte"]), (3, Some(100.0), 1));
+}
+
+#[test]
+fn a_pause_counts_even_if_the_node_died_before_its_record() {
+    let mut record = fixture::record("hybrid", 0);
+    record.events.retain(|event| !matches!(&event.kind, EventKind::DownloadFinished(end) if end.download == 0));
+    let event = peerbed_contract::Event {
+        node: fixture::name("peer-0"),
+        t: 1,
+        kind: EventKind::DownloadPaused { download: 0 },
+    };
+    record.events.push(event);
+    let metrics = metrics(&record);
+    assert_eq!(single(&metrics, "pause_rate"), Some(0.75));
+    assert_eq!(single(&metrics, "downloads.lost"), Some(1.0));
+    assert_eq!(distribution(&metrics, "speed_mbps").3["lost"], 1);
+}
+
+#[test]
+fn peer_efficiency_by_bytes_and_by_downloads() {
+    let metrics = metrics(&fixture::record("hybrid", 0));
+    // 600 + 750 kB of 600 + 750 + 400 + 250 + 100.
+    assert!(near(single(&metrics, "peer_efficiency"), 1350.0 / 2100.0));
+    let (n, mean, _, left_out) = distribution(&metrics, "peer_efficiency_of_downloads");
+    assert_eq!((n, left_out["no_byte"]), (3, 1));
+    assert!(near(mean, (0.6 + 0.75 + 0.0) / 3.0), "{mean:?}");
+    let answers = (distribution(&metrics, "copies_registered"), distribution(&metrics, "peers_returned"));
+    assert_eq!((answers.0.0, answers.0.1, answers.1.1, answers.1.3["no_answer"]), (2, Some(2.0), Some(1.5), 2));
+}
+
+#[test]
+fn content_bytes_by_source_and_by_as() {
+    let metrics = metrics(&fixture::record("hybrid", 0));
+    let bytes =
+        ["edge", "peer", "wasted", "intra_as", "inter_as"].map(|word| single(&metrics, &format!("bytes.{word}")));
+    assert_eq!(bytes, [750_000.0, 1_350_000.0, 5_000.0, 600_000.0, 750_000.0].map(Some));
+    let between = |from, to| metrics.labelled("peer_bytes_between", &[("from", from), ("to", to)]);
+    assert_eq!(between("1", "2").and_then(|row| row.value.single()), Some(750_000.0));
+    assert_eq!(between("1", "1").and_then(|row| row.value.single()), Some(600_000.0));
+    assert_eq!(between("2", "1"), None);
+}
+
+#[test]
+fn wire_bytes_come_from_the_ledger_between_the_first_and_the_last_sample() {
+    let mut record = fixture::record("hybrid", 0);
+    let wire = |record: &RunRecord, kind| {
+        metrics(record).labelled("wire_bytes", &[("kind", kind)]).and_then(|row| row.value.single())
+    };
+    // 5 % over content: 755 kB of the edges, wasted bytes included, and 1350 kB of the peers; control 400 bytes a second.
+    assert_eq!(wire(&record, "edge"), Some(792_750.0));
+    assert_eq!(wire(&record, "peer"), Some(1_417_500.0));
+    assert_eq!(wire(&record, "control"), Some(4000.0));
+    assert_eq!(single(&metrics(&record), "bytes.control"), Some(4000.0));
+    record.samples.remove(0);
+    assert_eq!(wire(&record, "control"), Some(3600.0));
+    let all = metrics(&record);
+    let pair = [("from", "2"), ("to", "1"), ("kind", "control")];
+    assert_eq!(all.labelled("wire_bytes_between", &pair).and_then(|row| row.value.single()), Some(3600.0));
+}
+
+#[test]
+fn the_peak_egress_is_the_busiest_second_of_all_edges_together() {
+    let record = fixture::record("hybrid", 0);
+    let all = metrics(&record);
+    // All of the edges' 792 750 wire bytes left in one second.
+    assert!(near(single(&all, "edge_peak_egress_mbps"), 6.342));
+    let of = |edge| all.labelled("edge_peak_egress_mbps", &[("node", edge)]).and_then(|row| row.value.single());
+    assert!(near(of("edge-0"), 4.242) && near(of("edge-1"), 2.1), "{:?} {:?}", of("edge-0"), of("edge-1"));
+}
+
+#[test]
+fn windows_are_about_a_second_long() {
+    let sample = |ms: u64, bytes: u64| {
+        let mut sample = fixture::record("hybrid", 0).samples.remove(0);
+        sample.at_ns = ms * 1_000_000;
+        sample.access[0].forward.carried_bytes = bytes;
+        sample
+    };
+    let counter = |sample: &crate::engine::Sample| sample.access[0].forward.carried_bytes;
+    let of = |samples: &[(u64, u64)]| -> Vec<(f64, u64)> {
+        let samples: Vec<_> = samples.iter().map(|(ms, bytes)| sample(*ms, *bytes)).collect();
+        windows(&samples, counter).into_iter().map(|window| (window.seconds, window.counted)).collect()
+    };
+    // A burst in the last 20 ms is no load of its own, and two half seconds make one.
+    assert_eq!(of(&[(0, 0), (1000, 10), (2000, 30), (2020, 130)]), [(1.0, 10), (1.02, 120)]);
+    assert_eq!(of(&[(0, 0), (500, 10), (1000, 30), (2000, 31)]), [(1.0, 30), (1.0, 1)]);
+    assert_eq!(of(&[(0, 5), (300, 10)]), [(0.3, 5)]);
+    assert_eq!(of(&[(0, 5)]), []);
+}
+
+#[test]
+fn what_is_undefined_is_null_and_never_nan() {
+    let told =
+        [Told { sources: &[], status: TerminalStatus::Failed, wasted: 0, answer: None, ..fixture::TOLD[0].clone() }];
+    let mut record = fixture::record_of(fixture::plan("hybrid", 0), &told);
+    record.samples.clear();
+    for metrics in [metrics(&record), metrics(&fixture::record_of(fixture::plan("hybrid", 0), &[]))] {
+        let figures = Figures::of(&metrics);
+        for key in ["speed_mbps.p50", "peer_efficiency.bytes", "peer_efficiency.mean", "startup_ms.p50"] {
+            assert_eq!(figures.get(key), None, "{key}");
+        }
+        let json = serde_json::to_value(&figures).expect("JSON");
+        assert_eq!(json["speed_mbps"]["p10"], serde_json::Value::Null);
+        assert_eq!(json["downloads"]["completed"], 0);
+    }
+}
+
+#[test]
+fn every_figure_is_taken_from_a_metric_and_every_group_is_written_once() {
+    let figures = Figures::of(&metrics(&fixture::record("hybrid", 0)));
+    let undefined: Vec<_> = figures.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| key).collect();
+    assert_eq!(undefined, [""; 0], "the fixture defines every figure");
+    // A JSON object with a key twice would lose the first.
+    let text = serde_json::to_string(&figures).expect("JSON");
+    let groups: std::collections::BTreeSet<&str> =
+        FIGURES.iter().filter_map(|figure| figure.key.split_once('.')).map(|(group, _)| group).collect();
+    for group in groups {
+        assert_eq!(text.matches(&format!("\"{group}\":{{")).count(), 1, "{group}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(json["peer_efficiency"]["bytes"], 1350.0 / 2100.0);
+}
+
+#[test]
+fn the_median_over_runs_leaves_out_runs_without_the_figure() {
+    let run = |active_ms| {
+        let told = [Told { active_ms, ..fixture::TOLD[0].clone() }];
+        Figures::of(&metrics(&fixture::record_of(fixture::plan("hybrid", 0), &told)))
+    };
+    let none = Figures::of(&metrics(&fixture::record_of(fixture::plan("hybrid", 0), &[])));
+    // 8, 4 and 2 Mbit/s: the median is 4; pooled with the empty run it stays.
+    let runs = [run(1000), run(2000), none, run(4000)];
+    assert_eq!(Figures::median(&runs).get("speed_mbps.p50"), Some(4.0));
+    assert_eq!(Figures::median(&runs).get("downloads.completed"), Some(1.0));
+    assert_eq!(Figures::median(&[]).get("speed_mbps.p50"), None);
+}
+
+#[test]
+fn rows_are_typed() {
+    let json = |row: Option<&Metric>| serde_json::to_string_pretty(&row).expect("JSON");
+    let all = metrics(&fixture::record("hybrid", 0));
+    insta::assert_snapshot!(json(all.get("pause_rate")), @r#"
+    {
+      "name": "pause_rate",
+      "unit": "share",
+      "better": "lower",
+      "kind": "proportion",
+      "n": 4,
+      "numerator": 2,
+      "denominator": 4,
+      "value": 0.5
+    }
+    "#);
+    insta::assert_snapshot!(json(all.labelled("wire_bytes", &[("kind", "edge")])), @r#"
+    {
+      "name": "wire_bytes",
+      "labels": {
+        "kind": "edge"
+      },
+      "unit": "B",
+      "better": "lower",
+      "kind": "count",
+      "n": 1,
+      "value": 792750
+    }
+    "#);
+    insta::assert_snapshot!(json(all.get("startup_ms")), @r#"
+    {
+      "name": "startup_ms",
+      "unit": "ms",
+      "better": "lower",
+      "kind": "distribution",
+      "n": 3,
+      "mean": 100.0,
+      "quantiles": {
+        "min": 100.0,
+        "p10": 100.0,
+        "p25": 100.0,
+        "p50": 100.0,
+        "p75": 100.0,
+        "p90": 100.0,
+        "p99": 100.0,
+        "max": 100.0
+      },
+      "left_out": {
+        "lost": 0,
+        "no_byte": 1
+      }
+    }
+    "#);
+}
