@@ -35,11 +35,6 @@ impl Span {
     pub(crate) fn in_file(self, file: u8) -> Self {
         Self { file, ..self }
     }
-
-    /// The file's number.
-    pub(crate) fn file(self) -> u8 {
-        self.file
-    }
 }
 
 /// A value with the place where it was written.
@@ -211,12 +206,6 @@ impl Finding {
     /// Adds what to do about it.
     pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
-        self
-    }
-
-    /// Adds what else matters.
-    pub(crate) fn note(&mut self, note: impl Into<String>) -> &mut Self {
-        self.note = Some(note.into());
         self
     }
 }

@@ -73,7 +73,7 @@ pub(crate) enum Arrivals {
         /// Arrivals a second.
         rate: f64,
         from: Duration,
-        until: Duration,
+        length: Duration,
     },
     /// One at each moment.
     At(Vec<Duration>),

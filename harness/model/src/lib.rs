@@ -20,6 +20,8 @@ mod topology;
 mod units;
 mod yaml;
 
+pub mod schema;
+
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use files::{ExperimentFile, TopologyFile};
 pub use plan::{Act, Action, Bound, Expectation, ExpectedValue, Plan, PlannedNode, Setting};

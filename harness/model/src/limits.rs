@@ -33,7 +33,7 @@ pub(crate) const DURATION: (Duration, Duration) = (Duration::from_millis(100), D
 /// One-way delay of a link.
 pub(crate) const DELAY: (Duration, Duration) = (Duration::ZERO, Duration::from_secs(10));
 /// What may wait in front of a link, in time.
-pub(crate) const QUEUE_TIME: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(60));
+pub(crate) const QUEUE_TIME: (Duration, Duration) = (Duration::from_millis(1), Duration::from_mins(1));
 /// What may wait in front of a link, in bytes: at least one full-size packet.
 pub(crate) const QUEUE_BYTES: (u64, u64) = (1_500, 1 << 30);
 /// The largest seed: whole numbers up to here survive every reader of JSON.

@@ -64,7 +64,9 @@ impl Report {
     /// Reads a map: not a map, unknown keys and missing keys are noted.
     pub(crate) fn map<'n>(&mut self, node: &'n Node, shape: &'static Shape) -> Option<Fields<'n>> {
         let Value::Map(entries) = &node.value else {
-            self.wrong_type(node, &format!("{}, a map of keys", shape.name));
+            let names: Vec<&str> = shape.keys.iter().map(|key| key.name).collect();
+            let finding = self.error(node.span, format!("expected {}, found {}", shape.name, node.describe()));
+            finding.help(format!("write a map; its keys are {}", names.join(", ")));
             return None;
         };
         let mut found = BTreeMap::new();
@@ -102,13 +104,11 @@ impl Report {
 
     /// Reads a list.
     pub(crate) fn list<'n>(&mut self, node: &'n Node, of: &str) -> Option<&'n [Arc<Node>]> {
-        match &node.value {
-            Value::List(items) => Some(items),
-            _ => {
-                self.wrong_type(node, &format!("a list of {of}"));
-                None
-            }
-        }
+        let Value::List(items) = &node.value else {
+            self.wrong_type(node, &format!("a list of {of}"));
+            return None;
+        };
+        Some(items)
     }
 
     /// Reads a list that must not have more than `most` items, nor none if `least` is 1.

@@ -3,18 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    diagnostic::{Diagnostics, Report, Span},
+    diagnostic::{Diagnostics, Report, Span, Spanned},
     experiment::{
-        Body, Head,
+        Body, Group, Head,
         arms::{self, ArmTree},
         decode::{Decoded, decode},
         expect::{self, Expected},
     },
     files::{EXPERIMENT_FILE, ExperimentFile, TopologyFile},
+    limits,
     plan::{Action, Plan},
     read::did_you_mean,
     source::{ExperimentName, Source},
-    topology::Topology,
+    topology::{self, Topology},
     yaml::Node,
 };
 
@@ -55,19 +56,19 @@ impl Experiment {
         experiment: ExperimentFile,
         topology: TopologyFile,
     ) -> Result<Self, Diagnostics> {
-        let files = vec![experiment.source.clone(), topology.source.clone()];
+        let ExperimentFile { source, root, .. } = experiment;
+        let TopologyFile { source: topology_source, root: topology } = topology;
+        let files = vec![source.clone(), topology_source];
         let mut report = Report::new(files.clone());
-        let base = ArmTree::base(&experiment.root, &topology.root);
+        let base = ArmTree::base(&root, &topology);
         let mut layouts = Layouts::default();
 
         // The files as they stand come first; an arm then says only what it adds.
         let read = read_arm(&base, &[], &mut layouts, &mut report);
-        let arms_node = experiment.root.get("arms");
-        let trees =
-            arms_node.map_or_else(Vec::new, |node| arms::apply(node, &experiment.root, &topology.root, &mut report));
+        let arms_node = root.get("arms");
+        let trees = arms_node.map_or_else(Vec::new, |node| arms::apply(node, &root, &topology, &mut report));
         let names: Vec<&str> = trees.iter().map(|tree| tree.name.value.as_str()).collect();
-        let expected =
-            experiment.root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, &names, &mut report));
+        let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, &names, &mut report));
 
         let mut arms = Vec::new();
         for tree in &trees {
@@ -83,14 +84,12 @@ impl Experiment {
             arms.extend(arm.map(|read| read.arm));
         }
         let head = read.map(|read| read.head);
-        let span_of = |key| experiment.root.get(key).map_or(experiment.root.span, |node| node.span);
+        let span_of = |key| root.get(key).map_or(root.span, |node| node.span);
         let (arms_span, repeats_span) = (span_of("arms"), span_of("repeats"));
         let failed = report.errors() > 0;
         let found = report.into_diagnostics();
         match head {
-            Some(head) if !failed => {
-                Ok(Self { name, head, arms, warnings: found, source: experiment.source, arms_span, repeats_span })
-            }
+            Some(head) if !failed => Ok(Self { name, head, arms, warnings: found, source, arms_span, repeats_span }),
             _ => Err(found),
         }
     }
@@ -152,7 +151,7 @@ impl Experiment {
 impl ArmTree {
     /// The files without any override.
     fn base(experiment: &Arc<Node>, topology: &Arc<Node>) -> Self {
-        let name = crate::diagnostic::Spanned { value: String::new(), span: Span::new(EXPERIMENT_FILE, 0, 0) };
+        let name = Spanned { value: String::new(), span: Span::new(EXPERIMENT_FILE, 0, 0) };
         Self { name, varied: false, experiment: Arc::clone(experiment), topology: Arc::clone(topology) }
     }
 }
@@ -174,30 +173,34 @@ struct Read {
 /// Layouts made so far: arms that differ in policy alone share one.
 #[derive(Default)]
 struct Layouts {
-    known: Vec<(Topology, Vec<crate::experiment::Group>, Arc<Layout>)>,
+    known: Vec<(Topology, Vec<Group>, Arc<Layout>)>,
 }
 
 impl Layouts {
-    fn get(&mut self, topology: &Topology, body: &Body, span: Span, report: &mut Report) -> Option<Arc<Layout>> {
-        let same = self.known.iter().find(|(known, groups, _)| known == topology && *groups == body.groups);
+    fn get(&mut self, topology: &Topology, groups: &[Group], span: Span, report: &mut Report) -> Option<Arc<Layout>> {
+        let same = self.known.iter().find(|(known, known_groups, _)| known == topology && known_groups == groups);
         if let Some((_, _, layout)) = same {
             return Some(Arc::clone(layout));
         }
-        let layout = Arc::new(Layout::new(topology, &body.groups, span, report)?);
-        self.known.push((topology.clone(), body.groups.clone(), Arc::clone(&layout)));
+        let layout = Arc::new(Layout::new(topology, groups, span, report)?);
+        self.known.push((topology.clone(), groups.to_vec(), Arc::clone(&layout)));
         Some(layout)
     }
 }
 
 /// Reads and checks one arm.
 fn read_arm(tree: &ArmTree, expected: &[Expected], layouts: &mut Layouts, report: &mut Report) -> Option<Read> {
-    let topology = Topology::decode(&tree.topology, report);
-    let Decoded { fields, head, body } = decode(&tree.experiment, report)?;
-    let layout = match (&topology, &body) {
-        (Some(topology), Some(body)) => layouts.get(topology, body, fields.span_of("groups"), report),
+    let topology::decode::Decoded { topology, names } = Topology::decode(&tree.topology, report);
+    let Decoded { fields, head, duration, places, groups, body } = decode(&tree.experiment, report)?;
+    let before = report.errors();
+    layout::check_places(names.as_deref(), topology.as_ref(), &places, report);
+    let layout = match (&topology, &groups) {
+        (Some(topology), Some(groups)) if report.errors() == before => {
+            layouts.get(topology, groups, fields.span_of("groups"), report)
+        }
         _ => None,
     };
-    let end = body.as_ref().map_or(crate::limits::DURATION.1, |body| body.duration);
+    let end = duration.unwrap_or(limits::DURATION.1);
     let timeline =
         fields.get("timeline").map_or_else(Vec::new, |node| timeline::decode(node, end, layout.as_deref(), report));
     let body = body?;

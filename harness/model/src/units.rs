@@ -23,21 +23,21 @@ struct Units {
     kind: &'static str,
     example: &'static str,
     smallest: &'static str,
-    units: &'static [(&'static str, u128)],
+    sizes: &'static [(&'static str, u128)],
 }
 
 const RATE: Units = Units {
     kind: "a rate",
     example: "10mbit",
     smallest: "bit a second",
-    units: &[("bit", 1), ("kbit", 1_000), ("mbit", 1_000_000), ("gbit", 1_000_000_000)],
+    sizes: &[("bit", 1), ("kbit", 1_000), ("mbit", 1_000_000), ("gbit", 1_000_000_000)],
 };
 
 const SIZE: Units = Units {
     kind: "a size",
     example: "64MiB",
     smallest: "byte",
-    units: &[
+    sizes: &[
         ("B", 1),
         ("kB", 1_000),
         ("MB", 1_000_000),
@@ -53,7 +53,7 @@ const TIME: Units = Units {
     kind: "a time",
     example: "20ms",
     smallest: "nanosecond",
-    units: &[
+    sizes: &[
         ("ns", 1),
         ("us", 1_000),
         ("µs", 1_000),
@@ -66,7 +66,7 @@ const TIME: Units = Units {
 
 impl Units {
     fn bad(&self, text: &str, why: &str) -> Bad {
-        let units: Vec<&str> = self.units.iter().map(|(unit, _)| *unit).collect();
+        let units: Vec<&str> = self.sizes.iter().map(|(unit, _)| *unit).collect();
         let help = format!("write {} as `{}`; units: {}", self.kind, self.example, units.join(", "));
         Bad::new(format!("`{text}` is not {}: {why}", self.kind), help)
     }
@@ -74,7 +74,7 @@ impl Units {
     /// The value in the smallest unit, exactly.
     fn read(&self, text: &str) -> Result<u128, Bad> {
         let (digits, decimals, unit) = split(text).map_err(|why| self.bad(text, why))?;
-        let Some((_, size)) = self.units.iter().find(|(name, _)| *name == unit) else {
+        let Some((_, size)) = self.sizes.iter().find(|(name, _)| *name == unit) else {
             let why =
                 if unit.is_empty() { "it has no unit".to_owned() } else { format!("`{unit}` is not one of its units") };
             return Err(self.bad(text, &why));
@@ -229,7 +229,7 @@ pub(crate) fn prefix(text: &str) -> Result<Prefix, Bad> {
 
 /// Bytes as text: `64MiB`.
 pub(crate) fn show_size(bytes: u64) -> String {
-    let fit = SIZE.units.iter().rev().filter(|(name, _)| name.ends_with("iB") || *name == "B");
+    let fit = SIZE.sizes.iter().rev().filter(|(name, _)| name.ends_with("iB") || *name == "B");
     let (name, size) =
         fit.into_iter().find(|(_, size)| bytes > 0 && u128::from(bytes).is_multiple_of(*size)).unwrap_or(&("B", 1));
     format!("{}{name}", u128::from(bytes) / size)
@@ -241,7 +241,7 @@ pub(crate) fn show_time(time: Duration) -> String {
     if nanos == 0 {
         return "0s".to_owned();
     }
-    let (name, size) = TIME.units.iter().rev().find(|(_, size)| nanos.is_multiple_of(*size)).unwrap_or(&("ns", 1));
+    let (name, size) = TIME.sizes.iter().rev().find(|(_, size)| nanos.is_multiple_of(*size)).unwrap_or(&("ns", 1));
     format!("{}{name}", nanos / size)
 }
 

@@ -1,8 +1,12 @@
-//! The experiments and topologies that the project ships: all of them read, resolve and plan.
+//! The experiments and topologies that the project ships: all of them read, resolve and plan, and say what they are for.
 
-use std::{fs, path::PathBuf};
+#![expect(clippy::disallowed_methods, reason = "tests read the shipped files")]
 
-use peerbed_model::{Experiment, ExperimentFile, Source, TopologyFile, experiment_name};
+use std::{fs, path::PathBuf, time::Duration};
+
+use peerbed_contract::{Role, RoleConfig};
+use peerbed_model::{Act, Experiment, ExperimentFile, Plan, Source, TopologyFile, experiment_name, schema};
+use serde_json::Value;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -20,13 +24,151 @@ fn resolve(name: &str) -> Experiment {
     Experiment::resolve(experiment_name(name).unwrap(), file, topology).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 
+fn shipped(kind: &str) -> Vec<String> {
+    let files = fs::read_dir(root().join(kind)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = files.map(|file| file.strip_suffix(".yaml").unwrap().to_owned()).collect();
+    names.sort();
+    assert!(!names.is_empty());
+    names
+}
+
+fn peers(plan: &Plan) -> impl Iterator<Item = &peerbed_contract::PeerConfig> {
+    plan.nodes.iter().filter_map(|node| match &node.config.role {
+        RoleConfig::Peer(peer) => Some(&**peer),
+        _ => None,
+    })
+}
+
 #[test]
-fn quick_plans_both_arms() {
+fn every_experiment_plans_every_arm_of_every_repeat() {
+    for name in shipped("experiments") {
+        let experiment = resolve(&name);
+        for repeat in 0..experiment.repeats() {
+            for arm in experiment.arms() {
+                let plan = experiment.plan(arm, repeat, None).unwrap();
+                assert!(plan.downloads() > 0, "{name} {arm}");
+                assert_eq!((plan.experiment.as_str(), plan.arm.as_str(), plan.repeat), (name.as_str(), arm, repeat));
+            }
+        }
+        // The design's own example asks for more than its forty peers can want; it says so, and nothing else does.
+        let warned: Vec<&str> = experiment.warnings().iter().map(|one| one.message()).collect();
+        let expected: &[&str] = match name.as_str() {
+            "hybrid-speed" => &["about 45 downloads are asked for in 90s, but only 32 are possible"],
+            _ => &[],
+        };
+        assert_eq!(warned, expected, "{name}");
+    }
+}
+
+#[test]
+fn quick_is_small_and_whole() {
     let quick = resolve("quick");
     assert_eq!(quick.arms().collect::<Vec<_>>(), ["edge-only", "hybrid"]);
-    for arm in quick.arms() {
-        let plan = quick.plan(arm, 0, None).unwrap();
-        assert_eq!(plan.downloads(), 30);
-        assert_eq!(plan.nodes.len(), plan.fabric.nodes.len());
+    assert!(quick.duration() <= Duration::from_secs(20));
+    let plan = quick.plan("hybrid", 0, None).unwrap();
+    let count = |role| plan.nodes.iter().filter(|node| node.role == role).count();
+    let edges = plan.nodes.iter().filter(|node| node.role == Role::Edge);
+    let places: std::collections::BTreeSet<_> = edges.map(|node| node.config.as_number).collect();
+    assert!(plan.as_names.len() >= 3);
+    assert_eq!((count(Role::Edge), places.len(), count(Role::Control)), (2, 2, 1));
+    assert!(count(Role::Peer) >= 24);
+    assert!((20..=40).contains(&plan.downloads()));
+    assert!(peers(&plan).flat_map(|peer| &peer.script).any(|step| !step.user.is_empty()), "nobody is impatient");
+    let last = peers(&plan).flat_map(|peer| &peer.script).map(|step| step.at_ns).max().unwrap();
+    assert!(Duration::from_nanos(last) + Duration::from_secs(6) < plan.duration, "no time for the last download");
+}
+
+#[test]
+fn the_design_example_says_what_it_means() {
+    let plan = resolve("hybrid-speed").plan("hybrid", 0, None).unwrap();
+    assert_eq!(peers(&plan).filter(|peer| peer.uploads.enabled).count(), 12); // 31 % of 40, rounded
+    assert_eq!(peers(&plan).filter(|peer| !peer.holds.is_empty()).count(), 8);
+    assert!(peers(&plan).all(|peer| peer.uploads.rate_bps == Some(4_000_000))); // 80 % of 5mbit
+    assert!(matches!(&plan.timeline[0].act, Act::Kill { node } if node.as_str() == "control-0"));
+    let Act::SetLink { link, name, forward, backward } = &plan.timeline[1].act else { panic!("{:?}", plan.timeline) };
+    assert_eq!((name.as_str(), &plan.fabric.links[*link as usize].name), ("isp-x~transit", name));
+    let old = &plan.fabric.links[*link as usize];
+    assert_ne!(forward.bandwidth, old.forward.bandwidth);
+    assert_eq!(
+        (forward.bandwidth, forward.delay, backward.delay),
+        (backward.bandwidth, old.forward.delay, old.backward.delay)
+    );
+    assert_eq!(plan.expect[0].metric, "peer_efficiency.bytes");
+    assert_eq!(plan.expect[0].bound.at_least, Some(0.5));
+}
+
+/// The keys of every map of `file` are among the schema's, and the schema's required keys are there.
+fn conforms(schema: &Value, root: &Value, file: &Value, path: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let target = root.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference} leads nowhere"));
+        return conforms(target, root, file, path);
     }
+    if let Some(forms) = schema["anyOf"].as_array() {
+        let fits = |form: &&Value| {
+            let form = form["$ref"].as_str().map_or(*form, |reference| root.pointer(&reference[1..]).unwrap());
+            match form["type"].as_str() {
+                Some("object") => file.is_object(),
+                Some("array") => file.is_array(),
+                _ => !file.is_object() && !file.is_array(),
+            }
+        };
+        let form = forms.iter().find(fits).unwrap_or_else(|| panic!("{path}: no form fits"));
+        return conforms(form, root, file, path);
+    }
+    match file {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let known = schema["properties"].get(key).or_else(|| schema.get("additionalProperties"));
+                let known = known.filter(|schema| !schema.is_boolean());
+                conforms(
+                    known.unwrap_or_else(|| panic!("{path}: unknown key {key}")),
+                    root,
+                    value,
+                    &format!("{path}.{key}"),
+                );
+            }
+            for key in schema["required"].as_array().into_iter().flatten() {
+                assert!(map.contains_key(key.as_str().unwrap()), "{path}: no {key}");
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| conforms(&schema["items"], root, item, path)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_file_conforms_to_its_schema() {
+    for (kind, schema) in [("experiments", schema::experiment()), ("topologies", schema::topology())] {
+        for name in shipped(kind) {
+            let file: Value = serde_yaml::from_str(source(kind, &name).text()).unwrap();
+            conforms(&schema, &schema, &file, &name);
+        }
+    }
+}
+
+#[test]
+fn the_documentation_has_the_keys_of_the_schema() {
+    let path = root().join("docs/experiment-format.md");
+    let text = fs::read_to_string(&path).unwrap();
+    for (title, tables) in [("experiment", schema::experiment_tables()), ("topology", schema::topology_tables())] {
+        let (begin, end) = (format!("<!-- keys: {title} -->\n"), format!("<!-- end of keys: {title} -->\n"));
+        let start = text.find(&begin).expect("the marker is there") + begin.len();
+        let stop = text.find(&end).expect("the marker is there");
+        assert!(
+            text[start..stop].trim() == tables.trim(),
+            "the tables of {title} files in docs/experiment-format.md are not those of the schema; they should be:\n\n{tables}"
+        );
+    }
+}
+
+#[test]
+fn the_examples_of_the_documentation_are_read() {
+    let text = fs::read_to_string(root().join("docs/experiment-format.md")).unwrap();
+    let mut blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap().as_bytes().to_vec());
+    let experiment = Source::from_bytes("the first example", blocks.next().unwrap()).unwrap();
+    let topology = Source::from_bytes("the second example", blocks.next().unwrap()).unwrap();
+    let experiment = ExperimentFile::parse(experiment).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let topology = TopologyFile::parse(topology).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let read = Experiment::resolve(experiment_name("example").unwrap(), experiment, topology);
+    read.unwrap_or_else(|wrong| panic!("{wrong}"));
 }

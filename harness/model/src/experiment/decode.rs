@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use peerbed_contract::{ContentId, Object};
+use peerbed_link::Probability;
 
 use crate::{
     diagnostic::{Report, Spanned},
@@ -25,15 +26,59 @@ const GROUP_NAME: usize = 56;
 pub(crate) struct Decoded<'n> {
     pub(crate) fields: Fields<'n>,
     pub(crate) head: Option<Head>,
+    pub(crate) duration: Option<Duration>,
+    /// Where each group wants to be, broken groups included: `as` and `access`.
+    pub(crate) places: Vec<Place>,
+    /// All groups, if each could be read.
+    pub(crate) groups: Option<Vec<Group>>,
     pub(crate) body: Option<Body>,
+}
+
+/// A group's AS and access profile, by name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) at: Option<Spanned<String>>,
+    pub(crate) access: Option<Spanned<String>>,
 }
 
 /// Reads everything but the arms, the timeline and the expectations, which need more than the file.
 pub(crate) fn decode<'n>(root: &'n Node, report: &mut Report) -> Option<Decoded<'n>> {
     let fields = report.map(root, &EXPERIMENT)?;
+    let before = report.errors();
     let head = read_head(&fields, report);
-    let body = read_body(&fields, report);
-    Some(Decoded { fields, head, body })
+    let duration = fields.get("duration").and_then(|node| report.time(node, limits::DURATION));
+    let congestion_control = match fields.get("congestion_control") {
+        Some(node) => report.scalar(node, "the name of a congestion control such as `cubic`", congestion_control),
+        None => Some("cubic".to_owned()),
+    };
+
+    let nodes = list(&fields, "content", "content objects", limits::CONTENTS, report);
+    let content: Vec<Part<Object>> = nodes.iter().map(|node| read_content(node, report)).collect();
+    let content_names = names_of("content", "content objects", &content, report);
+
+    let nodes = list(&fields, "groups", "groups", limits::GROUPS, report);
+    let parts: Vec<(Part<Group>, Place)> = nodes.iter().map(|node| read_group(node, &content_names, report)).collect();
+    let (groups, places): (Vec<Part<Group>>, Vec<Place>) = parts.into_iter().unzip();
+    let group_names = names_of("group", "groups", &groups, report);
+
+    // Without a duration nothing can be after its end.
+    let end = duration.unwrap_or(limits::DURATION.1);
+    let known = Known { groups: group_names, content: content_names, duration: end };
+    let workloads = fields.get("workload").map_or_else(Vec::new, |node| workload::decode(node, &known, report));
+    let policy = fields.get("policy").map_or_else(Policy::documented, |node| Policy::decode(node, report));
+
+    let groups: Option<Vec<Group>> = groups.into_iter().map(|part| part.value).collect();
+    let groups = groups.filter(|groups| !groups.is_empty());
+    check_copies(groups.as_deref().unwrap_or_default(), &fields, report);
+    let content: Option<Vec<Object>> = content.into_iter().map(|part| part.value).collect();
+    let whole = report.errors() == before;
+    let body = match (duration, congestion_control, content, &groups) {
+        (Some(duration), Some(congestion_control), Some(content), Some(groups)) if whole => {
+            Some(Body { duration, congestion_control, content, groups: groups.clone(), workloads, policy })
+        }
+        _ => None,
+    };
+    Some(Decoded { fields, head, duration, places, groups, body })
 }
 
 fn read_head(fields: &Fields<'_>, report: &mut Report) -> Option<Head> {
@@ -43,47 +88,18 @@ fn read_head(fields: &Fields<'_>, report: &mut Report) -> Option<Head> {
     Some(Head { question: question?, seed: seed?, repeats: repeats? as u32 })
 }
 
-fn read_body(fields: &Fields<'_>, report: &mut Report) -> Option<Body> {
-    let before = report.errors();
-    let duration = fields.get("duration").and_then(|node| report.time(node, limits::DURATION));
-    let congestion_control = match fields.get("congestion_control") {
-        Some(node) => report.scalar(node, "the name of a congestion control such as `cubic`", congestion_control),
-        None => Some("cubic".to_owned()),
-    };
-    let content_nodes = list(fields, "content", "content objects", limits::CONTENTS, report);
-    let content: Vec<Content> = content_nodes.iter().filter_map(|node| read_content(node, report)).collect();
-    report.duplicates("content objects", content.iter().map(|one| &one.name));
-    let content_names = Names {
-        kind: "content",
-        names: content.iter().map(|one| one.name.value.as_str()).collect(),
-        partial: content.len() < content_nodes.len() || content.is_empty(),
-    };
-    let group_nodes = list(fields, "groups", "groups", limits::GROUPS, report);
-    let groups: Vec<Group> = group_nodes.iter().filter_map(|node| read_group(node, &content_names, report)).collect();
-    report.duplicates("groups", groups.iter().map(|group| &group.name));
-    check_copies(&groups, fields, report);
-    let known = Known {
-        groups: Names {
-            kind: "group",
-            names: groups.iter().map(|group| group.name.value.as_str()).collect(),
-            partial: groups.len() < group_nodes.len() || groups.is_empty(),
-        },
-        content: content_names,
-        // Without a duration nothing can be after its end.
-        duration: duration.unwrap_or(limits::DURATION.1),
-    };
-    let workloads = fields.get("workload").map_or_else(Vec::new, |node| workload::decode(node, &known, report));
-    let policy = fields.get("policy").map_or_else(Policy::documented, |node| Policy::decode(node, report));
-    let (duration, congestion_control) = (duration?, congestion_control?);
-    let content = content.into_iter().map(|one| one.object).collect();
-    (report.errors() == before && !group_nodes.is_empty()).then_some(Body {
-        duration,
-        congestion_control,
-        content,
-        groups,
-        workloads,
-        policy,
-    })
+/// An element of a list whose name may be known though the rest is broken.
+struct Part<T> {
+    name: Option<Spanned<String>>,
+    value: Option<T>,
+}
+
+/// The names of a list's elements, after duplicates were noted.
+fn names_of<'a, T>(kind: &'static str, plural: &str, parts: &'a [Part<T>], report: &mut Report) -> Names<'a> {
+    report.duplicates(plural, parts.iter().filter_map(|part| part.name.as_ref()));
+    let list: Vec<&str> = parts.iter().filter_map(|part| part.name.as_ref()).map(|name| name.value.as_str()).collect();
+    let partial = list.len() < parts.len() || list.is_empty();
+    Names { kind, list, partial }
 }
 
 /// A list that must have something; empty if anything is wrong with it.
@@ -101,44 +117,36 @@ fn congestion_control(text: &str) -> Result<String, units::Bad> {
     Ok(text.to_owned())
 }
 
-/// An object with the place of its name.
-struct Content {
-    name: Spanned<String>,
-    object: Object,
-}
-
-fn read_content(node: &Node, report: &mut Report) -> Option<Content> {
-    let fields = report.map(node, &CONTENT)?;
+fn read_content(node: &Node, report: &mut Report) -> Part<Object> {
+    let Some(fields) = report.map(node, &CONTENT) else { return Part { name: None, value: None } };
     let name = fields.get("id").and_then(|node| report.name(node, 63));
     let size = fields.get("size").and_then(|node| report.size(node, limits::SIZE));
     let provider = fields.get("provider").and_then(|node| report.name(node, 63));
     let words = [("allowed", true), ("forbidden", false)];
     let peers_allowed = fields.get("peers").map_or(Some(true), |node| report.word(node, &words));
     let piece_length = fields.get("piece").map_or(Some(256 << 10), |node| report.size(node, limits::PIECE));
-    let (name, size, piece_length) = (name?, size?, piece_length?);
-    let pieces = size.div_ceil(piece_length);
-    if pieces > limits::PIECES {
-        let message =
-            format!("{} in pieces of {} are {pieces} pieces", units::show_size(size), units::show_size(piece_length));
-        report
-            .error(fields.span_of("size"), message)
-            .help(format!("at most {} are allowed; make `piece` larger", limits::PIECES));
-        return None;
-    }
-    let id: ContentId = name.value.parse().ok()?;
-    let object = Object {
-        id,
-        provider: provider?.value,
-        size,
-        piece_length: piece_length as u32,
-        key: 0,
-        peers_allowed: peers_allowed?,
+    let value = || {
+        let (size, piece_length) = (size?, piece_length?);
+        let pieces = size.div_ceil(piece_length);
+        if pieces > limits::PIECES {
+            let (size, piece) = (units::show_size(size), units::show_size(piece_length));
+            let message = format!("{size} in pieces of {piece} are {pieces} pieces");
+            let help = format!("at most {} are allowed; make `piece` larger", limits::PIECES);
+            report.error(fields.span_of("size"), message).help(help);
+            return None;
+        }
+        let id: ContentId = name.as_ref()?.value.parse().ok()?;
+        let (provider, peers_allowed) = (provider?.value, peers_allowed?);
+        Some(Object { id, provider, size, piece_length: piece_length as u32, key: 0, peers_allowed })
     };
-    Some(Content { name, object })
+    let value = value();
+    Part { name, value }
 }
 
-fn read_group(node: &Node, content: &Names<'_>, report: &mut Report) -> Option<Group> {
-    let fields = report.map(node, &GROUP)?;
+fn read_group(node: &Node, content: &Names<'_>, report: &mut Report) -> (Part<Group>, Place) {
+    let Some(fields) = report.map(node, &GROUP) else {
+        return (Part { name: None, value: None }, Place { at: None, access: None });
+    };
     let name = fields.get("name").and_then(|node| report.name(node, GROUP_NAME));
     let at = fields.get("as").and_then(|node| report.name(node, 63));
     let access = fields.get("access").and_then(|node| report.name(node, 63));
@@ -146,8 +154,7 @@ fn read_group(node: &Node, content: &Names<'_>, report: &mut Report) -> Option<G
         let value = report.whole(node, 1, limits::NODES)? as u32;
         Some(Spanned { value, span: node.span })
     });
-    let of_peers = |share: f64| peers.map_or(0, |peers| (share * f64::from(peers.value)).round() as u32);
-    let uploads = fields.get("uploads").map_or(Some(1.0), |node| report.share(node).map(|share| share.get()));
+    let uploads = fields.get("uploads").map_or(Some(1.0), |node| report.share(node).map(Probability::get));
     let corrupts = fields.get("corrupts").map_or(Some(0.0), |node| read_corrupts(node, report));
     let holds = fields.get("holds").map_or(Some(Vec::new()), |node| read_holds(node, content, peers, report));
     let command = fields.get("command").map_or(Some(Vec::new()), |node| read_command(node, report));
@@ -155,21 +162,28 @@ fn read_group(node: &Node, content: &Names<'_>, report: &mut Report) -> Option<G
         let message = format!("a group cannot be named `{}`: the infrastructure's nodes are", name.value);
         report.error(name.span, message).help("take another name, for example `homes`");
     }
-    Some(Group {
-        name: name?,
-        at: at?,
-        access: access?,
-        peers: peers?,
-        uploads: of_peers(uploads?),
-        corrupts: of_peers(corrupts?),
-        holds: holds?,
-        command: command?,
-    })
+    let place = Place { at: at.clone(), access: access.clone() };
+    let value = || {
+        let peers = peers?;
+        let of_peers = |share: f64| (share * f64::from(peers.value)).round() as u32;
+        Some(Group {
+            name: name.clone()?,
+            at: at?,
+            access: access?,
+            peers,
+            uploads: of_peers(uploads?),
+            corrupts: of_peers(corrupts?),
+            holds: holds?,
+            command: command?,
+        })
+    };
+    let value = value();
+    (Part { name, value }, place)
 }
 
 fn read_corrupts(node: &Node, report: &mut Report) -> Option<f64> {
     if matches!(&node.value, Value::Scalar { text, .. } if text.ends_with('%')) {
-        return report.share(node).map(|share| share.get());
+        return report.share(node).map(Probability::get);
     }
     report.flag(node).map(|flag| if flag { 1.0 } else { 0.0 })
 }

@@ -116,5 +116,10 @@ fn upload_rate(node: &Node, report: &mut Report) -> Option<UploadRate> {
         }
         return Some(UploadRate::Share(share));
     }
+    if matches!(&node.value, Value::Scalar { text, .. } if text.parse::<f64>().is_ok()) {
+        let finding = report.error(node.span, format!("{} has no unit", node.describe()));
+        finding.help("write a share of the uplink as `80%`, or a rate as `2mbit`");
+        return None;
+    }
     report.bandwidth(node).map(UploadRate::Fixed)
 }

@@ -25,7 +25,7 @@ pub(crate) struct Known<'a> {
 pub(crate) struct Names<'a> {
     pub(crate) kind: &'static str,
     /// In the order of the file.
-    pub(crate) names: Vec<&'a str>,
+    pub(crate) list: Vec<&'a str>,
     /// Some could not be read: a name that is not there may be one of those.
     pub(crate) partial: bool,
 }
@@ -33,9 +33,9 @@ pub(crate) struct Names<'a> {
 impl Names<'_> {
     /// The index of the name that a value gives.
     pub(crate) fn find(&self, name: &str, span: Span, report: &mut Report) -> Option<usize> {
-        let found = self.names.iter().position(|known| *known == name);
+        let found = self.list.iter().position(|known| *known == name);
         if found.is_none() && !self.partial {
-            report.dangling(self.kind, name, span, self.names.iter().copied());
+            report.dangling(self.kind, name, span, self.list.iter().copied());
         }
         found
     }
@@ -82,7 +82,7 @@ fn read(node: &Node, index: usize, known: &Known<'_>, report: &mut Report) -> Op
         Some(node) => report.name(node, 63).map(|name| name.value),
         None => Some(index.to_string()),
     };
-    let all = |names: &Names<'_>| Some((0..names.names.len()).collect());
+    let all = |names: &Names<'_>| Some((0..names.list.len()).collect());
     let groups = fields.get("groups").map_or_else(|| all(&known.groups), |node| known.groups.find_all(node, report));
     let content =
         fields.get("content").map_or_else(|| all(&known.content), |node| known.content.find_all(node, report));
@@ -182,11 +182,11 @@ fn poisson(fields: &Fields<'_>, duration: Duration, report: &mut Report) -> Opti
         report.error(fields.span_of("poisson"), "a rate of zero asks for nothing").help("leave the workload out");
         return None;
     }
-    if from >= until {
+    let Some(length) = until.checked_sub(from).filter(|length| !length.is_zero()) else {
         report.error(fields.span_of("from"), "`from` is not before `until`").help("give the process some time");
         return None;
-    }
-    Some(Arrivals::Poisson { rate, from, until })
+    };
+    Some(Arrivals::Poisson { rate, from, length })
 }
 
 fn burst(fields: &Fields<'_>, duration: Duration, report: &mut Report) -> Option<Arrivals> {

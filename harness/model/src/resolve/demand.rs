@@ -4,8 +4,6 @@
 //! placed first, then Poisson processes, which end when nothing is left to ask for; so whether a file can be placed does
 //! not depend on the draws.
 
-use std::time::Duration;
-
 use crate::{
     diagnostic::{Report, Span},
     experiment::{Arrivals, Body, Workload},
@@ -19,11 +17,6 @@ pub(crate) use draw::{Holders, Request, draw, user};
 impl Arrivals {
     fn is_fixed(&self) -> bool {
         !matches!(self, Arrivals::Poisson { .. })
-    }
-
-    /// The mean number of arrivals of a Poisson process.
-    fn mean(rate: f64, from: Duration, until: Duration) -> f64 {
-        rate * (until - from).as_secs_f64()
     }
 }
 
@@ -77,13 +70,13 @@ pub(crate) fn check(body: &Body, workload_span: Span, report: &mut Report) {
             Arrivals::At(moments) => fixed(moments.len() as u64, report),
             Arrivals::Burst { count, .. } => fixed(*count, report),
             Arrivals::Everyone { .. } => peers().min(left),
-            Arrivals::Poisson { rate, from, until } => {
-                let mean = Arrivals::mean(*rate, *from, *until);
+            Arrivals::Poisson { rate, length, .. } => {
+                let mean = rate * length.as_secs_f64();
                 most += mean.min(left as f64) + 5.0 * mean.min(left as f64).sqrt();
                 if mean > left as f64 {
                     let message = format!(
                         "about {mean:.0} downloads are asked for in {}, but only {left} are possible",
-                        units::show_time(*until - *from)
+                        units::show_time(*length)
                     );
                     report.warning(workload.span, message).help(
                         "a peer asks for each object once, and not for what it holds; the arrivals end when all have asked",

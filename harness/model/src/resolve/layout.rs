@@ -7,7 +7,7 @@ use peerbed_link::{Duplex, FabricLink, Route};
 
 use crate::{
     diagnostic::{Report, Span},
-    experiment::Group,
+    experiment::{Group, decode::Place},
     limits,
     read::listed,
     topology::{Topology, decode::find_profile, routes::Graph},
@@ -55,7 +55,7 @@ impl Layout {
     /// Places everyone; none if anything is wrong (it is in the report then).
     pub(crate) fn new(topology: &Topology, groups: &[Group], groups_span: Span, report: &mut Report) -> Option<Self> {
         let before = report.errors();
-        let batches = batches(topology, groups, report);
+        let batches = batches(topology, groups);
         check_room(topology, &batches, groups_span, report);
         let (links, routes) = ways(topology, &batches, report);
         if report.errors() != before {
@@ -101,6 +101,26 @@ impl Layout {
     }
 }
 
+/// Notes groups whose AS or access profile does not exist.
+pub(crate) fn check_places(
+    names: Option<&[String]>,
+    topology: Option<&Topology>,
+    places: &[Place],
+    report: &mut Report,
+) {
+    for place in places {
+        if let (Some(at), Some(names)) = (&place.at, names)
+            && !names.contains(&at.value)
+        {
+            report.dangling("AS", &at.value, at.span, names.iter().map(String::as_str));
+        }
+        let (Some(at), Some(access), Some(topology)) = (&place.at, &place.access, topology) else { continue };
+        if let Some(found) = topology.ases.iter().find(|one| one.name.value == at.value) {
+            find_profile(found, access, report);
+        }
+    }
+}
+
 /// Hosts that differ in nothing but their number.
 struct Batch<'a> {
     prefix: &'a str,
@@ -112,7 +132,7 @@ struct Batch<'a> {
     span: Span,
 }
 
-fn batches<'a>(topology: &Topology, groups: &'a [Group], report: &mut Report) -> Vec<Batch<'a>> {
+fn batches<'a>(topology: &Topology, groups: &'a [Group]) -> Vec<Batch<'a>> {
     let mut batches = Vec::new();
     for (role, prefix, servers) in
         [(Role::Edge, "edge", &topology.edges), (Role::Control, "control", &topology.control)]
@@ -124,12 +144,9 @@ fn batches<'a>(topology: &Topology, groups: &'a [Group], report: &mut Report) ->
         }
     }
     for (index, group) in groups.iter().enumerate() {
-        let Some(at) = topology.ases.iter().position(|one| one.name.value == group.at.value) else {
-            let known = topology.ases.iter().map(|one| one.name.value.as_str());
-            report.dangling("AS", &group.at.value, group.at.span, known);
-            continue;
-        };
-        let Some(access) = find_profile(&topology.ases[at], &group.access, report) else { continue };
+        // Names that lead nowhere were noted before.
+        let Some(at) = topology.ases.iter().position(|one| one.name.value == group.at.value) else { continue };
+        let Some(access) = topology.ases[at].access.get(&group.access.value).copied() else { continue };
         batches.push(Batch {
             prefix: &group.name.value,
             role: Role::Peer,

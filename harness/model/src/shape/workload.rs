@@ -107,7 +107,7 @@ pub(crate) static WORKLOAD: Shape = Shape {
         },
         Key {
             name: "content",
-            form: Form::List(&Form::NameOf("content")),
+            form: Form::List(&Form::NameOf("content object")),
             need: Need::Optional("all content"),
             doc: "What is asked for, the most popular first.",
         },

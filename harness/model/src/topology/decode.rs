@@ -17,51 +17,71 @@ use crate::{
 
 const TRANSPARENT: Duplex = Duplex { up: LinkSpec::TRANSPARENT, down: LinkSpec::TRANSPARENT };
 
-impl Topology {
-    /// Reads the tree; none if anything is wrong (it is in the report then).
-    pub(crate) fn decode(root: &Node, report: &mut Report) -> Option<Self> {
-        let before = report.errors();
-        let fields = report.map(root, &TOPOLOGY)?;
-        let shared = fields.get("access").map_or_else(BTreeMap::new, |node| read_profiles(node, report));
-        let ases = read_ases(&fields, &shared, report);
-        // Without every AS, each name that belongs to a broken one would be reported as missing too.
-        let whole = ases.as_ref().is_some_and(|ases| ases.iter().all(Option::is_some));
-        let ases: Vec<As> = ases?.into_iter().flatten().collect();
-        check_ases(&ases, report);
+/// What a topology's tree says, as far as it could be read.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    pub(crate) topology: Option<Topology>,
+    /// The names of all ASes, broken ones included; none if some could not be read.
+    pub(crate) names: Option<Vec<String>>,
+}
 
-        let lookup = Lookup { ases: &ases, whole };
+impl Topology {
+    /// Reads the tree; what is wrong is in the report then.
+    pub(crate) fn decode(root: &Node, report: &mut Report) -> Decoded {
+        let before = report.errors();
+        let Some(fields) = report.map(root, &TOPOLOGY) else { return Decoded { topology: None, names: None } };
+        let shared = fields.get("access").map_or_else(BTreeMap::new, |node| read_profiles(node, report));
+        let parts = read_ases(&fields, &shared, report);
+        let names: Vec<&Spanned<String>> = parts.iter().filter_map(|part| part.name.as_ref()).collect();
+        report.duplicates("ASes", names.iter().copied());
+        let whole = names.len() == parts.len() && !parts.is_empty();
+        let names = whole.then(|| names.iter().map(|name| name.value.clone()).collect());
+        check_ases(&parts.iter().filter_map(|part| part.value.as_ref()).collect::<Vec<_>>(), report);
+
+        let lookup = Lookup { parts: &parts, whole };
         let links = fields.get("links").map_or_else(Vec::new, |node| read_links(node, lookup, report));
-        let edges =
-            fields.get("edges").map_or_else(Vec::new, |node| read_infrastructure(node, "edges", lookup, report));
-        let control = fields
-            .get("control")
-            .map_or_else(Vec::new, |node| read_infrastructure(node, "control planes", lookup, report));
-        if let Some(node) = fields.get("edges")
-            && edges.is_empty()
-            && report.errors() == before
-        {
-            report.error(node.span, "there is no edge server").help("every peer needs at least one edge");
-        }
-        (report.errors() == before).then_some(Self { ases, links, edges, control })
+        let mut servers = |key, of, least| {
+            let node = fields.get(key);
+            node.map_or_else(Vec::new, |node| read_infrastructure(node, of, least, lookup, report))
+        };
+        let edges = servers("edges", "edge servers", 1);
+        let control = servers("control", "control planes", 0);
+        let ases: Option<Vec<As>> = parts.into_iter().map(|part| part.value).collect();
+        let topology = match ases {
+            Some(ases) if report.errors() == before => Some(Self { ases, links, edges, control }),
+            _ => None,
+        };
+        Decoded { topology, names }
     }
 }
 
-/// Names of ASes, while the list may have holes.
+/// An AS whose name may be known though the rest is broken.
+struct Part {
+    name: Option<Spanned<String>>,
+    value: Option<As>,
+}
+
+/// Names of ASes.
 #[derive(Clone, Copy)]
 struct Lookup<'a> {
-    ases: &'a [As],
-    /// Whether every AS of the file could be read.
+    parts: &'a [Part],
+    /// Whether every name could be read: one that is not there may be that of a broken AS otherwise.
     whole: bool,
 }
 
-impl Lookup<'_> {
+impl<'a> Lookup<'a> {
     fn find(self, node: &Node, report: &mut Report) -> Option<usize> {
         let name = report.name(node, 63)?;
-        let found = self.ases.iter().position(|one| one.name.value == name.value);
+        let known = self.parts.iter().map(|part| part.name.as_ref().map_or("", |name| name.value.as_str()));
+        let found = known.clone().position(|known| known == name.value);
         if found.is_none() && self.whole {
-            report.dangling("AS", &name.value, name.span, self.ases.iter().map(|one| one.name.value.as_str()));
+            report.dangling("AS", &name.value, name.span, known);
         }
         found
+    }
+
+    fn name(self, index: usize) -> &'a str {
+        self.parts[index].name.as_ref().map_or("", |name| name.value.as_str())
     }
 }
 
@@ -75,14 +95,14 @@ fn read_profiles(node: &Node, report: &mut Report) -> BTreeMap<String, Duplex> {
     profiles
 }
 
-fn read_ases(fields: &Fields<'_>, shared: &BTreeMap<String, Duplex>, report: &mut Report) -> Option<Vec<Option<As>>> {
-    let items = report.bounded_list(fields.get("ases")?, "ASes", (1, limits::ASES))?;
-    Some(items.iter().map(|node| read_as(node, shared, report)).collect())
+fn read_ases(fields: &Fields<'_>, shared: &BTreeMap<String, Duplex>, report: &mut Report) -> Vec<Part> {
+    let items = fields.get("ases").and_then(|node| report.bounded_list(node, "ASes", (1, limits::ASES)));
+    items.unwrap_or_default().iter().map(|node| read_as(node, shared, report)).collect()
 }
 
-fn read_as(node: &Node, shared: &BTreeMap<String, Duplex>, report: &mut Report) -> Option<As> {
-    let fields = report.map(node, &AS)?;
-    // Every value is read before the first `?`, so that all that is wrong is said at once.
+fn read_as(node: &Node, shared: &BTreeMap<String, Duplex>, report: &mut Report) -> Part {
+    let Some(fields) = report.map(node, &AS) else { return Part { name: None, value: None } };
+    // Every value is read before any is used, so that all that is wrong is said at once.
     let name = fields.get("name").and_then(|node| report.name(node, 30));
     let number = fields.get("number").and_then(|node| report.whole(node, 1, u64::from(u32::MAX)));
     let region = fields.get("region").and_then(|node| report.name(node, 63));
@@ -94,12 +114,16 @@ fn read_as(node: &Node, shared: &BTreeMap<String, Duplex>, report: &mut Report) 
     if let Some(node) = fields.get("access") {
         access.extend(read_profiles(node, report));
     }
-    let number = AsNumber::try_from(number? as u32).ok()?;
-    Some(As { name: name?, number, region: region?.value, prefix: prefix?, access })
+    let value = || {
+        let number = AsNumber::try_from(number? as u32).ok()?;
+        Some(As { name: name.clone()?, number, region: region?.value, prefix: prefix?, access })
+    };
+    let value = value();
+    Part { name, value }
 }
 
-fn check_ases(ases: &[As], report: &mut Report) {
-    report.duplicates("ASes", ases.iter().map(|one| &one.name));
+/// Notes numbers and addresses that two ASes share.
+fn check_ases(ases: &[&As], report: &mut Report) {
     let mut numbers: BTreeMap<AsNumber, &As> = BTreeMap::new();
     for one in ases {
         if let Some(other) = numbers.insert(one.number, one) {
@@ -108,7 +132,7 @@ fn check_ases(ases: &[As], report: &mut Report) {
         }
     }
     // In order of address, a block that overlaps any earlier one overlaps the one that reaches furthest.
-    let mut sorted: Vec<&As> = ases.iter().collect();
+    let mut sorted = ases.to_vec();
     sorted.sort_by_key(|one| (one.prefix.value, one.prefix.span));
     let mut furthest: Option<&As> = None;
     for one in sorted {
@@ -135,7 +159,7 @@ fn read_links(node: &Node, lookup: Lookup<'_>, report: &mut Report) -> Vec<Link>
         let Some(link) = read_link(node, lookup, report) else { continue };
         let ends = |one: &Link| (one.a.min(one.b), one.a.max(one.b));
         if links.iter().any(|other| ends(other) == ends(&link)) {
-            let (a, b) = (&lookup.ases[link.a].name.value, &lookup.ases[link.b].name.value);
+            let (a, b) = (lookup.name(link.a), lookup.name(link.b));
             let message = format!("a second link between `{a}` and `{b}`");
             report.error(node.span, message).help("keep one of the two, with the sum of their rates");
         }
@@ -150,11 +174,11 @@ fn read_link(node: &Node, lookup: Lookup<'_>, report: &mut Report) -> Option<Lin
     let specs = link::read_link(&fields, (LinkSpec::TRANSPARENT, LinkSpec::TRANSPARENT), report);
     let (a, b, relation) = ends?;
     if a == b {
-        let message = format!("a link from `{}` to itself", lookup.ases[a].name.value);
+        let message = format!("a link from `{}` to itself", lookup.name(a));
         report.error(node.span, message).help("a link joins two different ASes");
         return None;
     }
-    let name = format!("{}~{}", lookup.ases[a].name.value, lookup.ases[b].name.value);
+    let name = format!("{}~{}", lookup.name(a), lookup.name(b));
     Some(Link { name, a, b, relation, forward: specs.0, backward: specs.1 })
 }
 
@@ -181,8 +205,14 @@ fn read_ends(fields: &Fields<'_>, lookup: Lookup<'_>, report: &mut Report) -> Op
     }
 }
 
-fn read_infrastructure(node: &Node, of: &str, lookup: Lookup<'_>, report: &mut Report) -> Vec<Infrastructure> {
-    let items: &[Arc<Node>] = report.bounded_list(node, of, (0, limits::ASES)).unwrap_or_default();
+fn read_infrastructure(
+    node: &Node,
+    of: &str,
+    least: usize,
+    lookup: Lookup<'_>,
+    report: &mut Report,
+) -> Vec<Infrastructure> {
+    let items: &[Arc<Node>] = report.bounded_list(node, of, (least, limits::ASES)).unwrap_or_default();
     let mut found = Vec::new();
     for node in items {
         let Some(fields) = report.map(node, &INFRASTRUCTURE) else { continue };
@@ -190,7 +220,8 @@ fn read_infrastructure(node: &Node, of: &str, lookup: Lookup<'_>, report: &mut R
         let access = fields.get("access").and_then(|node| report.name(node, 63));
         let count = fields.get("count").map_or(Some(1), |node| report.whole(node, 1, 1_000));
         let (Some(at), Some(access), Some(count)) = (at, access, count) else { continue };
-        if let Some(access) = find_profile(&lookup.ases[at], &access, report) {
+        let Some(here) = &lookup.parts[at].value else { continue };
+        if let Some(access) = find_profile(here, &access, report) {
             found.push(Infrastructure { at, access, count: count as u32, span: node.span });
         }
     }

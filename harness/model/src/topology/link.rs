@@ -111,7 +111,7 @@ fn lay(both: &Change, own: Option<&Change>, old: LinkSpec, report: &mut Report) 
         jitter: own.jitter.or(both.jitter),
         loss: own.loss.or(both.loss),
         queue: own.queue.or(both.queue),
-        span: own.span,
+        span: if own.delay.is_some() || own.jitter.is_some() { own.span } else { both.span },
     };
     merged.apply(old, report)
 }

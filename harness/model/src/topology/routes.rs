@@ -72,7 +72,9 @@ impl Graph {
         }
         let numbers: Vec<AsNumber> = topology.ases.iter().map(|one| one.number).collect();
         // In this order the first step that leads nearer is the one with the lowest AS number.
-        steps.iter_mut().for_each(|steps| steps.sort_by_key(|step| numbers[step.to]));
+        for steps in &mut steps {
+            steps.sort_by_key(|step| numbers[step.to]);
+        }
         Self { numbers, steps }
     }
 

@@ -89,11 +89,12 @@ fn nanos(time: Duration) -> u64 {
 fn times(arrivals: &Arrivals, label: &str, seeds: &Seeds, room: usize) -> Vec<u64> {
     let mut draws = seeds.draws(&format!("workload/{label}/arrivals"));
     let mut times: Vec<u64> = match arrivals {
-        Arrivals::Poisson { rate, from, until } => {
+        Arrivals::Poisson { rate, from, length } => {
             let mut now = from.as_secs_f64();
+            let until = (*from + *length).as_secs_f64();
             let step = || {
                 now += draws.exponential() / rate;
-                (now <= until.as_secs_f64()).then_some((now * 1e9) as u64)
+                (now <= until).then_some((now * 1e9) as u64)
             };
             std::iter::from_fn(step).take(room).collect()
         }
