@@ -1,15 +1,21 @@
 //! Peerbed's harness: what is behind the `peerbed` program.
 
 pub mod agent;
-pub mod commands;
+mod bench;
+pub mod cli;
+mod commands;
 pub mod doctor;
 pub mod engine;
 #[cfg(test)]
 mod fixture;
 pub mod host;
 pub mod metrics;
+mod probe;
+mod project;
 pub mod reconcile;
 pub mod record;
 pub mod report;
 pub mod results;
+mod run;
 pub mod runtime;
+mod status;

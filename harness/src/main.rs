@@ -7,5 +7,5 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|subcommand| subcommand == "agent") {
         return peerbed::agent::process::main();
     }
-    ExitCode::SUCCESS
+    peerbed::cli::main()
 }

@@ -1,6 +1,10 @@
 //! `peerbed clean`: removes old or unfinished results, and says what it removed.
 
-use std::{path::PathBuf, process::ExitCode, str::FromStr};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    str::FromStr,
+};
 
 use anyhow::bail;
 use clap::Args;
@@ -17,29 +21,29 @@ use crate::{
 /// With several of the options, finished results go if they are older than `--older-than` AND not among the `--keep`
 /// newest; unfinished ones go with `--partial`, if they are older than `--older-than`.
 #[derive(Debug, Args)]
-pub struct CleanArgs {
+pub(crate) struct CleanArgs {
     /// Only of this experiment
-    pub experiment: Option<String>,
+    pub(crate) experiment: Option<String>,
     /// Remove results that are older than this: 90m, 12h, 7d, 2w
     #[arg(long, value_name = "AGE")]
-    pub older_than: Option<Age>,
+    pub(crate) older_than: Option<Age>,
     /// Keep the N newest finished results of each experiment, remove the others
     #[arg(long, value_name = "N")]
-    pub keep: Option<usize>,
+    pub(crate) keep: Option<usize>,
     /// Remove what was never finished (whose maker is gone)
     #[arg(long)]
-    pub partial: bool,
+    pub(crate) partial: bool,
     /// Only say what would be removed
     #[arg(long)]
-    pub dry_run: bool,
-    /// Where results are
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    pub results: PathBuf,
+    pub(crate) dry_run: bool,
+    /// Where results are, instead of the project's results/
+    #[arg(long, value_name = "DIR")]
+    pub(crate) results: Option<PathBuf>,
 }
 
 /// A length of time back from now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Age(SignedDuration);
+pub(crate) struct Age(SignedDuration);
 
 impl FromStr for Age {
     type Err = String;
@@ -62,11 +66,11 @@ impl FromStr for Age {
 }
 
 /// Removes what the arguments ask for. A directory that could not be removed is named, and makes the exit code 1.
-pub fn run(args: &CleanArgs) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &CleanArgs, results: &Path) -> anyhow::Result<ExitCode> {
     if args.older_than.is_none() && args.keep.is_none() && !args.partial {
         bail!("nothing was asked for: give --older-than AGE, --keep N or --partial (with --dry-run to look first)");
     }
-    let entries = scan(&args.results, args.experiment.as_deref())?;
+    let entries = scan(results, args.experiment.as_deref())?;
     let doomed = select(&entries, args, Timestamp::now());
     let (mut count, mut freed, mut failed) = (0_u64, 0, false);
     for entry in doomed {
@@ -124,14 +128,7 @@ mod tests {
     const DAY: i64 = 24 * 3600;
 
     fn args(tree: &Tree) -> CleanArgs {
-        CleanArgs {
-            experiment: None,
-            older_than: None,
-            keep: None,
-            partial: false,
-            dry_run: false,
-            results: tree.root().to_owned(),
-        }
+        CleanArgs { experiment: None, older_than: None, keep: None, partial: false, dry_run: false, results: None }
     }
 
     /// Names of all that is there, links with their targets.
@@ -154,12 +151,13 @@ mod tests {
         tree.finished("small", DAY);
         let second = tree.finished("small", 2 * DAY);
         let other = tree.finished("other", DAY);
-        run(&CleanArgs { keep: Some(1), ..args(&tree) }).expect("it works");
+        run(&CleanArgs { keep: Some(1), ..args(&tree) }, tree.root()).expect("it works");
         let small = [format!("small/{second}"), format!("small/latest -> {second}")];
         let kept = [&[format!("other/{other}"), format!("other/latest -> {other}")], &small[..]].concat();
         assert_eq!(there(&tree), kept);
 
-        run(&CleanArgs { experiment: Some("other".into()), keep: Some(0), ..args(&tree) }).expect("it works");
+        run(&CleanArgs { experiment: Some("other".into()), keep: Some(0), ..args(&tree) }, tree.root())
+            .expect("it works");
         assert_eq!(there(&tree), small);
     }
 
@@ -199,13 +197,13 @@ mod tests {
         let tree = Tree::new();
         let running = tree.running("small", DAY);
         let left = tree.abandoned("small", 2 * DAY);
-        run(&CleanArgs { partial: true, dry_run: true, ..args(&tree) }).expect("it works");
+        run(&CleanArgs { partial: true, dry_run: true, ..args(&tree) }, tree.root()).expect("it works");
         assert_eq!(there(&tree).len(), 2, "a dry run removes nothing");
-        run(&CleanArgs { partial: true, ..args(&tree) }).expect("it works");
+        run(&CleanArgs { partial: true, ..args(&tree) }, tree.root()).expect("it works");
         assert_eq!(there(&tree).len(), 1);
         assert!(!there(&tree)[0].contains(&left));
         drop(running);
-        run(&CleanArgs { partial: true, ..args(&tree) }).expect("it works");
+        run(&CleanArgs { partial: true, ..args(&tree) }, tree.root()).expect("it works");
         assert_eq!(there(&tree), [""; 0], "and the experiment's empty directory goes too");
     }
 
@@ -216,12 +214,12 @@ mod tests {
         let before = there(&tree);
         let outside = tree.outside_listing();
         assert!(before.len() > 8 && !outside.is_empty());
-        run(&CleanArgs { keep: Some(0), partial: true, ..args(&tree) }).expect("it works");
+        run(&CleanArgs { keep: Some(0), partial: true, ..args(&tree) }, tree.root()).expect("it works");
         assert_eq!(there(&tree), before);
         // Ours goes, with the links in it, but not what they point to.
         let ours = tree.finished("small", DAY);
         tree.link_outside(&format!("small/{ours}/logs/away"));
-        run(&CleanArgs { keep: Some(0), partial: true, ..args(&tree) }).expect("it works");
+        run(&CleanArgs { keep: Some(0), partial: true, ..args(&tree) }, tree.root()).expect("it works");
         assert_eq!(there(&tree), before);
         assert_eq!(tree.outside_listing(), outside);
     }
@@ -230,7 +228,7 @@ mod tests {
     fn without_a_criterion_nothing_is_removed() {
         let tree = Tree::new();
         tree.finished("small", DAY);
-        assert!(run(&args(&tree)).expect_err("no criterion").to_string().contains("--older-than"));
+        assert!(run(&args(&tree), tree.root()).expect_err("no criterion").to_string().contains("--older-than"));
         assert_eq!(there(&tree).len(), 2);
     }
 }

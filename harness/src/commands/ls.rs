@@ -1,6 +1,11 @@
 //! `peerbed ls`: past results with their key figures, oldest first.
 
-use std::{fmt::Write, fs, path::PathBuf, process::ExitCode};
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -14,35 +19,32 @@ use crate::{
 
 /// List past results.
 #[derive(Debug, Args)]
-pub struct LsArgs {
+pub(crate) struct LsArgs {
     /// Only of this experiment
-    pub experiment: Option<String>,
+    pub(crate) experiment: Option<String>,
     /// Print JSON: an array with one object for each results directory
     #[arg(long)]
-    pub json: bool,
-    /// Where results are
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    pub results: PathBuf,
+    pub(crate) json: bool,
+    /// Where results are, instead of the project's results/
+    #[arg(long, value_name = "DIR")]
+    pub(crate) results: Option<PathBuf>,
 }
 
 /// Lists them.
-pub fn run(args: &LsArgs) -> anyhow::Result<ExitCode> {
-    let entries = scan(&args.results, args.experiment.as_deref())?;
+pub(crate) fn run(args: &LsArgs, results: &Path) -> anyhow::Result<ExitCode> {
+    let entries = scan(results, args.experiment.as_deref())?;
     if let (Some(experiment), true) = (&args.experiment, entries.is_empty()) {
-        let all = scan(&args.results, None)?;
+        let all = scan(results, None)?;
         let mut names: Vec<&str> = all.iter().map(|entry| entry.experiment.as_str()).collect();
         names.dedup();
         let known = if names.is_empty() { "none at all".to_owned() } else { names.join(", ") };
-        bail!("{} has no results of `{experiment}`; there are: {known}", args.results.display());
+        bail!("{} has no results of `{experiment}`; there are: {known}", results.display());
     }
     let listed: Vec<Value> = entries.iter().map(listed).collect();
     if args.json {
         say(&(serde_json::to_string_pretty(&listed)? + "\n"))?;
     } else if listed.is_empty() {
-        say(&format!(
-            "There are no results in {} yet; `peerbed run EXPERIMENT` makes some.\n",
-            args.results.display()
-        ))?;
+        say(&format!("There are no results in {} yet; `peerbed run EXPERIMENT` makes some.\n", results.display()))?;
     } else {
         say(&text(&listed))?;
     }
@@ -205,12 +207,9 @@ mod tests {
     fn an_experiment_without_results_is_an_error_that_names_the_others() {
         let tree = Tree::new();
         tree.finished("small", 1_000_000);
-        let args = |experiment: Option<&str>| LsArgs {
-            experiment: experiment.map(str::to_owned),
-            json: false,
-            results: tree.root().to_owned(),
-        };
-        let error = run(&args(Some("smal"))).expect_err("there is none").to_string();
+        let args =
+            |experiment: Option<&str>| LsArgs { experiment: experiment.map(str::to_owned), json: false, results: None };
+        let error = run(&args(Some("smal")), tree.root()).expect_err("there is none").to_string();
         assert!(error.ends_with("has no results of `smal`; there are: small"), "{error}");
         assert!(run(&LsArgs { results: tree.root().join("nowhere"), ..args(None) }).is_ok());
     }

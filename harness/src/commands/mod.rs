@@ -1,7 +1,11 @@
-//! The commands of the `peerbed` program, one module each.
+//! The commands of the program, one module each: arguments in, exit code out.
 
-pub mod clean;
-pub mod ls;
+pub(crate) mod check;
+pub(crate) mod clean;
+pub(crate) mod ls;
+pub(crate) mod plan;
+pub(crate) mod run;
+pub(crate) mod schema;
 
 use std::io::{self, Write};
 

@@ -17,7 +17,7 @@ pub struct EngineOptions {
 }
 
 /// Which kind of device the `wire` engine uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EndsChoice {
     /// TUN where `/dev/net/tun` opens, else AF_PACKET.

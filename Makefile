@@ -1,0 +1,54 @@
+# The verbs people type. `make help` lists them.
+
+NAME ?= quick
+ARGS ?=
+
+HOST   := $(shell rustc -vV | sed -n 's/^host: //p')
+BIN    := target/$(HOST)/release
+# Nodes and harness are static, so that they run in any container and start fast.
+HOSTUP := $(shell echo $(HOST) | tr 'a-z-' 'A-Z_')
+STATIC := CARGO_TARGET_$(HOSTUP)_RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static"
+CARGO  ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help build experiment test check bench fmt lint doc deny clean doctor
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the harness and the three nodes, static, in $(BIN)
+	@$(STATIC) $(CARGO) build --release --locked --target $(HOST) -p peerbed -p peerbed-edge -p peerbed-control -p peerbed-peer
+
+experiment: build ## run experiments/$(NAME).yaml: make experiment NAME=quick
+	@$(BIN)/peerbed run '$(subst ','\'',$(NAME))' $(ARGS)
+
+doctor: build ## what this machine can do, and what is missing
+	@$(BIN)/peerbed doctor
+
+test: build ## every test
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	  PEERBED_BIN="$(CURDIR)/$(BIN)" $(CARGO) nextest run --workspace --locked $(ARGS); \
+	else \
+	  PEERBED_BIN="$(CURDIR)/$(BIN)" $(CARGO) test --workspace --locked $(ARGS); \
+	fi
+
+bench: build ## the figures of docs/figures.md, measured here and now; table in results/bench/
+	@$(BIN)/peerbed bench $(ARGS)
+
+check: fmt lint doc deny ## format, clippy, rustdoc, licences
+
+fmt:
+	@$(CARGO) fmt --all --check
+
+lint:
+	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc:
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked --quiet
+
+deny:
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --all-features --locked check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences and sources were not checked"; fi
+
+clean: ## what was built (results stay; peerbed clean removes those)
+	@$(CARGO) clean

@@ -1,0 +1,210 @@
+//! `peerbed bench`: what Peerbed itself does on this machine, as a table and in results/bench/.
+//!
+//! Each figure is measured through the real thing (agent, namespaces, engine, nodes), repeated, and reported as the median
+//! with its range beside its target. Nothing here fails a build: machines differ; the table says what was met.
+
+mod links;
+mod nodes;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use crate::{engine::EndsChoice, project::Project, status::Status};
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Only these
+    #[arg(value_enum)]
+    only: Vec<Subject>,
+    /// Repeats of each figure
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    repeats: u32,
+    /// How the ends of links are held
+    #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
+    ends: EndsChoice,
+    /// Where the table is written, instead of results/bench/
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    /// Print JSON instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// Goodput of one TCP flow through a limited link
+    Goodput,
+    /// Round-trip time added to the configured one
+    Rtt,
+    /// Random loss
+    Loss,
+    /// From declared to ready, and teardown, for 100, 200 and 1000 peers
+    Setup,
+    /// Private memory of a peer
+    Memory,
+    /// One download from one peer over an unlimited link
+    Download,
+}
+
+/// One measured figure.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Figure {
+    /// What was measured.
+    what: String,
+    /// The unit of every number here.
+    unit: &'static str,
+    /// The repeats, in order of measurement.
+    measured: Vec<f64>,
+    /// Best and worst value that still meets the target.
+    target: (f64, f64),
+}
+
+impl Figure {
+    fn median(&self) -> f64 {
+        let mut sorted = self.measured.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
+    }
+
+    fn met(&self) -> bool {
+        (self.target.0..=self.target.1).contains(&self.median())
+    }
+
+    fn target_text(&self) -> String {
+        match self.target {
+            (low, high) if low == f64::MIN => format!("≤ {}", short(high)),
+            (low, high) if high == f64::MAX => format!("≥ {}", short(low)),
+            (low, high) => format!("{} to {}", short(low), short(high)),
+        }
+    }
+}
+
+/// A target that has only an upper limit.
+pub(crate) fn at_most(limit: f64) -> (f64, f64) {
+    (f64::MIN, limit)
+}
+
+/// A target that has only a lower limit.
+pub(crate) fn at_least(limit: f64) -> (f64, f64) {
+    (limit, f64::MAX)
+}
+
+fn short(value: f64) -> String {
+    match value.abs() {
+        v if v >= 100.0 => format!("{value:.0}"),
+        v if v >= 10.0 => format!("{value:.1}"),
+        _ => format!("{value:.3}"),
+    }
+}
+
+/// Measures and prints.
+pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCode> {
+    let wanted = |subject| args.only.is_empty() || args.only.contains(&subject);
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let bench = Bench { ends: args.ends, repeats: args.repeats, scratch: Scratch::make()? };
+    let mut figures = Vec::new();
+    let mut take = |subject: Subject, figure: anyhow::Result<Vec<Figure>>| -> anyhow::Result<()> {
+        let new = figure.with_context(|| format!("cannot measure {subject:?}"))?;
+        for figure in &new {
+            eprintln!("{}: {} {} (target {})", figure.what, short(figure.median()), figure.unit, figure.target_text());
+        }
+        figures.extend(new);
+        Ok(())
+    };
+    tokio.block_on(async {
+        if wanted(Subject::Goodput) {
+            take(Subject::Goodput, links::goodput(&bench).await)?;
+        }
+        if wanted(Subject::Rtt) {
+            take(Subject::Rtt, links::rtt(&bench).await)?;
+        }
+        if wanted(Subject::Loss) {
+            take(Subject::Loss, links::loss(&bench).await)?;
+        }
+        if wanted(Subject::Setup) {
+            take(Subject::Setup, nodes::setup(&bench).await)?;
+        }
+        if wanted(Subject::Memory) {
+            take(Subject::Memory, nodes::memory(&bench).await)?;
+        }
+        if wanted(Subject::Download) {
+            take(Subject::Download, nodes::download(&bench).await)?;
+        }
+        anyhow::Ok(())
+    })?;
+    let dir = args.results.clone().unwrap_or_else(|| project.results().join("bench"));
+    let path = record(&dir, &figures)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&figures)?);
+    } else {
+        println!("{}\nwritten to {}", table(&figures), path.display());
+    }
+    Ok(Status::Good.into())
+}
+
+/// What every measurement needs.
+pub(crate) struct Bench {
+    ends: EndsChoice,
+    repeats: u32,
+    scratch: Scratch,
+}
+
+/// A directory of this process that goes when the measurement is over.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+
+    fn make() -> anyhow::Result<Self> {
+        let path = std::env::temp_dir().join(format!("peerbed-bench-{}", std::process::id()));
+        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("cannot remove {}: {error}", self.0.display());
+        }
+    }
+}
+
+/// The figures with what they were measured on, written whole.
+fn record(dir: &std::path::Path, figures: &[Figure]) -> anyhow::Result<PathBuf> {
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    let now = jiff::Timestamp::now();
+    let path = dir.join(format!("{}.json", now.strftime("%Y%m%dT%H%M%SZ")));
+    let all = serde_json::json!({ "measured": now.to_string(), "machine": crate::host::Machine::read()?, "figures": figures });
+    let text = serde_json::to_string_pretty(&all)?;
+    let partial = path.with_extension("partial");
+    std::fs::write(&partial, text).with_context(|| format!("cannot write {}", partial.display()))?;
+    std::fs::rename(&partial, &path).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+fn table(figures: &[Figure]) -> comfy_table::Table {
+    let mut table = comfy_table::Table::new();
+    table.load_style(comfy_table::presets::UTF8_BORDERS_ONLY);
+    table.set_header(["figure", "median", "range", "unit", "target", "met"]);
+    for figure in figures {
+        let least = figure.measured.iter().copied().fold(f64::MAX, f64::min);
+        let most = figure.measured.iter().copied().fold(f64::MIN, f64::max);
+        table.add_row([
+            figure.what.clone(),
+            short(figure.median()),
+            format!("{} to {}", short(least), short(most)),
+            figure.unit.to_owned(),
+            figure.target_text(),
+            if figure.met() { "yes" } else { "NO" }.to_owned(),
+        ]);
+    }
+    table
+}

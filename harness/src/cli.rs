@@ -1,0 +1,96 @@
+//! The command line: arguments to commands to exit codes.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::{
+    bench,
+    commands::{check, clean, ls, plan, run, schema},
+    probe,
+    project::Project,
+    status::Status,
+};
+
+/// Reproducible experiments with peer-assisted content delivery.
+///
+/// Exit codes: 0 good, 1 an expectation of the experiment was not met, 2 wrong usage or a machine that lacks something,
+/// 4 the measurement is INVALID, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "peerbed", version, max_term_width = 100)]
+struct Cli {
+    /// The directory with experiments/ and topologies/; by default the nearest one from here upwards
+    #[arg(long, global = true, value_name = "DIR")]
+    project: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run an experiment and record what it measured
+    Run(run::RunArgs),
+    /// Check experiments without running them
+    Check(check::CheckArgs),
+    /// Print the resolved plan of one run
+    Plan(plan::PlanArgs),
+    /// Print the JSON Schema of experiment or topology files, for editors
+    Schema(schema::SchemaArgs),
+    /// List past results
+    Ls(ls::LsArgs),
+    /// Remove old or incomplete results
+    Clean(clean::CleanArgs),
+    /// Measure Peerbed itself on this machine
+    Bench(bench::BenchArgs),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    #[command(hide = true)]
+    Probe(probe::ProbeArgs),
+}
+
+/// Carries out a command line and says how it ended; errors are printed.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; a closed pipe while printing them is nobody's concern.
+            let _ = error.print();
+            return if error.use_stderr() { Status::Usage.into() } else { Status::Good.into() };
+        }
+    };
+    match carry_out(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Status::Usage.into()
+        }
+    }
+}
+
+fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let project = || match &cli.project {
+        Some(dir) => Project::find(dir),
+        None => Project::find(std::path::Path::new(".")),
+    };
+    let results = |named: &Option<PathBuf>| match named {
+        Some(dir) => Ok(dir.clone()),
+        None => project().map(|project| project.results()),
+    };
+    match &cli.verb {
+        Verb::Run(args) => run::run(args, &project()?),
+        Verb::Check(args) => check::run(args, &project()?),
+        Verb::Plan(args) => plan::run(args, &project()?),
+        Verb::Schema(args) => schema::run(args),
+        Verb::Ls(args) => ls::run(args, &results(&args.results)?),
+        Verb::Clean(args) => clean::run(args, &results(&args.results)?),
+        Verb::Bench(args) => bench::run(args, &project()?),
+        Verb::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "peerbed", &mut std::io::stdout());
+            Ok(Status::Good.into())
+        }
+        Verb::Probe(args) => probe::run(args),
+    }
+}

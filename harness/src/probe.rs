@@ -1,0 +1,192 @@
+//! `peerbed probe`: small traffic sources and sinks that run inside nodes to measure a link. Hidden; used by `bench`.
+//!
+//! Each prints one line, a JSON object, when it is ready (`{"ready":true}`) where somebody waits for it, and one when it is
+//! done. Sockets are plain and blocking: nothing but the link is to be measured.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+use serde::{Deserialize, Serialize};
+
+/// Which probe.
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    #[command(subcommand)]
+    probe: Probe,
+}
+
+#[derive(Debug, Subcommand)]
+enum Probe {
+    /// Accepts one TCP connection and counts what it reads in a window after `skip_ms`
+    Sink { listen: SocketAddr, skip_ms: u64, for_ms: u64 },
+    /// Connects and writes for so long
+    Source { to: SocketAddr, for_ms: u64 },
+    /// Sends every datagram back
+    Echo { listen: SocketAddr },
+    /// Sends datagrams one after the other to an echo and measures the round trips
+    Ping { to: SocketAddr, count: u32, interval_us: u64 },
+    /// Counts datagrams until none came for a second
+    Count { listen: SocketAddr },
+    /// Sends datagrams at a steady pace
+    Blast { to: SocketAddr, count: u32, bytes: usize, per_second: u32 },
+}
+
+/// What a probe says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Report {
+    /// It listens.
+    Ready,
+    /// Payload bytes in a window.
+    Window {
+        /// Bytes.
+        bytes: u64,
+        /// The window's length between its first and last read.
+        nanos: u64,
+    },
+    /// Round trips, sorted, nanoseconds; lost ones are absent.
+    RoundTrips(Vec<u64>),
+    /// Datagrams.
+    Datagrams(u64),
+    /// It has nothing to say but that it is done.
+    Done,
+}
+
+fn say(report: &Report) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(report)?).context("standard output is closed")?;
+    out.flush().context("standard output is closed")
+}
+
+/// Runs one probe to its end.
+pub(crate) fn run(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
+    let ms = Duration::from_millis;
+    match args.probe {
+        Probe::Sink { listen, skip_ms, for_ms } => sink(listen, ms(skip_ms), ms(for_ms))?,
+        Probe::Source { to, for_ms } => source(to, ms(for_ms))?,
+        Probe::Echo { listen } => echo(listen)?,
+        Probe::Ping { to, count, interval_us } => ping(to, count, Duration::from_micros(interval_us))?,
+        Probe::Count { listen } => count_datagrams(listen)?,
+        Probe::Blast { to, count, bytes, per_second } => blast(to, count, bytes, per_second)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sink(listen: SocketAddr, skip: Duration, window: Duration) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    say(&Report::Ready)?;
+    let (mut stream, _) = listener.accept().context("cannot accept")?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut first_read: Option<Instant> = None;
+    let mut span: Option<(Instant, Instant, u64)> = None;
+    loop {
+        let read = stream.read(&mut buffer).context("the connection broke")?;
+        let now = Instant::now();
+        let since = now - *first_read.get_or_insert(now);
+        if read == 0 || since > skip + window {
+            break;
+        }
+        if since < skip {
+            continue;
+        }
+        // The first read of the window only sets its beginning: its bytes came before.
+        span = Some(span.map_or((now, now, 0), |(from, _, bytes)| (from, now, bytes + read as u64)));
+    }
+    let (from, to, bytes) = span.context("nothing came in the window")?;
+    say(&Report::Window { bytes, nanos: (to - from).as_nanos() as u64 })
+}
+
+fn source(to: SocketAddr, length: Duration) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(to).with_context(|| format!("cannot connect to {to}"))?;
+    let block = vec![0; 256 << 10];
+    let end = Instant::now() + length;
+    while Instant::now() < end {
+        match stream.write(&block) {
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => break,
+            Err(error) => return Err(error).context("cannot write"),
+        }
+    }
+    say(&Report::Done)
+}
+
+fn echo(listen: SocketAddr) -> anyhow::Result<()> {
+    let socket = UdpSocket::bind(listen).with_context(|| format!("cannot bind {listen}"))?;
+    say(&Report::Ready)?;
+    let mut buffer = [0; 2048];
+    loop {
+        let (bytes, from) = socket.recv_from(&mut buffer).context("cannot receive")?;
+        socket.send_to(&buffer[..bytes], from).context("cannot send back")?;
+    }
+}
+
+fn ping(to: SocketAddr, count: u32, interval: Duration) -> anyhow::Result<()> {
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).context("cannot bind a socket")?;
+    socket.connect(to).with_context(|| format!("cannot reach {to}"))?;
+    socket.set_read_timeout(Some(Duration::from_secs(2))).context("cannot set the time-out")?;
+    let mut trips = Vec::with_capacity(count as usize);
+    let mut buffer = [0; 64];
+    let mut next = Instant::now();
+    for sequence in 0..count {
+        if let Some(wait) = next.checked_duration_since(Instant::now()) {
+            std::thread::sleep(wait);
+        }
+        next = Instant::now() + interval;
+        let sent = Instant::now();
+        socket.send(&sequence.to_be_bytes()).context("cannot send")?;
+        loop {
+            match socket.recv(&mut buffer) {
+                Ok(4) if buffer[..4] == sequence.to_be_bytes() => {
+                    trips.push(sent.elapsed().as_nanos() as u64);
+                    break;
+                }
+                Ok(_) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+                Err(error) => return Err(error).context("cannot receive"),
+            }
+        }
+    }
+    trips.sort_unstable();
+    say(&Report::RoundTrips(trips))
+}
+
+fn count_datagrams(listen: SocketAddr) -> anyhow::Result<()> {
+    let socket = UdpSocket::bind(listen).with_context(|| format!("cannot bind {listen}"))?;
+    say(&Report::Ready)?;
+    let mut buffer = [0; 2048];
+    let mut received = 0;
+    loop {
+        match socket.recv(&mut buffer) {
+            Ok(_) => received += 1,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) => return Err(error).context("cannot receive"),
+        }
+        if received == 1 {
+            socket.set_read_timeout(Some(Duration::from_secs(1))).context("cannot set the time-out")?;
+        }
+    }
+    say(&Report::Datagrams(received))
+}
+
+fn blast(to: SocketAddr, count: u32, bytes: usize, per_second: u32) -> anyhow::Result<()> {
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).context("cannot bind a socket")?;
+    socket.connect(to).with_context(|| format!("cannot reach {to}"))?;
+    let payload = vec![0; bytes];
+    let begin = Instant::now();
+    for sent in 0..count {
+        let due = begin + Duration::from_secs_f64(f64::from(sent) / f64::from(per_second));
+        if let Some(wait) = due.checked_duration_since(Instant::now())
+            && wait > Duration::from_micros(500)
+        {
+            std::thread::sleep(wait);
+        }
+        socket.send(&payload).context("cannot send")?;
+    }
+    say(&Report::Datagrams(u64::from(count)))
+}

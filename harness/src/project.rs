@@ -1,0 +1,88 @@
+//! Where experiments and topologies are found on disk. The only module that reads YAML files.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use peerbed_model::{Experiment, ExperimentFile, Source, TopologyFile, experiment_name};
+
+/// A directory that has `experiments/` and `topologies/`.
+#[derive(Debug, Clone)]
+pub(crate) struct Project {
+    root: PathBuf,
+}
+
+impl Project {
+    /// The nearest directory from `from` upwards that has `experiments/` and `topologies/`.
+    pub(crate) fn find(from: &Path) -> anyhow::Result<Self> {
+        let start = from.canonicalize().with_context(|| format!("cannot open the directory {}", from.display()))?;
+        let found = start.ancestors().find(|dir| dir.join("experiments").is_dir() && dir.join("topologies").is_dir());
+        match found {
+            Some(root) => Ok(Self { root: root.to_owned() }),
+            None => bail!(
+                "no directory with `experiments/` and `topologies/` at or above {}\n  \
+                 run peerbed inside a Peerbed checkout, or name one with --project DIR",
+                start.display()
+            ),
+        }
+    }
+
+    /// Where results go by default.
+    pub(crate) fn results(&self) -> PathBuf {
+        self.root.join("results")
+    }
+
+    /// The directory itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The names of all topologies, in order.
+    fn topologies(&self) -> anyhow::Result<Vec<String>> {
+        self.names_in("topologies")
+    }
+
+    /// The names of all experiments, in order.
+    pub(crate) fn experiments(&self) -> anyhow::Result<Vec<String>> {
+        self.names_in("experiments")
+    }
+
+    fn names_in(&self, part: &str) -> anyhow::Result<Vec<String>> {
+        let dir = self.root.join(part);
+        let entries = std::fs::read_dir(&dir).with_context(|| format!("cannot list {}", dir.display()))?;
+        let mut names = Vec::new();
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot list {}", dir.display()))?.path();
+            if path.extension().is_some_and(|e| e == "yaml")
+                && let Some(stem) = path.file_stem().and_then(|s| s.to_str())
+            {
+                names.push(stem.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The experiment of this name with the topology that it names.
+    pub(crate) fn load(&self, name: &str) -> anyhow::Result<Experiment> {
+        let name = experiment_name(name)?;
+        let path = self.root.join("experiments").join(format!("{name}.yaml"));
+        if !path.is_file() {
+            let known = self.experiments()?.join(", ");
+            bail!("there is no experiment `{name}` ({} is not a file)\n  experiments here: {known}", path.display());
+        }
+        let file = ExperimentFile::parse(self.read(&path)?)?;
+        let topology = file.topology_name().as_str();
+        let path = self.root.join("topologies").join(format!("{topology}.yaml"));
+        if !path.is_file() {
+            return Err(file.no_such_topology(&self.topologies()?).into());
+        }
+        let topology = TopologyFile::parse(self.read(&path)?)?;
+        Ok(Experiment::resolve(name, file, topology)?)
+    }
+
+    fn read(&self, path: &Path) -> anyhow::Result<Source> {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let shown = path.strip_prefix(&self.root).unwrap_or(path);
+        Ok(Source::from_bytes(shown.display().to_string(), bytes)?)
+    }
+}

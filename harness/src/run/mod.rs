@@ -1,0 +1,288 @@
+//! The run loop: one execution of one plan on a runtime, from the first namespace to the last.
+//!
+//! It decides nothing about the experiment (the plan has no choices left) and judges nothing (see `reconcile`).
+
+pub(crate) mod progress;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use peerbed_contract::{Command, NodeName, Role};
+use peerbed_model::{Act, Plan};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    agent::protocol::{Notice, Signal},
+    engine::Sample,
+    host::HostSample,
+    record::RunRecord,
+    runtime::{Deployment, NodeFiles, Notices, Runtime},
+};
+use progress::{Progress, Tick};
+use watch::{Reaction, Watch};
+
+/// How long nodes may take to finish after they were told to stop.
+const STOP_TIME: Duration = Duration::from_secs(15);
+/// How often counters and the host are read.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Asks a run to end early; cheap to clone, never un-asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Interrupt(tokio::sync::watch::Receiver<u32>);
+
+impl Interrupt {
+    /// Listens for Ctrl-C and SIGTERM from now on. The first asks for an orderly end; the third ends the program at once
+    /// (the kernel then removes everything, and what was measured is lost).
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
+        let mut terminations = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let (sender, receiver) = tokio::sync::watch::channel(0);
+        tokio::spawn(async move {
+            for count in 1.. {
+                tokio::select! {
+                    _ = interrupts.recv() => {}
+                    _ = terminations.recv() => {}
+                }
+                if count >= 3 {
+                    std::process::exit(i32::from(crate::status::Status::Interrupted.code()));
+                }
+                if sender.send(count).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self(receiver))
+    }
+
+    /// Whether an early end was asked for.
+    pub(crate) fn asked(&self) -> bool {
+        *self.0.borrow() > 0
+    }
+
+    /// Waits until it is asked for.
+    pub(crate) async fn wait(&self) {
+        let mut receiver = self.0.clone();
+        if receiver.wait_for(|count| *count > 0).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Carries out one plan; none if the user wanted no more before it began.
+pub(crate) async fn execute<R: Runtime>(
+    plan: Arc<Plan>,
+    runtime: &R,
+    files: &NodeFiles,
+    progress: &mut Progress,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Option<RunRecord>> {
+    let before = Instant::now();
+    let mut show = |step| progress.setup(step);
+    let (deployment, notices) = tokio::select! {
+        up = runtime.up(&plan, files, &mut show) => up?,
+        () = interrupt.wait() => return Ok(None),
+    };
+    let setup = before.elapsed();
+    let outcome = RunLoop::new(plan, &deployment, notices, progress).run(interrupt).await;
+    let after = Instant::now();
+    let down = deployment.down().await;
+    let measured = outcome?;
+    down.context("the run was measured, but its network could not be removed")?;
+    let engine = deployment.engine().clone();
+    Ok(Some(RunRecord { setup, teardown: after.elapsed(), runtime: runtime.name().to_owned(), engine, ..measured }))
+}
+
+struct RunLoop<'a, D> {
+    plan: Arc<Plan>,
+    deployment: &'a D,
+    notices: Notices,
+    progress: &'a mut Progress,
+    watch: Watch,
+    epoch: Instant,
+    epoch_ns: u64,
+    samples: Vec<Sample>,
+    host: Vec<HostSample>,
+    tick_late_max: Duration,
+}
+
+impl<'a, D: Deployment> RunLoop<'a, D> {
+    fn new(plan: Arc<Plan>, deployment: &'a D, notices: Notices, progress: &'a mut Progress) -> Self {
+        Self {
+            watch: Watch::new(plan.clone()),
+            plan,
+            deployment,
+            notices,
+            progress,
+            epoch: Instant::now(),
+            epoch_ns: monotonic_ns(),
+            samples: Vec::new(),
+            host: Vec::new(),
+            tick_late_max: Duration::ZERO,
+        }
+    }
+
+    async fn run(mut self, interrupt: &Interrupt) -> anyhow::Result<RunRecord> {
+        let started = jiff::Timestamp::now();
+        self.epoch = Instant::now();
+        self.epoch_ns = monotonic_ns();
+        self.read_counters().await?;
+        let names: Vec<_> = self.plan.nodes.iter().map(|node| node.name.clone()).collect();
+        self.tell(&names, &Command::Start { epoch_ns: self.epoch_ns }).await;
+        let interrupted = self.follow(interrupt).await?;
+        self.progress.phase("stopping");
+        self.stop(true).await?;
+        self.stop(false).await?;
+        self.read_counters().await?;
+        Ok(RunRecord {
+            elapsed: self.epoch.elapsed(),
+            plan: self.plan,
+            started,
+            epoch_ns: self.epoch_ns,
+            setup: Duration::ZERO,
+            teardown: Duration::ZERO,
+            runtime: String::new(),
+            engine: self.deployment.engine().clone(),
+            events: self.watch.events,
+            exits: self.watch.exits,
+            samples: self.samples,
+            host: self.host,
+            tick_late_max: self.tick_late_max,
+            faults: self.watch.faults,
+            interrupted,
+        })
+    }
+
+    /// From the start until every download has ended, the time is over, or the user wants no more.
+    async fn follow(&mut self, interrupt: &Interrupt) -> anyhow::Result<bool> {
+        let end = self.epoch + self.plan.duration;
+        let actions = self.plan.timeline.clone();
+        let mut actions = actions.iter().peekable();
+        let mut tick = self.epoch + TICK;
+        while !self.watch.all_ended() {
+            let action = actions.peek().map_or(end, |action| self.epoch + action.at);
+            tokio::select! {
+                notice = self.notices.next() => self.take(notice).await?,
+                () = sleep_until(tick) => {
+                    self.tick_late_max = self.tick_late_max.max(tick.elapsed());
+                    self.read_counters().await?;
+                    self.show();
+                    tick += TICK;
+                    if tick < Instant::now() {
+                        tick = Instant::now() + TICK;
+                    }
+                }
+                () = sleep_until(action), if action < end => {
+                    if let Some(action) = actions.next() {
+                        self.act(&action.act).await?;
+                    }
+                }
+                () = sleep_until(end) => break,
+                () = interrupt.wait() => {
+                    self.progress.notice("interrupted: ending this run and keeping what was measured");
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Tells peers (`true`) or all others (`false`) to finish, and waits until they have.
+    async fn stop(&mut self, peers: bool) -> anyhow::Result<()> {
+        let deadline = Instant::now() + STOP_TIME;
+        let names = self.watch.alive(peers);
+        for name in &names {
+            self.watch.expect_exit(name);
+            // A frozen node could not hear it.
+            self.signal(name, Signal::Continue).await;
+        }
+        self.tell(&names, &Command::Stop).await;
+        while !self.watch.alive(peers).is_empty() {
+            tokio::select! {
+                notice = self.notices.next() => self.take(notice).await?,
+                () = sleep_until(deadline) => {
+                    for name in self.watch.alive(peers) {
+                        let limit = STOP_TIME.as_secs();
+                        self.watch.faults.push(format!("{name} did not end within {limit} s after it was told to stop"));
+                        self.signal(&name, Signal::Kill).await;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, notice: Option<Notice>) -> anyhow::Result<()> {
+        match notice.context("the agent ended during the run; see agent.log among its logs")? {
+            Notice::Line { node, line } => {
+                if let Reaction::SendStart(node) = self.watch.line(&node, &line) {
+                    self.tell(&[node], &Command::Start { epoch_ns: self.epoch_ns }).await;
+                }
+            }
+            Notice::Exited { node, code, signal } => {
+                let t = self.epoch.elapsed().as_nanos() as u64;
+                self.watch.exited(&node, t, code, signal);
+            }
+            Notice::Broken { message } => self.watch.faults.push(message),
+            Notice::Progress { .. } => {}
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, act: &Act) -> anyhow::Result<()> {
+        if let Act::Kill { node } | Act::Restart { node } = act {
+            self.watch.expect_exit(node);
+        }
+        self.deployment.apply(act).await.with_context(|| format!("the timeline's {act:?} could not be carried out"))
+    }
+
+    /// Writes a command to nodes. One that cannot hear it any more has ended, which its exit tells.
+    async fn tell(&mut self, nodes: &[NodeName], command: &Command) {
+        for (node, error) in self.deployment.tell(nodes, &command.to_line()).await {
+            tracing::warn!(%node, %error, ?command, "a node could not be told");
+        }
+    }
+
+    async fn signal(&mut self, node: &NodeName, signal: Signal) {
+        if let Err(error) = self.deployment.signal(node, signal).await {
+            tracing::warn!(%node, %error, ?signal, "a node could not be signalled");
+        }
+    }
+
+    async fn read_counters(&mut self) -> anyhow::Result<()> {
+        self.samples.push(self.deployment.sample().await?);
+        self.host.push(HostSample::read()?);
+        Ok(())
+    }
+
+    fn show(&mut self) {
+        let [.., before, now] = self.samples.as_slice() else { return };
+        let seconds = (now.at_ns - before.at_ns) as f64 / 1e9;
+        let mut mbps = [0.0; 2];
+        for ((node, now), before) in self.plan.nodes.iter().zip(&now.access).zip(&before.access) {
+            let bits = (now.forward.carried_bytes - before.forward.carried_bytes) as f64 * 8.0;
+            match node.role {
+                Role::Edge => mbps[0] += bits / seconds / 1e6,
+                Role::Peer => mbps[1] += bits / seconds / 1e6,
+                Role::Control => {}
+            }
+        }
+        let tick = Tick {
+            elapsed: self.epoch.elapsed(),
+            ended: self.watch.ended(),
+            active: self.watch.active(),
+            planned: self.plan.downloads(),
+            edge_mbps: mbps[0],
+            peer_mbps: mbps[1],
+        };
+        self.progress.tick(tick, self.plan.duration);
+    }
+}
+
+/// `CLOCK_MONOTONIC` now, nanoseconds: the clock that nodes share.
+pub(crate) fn monotonic_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}

@@ -1,0 +1,147 @@
+//! What a person sees while runs are under way: one live line on a terminal, one line per phase elsewhere.
+//!
+//! Everything goes to standard error, so that standard output holds only the result.
+
+use std::{
+    io::{IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+use crate::runtime::Progress as Setup;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// The display of one `peerbed run`.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    plain: bool,
+    total_runs: usize,
+    finished: usize,
+    began: Instant,
+    title: String,
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Tick {
+    /// Since the start of the run.
+    pub(crate) elapsed: Duration,
+    /// Downloads that ended.
+    pub(crate) ended: usize,
+    /// Downloads that are under way.
+    pub(crate) active: usize,
+    /// Downloads in the plan.
+    pub(crate) planned: usize,
+    /// What edges' uplinks carried in the last second, Mbit/s.
+    pub(crate) edge_mbps: f64,
+    /// What peers' uplinks carried in the last second, Mbit/s.
+    pub(crate) peer_mbps: f64,
+}
+
+impl Progress {
+    /// A display for so many runs; `quiet` shows nothing.
+    pub(crate) fn new(total_runs: usize, quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let bar = (terminal && !quiet).then(|| {
+            let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
+            bar.set_style(
+                ProgressStyle::with_template("{prefix} {bar:24} {msg}")
+                    .expect("the template is constant")
+                    .progress_chars("━╸─"),
+            );
+            bar
+        });
+        Self { plain: !terminal && !quiet, bar, total_runs, finished: 0, began: Instant::now(), title: String::new() }
+    }
+
+    /// A run is being set up.
+    pub(crate) fn run(&mut self, arm: &str, repeat: u32, repeats: u32) {
+        let repeat = if repeats > 1 { format!(" #{}", repeat + 1) } else { String::new() };
+        self.title = format!("[{}/{}] {arm}{repeat}", self.finished + 1, self.total_runs);
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(self.title.clone());
+            bar.set_length(1);
+            bar.set_position(0);
+            bar.set_message("starting");
+        }
+    }
+
+    /// Hosts were made or nodes became ready.
+    pub(crate) fn setup(&mut self, step: Setup) {
+        let (what, done, total) = match step {
+            Setup::Hosts { made, total } => ("hosts made", made, total),
+            Setup::Ready { ready, total } => ("nodes ready", ready, total),
+        };
+        if let Some(bar) = &self.bar {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+            bar.set_message(format!("{what} {done}/{total}"));
+        }
+        if self.plain && done == total {
+            self.write(&format!("{} {total} {what}", self.title));
+        }
+    }
+
+    /// The run goes on.
+    pub(crate) fn tick(&mut self, tick: Tick, duration: Duration) {
+        let Some(bar) = &self.bar else { return };
+        bar.set_length(duration.as_millis() as u64);
+        bar.set_position(tick.elapsed.min(duration).as_millis() as u64);
+        bar.set_message(format!(
+            "{:>4.0}/{} s  downloads {}/{} ({} active)  edge {:.1}  peers {:.1} Mbit/s",
+            tick.elapsed.as_secs_f64(),
+            duration.as_secs(),
+            tick.ended,
+            tick.planned,
+            tick.active,
+            tick.edge_mbps,
+            tick.peer_mbps,
+        ));
+    }
+
+    /// A phase that takes a moment.
+    pub(crate) fn phase(&mut self, what: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(what.to_owned());
+        }
+    }
+
+    /// A run ended.
+    pub(crate) fn ended(&mut self, summary: &str) {
+        self.finished += 1;
+        let left = self.total_runs - self.finished;
+        let mean = self.began.elapsed() / self.finished as u32;
+        let rest = if left > 0 { format!("; about {} s to go", (mean * left as u32).as_secs()) } else { String::new() };
+        let text = format!("{} {summary}{rest}", self.title);
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None if self.plain => self.write(&text),
+            None => {}
+        }
+    }
+
+    /// Something the user should know at once.
+    pub(crate) fn notice(&mut self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => self.write(text),
+        }
+    }
+
+    /// The display is no longer needed.
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    // Progress that cannot be shown (closed standard error) is no reason to end a run.
+    fn write(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -1,0 +1,145 @@
+//! What is known of the nodes during a run: a pure account of their events and exits.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use peerbed_contract::{Event, EventKind, NodeName, Role};
+use peerbed_model::Plan;
+
+use crate::record::NodeExit;
+
+/// The account of one run.
+pub(crate) struct Watch {
+    plan: Arc<Plan>,
+    roles: BTreeMap<NodeName, Role>,
+    alive: BTreeSet<NodeName>,
+    /// Nodes whose end was asked for.
+    doomed: BTreeSet<NodeName>,
+    started: BTreeSet<u32>,
+    ended: BTreeSet<u32>,
+    /// Downloads that can no longer end because their peer was killed by the plan.
+    lost: BTreeSet<u32>,
+    /// Everything said, in order.
+    pub(crate) events: Vec<Event>,
+    /// Every end of a process.
+    pub(crate) exits: Vec<NodeExit>,
+    /// What makes the run untrustworthy.
+    pub(crate) faults: Vec<String>,
+}
+
+/// What the run loop has to do about a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Reaction {
+    /// Nothing.
+    None,
+    /// A node that was started again waits for its start.
+    SendStart(NodeName),
+}
+
+impl Watch {
+    /// The account of a run whose nodes are all ready.
+    pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        let roles: BTreeMap<_, _> = plan.nodes.iter().map(|node| (node.name.clone(), node.role)).collect();
+        Self {
+            plan,
+            alive: roles.keys().cloned().collect(),
+            roles,
+            doomed: BTreeSet::new(),
+            started: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            events: Vec::new(),
+            exits: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// A node printed a line.
+    pub(crate) fn line(&mut self, node: &NodeName, line: &str) -> Reaction {
+        let event: Event = match serde_json::from_str(line) {
+            Ok(event) => event,
+            Err(error) => {
+                let shown: String = line.chars().take(120).collect();
+                self.faults.push(format!("{node} printed a line that is not an event ({error}): {shown}"));
+                return Reaction::None;
+            }
+        };
+        if event.node != *node {
+            self.faults.push(format!("{node} printed an event in the name of {}", event.node));
+            return Reaction::None;
+        }
+        let mut reaction = Reaction::None;
+        match &event.kind {
+            // The first `ready` of each node was awaited before the run.
+            EventKind::Ready { .. } if self.alive.insert(node.clone()) => {
+                self.doomed.remove(node);
+                reaction = Reaction::SendStart(node.clone());
+            }
+            EventKind::DownloadStarted { download, .. } => {
+                self.started.insert(*download);
+            }
+            EventKind::DownloadFinished(record) => {
+                self.ended.insert(record.download);
+            }
+            _ => {}
+        }
+        self.events.push(event);
+        reaction
+    }
+
+    /// The end of this node is asked for from now on.
+    pub(crate) fn expect_exit(&mut self, node: &NodeName) {
+        self.doomed.insert(node.clone());
+    }
+
+    /// A node's process ended.
+    pub(crate) fn exited(&mut self, node: &NodeName, t: u64, code: Option<i32>, signal: Option<i32>) {
+        let planned = self.doomed.contains(node);
+        self.alive.remove(node);
+        if !planned {
+            let how = match (code, signal) {
+                (Some(code), _) => format!("with code {code}"),
+                (None, Some(signal)) => format!("by signal {signal}"),
+                (None, None) => "in an unknown way".to_owned(),
+            };
+            self.faults
+                .push(format!("{node} ended {how} {:.1} s into the run, unplanned; see its log", t as f64 / 1e9));
+        }
+        for step in self.script_of(node) {
+            if !self.ended.contains(&step) {
+                self.lost.insert(step);
+            }
+        }
+        self.exits.push(NodeExit { node: node.clone(), t, code, signal, planned });
+    }
+
+    fn script_of(&self, node: &NodeName) -> Vec<u32> {
+        let mine = self.plan.nodes.iter().find(|n| n.name == *node);
+        match mine.map(|n| &n.config.role) {
+            Some(peerbed_contract::RoleConfig::Peer(peer)) => peer.script.iter().map(|s| s.download).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether every planned download has ended, or never can.
+    pub(crate) fn all_ended(&self) -> bool {
+        self.ended.len() + self.lost.difference(&self.ended).count() >= self.plan.downloads()
+    }
+
+    /// Downloads that ended.
+    pub(crate) fn ended(&self) -> usize {
+        self.ended.len()
+    }
+
+    /// Downloads that are under way.
+    pub(crate) fn active(&self) -> usize {
+        self.started.difference(&self.ended).filter(|d| !self.lost.contains(d)).count()
+    }
+
+    /// Living nodes of a role (`true`: peers; `false`: all others).
+    pub(crate) fn alive(&self, peers: bool) -> Vec<NodeName> {
+        self.alive.iter().filter(|n| (self.roles.get(*n) == Some(&Role::Peer)) == peers).cloned().collect()
+    }
+}

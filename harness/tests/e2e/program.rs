@@ -1,0 +1,85 @@
+//! How these tests start the program, and what must be true after it ended.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{Mutex, MutexGuard},
+};
+
+use serde_json::Value;
+
+/// Fabrics measure time: one at a time, also where all tests share a process.
+static ALONE: Mutex<()> = Mutex::new(());
+
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The checkout.
+pub(crate) fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("harness/ is inside the checkout").to_owned()
+}
+
+/// The directory of `peerbed`, `edge`, `control` and `peer`, as `make test` builds them.
+pub(crate) fn bin_dir() -> PathBuf {
+    let dir = std::env::var_os("PEERBED_BIN").map_or_else(
+        || Path::new(env!("CARGO_BIN_EXE_peerbed")).parent().expect("a file is in a directory").to_owned(),
+        PathBuf::from,
+    );
+    for program in ["peerbed", "edge", "control", "peer"] {
+        let path = dir.join(program);
+        assert!(path.is_file(), "{} is missing: run `make test`, which builds it first", path.display());
+    }
+    dir
+}
+
+/// `peerbed` with its working directory in the checkout.
+pub(crate) fn peerbed(args: &[&str]) -> Command {
+    let mut command = Command::new(bin_dir().join("peerbed"));
+    command.args(args).current_dir(checkout());
+    command
+}
+
+/// Standard output as JSON.
+pub(crate) fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!(
+            "standard output is not JSON ({error}):\n{}\nstandard error:\n{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })
+}
+
+/// What was printed, for messages.
+pub(crate) fn said(output: &Output) -> String {
+    format!(
+        "{}\n--- standard output\n{}\n--- standard error\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Processes whose program is one of ours under `dir`, as `pid name`.
+pub(crate) fn survivors(dir: &Path) -> Vec<String> {
+    let ours = |pid: &std::ffi::OsStr| {
+        let exe = std::fs::read_link(Path::new("/proc").join(pid).join("exe")).ok()?;
+        (exe.parent() == Some(dir)).then(|| format!("{} {}", pid.to_string_lossy(), exe.display()))
+    };
+    let proc = std::fs::read_dir("/proc").expect("/proc can be read");
+    proc.filter_map(|entry| ours(&entry.ok()?.file_name())).collect()
+}
+
+/// Waits until nothing of ours runs any more; panics after so many seconds.
+pub(crate) fn nothing_is_left(dir: &Path, seconds: u64) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(seconds);
+    loop {
+        let left = survivors(dir);
+        if left.is_empty() {
+            return;
+        }
+        assert!(std::time::Instant::now() < end, "still alive after {seconds} s: {left:?}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}

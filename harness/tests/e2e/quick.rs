@@ -1,0 +1,101 @@
+//! The main job: `quick` with each arm.
+
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::program::{alone, bin_dir, json, nothing_is_left, peerbed, said};
+
+fn run_quick(arm: &str) -> (Value, tempfile::TempDir) {
+    let results = tempfile::tempdir().expect("a temporary directory");
+    let dir = results.path().to_str().expect("a UTF-8 path").to_owned();
+    let output = peerbed(&["run", "quick", "--json", "--arm", arm, "--results", &dir]).output().expect("peerbed runs");
+    assert!(output.status.success(), "{}", said(&output));
+    (json(&output), results)
+}
+
+fn number(value: &Value, path: &str) -> f64 {
+    let pointer = format!("/{}", path.replace('.', "/"));
+    value.pointer(&pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{path} is a number in {value:#}"))
+}
+
+fn common(summary: &Value, arm: &str) -> Value {
+    let arm = summary["arms"][arm].clone();
+    assert_eq!(arm["valid"], true, "{arm:#}");
+    assert!(number(&arm, "downloads.started") >= 10.0, "{arm:#}");
+    assert_eq!(number(&arm, "downloads.failed"), 0.0, "{arm:#}");
+    assert_eq!(number(&arm, "downloads.started"), number(&arm, "downloads.planned"), "{arm:#}");
+    assert!(number(&arm, "speed_mbps.p10") > 0.1, "{arm:#}");
+    assert!(number(&arm, "speed_mbps.p10") <= number(&arm, "speed_mbps.p50"));
+    assert!(number(&arm, "speed_mbps.p50") <= number(&arm, "speed_mbps.p90"));
+    assert!((0.0..=1.0).contains(&number(&arm, "pause_rate")));
+    assert_eq!(arm["runtime"], "netns");
+    assert_eq!(arm["engine"], "wire");
+    assert!(arm["seed"].is_u64(), "{arm:#}");
+    arm
+}
+
+#[test]
+fn edge_only_takes_every_byte_from_edges() {
+    let _alone = alone();
+    let (summary, _results) = run_quick("edge-only");
+    let arm = common(&summary, "edge-only");
+    assert_eq!(number(&arm, "peer_efficiency.bytes"), 0.0, "{arm:#}");
+    assert_eq!(number(&arm, "bytes.peer"), 0.0, "{arm:#}");
+    assert!(number(&arm, "bytes.edge") > 1e6, "{arm:#}");
+    nothing_is_left(&bin_dir(), 5);
+}
+
+#[test]
+fn hybrid_takes_most_bytes_from_peers() {
+    let _alone = alone();
+    let (summary, results) = run_quick("hybrid");
+    let arm = common(&summary, "hybrid");
+    assert!(number(&arm, "peer_efficiency.bytes") > 0.5, "{arm:#}");
+    let (intra, inter) = (number(&arm, "bytes.intra_as"), number(&arm, "bytes.inter_as"));
+    assert_eq!(intra + inter, number(&arm, "bytes.peer"), "content bytes of peers are inside or between ASes: {arm:#}");
+    assert!(number(&arm, "bytes.control") > 0.0, "{arm:#}");
+
+    // The directory is complete and says the same.
+    let latest = results.path().join("quick/latest");
+    for file in [
+        "manifest.json",
+        "plan.yaml",
+        "metrics.jsonl",
+        "downloads.parquet",
+        "transfers.parquet",
+        "ledger.parquet",
+        "links.parquet",
+        "host.parquet",
+        "events.jsonl",
+        "summary.json",
+        "summary.md",
+        "report.html",
+    ] {
+        let length = std::fs::metadata(latest.join(file)).unwrap_or_else(|e| panic!("{file}: {e}")).len();
+        assert!(length > 0, "{file} is empty");
+    }
+    let written: Value = serde_json::from_slice(&std::fs::read(latest.join("summary.json")).expect("it was listed"))
+        .expect("summary.json is JSON");
+    assert_eq!(written, summary);
+    nothing_is_left(&bin_dir(), 5);
+}
+
+#[test]
+fn both_arms_take_less_than_a_minute() {
+    let _alone = alone();
+    let results = tempfile::tempdir().expect("a temporary directory");
+    let began = Instant::now();
+    let output = peerbed(&["run", "quick", "--results", results.path().to_str().expect("UTF-8")])
+        .output()
+        .expect("peerbed runs");
+    let took = began.elapsed();
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(took.as_secs() < 60, "quick took {took:?}");
+    let table = String::from_utf8_lossy(&output.stdout);
+    for word in
+        ["edge-only", "hybrid", "speed", "pause rate", "peer efficiency", "cross-AS", "intra-AS", "egress", "valid"]
+    {
+        assert!(table.to_lowercase().contains(&word.to_lowercase()), "the table says `{word}`:\n{table}");
+    }
+}
