@@ -127,7 +127,7 @@ mod tests {
 
     const DAY: i64 = 24 * 3600;
 
-    fn args(tree: &Tree) -> CleanArgs {
+    fn args() -> CleanArgs {
         CleanArgs { experiment: None, older_than: None, keep: None, partial: false, dry_run: false, results: None }
     }
 
@@ -151,13 +151,12 @@ mod tests {
         tree.finished("small", DAY);
         let second = tree.finished("small", 2 * DAY);
         let other = tree.finished("other", DAY);
-        run(&CleanArgs { keep: Some(1), ..args(&tree) }, tree.root()).expect("it works");
+        run(&CleanArgs { keep: Some(1), ..args() }, tree.root()).expect("it works");
         let small = [format!("small/{second}"), format!("small/latest -> {second}")];
         let kept = [&[format!("other/{other}"), format!("other/latest -> {other}")], &small[..]].concat();
         assert_eq!(there(&tree), kept);
 
-        run(&CleanArgs { experiment: Some("other".into()), keep: Some(0), ..args(&tree) }, tree.root())
-            .expect("it works");
+        run(&CleanArgs { experiment: Some("other".into()), keep: Some(0), ..args() }, tree.root()).expect("it works");
         assert_eq!(there(&tree), small);
     }
 
@@ -182,7 +181,7 @@ mod tests {
         let now = Timestamp::from_second(10 * DAY).expect("in range");
         let days = |older_than: Option<&str>, keep| -> Vec<i64> {
             let older_than = older_than.map(|age| age.parse().expect("an age"));
-            let args = CleanArgs { older_than, keep, ..args(&tree) };
+            let args = CleanArgs { older_than, keep, ..args() };
             select(&entries, &args, now).iter().map(|entry| entry.name.created().as_second() / DAY).collect()
         };
         assert_eq!(days(Some("2d"), None), [1, 5]);
@@ -197,13 +196,13 @@ mod tests {
         let tree = Tree::new();
         let running = tree.running("small", DAY);
         let left = tree.abandoned("small", 2 * DAY);
-        run(&CleanArgs { partial: true, dry_run: true, ..args(&tree) }, tree.root()).expect("it works");
+        run(&CleanArgs { partial: true, dry_run: true, ..args() }, tree.root()).expect("it works");
         assert_eq!(there(&tree).len(), 2, "a dry run removes nothing");
-        run(&CleanArgs { partial: true, ..args(&tree) }, tree.root()).expect("it works");
+        run(&CleanArgs { partial: true, ..args() }, tree.root()).expect("it works");
         assert_eq!(there(&tree).len(), 1);
         assert!(!there(&tree)[0].contains(&left));
         drop(running);
-        run(&CleanArgs { partial: true, ..args(&tree) }, tree.root()).expect("it works");
+        run(&CleanArgs { partial: true, ..args() }, tree.root()).expect("it works");
         assert_eq!(there(&tree), [""; 0], "and the experiment's empty directory goes too");
     }
 
@@ -214,12 +213,12 @@ mod tests {
         let before = there(&tree);
         let outside = tree.outside_listing();
         assert!(before.len() > 8 && !outside.is_empty());
-        run(&CleanArgs { keep: Some(0), partial: true, ..args(&tree) }, tree.root()).expect("it works");
+        run(&CleanArgs { keep: Some(0), partial: true, ..args() }, tree.root()).expect("it works");
         assert_eq!(there(&tree), before);
         // Ours goes, with the links in it, but not what they point to.
         let ours = tree.finished("small", DAY);
         tree.link_outside(&format!("small/{ours}/logs/away"));
-        run(&CleanArgs { keep: Some(0), partial: true, ..args(&tree) }, tree.root()).expect("it works");
+        run(&CleanArgs { keep: Some(0), partial: true, ..args() }, tree.root()).expect("it works");
         assert_eq!(there(&tree), before);
         assert_eq!(tree.outside_listing(), outside);
     }
@@ -228,7 +227,7 @@ mod tests {
     fn without_a_criterion_nothing_is_removed() {
         let tree = Tree::new();
         tree.finished("small", DAY);
-        assert!(run(&args(&tree), tree.root()).expect_err("no criterion").to_string().contains("--older-than"));
+        assert!(run(&args(), tree.root()).expect_err("no criterion").to_string().contains("--older-than"));
         assert_eq!(there(&tree).len(), 2);
     }
 }

@@ -25,8 +25,8 @@ enum Kind {
 /// Prints it.
 pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
     let schema = match args.kind {
-        Kind::Experiment => serde_json::Value::Null,
-        Kind::Topology => serde_json::Value::Null,
+        Kind::Experiment => peerbed_model::schema::experiment(),
+        Kind::Topology => peerbed_model::schema::topology(),
     };
     println!("{}", serde_json::to_string_pretty(&schema)?);
     Ok(Status::Good.into())
