@@ -1,1 +1,372 @@
+//! Whole directories: what is in them, and that nothing half or overwritten ever is.
 
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use parquet::{
+    file::reader::{FileReader, SerializedFileReader},
+    record::{Field, Row},
+};
+use peerbed_contract::Event;
+use peerbed_model::Plan;
+use serde_json::Value;
+
+use super::{
+    test_tree::{Tree, identity},
+    *,
+};
+use crate::{fixture, reconcile::limits, record::RunRecord};
+
+const DOCS: &str = include_str!("../../../docs/results.md");
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("in range")
+}
+
+/// Results of two arms.
+fn two_arms(tree: &Tree) -> Finished {
+    let records =
+        [fixture::record_of(fixture::plan("edge-only", 0), &fixture::TOLD[2..]), fixture::record("hybrid", 0)];
+    let plans: Vec<Arc<Plan>> = records.iter().map(|record: &RunRecord| Arc::clone(&record.plan)).collect();
+    let directory = ResultsDir::create_at(tree.root(), &plans, identity(), at(1_785_319_872)).expect("made");
+    let log = directory.logs_dir("hybrid", 0).expect("made").join("peer-0.log");
+    fs::write(log, "hello").expect("written");
+    directory.nodes_dir("edge-only", 0).expect("made");
+    directory.finish(&records.map(RunOutcome::of)).expect("written")
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    text(path).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+fn rows(path: &Path) -> Vec<Row> {
+    let reader = SerializedFileReader::new(File::open(path).expect("it is there")).expect("Parquet");
+    reader.get_row_iter(None).expect("rows").map(|row| row.expect("a row")).collect()
+}
+
+fn field<'a>(row: &'a Row, name: &str) -> &'a Field {
+    row.get_column_iter().find(|(column, _)| *column == name).unwrap_or_else(|| panic!("no column {name}")).1
+}
+
+fn whole(row: &Row, name: &str) -> i64 {
+    match field(row, name) {
+        Field::Long(value) => *value,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+#[test]
+fn a_finished_directory_has_every_file_and_nothing_else() {
+    let tree = Tree::new();
+    let done = two_arms(&tree);
+    assert_eq!(done.path, tree.root().join("small/20260729T101112Z-0123456789-dirty"));
+    let mut names: Vec<String> = fs::read_dir(&done.path)
+        .expect("a directory")
+        .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "downloads.parquet",
+            "events.jsonl",
+            "host.parquet",
+            "ledger.parquet",
+            "links.parquet",
+            "logs",
+            "manifest.json",
+            "metrics.jsonl",
+            "nodes",
+            "plan.yaml",
+            "report.html",
+            "summary.json",
+            "summary.md",
+            "transfers.parquet",
+        ]
+    );
+    assert_eq!(text(&done.path.join("logs/hybrid/0/peer-0.log")), "hello");
+    let latest = tree.root().join("small/latest");
+    assert_eq!(fs::read_link(&latest).expect("a link"), Path::new("20260729T101112Z-0123456789-dirty"));
+    assert_eq!(tree.listing().len(), 2, "{:?}", tree.listing());
+    for name in names {
+        assert!(
+            DOCS.contains(&format!("| `{name}`")) || DOCS.contains(&format!("| `{name}/")),
+            "docs/results.md lacks {name}"
+        );
+    }
+}
+
+#[test]
+fn the_summary_has_what_scripts_look_for() {
+    let tree = Tree::new();
+    let done = two_arms(&tree);
+    let summary: Value = serde_json::from_str(&text(&done.path.join("summary.json"))).expect("JSON");
+    assert_eq!(summary["commit"], "0123456789abcdef0123456789abcdef01234567");
+    assert_eq!(summary["created"], "2026-07-29T10:11:12Z");
+    let hybrid = &summary["arms"]["hybrid"];
+    assert_eq!((&hybrid["valid"], &hybrid["runs"], &hybrid["seed"]), (&true.into(), &1.into(), &11.into()));
+    assert_eq!((&hybrid["engine"], &hybrid["runtime"]), (&"wire".into(), &"netns".into()));
+    assert_eq!(hybrid["downloads"]["started"], 4);
+    assert_eq!(hybrid["speed_mbps"]["p50"], 3);
+    assert_eq!(hybrid["bytes"]["inter_as"], 750_000);
+    assert_eq!(summary["arms"]["edge-only"]["speed_mbps"]["p50"], Value::Null);
+    for figure in crate::metrics::FIGURES {
+        let pointer = format!("/{}", figure.key.replace('.', "/"));
+        assert!(hybrid.pointer(&pointer).is_some(), "{pointer}");
+        assert!(hybrid["runs_detail"][0].pointer(&pointer).is_some(), "{pointer}");
+    }
+    // Arms stand in the order of the experiment.
+    let text = text(&done.path.join("summary.json"));
+    assert!(text.find("\"edge-only\"") < text.find("\"hybrid\""));
+}
+
+#[test]
+fn plans_events_and_metrics_can_be_read_back() {
+    let tree = Tree::new();
+    let done = two_arms(&tree);
+    let plans: Vec<Plan> = serde_yaml::from_multiple(&text(&done.path.join("plan.yaml"))).expect("YAML");
+    assert_eq!(plans.len(), 2);
+    assert_eq!(plans[1], *fixture::record("hybrid", 0).plan);
+
+    let events = lines(&done.path.join("events.jsonl"));
+    let expected = fixture::record("hybrid", 0).events;
+    let hybrid: Vec<Event> = (events.iter())
+        .filter(|line| line["arm"] == "hybrid" && line["repeat"] == 0)
+        .map(|line| serde_json::from_value(line.clone()).expect("an event"))
+        .collect();
+    assert_eq!(hybrid, expected);
+
+    let metrics = lines(&done.path.join("metrics.jsonl"));
+    let speed = metrics.iter().find(|row| row["arm"] == "hybrid" && row["name"] == "speed_mbps").expect("a row");
+    assert_eq!(
+        (&speed["kind"], &speed["quantiles"]["p50"], &speed["valid"]),
+        (&"distribution".into(), &3.0.into(), &true.into())
+    );
+    assert_eq!((&speed["seed"], &speed["left_out"]["failed"]), (&11.into(), &1.into()));
+}
+
+#[test]
+fn tables_can_be_read_back_and_add_up() {
+    let tree = Tree::new();
+    let path = two_arms(&tree).path;
+    let downloads = rows(&path.join("downloads.parquet"));
+    assert_eq!(downloads.len(), 6);
+    let of_hybrid = |row: &&Row| *field(row, "arm") == Field::Str("hybrid".into());
+    let first = downloads.iter().find(of_hybrid).expect("rows");
+    assert_eq!(*field(first, "status"), Field::Str("completed".into()));
+    assert_eq!(*field(first, "speed_mbps"), Field::Double(4.0));
+    assert_eq!((whole(first, "planned_ns"), whole(first, "edge_bytes")), (1_000_000_000, 400_000));
+    let failed = downloads.iter().filter(of_hybrid).nth(3).expect("four rows");
+    assert_eq!((field(failed, "first_byte_ns"), field(failed, "peer_efficiency")), (&Field::Null, &Field::Null));
+    assert_eq!(*field(failed, "failure"), Field::Str("no edge answered".into()));
+
+    let sum = |file: &str, column: &str, keep: fn(&Row) -> bool| -> i64 {
+        rows(&path.join(file)).iter().filter(of_hybrid).filter(|row| keep(row)).map(|row| whole(row, column)).sum()
+    };
+    assert_eq!(sum("transfers.parquet", "sent_bytes", |_| true), 2_105_000);
+    assert_eq!(sum("transfers.parquet", "received_bytes", |_| true), 2_105_000);
+    assert_eq!(sum("ledger.parquet", "wire_bytes", |_| true), 2_214_250);
+    let down = |row: &Row| *field(row, "direction") == Field::Str("down".into());
+    assert_eq!(sum("links.parquet", "carried_bytes", down), 2_214_250);
+    // From AS 1 to AS 2: the 750 kB of the peers, with 5 %.
+    let forward = |row: &Row| *field(row, "direction") == Field::Str("forward".into());
+    assert_eq!(sum("links.parquet", "carried_bytes", forward), 787_500);
+
+    let host = rows(&path.join("host.parquet"));
+    let host: Vec<&Row> = host.iter().filter(of_hybrid).collect();
+    assert_eq!(host.len(), 10);
+    assert_eq!((whole(host[4], "cpu_user_ms"), whole(host[4], "engine_released_packets")), (500, 100));
+    // The eleventh sample comes after the host's last reading, and still counts.
+    assert_eq!(whole(host[9], "engine_released_packets"), 200);
+    assert_eq!(*field(host[0], "t_s"), Field::Double(1.001));
+}
+
+#[test]
+fn a_download_without_a_record_keeps_its_row() {
+    let tree = Tree::new();
+    let mut record = fixture::record("hybrid", 0);
+    record.events.retain(|event| match &event.kind {
+        peerbed_contract::EventKind::DownloadFinished(end) => end.download > 1,
+        peerbed_contract::EventKind::DownloadStarted { download, .. } => *download != 1,
+        _ => true,
+    });
+    let directory = tree.running("small", 1);
+    let path = directory.finish(&[RunOutcome::of(record)]).expect("written").path;
+    let status: Vec<String> =
+        rows(&path.join("downloads.parquet")).iter().map(|row| field(row, "status").to_string()).collect();
+    assert_eq!(status, ["\"lost\"", "\"not_started\"", "\"paused\"", "\"failed\""]);
+}
+
+#[test]
+fn results_of_the_same_second_stand_side_by_side() {
+    let tree = Tree::new();
+    let (first, second) = (tree.running("small", 1), tree.running("small", 1));
+    assert_ne!(first.path(), second.path());
+    let outcome = || [RunOutcome::of(fixture::record("hybrid", 0))];
+    let second = second.finish(&outcome()).expect("written").path;
+    let first = first.finish(&outcome()).expect("written").path;
+    assert!(second.ends_with("19700101T000001Z-0123456789-dirty_2"), "{}", second.display());
+    assert!(first.join("manifest.json").is_file() && second.join("manifest.json").is_file());
+    let third = tree.finished("small", 1);
+    assert_eq!(third, "19700101T000001Z-0123456789-dirty_3");
+}
+
+#[test]
+fn what_is_there_is_never_overwritten_and_what_failed_stays_unfinished() {
+    for file in ["metrics.jsonl", "downloads.parquet", "summary.json", "report.html", "manifest.json"] {
+        let tree = Tree::new();
+        let old = tree.finished("small", 1);
+        let directory = tree.running("small", 2);
+        let path = directory.path().to_owned();
+        fs::write(path.join(file), "precious").expect("written");
+        let error =
+            directory.finish(&[RunOutcome::of(fixture::record("hybrid", 0))]).expect_err("it is there").to_string();
+        assert!(error.contains(file), "{error}");
+        assert_eq!(text(&path.join(file)), "precious");
+        assert_eq!(fs::read_link(tree.root().join("small/latest")).expect("a link"), Path::new(&old));
+        let states: Vec<State> = scan(tree.root(), None).expect("readable").iter().map(|entry| entry.state).collect();
+        assert_eq!(states, [State::Complete, State::Partial]);
+        let hidden = fs::read_dir(&path)
+            .expect("a directory")
+            .filter(|entry| entry.as_ref().expect("readable").file_name().to_string_lossy().starts_with(".writing"));
+        assert_eq!(hidden.count(), 0, "no half file remains");
+    }
+}
+
+#[test]
+fn an_interrupted_experiment_keeps_what_was_measured() {
+    let tree = Tree::new();
+    let mut record = fixture::record("edge-only", 0);
+    record.interrupted = true;
+    let plans = [Arc::clone(&record.plan), Arc::new(fixture::plan("hybrid", 0))];
+    let directory = ResultsDir::create_at(tree.root(), &plans, identity(), at(1)).expect("made");
+    let done = directory.finish(&[RunOutcome::of(record)]).expect("written");
+    assert!(!done.summary.valid && done.summary.interrupted);
+    let summary: Value = serde_json::from_str(&text(&done.path.join("summary.json"))).expect("JSON");
+    assert_eq!(summary["arms"]["edge-only"]["downloads"]["completed"], 2);
+    assert_eq!(summary["arms"]["hybrid"]["invalid_reasons"][0], "only 0 of 1 planned runs were made");
+    assert!(text(&done.path.join("summary.md")).contains("interrupted"));
+
+    // Ctrl-C before the first run.
+    let empty = tree.running("small", 2).finish(&[]).expect("written");
+    assert!(!empty.summary.valid);
+    assert_eq!(rows(&empty.path.join("downloads.parquet")).len(), 0);
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused() {
+    let tree = Tree::new();
+    let create = |experiment: &str, arm: &str| {
+        let mut plan = fixture::plan(arm, 0);
+        plan.experiment = experiment.into();
+        ResultsDir::create_at(tree.root(), &[Arc::new(plan)], identity(), at(1))
+    };
+    for (experiment, arm) in [("..", "a"), ("a/b", "a"), ("small", "../../a"), ("", "a"), ("small", ".")] {
+        assert!(matches!(create(experiment, arm), Err(ResultsError::Name(_))), "{experiment:?} {arm:?}");
+    }
+    assert!(matches!(ResultsDir::create_at(tree.root(), &[], identity(), at(1)), Err(ResultsError::NoPlans)));
+    tree.link_outside("linked");
+    let error = create("linked", "a").expect_err("a link").to_string();
+    assert!(error.contains("linked"), "{error}");
+    assert!(tree.listing() == ["linked"] && tree.outside_listing().len() == 1);
+    assert!(create("small", "a").expect("made").logs_dir("..", 0).is_err());
+}
+
+#[test]
+fn the_fingerprint_depends_on_the_machine_and_not_on_the_code() {
+    let of = |change: fn(&mut RunRecord), commit: &str| {
+        let mut record = fixture::record("hybrid", 0);
+        change(&mut record);
+        let identity = Identity { commit: Some(commit.into()), ..identity() };
+        Manifest::of(&[Arc::clone(&record.plan)], &[RunOutcome::of(record)], &identity, at(1))
+            .fingerprint
+            .expect("a hash")
+    };
+    let here = of(|_| (), "a");
+    assert_eq!(here.len(), 16);
+    assert_eq!(of(|record| record.interrupted = true, "b"), here);
+    assert_ne!(of(|record| record.engine.ends = "packet".into(), "a"), here);
+    assert_ne!(of(|record| record.engine.congestion_control = "bbr".into(), "a"), here);
+    assert_ne!(of(|record| record.runtime = "docker".into(), "a"), here);
+}
+
+/// The rows of the first table below a heading: the cells of each, without the back quotes.
+fn documented(heading: &str) -> Vec<Vec<String>> {
+    let section = DOCS.split(&format!("\n## {heading}\n")).nth(1).unwrap_or_else(|| panic!("no section {heading}"));
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect();
+    section.lines().filter(|line| line.starts_with("| `")).map(cells).collect()
+}
+
+#[test]
+fn the_docs_list_every_column_with_its_type() {
+    for table in TABLES {
+        let code: Vec<[String; 2]> = table
+            .columns
+            .iter()
+            .map(|column| [column.name.into(), format!("{:?}{}", column.ty, if column.optional { "?" } else { "" })])
+            .collect();
+        let docs: Vec<[String; 2]> =
+            documented(table.file).into_iter().map(|row| [row[0].clone(), row[1].clone()]).collect();
+        assert_eq!(docs, code, "{}", table.file);
+    }
+}
+
+#[test]
+fn the_docs_list_every_metric_with_its_unit() {
+    let tree = Tree::new();
+    let path = two_arms(&tree).path;
+    let written: BTreeSet<(String, String)> = lines(&path.join("metrics.jsonl"))
+        .iter()
+        .map(|row| (row["name"].as_str().expect("text").into(), row["unit"].as_str().expect("text").into()))
+        .collect();
+    let kinds = ["distribution", "proportion", "ratio", "count"];
+    let docs: BTreeSet<(String, String)> = documented("metrics.jsonl")
+        .into_iter()
+        .filter(|row| !kinds.contains(&row[0].as_str()))
+        .map(|row| (row[0].clone(), row[1].clone()))
+        .collect();
+    assert_eq!(docs, written);
+}
+
+#[test]
+fn the_docs_list_every_figure_and_every_limit() {
+    let figures: BTreeSet<String> = documented("summary.json")
+        .iter()
+        .flat_map(|row| row[0].split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let code: BTreeSet<String> = crate::metrics::FIGURES.iter().map(|figure| figure.key.to_owned()).collect();
+    assert_eq!(figures, code);
+
+    let limits: Vec<[String; 2]> =
+        documented("Validity").into_iter().map(|row| [row[0].clone(), row[1].clone()]).collect();
+    let in_code = [
+        ("OVERHEAD_MIN", format!("{:.4}", limits::OVERHEAD_MIN)),
+        ("OVERHEAD_MAX", limits::OVERHEAD_MAX.to_string()),
+        ("PER_DOWNLOAD_BYTES", limits::PER_DOWNLOAD_BYTES.to_string()),
+        ("PER_EDGE_PIECE_BYTES", limits::PER_EDGE_PIECE_BYTES.to_string()),
+        ("PER_PEER_PIECE_BYTES", limits::PER_PEER_PIECE_BYTES.to_string()),
+        ("UNDERWAY_PER_NODE_BYTES", limits::UNDERWAY_PER_NODE_BYTES.to_string()),
+        ("UNDERWAY_UNLIMITED_BYTES", limits::UNDERWAY_UNLIMITED_BYTES.to_string()),
+        ("BROKEN_SHARE_MAX", limits::BROKEN_SHARE_MAX.to_string()),
+        ("LATE_P99_MAX_MS", limits::LATE_P99_MAX_MS.to_string()),
+        ("LATE_SECONDS_SHARE_MAX", limits::LATE_SECONDS_SHARE_MAX.to_string()),
+        ("TICK_LATE_MAX_MS", limits::TICK_LATE_MAX_MS.to_string()),
+        ("STEAL_SHARE_MAX", limits::STEAL_SHARE_MAX.to_string()),
+        ("START_GRACE_MS", limits::START_GRACE_MS.to_string()),
+        ("REASONS_PER_CHECK", limits::REASONS_PER_CHECK.to_string()),
+    ];
+    assert_eq!(limits, in_code.map(|(name, value)| [name.to_owned(), value]));
+    // And the code has no limit that is not in this list.
+    let source = include_str!("../reconcile/limits.rs");
+    assert_eq!(source.matches("pub const ").count(), limits.len());
+}
