@@ -55,7 +55,7 @@ struct Waiting {
 }
 
 /// One direction of one link.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pipe {
     spec: LinkSpec,
     limit: Option<u64>,

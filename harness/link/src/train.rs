@@ -21,7 +21,7 @@ impl Train {
     /// `segments` packets (at least one) of `full` bytes, but for the last, which has `last`.
     pub const fn new(segments: u32, full: u32, last: u32) -> Self {
         assert!(segments > 0, "a train has at least one packet");
-        Self { segments, full, last }
+        Self { segments, full: if segments == 1 { last } else { full }, last }
     }
 
     /// How many packets it has.
@@ -43,6 +43,6 @@ impl Train {
     #[must_use]
     pub fn slice(self, range: Range<u32>) -> Self {
         assert!(range.start < range.end && range.end <= self.segments, "{range:?} of {} packets", self.segments);
-        Self { segments: range.end - range.start, full: self.full, last: self.segment_bytes(range.end - 1) }
+        Self::new(range.end - range.start, self.full, self.segment_bytes(range.end - 1))
     }
 }
