@@ -167,6 +167,11 @@ fn shred(frame: &[u8], framing: Framing, choices: &mut impl Iterator<Item = usiz
         assert_eq!((count, frame[1]), (1, 0), "an ordinary packet");
         return out.push(frame.to_vec());
     };
+    // The kernel refuses a super-packet that hides a CWR, and would set one that the sender did not.
+    if frame[1] & 0x7f != 5 {
+        let transport = VIRTIO_HEADER + usize::from(u16::from_ne_bytes([frame[6], frame[7]]));
+        assert_eq!(frame[1] & 0x80, frame[transport + 13] & 0x80, "ECN bit and CWR flag");
+    }
     let middle = 1 + (choices.next().unwrap_or(0) % (count as usize - 1)) as u32;
     for range in [0..middle, middle..count] {
         let (piece, after) = geometry.cut(frame, range.clone());
