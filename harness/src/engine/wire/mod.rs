@@ -133,7 +133,8 @@ impl Wire {
             wire.threads.push(spawned.map_err(|source| WireError::Kernel { what: "start a thread", source })?);
         }
         drop(say);
-        wire.nice = hear.iter().max().unwrap_or(0);
+        // A thread that cannot begin hangs up instead.
+        wire.nice = hear.iter().take(wire.threads.len()).max().unwrap_or(0);
         Ok(wire)
     }
 

@@ -1,0 +1,236 @@
+//! What the engine promises, measured. Margins are wide enough for a busy machine and far narrower than any mistake.
+
+use std::time::Duration;
+
+use peerbed::{
+    agent::protocol::Request,
+    engine::{EndsChoice, LedgerEntry, Sample},
+};
+use peerbed_link::{Bandwidth, Burst, Duplex, Kind, LinkSpec, Loss, Probability, Queue, Rate};
+
+use crate::lab::{Lab, OPEN, address, asn, fabric};
+
+/// One promise.
+pub(crate) type Case = fn(EndsChoice);
+
+/// All of them.
+pub(crate) const ALL: [(&str, Case); 9] = [
+    ("a_flow_gets_the_rate_of_its_link", a_flow_gets_the_rate_of_its_link),
+    ("round_trips_take_the_sum_of_the_delays", round_trips_take_the_sum_of_the_delays),
+    ("loss_is_what_was_asked_for", loss_is_what_was_asked_for),
+    ("bursts_are_lost_together", bursts_are_lost_together),
+    ("flows_share_a_link_between_ases", flows_share_a_link_between_ases),
+    ("a_link_changes_while_packets_wait", a_link_changes_while_packets_wait),
+    ("udp_super_packets_are_cut", udp_super_packets_are_cut),
+    ("strays_are_counted_and_hurt_nobody", strays_are_counted_and_hurt_nobody),
+    ("an_open_link_carries_whole_super_packets", an_open_link_carries_whole_super_packets),
+];
+
+/// What a TCP flow of full packets of 1500 bytes can get of a rate: 20 bytes of IP, 32 of TCP with timestamps.
+const PAYLOAD_SHARE: f64 = 1448.0 / 1500.0;
+
+fn limited(mbit: u64) -> LinkSpec {
+    let rate = Rate::from_bps(mbit * 1_000_000).expect("a valid rate");
+    LinkSpec { bandwidth: Bandwidth::Limited(rate), ..LinkSpec::TRANSPARENT }
+}
+
+fn delayed(millis: u64) -> LinkSpec {
+    LinkSpec { delay: Duration::from_millis(millis), ..LinkSpec::TRANSPARENT }
+}
+
+fn share(value: f64) -> Probability {
+    Probability::new(value).expect("a valid share")
+}
+
+/// What was delivered from one AS to another.
+fn entry(sample: &Sample, from: u32, to: u32) -> LedgerEntry {
+    let (from, to) = (asn(from), asn(to));
+    let found = sample.ledger.iter().find(|entry| (entry.from, entry.to) == (from, to));
+    found.copied().unwrap_or(LedgerEntry { from, to, kind: Kind::Peer, packets: 0, bytes: 0 })
+}
+
+fn a_flow_gets_the_rate_of_its_link(ends: EndsChoice) {
+    let forward = LinkSpec { delay: Duration::from_millis(5), ..limited(40) };
+    let mut lab = Lab::new(fabric(&[(1, OPEN), (2, OPEN)], forward, delayed(5)), ends, None);
+    assert_eq!((lab.report.engine.as_str(), lab.report.congestion_control.as_str()), ("wire", "cubic"));
+    lab.start_listener(1, "sink 1000 2000");
+    lab.start(0, &format!("source {}", address(1)));
+    let [bytes, nanos] = lab.numbers(1);
+    lab.ended(0);
+    let (got, ideal) = (bytes * 8.0 / nanos * 1_000.0, 40.0 * PAYLOAD_SHARE);
+    println!("  {got:.3} of {ideal:.3} Mbit/s");
+    assert!((got / ideal - 1.0).abs() < 0.01, "{got} Mbit/s, ideal {ideal}");
+
+    // What is under way when the flow ends still arrives.
+    let sample = lab.sample_when(|sample| {
+        let (up, link) = (sample.access[0].forward, sample.links[0].forward);
+        up.offered_packets == link.carried_packets + link.dropped_packets
+            && link.carried_packets == entry(sample, 1, 2).packets
+    });
+    let (link, down) = (sample.links[0].forward, sample.access[1].backward);
+    let ledger = entry(&sample, 1, 2);
+    assert_eq!((ledger.kind, ledger.packets, ledger.bytes), (Kind::Peer, down.carried_packets, down.carried_bytes));
+    assert_eq!((link.carried_packets, link.carried_bytes), (down.offered_packets, down.offered_bytes));
+    assert_eq!(link.lost_packets, 0);
+    // Every segment counts with its own headers.
+    assert!(ledger.bytes as f64 * PAYLOAD_SHARE >= bytes, "{ledger:?} for {bytes} bytes of payload");
+    assert!(entry(&sample, 2, 1).packets > 100, "acknowledgements are counted too");
+    assert_eq!(sample.health.overruns, 0);
+}
+
+fn round_trips_take_the_sum_of_the_delays(ends: EndsChoice) {
+    let access = |up, down| Duplex { up: delayed(up), down: delayed(down) };
+    let nodes = [(1, access(1, 2)), (2, access(3, 4)), (1, access(0, 0))];
+    let mut lab = Lab::new(fabric(&nodes, delayed(10), delayed(20)), ends, None);
+    lab.start_listener(1, "echo");
+    lab.start(0, &format!("ping {} 60 2000", address(1)));
+    let [answered, least, median, _] = lab.numbers(0);
+    println!("  40 ms and {:.0} µs, median {:.0} µs", least / 1e3 - 40e3, median / 1e3 - 40e3);
+    assert!(answered == 60.0 && (40e6..40.8e6).contains(&least), "{answered} answers, the first after {least} ns");
+    assert!(median < 43e6, "median {median} ns");
+
+    // Inside an AS no link between ASes is crossed.
+    lab.start(2, &format!("ping {} 60 2000", address(1)));
+    let [_, least, _, _] = lab.numbers(2);
+    assert!((37e6..37.8e6).contains(&least), "{least} ns to another AS");
+    lab.kill(1);
+    lab.ended(0);
+    lab.start_listener(0, "echo");
+    lab.ended(2);
+    lab.start(2, &format!("ping {} 60 2000", address(0)));
+    let [_, least, _, _] = lab.numbers(2);
+    assert!((3e6..3.8e6).contains(&least), "{least} ns inside the AS");
+    let sample = lab.sample();
+    assert_eq!(entry(&sample, 1, 1).packets, 120);
+    assert_eq!(sample.health.overruns, 0);
+}
+
+/// Send datagrams over a link with this loss; what was lost of what was sent.
+fn lose(ends: EndsChoice, loss: Loss, segments: u32) -> (Lab, u64, u64) {
+    const SENT: u64 = 40_000;
+    let mut lab = Lab::new(fabric(&[(1, OPEN), (2, OPEN)], LinkSpec { loss, ..limited(400) }, delayed(0)), ends, None);
+    lab.start_listener(1, "count");
+    lab.start(0, &format!("blast {} {SENT} 400 {segments} {}", address(1), 20 * segments));
+    assert_eq!(lab.line(0), "sent");
+    // The counter waits until it has read what is there.
+    let sample = lab.sample_when(|sample| {
+        let link = sample.links[0].forward;
+        link.offered_packets == SENT && entry(sample, 1, 2).packets + link.lost_packets == SENT
+    });
+    lab.say(1, "stop");
+    // The program may be too slow for its socket's buffer, so only what it did read is judged.
+    let [good, wrong] = lab.numbers(1);
+    let link = sample.links[0].forward;
+    assert_eq!((wrong, link.dropped_packets, sample.health.overruns), (0.0, 0, 0));
+    assert!(good > 1000.0 && good <= (SENT - link.lost_packets) as f64, "{good} good datagrams");
+    (lab, link.lost_packets, SENT)
+}
+
+fn loss_is_what_was_asked_for(ends: EndsChoice) {
+    for (p, segments) in [(0.01, 1), (0.05, 40)] {
+        let (_, lost, sent) = lose(ends, Loss::Random(share(p)), segments);
+        let deviation = (sent as f64 * p * (1.0 - p)).sqrt();
+        println!("  {lost} of {sent} lost, expected {} ± {deviation:.1}", sent as f64 * p);
+        assert!((lost as f64 - sent as f64 * p).abs() <= 3.0 * deviation, "{lost} of {sent} lost");
+    }
+}
+
+fn bursts_are_lost_together(ends: EndsChoice) {
+    let burst = Burst { p: share(0.01), r: share(0.25), loss_bad: Probability::ONE, loss_good: Probability::ZERO };
+    let (_, lost, sent) = lose(ends, Loss::GilbertElliott(burst), 40);
+    // The draws come from the seed, so the same packets are lost wherever and whenever this runs.
+    let (_, again, _) = lose(ends, Loss::GilbertElliott(burst), 1);
+    assert_eq!(lost, again);
+    let expected = 0.01 / 0.26;
+    assert!((lost as f64 / sent as f64 / expected - 1.0).abs() < 0.15, "{lost} of {sent} lost");
+}
+
+fn flows_share_a_link_between_ases(ends: EndsChoice) {
+    let nodes = [(1, OPEN), (1, OPEN), (2, OPEN), (2, OPEN)];
+    let forward = LinkSpec { delay: Duration::from_millis(5), ..limited(20) };
+    let mut lab = Lab::new(fabric(&nodes, forward, delayed(5)), ends, None);
+    for sink in [2, 3] {
+        lab.start_listener(sink, "sink 1500 3000");
+    }
+    for source in [0, 1] {
+        lab.start(source, &format!("source {}", address(source + 2)));
+    }
+    let got = [2, 3].map(|sink| {
+        let [bytes, nanos] = lab.numbers(sink);
+        bytes * 8.0 / nanos * 1_000.0
+    });
+    let ideal = 20.0 * PAYLOAD_SHARE;
+    println!("  {:.3} and {:.3} of {ideal:.3} Mbit/s", got[0], got[1]);
+    assert!((got[0] + got[1]) / ideal < 1.04 && (got[0] + got[1]) / ideal > 0.9, "{got:?}");
+    assert!(got[0].min(got[1]) > 0.1 * ideal, "one flow starves: {got:?}");
+}
+
+fn a_link_changes_while_packets_wait(ends: EndsChoice) {
+    // 100 datagrams of 1028 bytes wait for 8 s in front of 100 kbit/s, then the link becomes fast.
+    let slow = LinkSpec {
+        bandwidth: Bandwidth::Limited(Rate::from_bps(100_000).expect("a valid rate")),
+        queue: Queue::Bytes(1 << 20),
+        ..LinkSpec::TRANSPARENT
+    };
+    let mut lab = Lab::new(fabric(&[(1, OPEN), (2, OPEN)], slow, delayed(0)), ends, None);
+    lab.start_listener(1, "count");
+    lab.start(0, &format!("blast {} 100 1000 1 0", address(1)));
+    assert_eq!(lab.line(0), "sent");
+    let before = lab.sample_when(|sample| sample.links[0].forward.offered_packets == 100);
+    assert!(before.links[0].forward.carried_packets < 30, "{:?}", before.links[0]);
+    lab.set_link(LinkSpec { delay: Duration::from_millis(50), ..limited(10) }, delayed(0));
+    let after = lab.sample_when(|sample| entry(sample, 1, 2).packets == 100);
+    let took = (after.at_ns - before.at_ns) / 1_000_000;
+    // What waited takes 1028 bytes × 8 / 10 Mbit/s each, then the delay.
+    println!("  the queue was empty after {took} ms");
+    assert!((100..1000).contains(&took), "{took} ms");
+    lab.say(1, "stop");
+    assert_eq!(lab.numbers(1), [100.0, 0.0]);
+    assert_eq!(after.links[0].forward.dropped_packets, 0);
+}
+
+fn udp_super_packets_are_cut(ends: EndsChoice) {
+    // 1 ms of 8 Mbit/s is 1000 bytes: single datagrams; without a rate they stay together.
+    for forward in [limited(8), LinkSpec::TRANSPARENT] {
+        let mut lab = Lab::new(fabric(&[(1, OPEN), (2, OPEN)], forward, delayed(0)), ends, None);
+        lab.start_listener(1, "count");
+        lab.start(0, &format!("blast {} 500 1000 25 30000", address(1)));
+        assert_eq!(lab.line(0), "sent");
+        let sample = lab.sample_when(|sample| entry(sample, 1, 2).packets == 500);
+        assert_eq!(entry(&sample, 1, 2).bytes, 500 * 1028);
+        lab.say(1, "stop");
+        assert_eq!(lab.numbers(1), [500.0, 0.0]);
+    }
+}
+
+fn strays_are_counted_and_hurt_nobody(ends: EndsChoice) {
+    let fabric = fabric(&[(1, OPEN), (2, OPEN), (3, OPEN)], LinkSpec::TRANSPARENT, LinkSpec::TRANSPARENT);
+    let mut lab = Lab::new(fabric, ends, None);
+    // An address that nobody has, then a node without a route.
+    for (to, strays) in [(address(200), 20), (address(2), 40)] {
+        lab.start(0, &format!("blast {to} 20 400 1 0"));
+        lab.ended(0);
+        assert_eq!(lab.line(0), "sent");
+        lab.sample_when(|sample| sample.health.strays == strays);
+    }
+    lab.start_listener(1, "echo");
+    lab.start(0, &format!("ping {} 10 0", address(1)));
+    assert_eq!(lab.numbers::<4>(0)[0], 10.0);
+    let sample = lab.sample();
+    assert_eq!((sample.health.strays, sample.health.overruns, entry(&sample, 1, 2).packets), (40, 0, 10));
+    let refused = lab.refusal(Request::SetLink { link: 7, forward: delayed(0), backward: delayed(0) });
+    assert!(refused.contains("no link number 7"), "{refused}");
+}
+
+fn an_open_link_carries_whole_super_packets(ends: EndsChoice) {
+    let mut lab =
+        Lab::new(fabric(&[(1, OPEN), (2, OPEN)], LinkSpec::TRANSPARENT, LinkSpec::TRANSPARENT), ends, Some(1));
+    lab.start_listener(1, "sink 500 1000");
+    lab.start(0, &format!("source {}", address(1)));
+    let [bytes, nanos] = lab.numbers(1);
+    println!("  {:.2} Gbit/s", bytes * 8.0 / nanos);
+    let sample = lab.sample();
+    assert!(sample.links[0].forward.carried_bytes as f64 > bytes);
+    // Without super-packets it is less than 2 on any machine that these tests will see in years.
+    assert!(bytes * 8.0 / nanos > 2.0, "{} Gbit/s", bytes * 8.0 / nanos);
+}
