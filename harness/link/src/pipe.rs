@@ -71,6 +71,8 @@ pub struct Pipe {
     fraction: u64,
     /// When the last piece that left the queue reaches the far end; nothing overtakes it.
     departed_due: Moment,
+    /// When the last packet that was not passed on at once reaches the far end.
+    held_until: Moment,
     counters: Counters,
 }
 
@@ -90,6 +92,7 @@ impl Pipe {
             free_at: Moment::default(),
             fraction: 0,
             departed_due: Moment::default(),
+            held_until: Moment::default(),
             counters: Counters::default(),
         }
     }
@@ -152,6 +155,7 @@ impl Pipe {
             after = waiting.due;
             dues.push(waiting.due);
         }
+        self.held_until = self.held_until.max(after);
         self.free_at = self.queue.back().map_or(now, |waiting| waiting.departs);
         self.fraction = 0;
         Retimed { first: self.first, dues }
@@ -166,6 +170,12 @@ impl Pipe {
     /// Packets that have not been sent by the last moment that the pipe was told.
     pub fn waiting_packets(&self) -> u64 {
         self.queue.iter().map(|waiting| u64::from(waiting.segments)).sum()
+    }
+
+    /// When the last packet that was not passed on at once reaches the far end. While that is ahead, or not long past, a
+    /// packet that passes at once could still overtake another in the caller's hands.
+    pub fn held_until(&self) -> Moment {
+        self.held_until
     }
 
     /// What it is now.
@@ -203,6 +213,9 @@ impl Pipe {
         let swing = if self.spec.jitter.is_zero() { 0.0 } else { self.draw().mul_add(2.0, -1.0) };
         let before = self.queue.back().map_or(self.departed_due, |last| last.due);
         let due = arrival(&self.spec, departs, swing).max(before);
+        if due > now {
+            self.held_until = due;
+        }
         let ticket = self.first + self.queue.len() as u64;
         self.queue.push_back(Waiting { departs, due, swing, segments: segments.end - segments.start, bytes });
         Piece { segments, due, ticket }

@@ -49,7 +49,7 @@ fn any_spec() -> impl Strategy<Value = LinkSpec> {
         (0_u64..1_000).prop_map(|ms| Queue::Time(Duration::from_millis(ms))),
         (0_u64..200_000).prop_map(Queue::Bytes),
     ];
-    let millis = |most: u64| (0..most).prop_map(|us| Duration::from_micros(us));
+    let millis = |most: u64| (0..most).prop_map(Duration::from_micros);
     let jitter = prop_oneof![Just(Duration::ZERO), millis(5_000)];
     (bandwidth, millis(200_000), jitter, any_loss(), queue)
         .prop_map(|(bandwidth, delay, jitter, loss, queue)| LinkSpec { bandwidth, delay, jitter, loss, queue })

@@ -86,7 +86,7 @@ fn round_trips_take_the_sum_of_the_delays(ends: EndsChoice) {
     lab.start(0, &format!("ping {} 60 2000", address(1)));
     let [answered, least, median, _] = lab.numbers(0);
     println!("  40 ms and {:.0} µs, median {:.0} µs", least / 1e3 - 40e3, median / 1e3 - 40e3);
-    assert!(answered == 60.0 && (40e6..40.8e6).contains(&least), "{answered} answers, the first after {least} ns");
+    assert!(answered > 59.5 && (40e6..40.8e6).contains(&least), "{answered} answers, the first after {least} ns");
     assert!(median < 43e6, "median {median} ns");
 
     // Inside an AS no link between ASes is crossed.

@@ -17,7 +17,7 @@ use peerbed_contract::{AsNumber, NodeName, Role};
 use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpec, Route};
 
 /// Nothing that the tests do takes longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A transparent access link.
 pub(crate) const OPEN: Duplex = Duplex { up: LinkSpec::TRANSPARENT, down: LinkSpec::TRANSPARENT };

@@ -126,10 +126,10 @@ impl Wire {
         let mut wire = Self { shared: Some(Arc::clone(&shared)), threads: Vec::new(), nice: 0 };
         let (say, hear) = mpsc::channel();
         for number in 0..threads.max(1) as usize {
-            let shard = Shard::new(Arc::clone(&shared), number)?;
+            let thread = Shard::new(Arc::clone(&shared), number)?;
             let (shared, say) = (Arc::clone(&shared), say.clone());
             let spawned =
-                thread::Builder::new().name(format!("wire-{number}")).spawn(move || serve(shard, &shared, &say));
+                thread::Builder::new().name(format!("wire-{number}")).spawn(move || serve(thread, &shared, &say));
             wire.threads.push(spawned.map_err(|source| WireError::Kernel { what: "start a thread", source })?);
         }
         drop(say);
@@ -230,12 +230,12 @@ fn close(shared: Shared) {
 }
 
 /// What one thread does from beginning to end.
-fn serve(mut shard: Shard, shared: &Shared, say: &mpsc::Sender<i32>) {
+fn serve(mut thread: Shard, shared: &Shared, say: &mpsc::Sender<i32>) {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         rustix::thread::set_current_timer_slack(Some(TIMER_SLACK_NS))?;
         // The listener waits for every thread, and nobody is hurt if it is gone.
         let _ = say.send(raise_priority());
-        shard.run()
+        thread.run()
     }));
     match outcome {
         Ok(Ok(())) => {}

@@ -1,11 +1,11 @@
 //! One thread of the engine: it reads the ports of its nodes, carries packets through the stages of their routes, and
 //! hands them to their destinations.
 //!
-//! The thread of a packet's source takes it through the source's uplink; then the thread of its destination has it. A
-//! packet enters each stage at the moment at which it left the one before, not when the thread got to it, so a late
-//! thread delays packets once and never more.
+//! The thread of a packet's source takes it to the first stage that holds it up, mostly the source's uplink; from there the
+//! thread of its destination has it. A packet enters each stage at the moment at which it left the one before, not when
+//! the thread got to it, so a late thread delays packets once and never more.
 
-use std::{collections::VecDeque, mem, os::fd::AsFd, sync::Arc};
+use std::{collections::VecDeque, mem, os::fd::AsFd, sync::Arc, time::Duration};
 
 use peerbed_link::{Agenda, Moment, Piece};
 use rustix::{
@@ -34,6 +34,9 @@ const READS_PER_PORT: usize = 16;
 const RELEASES_PER_READ: usize = 4;
 /// Packets released before ports are looked at again.
 const RELEASES_PER_TURN: usize = 64;
+/// A packet that passes a pipe in no time may be delivered by its source's thread, past its destination's, if no packet
+/// before it was held up for so long: the other thread could still have that one.
+const LATENESS_BOUND: Duration = Duration::from_secs(1);
 /// The number by which epoll speaks of the inbox; others are nodes.
 const BELL: u64 = u64::MAX;
 
@@ -137,9 +140,8 @@ impl Shard {
             let shared = Arc::clone(&self.shared);
             let mouth = &shared.mouths[node.0 as usize];
             match rustix::io::read(&mouth.fd, spare_capacity(&mut self.buffer)) {
-                Ok(0) | Err(Errno::AGAIN) => return,
-                // The device was taken down; whoever did so meant it, and packets come again when it is up.
-                Err(Errno::NETDOWN | Errno::INTR) => return,
+                // Nothing more; or the device was taken down: packets come again when it is up.
+                Ok(0) | Err(Errno::AGAIN | Errno::INTR | Errno::NETDOWN) => return,
                 Ok(_) => self.take_in(node),
                 Err(error) => {
                     let name = shared.network.name(node);
@@ -178,25 +180,30 @@ impl Shard {
         }
     }
 
-    /// A packet enters its next stage at `at`; it goes on at once through all that let it pass in no time.
+    /// A packet enters its next stage at `at`; it goes on at once through all that let it pass in no time, and waits for
+    /// the others in the hands of its destination's thread.
     fn advance(&mut self, at: Moment, mut parcel: Parcel) {
         let shared = Arc::clone(&self.shared);
+        let owner = shared.thread_of(parcel.destination);
         loop {
             let Some(pipe) = shared.network.stage(&parcel) else {
                 return self.deliver(at, parcel);
             };
-            let owner = shared.thread_of(parcel.destination);
             let mut locked = shared.network.lock(pipe);
             self.pieces.clear();
             locked.offer(at, parcel.train, parcel.most, &mut self.pieces);
             parcel.stage += 1;
+            let free = if owner == self.me {
+                self.agenda.next_due().is_none_or(|next| next > at)
+            } else {
+                at > locked.held_until().plus(LATENESS_BOUND)
+            };
+            if free && passes(at, &parcel, &self.pieces) {
+                continue;
+            }
+            let frame = divide(parcel, pipe, &self.pieces, &mut self.parts);
             if owner == self.me {
                 drop(locked);
-                if self.passes(at, &parcel) {
-                    continue;
-                }
-                let frame = divide(parcel, pipe, &self.pieces, &mut self.parts);
-                self.recycle(frame);
                 while let Some((due, part)) = self.parts.pop_front() {
                     if self.reserve(&part) {
                         self.agenda.push(due, part);
@@ -204,7 +211,6 @@ impl Shard {
                 }
             } else {
                 // The pipe stays locked so that news of a change cannot overtake the packets that it concerns.
-                let frame = divide(parcel, pipe, &self.pieces, &mut self.parts);
                 while let Some((due, part)) = self.parts.pop_front() {
                     if self.reserve(&part) {
                         shared.inboxes[owner].push(Message::Parcel(due, part));
@@ -212,21 +218,8 @@ impl Shard {
                 }
                 drop(locked);
                 shared.inboxes[owner].ring();
-                self.recycle(frame);
             }
-            return;
-        }
-    }
-
-    /// Whether a packet left its pipe whole and at once, and nothing is to be released before it.
-    fn passes(&self, at: Moment, parcel: &Parcel) -> bool {
-        match self.pieces.as_slice() {
-            [piece] => {
-                piece.due <= at
-                    && piece.segments.len() == parcel.train.segments() as usize
-                    && self.agenda.next_due().is_none_or(|next| next > at)
-            }
-            _ => false,
+            return self.recycle(frame);
         }
     }
 
@@ -266,6 +259,11 @@ impl Shard {
             self.spare.push(frame);
         }
     }
+}
+
+/// Whether a packet left its pipe whole and at once.
+fn passes(at: Moment, parcel: &Parcel, pieces: &[Piece]) -> bool {
+    matches!(pieces, [piece] if piece.due <= at && piece.segments.len() == parcel.train.segments() as usize)
 }
 
 /// Turn a packet into what a pipe left of it. Its frame is returned if it was cut or lost.

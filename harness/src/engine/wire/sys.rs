@@ -6,7 +6,7 @@ use std::{io, os::fd::BorrowedFd};
 #[expect(unsafe_code, reason = "PACKET_STATISTICS has no safe wrapper")]
 pub(super) fn packet_drops(socket: BorrowedFd<'_>) -> io::Result<u32> {
     use std::os::fd::AsRawFd;
-    /// `struct tpacket_stats` of linux/if_packet.h.
+    /// `struct tpacket_stats` of `linux/if_packet.h`.
     #[repr(C)]
     #[derive(Default)]
     struct Statistics {
