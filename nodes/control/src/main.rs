@@ -1,3 +1,7 @@
-//! The control node.
+//! The control node: `peerbed-proto`'s control machine on real sockets.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    peerbed_driver::main(peerbed_contract::Role::Control)
+}

@@ -1,3 +1,7 @@
-//! The edge node.
+//! The edge node: `peerbed-proto`'s edge machine on real sockets.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    peerbed_driver::main(peerbed_contract::Role::Edge)
+}

@@ -1,3 +1,7 @@
-//! The peer node.
+//! The peer node: `peerbed-proto`'s peer machine on real sockets.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    peerbed_driver::main(peerbed_contract::Role::Peer)
+}

@@ -1,0 +1,147 @@
+//! Nodes inside the test's process, each on a thread with a runtime of its own, on loopback addresses and free ports.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of this")]
+
+use std::{net::SocketAddr, sync::mpsc, thread};
+
+use peerbed_contract::{
+    Command, ControlConfig, EdgeConfig, Event, EventKind, NodeConfig, Object, RoleConfig, Selection, Strategy,
+    TransferRecord,
+};
+use peerbed_driver::{CommandSender, Node, Told, command_queue, event_queue, monotonic_ns};
+use peerbed_proto::token;
+use tokio::{runtime, task::LocalSet};
+
+/// The secret of all edges in these tests.
+pub const SECRET: [u8; 32] = [9; 32];
+
+/// A node that runs.
+pub struct Live {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    commands: CommandSender,
+    events: mpsc::Receiver<Event>,
+    seen: Vec<Event>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Live {
+    /// Binds and starts a node, and waits for its `ready` and `started`.
+    pub fn start(config: NodeConfig) -> Self {
+        let (commands, told) = command_queue();
+        let (to_test, events) = mpsc::channel();
+        let (bound, listen) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            LocalSet::new().block_on(&runtime, async move {
+                let node = Node::bind(config).unwrap();
+                bound.send(node.listen()).unwrap();
+                let (said, mut lines) = event_queue();
+                let reading = tokio::task::spawn_local(async move {
+                    while let Some(line) = lines.next().await {
+                        // A test that has seen enough no longer listens.
+                        let _ = to_test.send(serde_json::from_str(&line).unwrap());
+                    }
+                });
+                node.run(told, said).await.unwrap();
+                reading.await.unwrap();
+            });
+        });
+        let listen = listen.recv().unwrap();
+        commands.send(Told::Command(Command::Start { epoch_ns: monotonic_ns() }));
+        let mut live = Self { listen, commands, events, seen: Vec::new(), thread };
+        live.wait_for(|kind| matches!(kind, EventKind::Started));
+        let ready = EventKind::Ready { role: live.role(), listen, version: env!("CARGO_PKG_VERSION").to_owned() };
+        assert_eq!(live.seen[0].kind, ready);
+        live
+    }
+
+    fn role(&self) -> peerbed_contract::Role {
+        match &self.seen[0].kind {
+            EventKind::Ready { role, .. } => *role,
+            other => panic!("the first event is {other:?}"),
+        }
+    }
+
+    /// The first event from now on that fits.
+    pub fn wait_for(&mut self, fits: impl Fn(&EventKind) -> bool) -> EventKind {
+        loop {
+            let event = self.events.recv_timeout(std::time::Duration::from_secs(20)).expect("an event that fits");
+            self.seen.push(event.clone());
+            if fits(&event.kind) {
+                return event.kind;
+            }
+        }
+    }
+
+    /// Stops the node and gives all its events.
+    pub fn stop(self) -> Vec<EventKind> {
+        self.end(Told::Command(Command::Stop))
+    }
+
+    /// Ends the node's input and gives all its events.
+    pub fn end(mut self, told: Told) -> Vec<EventKind> {
+        self.commands.send(told);
+        self.thread.join().unwrap();
+        self.seen.extend(self.events.try_iter());
+        assert_eq!(self.seen.last().map(|event| &event.kind), Some(&EventKind::Stopped));
+        self.seen.into_iter().map(|event| event.kind).collect()
+    }
+}
+
+/// The transfers among events.
+pub fn transfers(events: &[EventKind]) -> Vec<TransferRecord> {
+    let transfer = |event: &EventKind| match event {
+        EventKind::Transfer(record) => Some(record.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(transfer).collect()
+}
+
+/// An object of these tests.
+pub fn object(id: &str, size: u64) -> Object {
+    Object {
+        id: id.parse().unwrap(),
+        provider: "A".to_owned(),
+        size,
+        piece_length: 256 * 1024,
+        key: 0x1234_5678_9abc_def0 ^ size,
+        peers_allowed: true,
+    }
+}
+
+/// The object's bytes.
+pub fn bytes(object: &Object) -> Vec<u8> {
+    let mut bytes = vec![0; object.size as usize];
+    peerbed_contract::content::fill(object.key, 0, &mut bytes);
+    bytes
+}
+
+fn node(name: &str, address: &str, role: RoleConfig) -> NodeConfig {
+    NodeConfig {
+        name: name.parse().unwrap(),
+        as_number: 64_500.try_into().unwrap(),
+        region: "north".to_owned(),
+        address: address.parse().unwrap(),
+        seed: 1,
+        role,
+    }
+}
+
+/// An edge at `address` with these objects.
+pub fn edge(address: &str, objects: &[Object]) -> NodeConfig {
+    let role =
+        EdgeConfig { port: 0, objects: objects.to_vec(), signing_key: SECRET, token_lifetime_ns: 3_600_000_000_000 };
+    node("edge-0", address, RoleConfig::Edge(role))
+}
+
+/// A control plane at `address`.
+pub fn control(address: &str) -> NodeConfig {
+    let role = ControlConfig {
+        port: 0,
+        verify_key: token::public_key(&SECRET),
+        selection: Selection { strategy: Strategy::Nested, max_returned: 40, diversity: 0.1 },
+        directory: Vec::new(),
+    };
+    node("control-0", address, RoleConfig::Control(role))
+}
