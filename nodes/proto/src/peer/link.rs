@@ -114,7 +114,9 @@ impl Pull {
 
     /// How many pieces may be in flight: what arrives in two round trips and a little, and one more.
     pub(super) fn depth(&self, now: Time, piece_length: u32) -> usize {
-        let Some(rate) = self.meter.rate(now) else { return PIPELINE_MIN };
+        // A peer that has shown nothing yet gets one piece to show it; an edge can be trusted with more.
+        let unknown = if self.offers.is_some() { 1 } else { PIPELINE_MIN };
+        let Some(rate) = self.meter.rate(now) else { return unknown };
         let cover = 2 * self.rtt.unwrap_or(0) + PIPELINE_SLACK;
         let bytes = rate * cover as f64 / 1e9;
         ((bytes / f64::from(piece_length)).ceil() as usize + 1).clamp(PIPELINE_MIN, PIPELINE_MAX)

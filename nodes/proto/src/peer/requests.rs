@@ -17,9 +17,9 @@ use super::{
 use crate::{ConnId, Message, Output, RequestId, Time};
 
 /// A source is late when it would need this much longer than the whole rest of the download.
-const LATE_FACTOR: f64 = 1.5;
+const LATE_FACTOR: f64 = 1.2;
 /// … and this much on top.
-const LATE_SLACK: Time = 300 * MILLISECOND;
+const LATE_SLACK: Time = 100 * MILLISECOND;
 /// A duplicate must come this much sooner than what is under way …
 const SOONER_FACTOR: f64 = 1.5;
 /// … and this much on top.
@@ -37,7 +37,8 @@ impl PeerMachine {
             return;
         }
         let (peers, edge) = self.ranked(now, number);
-        let late = self.ask_peers(now, number, &peers, edge.is_some());
+        let rest = if edge.is_some() { self.rest(now, number) } else { None };
+        let late = self.ask_peers(now, number, &peers, rest);
         if let Some(edge) = edge {
             self.ask_edge(now, number, edge, late);
         }
@@ -63,8 +64,19 @@ impl PeerMachine {
         (peers.into_iter().map(|(_, conn)| conn).collect(), edge)
     }
 
+    /// How long the rest of the download takes at the present rates of its sources; none while they are not known.
+    fn rest(&self, now: Time, number: u32) -> Option<Time> {
+        let download = self.downloads.get(&number)?;
+        let mut total = 0.0;
+        for link in download.links.iter().filter_map(|conn| self.links.get(conn)).filter(|link| link.may_ask(now)) {
+            let rate = link.pull.meter.rate(now).unwrap_or(0.0);
+            total += if link.is_edge() { download.share.edge_rate(rate) } else { rate };
+        }
+        (total > 0.0).then(|| time_for(download.object.size - download.board.held_bytes(), total))
+    }
+
     /// Asks peers in rounds, one piece each, until they have enough. Tells whether one had room but would have been late.
-    fn ask_peers(&mut self, now: Time, number: u32, peers: &[ConnId], edge: bool) -> bool {
+    fn ask_peers(&mut self, now: Time, number: u32, peers: &[ConnId], rest: Option<Time>) -> bool {
         let mut late = false;
         let mut more = true;
         while more {
@@ -80,7 +92,7 @@ impl PeerMachine {
                 if link.pull.wanted.len() >= link.pull.depth(now, length) {
                     continue;
                 }
-                if edge && would_be_late(now, download, link) {
+                if rest.is_some_and(|rest| would_be_late(now, download, link, rest)) {
                     late = true;
                     continue;
                 }
@@ -166,12 +178,8 @@ impl PeerMachine {
 }
 
 /// Whether a piece asked of this source now would come long after everything else.
-fn would_be_late(now: Time, download: &Download, link: &Link) -> bool {
-    let total = download.share.total_rate();
-    let Some(time) = link.pull.time_for_next(now, download.object.piece_length).filter(|_| total > 0.0) else {
-        return false;
-    };
-    let rest = time_for(download.object.size - download.board.held_bytes(), total);
+fn would_be_late(now: Time, download: &Download, link: &Link, rest: Time) -> bool {
+    let Some(time) = link.pull.time_for_next(now, download.object.piece_length) else { return false };
     time as f64 > rest as f64 * LATE_FACTOR + LATE_SLACK as f64
 }
 

@@ -4,7 +4,7 @@
 //! peers, and the best total is noted. Once the total no longer grows and peers carry at least [`PEERS_COUNT_FROM`] of it,
 //! the edge *yields*: step by step, [`YIELD_STEP`] of the best total each, its rate is lowered to nothing. Where the peers
 //! take over what the edge leaves, the total stays, and the edge ends up idle. When the total falls below the best by more
-//! than [`TOLERANCE`], the edge was needed: it fills again at once, and waits twice as long before it next tries to yield.
+//! than [`TOLERANCE`], the edge was needed: it fills again at once, and waits [`FILL_LONGER`] times as long before it next tries to yield.
 //! While idle, it fills for a moment every [`PROBE_EVERY`] to learn whether the downlink has more to give by now.
 //!
 //! So a download is slower than with a greedy edge by a few hundredths at most, for fractions of a second, and the edge's
@@ -25,6 +25,8 @@ pub(super) const YIELD_STEP: f64 = 0.15;
 pub(super) const TOLERANCE: f64 = 0.07;
 /// How long the edge fills before it first tries to yield.
 pub(super) const FILL_FIRST: Time = 500 * MILLISECOND;
+/// How many times longer it fills after each failure to yield.
+pub(super) const FILL_LONGER: u64 = 4;
 /// The longest that it fills after yielding failed again and again.
 pub(super) const FILL_LAST: Time = 16 * SECOND;
 /// How often an idle edge fills for [`FILL_FIRST`] to learn the best total anew.
@@ -105,9 +107,12 @@ impl EdgeShare {
         }
     }
 
-    /// What came from all sources together in the last look, bytes a second; 0 before the first.
-    pub(super) fn total_rate(&self) -> f64 {
-        self.last.total()
+    /// What the edge gives at present, if it gives `full` when nothing holds it back; bytes a second.
+    pub(super) fn edge_rate(&self, full: f64) -> f64 {
+        match &self.mode {
+            Mode::Fill { .. } => full,
+            Mode::Yield { bucket, .. } => bucket.rate(),
+        }
     }
 
     /// Takes a look; called about every [`TICK`], or longer while a piece of the edge takes longer.
@@ -136,8 +141,8 @@ impl EdgeShare {
             Mode::Yield { bucket, looks, idle_since } => {
                 *looks += 1;
                 let missed = look.total() < (1.0 - 2.0 * TOLERANCE) * self.best;
-                if *looks > 1 && (missed || mean.total() < (1.0 - TOLERANCE) * self.best) {
-                    self.fill(now, (self.fill_for * 2).min(FILL_LAST));
+                if missed || (*looks > 1 && mean.total() < (1.0 - TOLERANCE) * self.best) {
+                    self.fill(now, (self.fill_for * FILL_LONGER).min(FILL_LAST));
                 } else if let Some(since) = *idle_since {
                     if now.saturating_sub(since) >= PROBE_EVERY {
                         self.fill(now, FILL_FIRST);

@@ -2,6 +2,10 @@
 
 mod basic;
 mod edge;
+mod faults;
 mod net;
+mod policy;
+mod uploads;
+mod user;
 mod wire;
 mod world;
