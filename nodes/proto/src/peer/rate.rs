@@ -7,7 +7,7 @@ use super::params::{BACKOFF_FIRST, BACKOFF_LAST, SECOND};
 use crate::Time;
 
 /// The age, in busy time, at which a byte counts half.
-const HALF_LIFE_NS: f64 = 1e9;
+const HALF_LIFE_NS: f64 = 0.5e9;
 /// Less measured time than this gives no rate.
 const ENOUGH_NS: f64 = 50e6;
 
@@ -34,10 +34,9 @@ impl Meter {
 
     /// Bytes came.
     pub(super) fn add(&mut self, now: Time, bytes: u32) {
-        let elapsed = self.since.map_or(0, |since| now.saturating_sub(since)) as f64;
-        let keep = (-elapsed / HALF_LIFE_NS).exp2();
-        self.bytes = self.bytes * keep + f64::from(bytes);
-        self.busy_ns = self.busy_ns * keep + elapsed;
+        let (seen, busy_ns) = self.at(now);
+        self.bytes = seen + f64::from(bytes);
+        self.busy_ns = busy_ns;
         if self.since.is_some() {
             self.since = Some(now);
         }
@@ -45,9 +44,15 @@ impl Meter {
 
     /// Bytes a second; none before enough was seen. Falls while nothing comes.
     pub(super) fn rate(&self, now: Time) -> Option<f64> {
-        let waiting = self.since.map_or(0, |since| now.saturating_sub(since)) as f64;
-        let busy = self.busy_ns + waiting;
-        (busy >= ENOUGH_NS && self.bytes > 0.0).then(|| self.bytes / busy * 1e9)
+        let (seen, busy_ns) = self.at(now);
+        (busy_ns >= ENOUGH_NS && seen > 0.0).then(|| seen / busy_ns * 1e9)
+    }
+
+    /// Bytes and busy time, both aged to `now`.
+    fn at(&self, now: Time) -> (f64, f64) {
+        let elapsed = self.since.map_or(0, |since| now.saturating_sub(since)) as f64;
+        let keep = (-elapsed / HALF_LIFE_NS).exp2();
+        (self.bytes * keep, self.busy_ns * keep + elapsed)
     }
 }
 

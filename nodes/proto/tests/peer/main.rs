@@ -5,6 +5,7 @@ mod edge;
 mod faults;
 mod net;
 mod policy;
+mod random;
 mod uploads;
 mod user;
 mod wire;

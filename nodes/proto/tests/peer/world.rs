@@ -120,16 +120,21 @@ impl World {
         let control = self.control_machine();
         net.add(Program::Control(Box::new(control)), 1000.0, 1000.0, 5 * MS);
         for (index, peer) in self.peers.iter().enumerate() {
-            let mut config = peer.config.clone();
-            config.objects.clone_from(&self.objects);
-            config.edges = (0..self.edges.len()).map(|edge| SocketAddr::new(address_of(edge), EDGE_PORT)).collect();
-            config.control = self.control.then(|| SocketAddr::new(address_of(self.control_host()), CONTROL_PORT));
-            let node = self.node(&format!("peer-{index}"), self.peer_host(index), index as u64);
-            let machine = PeerMachine::new(&node, &config);
+            let machine = self.peer_machine(index);
             net.add(Program::Peer(Box::new(machine)), peer.up, peer.down, peer.delay);
         }
         net.start();
         net
+    }
+
+    /// The machine of one peer.
+    pub fn peer_machine(&self, index: usize) -> PeerMachine {
+        let mut config = self.peers[index].config.clone();
+        config.objects.clone_from(&self.objects);
+        config.edges = (0..self.edges.len()).map(|edge| SocketAddr::new(address_of(edge), EDGE_PORT)).collect();
+        config.control = self.control.then(|| SocketAddr::new(address_of(self.control_host()), CONTROL_PORT));
+        let node = self.node(&format!("peer-{index}"), self.peer_host(index), index as u64);
+        PeerMachine::new(&node, &config)
     }
 
     /// A fresh control plane, for the start and after a loss.
