@@ -185,7 +185,7 @@ impl PeerMachine {
     }
 
     /// A copy may be asked for here, in whole or in part.
-    pub(super) fn control_offer(&mut self, _now: Time, content: &ContentId, complete: bool) {
+    pub(super) fn control_offer(&mut self, content: &ContentId, complete: bool) {
         if self.control.offered.get(content).is_some_and(|known| *known || !complete) {
             return;
         }

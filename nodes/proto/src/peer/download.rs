@@ -248,8 +248,7 @@ impl Download {
         *self.sources.entry(source).or_default() += u64::from(bytes);
     }
 
-    /// When the next regular look is due: later than usual while one of the edge's pieces takes long, so that a look sees
-    /// more than one.
+    /// Sets when the next regular look is due.
     pub(super) fn plan_tick(&mut self, now: Time) {
         self.next_tick = now + TICK;
     }

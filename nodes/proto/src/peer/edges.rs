@@ -126,11 +126,13 @@ impl PeerMachine {
         self.keep_edge(now, number);
     }
 
-    /// An edge refused for good; too many of these in a row, over all edges, and the download has failed.
+    /// An edge refused for good; too many of these in a row, over all edges, and the download has failed, unless peers
+    /// still give.
     pub(super) fn count_refusal(&mut self, now: Time, number: u32, reason: String) {
         let Some(download) = self.downloads.get_mut(&number) else { return };
         download.edges.refusals += 1;
-        if download.edges.refusals >= REFUSALS_PER_EDGE * download.edges.states.len() as u32 && !download.is_over() {
+        let hopeless = download.edges.refusals >= REFUSALS_PER_EDGE * download.edges.states.len() as u32;
+        if hopeless && !download.is_over() && !self.has_peers(number) {
             self.fail_download(now, number, reason);
         }
     }

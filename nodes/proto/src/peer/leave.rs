@@ -41,6 +41,8 @@ impl PeerMachine {
         match link.phase {
             Phase::Leaving => {}
             Phase::Dialling => return self.close(now, conn, true),
+            // Nothing was said yet, so nothing was promised.
+            Phase::Greeting if link.kind == Kind::Accepted => return self.close(now, conn, true),
             Phase::Greeting | Phase::Open => {
                 self.withdraw_offers(conn);
                 if let Some(link) = self.links.get_mut(&conn) {
@@ -176,10 +178,10 @@ impl PeerMachine {
         let Some(content) = link.content.clone() else { return };
         // Where something was asked for and nothing counted here, the far end of a broken connection may have counted. One
         // on which nothing was ever asked for cannot have lost anything.
-        let touched = link.pull.asked_any() || link.push.granted;
+        let touched = link.pull.asked_any() || link.push.asked;
         let broken = broken && touched;
         if sent > 0 || received > 0 || broken {
-            let remote = link.remote.ip();
+            let remote = link.remote.ip().to_canonical();
             self.event(EventKind::Transfer(TransferRecord { remote, content, sent, received, broken }));
         }
     }

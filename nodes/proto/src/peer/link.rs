@@ -146,10 +146,12 @@ pub(super) struct Queued {
 
 /// What the far end asks of this peer.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "five independent facts, not one state")]
+#[expect(clippy::struct_excessive_bools, reason = "six independent facts, not one state")]
 pub(super) struct Push {
     /// It may request: its token was good.
     pub(super) permitted: bool,
+    /// A request of its was taken on, at any time.
+    pub(super) asked: bool,
     /// It has an upload slot.
     pub(super) granted: bool,
     /// This peer told it which pieces it offers and announces new ones.

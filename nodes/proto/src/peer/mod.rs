@@ -144,7 +144,7 @@ impl PeerMachine {
 
     fn take_in(&mut self, now: Time, input: Input) {
         match input {
-            Input::Start => self.start(now),
+            Input::Start => self.start(),
             Input::Stop => self.stop(now),
             Input::Connected { conn } if self.control.is(conn) => self.control_connected(now, conn),
             Input::Connected { conn } => self.link_connected(now, conn),

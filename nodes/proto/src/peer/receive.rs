@@ -88,9 +88,9 @@ impl PeerMachine {
         }
         download.board.got(wanted.piece, wanted.bytes);
         let role = if link.is_edge() { Role::Edge } else { Role::Peer };
-        download.used((link.remote.ip(), role, link.guid), wanted.bytes);
+        download.used((link.remote.ip().to_canonical(), role, link.guid), wanted.bytes);
         let complete = download.board.is_complete();
-        self.spread(now, number, wanted.piece);
+        self.spread(number, wanted.piece);
         if complete {
             self.end_download(now, number, TerminalStatus::Completed);
         } else {
@@ -128,17 +128,16 @@ impl PeerMachine {
         let mut hopeless = false;
         if matches!(kind, Kind::Edge(_)) {
             download.edges.bad_pieces += 1;
-            hopeless = download.edges.bad_pieces >= BAD_PIECES_PER_EDGE * edges;
+            hopeless = !download.is_over() && download.edges.bad_pieces >= BAD_PIECES_PER_EDGE * edges;
         } else if let Some(guid) = guid {
             download.swarm.banned.insert(guid);
         }
-        let running = !download.is_over();
-        self.event(EventKind::PieceRejected { download: number, piece, from: remote.ip() });
+        self.event(EventKind::PieceRejected { download: number, piece, from: remote.ip().to_canonical() });
         match kind {
             Kind::Edge(index) => {
                 let wait = if edges > 1 { BAD_EDGE_WAIT } else { SECOND };
                 self.edge_gone(now, conn, index, Some(wait));
-                if hopeless && running {
+                if hopeless && !self.has_peers(number) {
                     let reason = format!("edges sent damaged pieces again and again, last {remote} piece {piece}");
                     self.fail_download(now, number, reason);
                 }

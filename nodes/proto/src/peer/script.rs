@@ -12,7 +12,7 @@ use super::{
 use crate::{ConnId, Message, Output, Time};
 
 impl PeerMachine {
-    pub(super) fn start(&mut self, _now: Time) {
+    pub(super) fn start(&mut self) {
         if self.stage == Stage::Waiting {
             self.stage = Stage::Running;
             self.offer_held();
@@ -63,6 +63,7 @@ impl PeerMachine {
                 Run::Paused { resume_at } if resume_at <= now => {
                     download.resume(now);
                     self.event(EventKind::DownloadResumed { download: number });
+                    self.attach_kept(number);
                     self.keep_edge(now, number);
                 }
                 Run::Active if download.next_act().is_some_and(|due| due <= now) => {
@@ -135,7 +136,7 @@ impl PeerMachine {
             content: download.content().clone(),
             edge_bytes: download.bytes_from(Role::Edge),
             peers: download.bytes_by_guid(),
-            completed: record.status == TerminalStatus::Completed,
+            completed: true, // over, however it ended; a download is reported once
         });
         self.event(EventKind::DownloadFinished(Box::new(record)));
     }

@@ -115,7 +115,7 @@ impl EdgeShare {
         }
     }
 
-    /// Takes a look; called about every [`TICK`], or longer while a piece of the edge takes longer.
+    /// Takes a look; called every [`TICK`].
     pub(super) fn look(&mut self, now: Time) {
         let span = now.saturating_sub(self.looked);
         if span < TICK / 2 {

@@ -82,6 +82,12 @@ impl PeerMachine {
             .count()
     }
 
+    /// Whether a download has a peer to ask.
+    pub(super) fn has_peers(&self, number: u32) -> bool {
+        let links = self.downloads.get(&number).into_iter().flat_map(|download| &download.links);
+        links.filter_map(|conn| self.links.get(conn)).any(|link| link.source && !link.is_edge())
+    }
+
     /// The control plane named peers for a download.
     pub(super) fn candidates_came(&mut self, now: Time, number: u32, peers: Vec<PeerAddress>) {
         let Some(download) = self.downloads.get_mut(&number) else { return };
@@ -135,8 +141,8 @@ impl PeerMachine {
         };
         let token = grant.token.clone();
         let Some(object) = self.objects.get(&token.token.content) else { return };
-        let have = self.uploader.map(object);
-        let announced = self.uploader.offers(&token.token.content);
+        let announced = self.uploader.offers(&object.id);
+        let have = self.uploader.map(object, announced);
         if let Some(link) = self.links.get_mut(&conn) {
             link.push.announced = announced;
         }
@@ -210,7 +216,7 @@ impl PeerMachine {
         link.push.announced = true;
         link.push.used = now;
         link.pull.offers = Some(offers);
-        let map = self.uploader.map(&object);
+        let map = self.uploader.map(&object, true);
         let token = number.and_then(|number| self.downloads.get(&number)).and_then(|download| download.grant.as_ref());
         let token = token.map(|grant| grant.token.clone());
         let me = self.me.guid;
@@ -281,6 +287,17 @@ impl PeerMachine {
             .find(|conn| self.links.get(conn).is_some_and(|link| link.source && link.guid == Some(guid)))
     }
 
+    /// Connections that were kept for the far end's sake while a download was paused are its sources again.
+    pub(super) fn attach_kept(&mut self, number: u32) {
+        let Some(download) = self.downloads.get(&number) else { return };
+        let kept = |conn: &ConnId| {
+            self.links.get(conn).is_some_and(|link| !link.is_edge() && !link.source && link.phase == Phase::Open)
+        };
+        for conn in download.links.iter().copied().filter(kept).collect::<Vec<_>>() {
+            self.attach(conn, number);
+        }
+    }
+
     /// An open connection becomes a source of a download.
     fn attach(&mut self, conn: ConnId, number: u32) {
         let (Some(download), Some(link)) = (self.downloads.get_mut(&number), self.links.get_mut(&conn)) else { return };
@@ -332,23 +349,28 @@ impl PeerMachine {
     }
 
     /// A verified piece is held now: it is offered to those who may want it.
-    pub(super) fn spread(&mut self, now: Time, number: u32, piece: u32) {
+    pub(super) fn spread(&mut self, number: u32, piece: u32) {
         let Some(download) = self.downloads.get(&number) else { return };
         let object = std::sync::Arc::clone(&download.object);
         let fresh = self.uploader.got(&object, piece);
-        if !fresh || !self.uploader.offers(&object.id) || !download.peers_allowed() {
+        if !fresh || !self.uploader.enabled() || !object.peers_allowed {
             return;
         }
+        let whole = self.uploader.is_whole(&object.id);
+        let running = !download.is_over();
+        let offered = self.uploader.offers(&object.id);
         let lacks = |link: &Link| {
             let told = link.push.announced && !link.said_bye && !link.heard_bye && link.phase != Phase::Leaving;
             let has = link.pull.offers.as_ref().is_some_and(|offers| offers.contains(piece as usize));
-            told && !has && link.content.as_ref() == Some(&object.id)
+            // A used-up copy is still given to those who have begun with it.
+            told && !has && (offered || link.push.granted) && link.content.as_ref() == Some(&object.id)
         };
         let tell: Vec<ConnId> = self.links.iter().filter(|(_, link)| lacks(link)).map(|(conn, _)| *conn).collect();
         for conn in tell {
             self.send(conn, Message::Have { piece });
         }
-        let whole = self.uploader.is_whole(&object.id);
-        self.control_offer(now, &object.id, whole);
+        if offered && (running || whole) {
+            self.control_offer(&object.id, whole);
+        }
     }
 }

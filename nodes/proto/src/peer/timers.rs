@@ -60,8 +60,12 @@ impl PeerMachine {
         let Some(download) = self.downloads.get_mut(&number) else { return };
         download.share.look(now);
         download.stir = true;
-        let asking = download.edges.asking.is_some_and(|since| now.saturating_sub(since) >= GREETING_TIMEOUT);
-        let current = download.edges.current;
+        // The answer to an authorisation comes after the ranges that were asked for before it.
+        let (current, asked) = (download.edges.current, download.edges.asking);
+        let mute = |conn: ConnId, link: &Link| {
+            let since = asked.filter(|_| current == Some(conn)).map(|since| since.max(link.pull.heard));
+            since.is_some_and(|since| now.saturating_sub(since) >= GREETING_TIMEOUT)
+        };
         let dead = |link: &Link| {
             let silent = if link.pull.wanted.is_empty() { 0 } else { now.saturating_sub(link.pull.heard) };
             silent >= if link.is_edge() { EDGE_DEAD } else { PEER_DEAD }
@@ -70,7 +74,7 @@ impl PeerMachine {
             .links
             .iter()
             .filter_map(|conn| self.links.get(conn).map(|link| (*conn, link)))
-            .filter(|(conn, link)| link.source && (dead(link) || (asking && current == Some(*conn))))
+            .filter(|(conn, link)| link.source && (dead(link) || mute(*conn, link)))
             .map(|(conn, link)| (conn, link.kind))
             .collect();
         for (conn, kind) in lost {

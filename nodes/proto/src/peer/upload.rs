@@ -115,13 +115,11 @@ impl Uploader {
         offered.map(|content| (content.clone(), self.is_whole(content))).collect()
     }
 
-    /// The pieces held, for a greeting; none of them if the content is not offered.
-    pub(super) fn map(&self, object: &Object) -> PieceMap {
+    /// The pieces held, for a greeting; none of them if they are not `shown`.
+    pub(super) fn map(&self, object: &Object, shown: bool) -> PieceMap {
         let pieces = object.piece_count();
         let mut bits = vec![0; pieces.div_ceil(8) as usize];
-        if self.offers(&object.id)
-            && let Some(copy) = self.copies.get(&object.id)
-        {
+        if shown && let Some(copy) = self.copies.get(&object.id) {
             for piece in copy.held.ones() {
                 bits[piece / 8] |= 1 << (piece % 8);
             }
@@ -187,6 +185,7 @@ impl PeerMachine {
         }
         if let Some(link) = self.links.get_mut(&conn) {
             link.push.granted = true;
+            link.push.asked = true;
             link.push.used = now;
             link.push.queue.push_back(Queued { request, piece, ordered: 0 });
         }

@@ -8,41 +8,41 @@ use peerbed_proto::{Time, token};
 use crate::wire::{Ask, Item};
 
 /// The secret of all edges of the tests.
-pub const SECRET: [u8; 32] = [9; 32];
+pub(crate) const SECRET: [u8; 32] = [9; 32];
 
 /// An edge.
 #[derive(Default)]
-pub struct Edge {
-    pub objects: BTreeMap<ContentId, Object>,
+pub(crate) struct Edge {
+    pub(crate) objects: BTreeMap<ContentId, Object>,
     /// Every request is refused with this status and `Retry-After`.
-    pub refuse: Option<(u16, Option<Time>)>,
+    pub(crate) refuse: Option<(u16, Option<Time>)>,
     /// So many ranges are damaged from now on.
-    pub damage: u32,
+    pub(crate) damage: u32,
     /// How long tokens are valid.
-    pub lifetime: Time,
+    pub(crate) lifetime: Time,
     /// Bytes that it sent, by receiver.
-    pub sent: BTreeMap<IpAddr, u64>,
+    pub(crate) sent: BTreeMap<IpAddr, u64>,
     /// When ranges were asked for.
-    pub asked: Vec<Time>,
+    pub(crate) asked: Vec<Time>,
     nonce: u64,
 }
 
 impl Edge {
     /// An edge with these objects.
-    pub fn new(objects: &[Object]) -> Self {
+    pub(crate) fn new(objects: &[Object]) -> Self {
         let objects = objects.iter().map(|object| (object.id.clone(), object.clone())).collect();
         Self { objects, lifetime: 3_600_000_000_000, ..Self::default() }
     }
 
     /// The answer to a request and its size.
-    pub fn answer(&mut self, now: Time, ask: &Ask) -> Option<(Item, u64)> {
+    pub(crate) fn answer(&mut self, now: Time, ask: &Ask) -> (Item, u64) {
         match ask {
             Ask::Authorize { content, guid } => {
                 if let Some((status, _)) = self.refuse {
-                    return Some((Item::Granted(Err(format!("status {status}"))), 200));
+                    return (Item::Granted(Err(format!("status {status}"))), 200);
                 }
                 let Some(object) = self.objects.get(content) else {
-                    return Some((Item::Granted(Err("no such object".to_owned())), 200));
+                    return (Item::Granted(Err("no such object".to_owned())), 200);
                 };
                 self.nonce += 1;
                 let granted = Token {
@@ -54,24 +54,24 @@ impl Edge {
                 };
                 let manifest = manifest(object);
                 let size = 300 + 66 * manifest.pieces.len() as u64;
-                Some((Item::Granted(Ok(Box::new((manifest, token::sign(&SECRET, granted))))), size))
+                (Item::Granted(Ok(Box::new((manifest, token::sign(&SECRET, granted))))), size)
             }
             Ask::Range { request, content, offset, bytes } => {
                 self.asked.push(now);
                 if let Some((status, retry_after)) = self.refuse {
-                    return Some((Item::Refusal { request: *request, status, retry_after }, 200));
+                    return (Item::Refusal { request: *request, status, retry_after }, 200);
                 }
                 let corrupt = self.damage > 0;
                 self.damage = self.damage.saturating_sub(1);
                 let hash = content_hash(content, *offset, corrupt);
-                Some((Item::Body { request: *request, hash }, u64::from(*bytes)))
+                (Item::Body { request: *request, hash }, u64::from(*bytes))
             }
         }
     }
 }
 
 /// What an edge says of an object.
-pub fn manifest(object: &Object) -> Manifest {
+pub(crate) fn manifest(object: &Object) -> Manifest {
     let hash = |piece| PieceHash(content_hash(&object.id, object.piece_range(piece).0, false));
     Manifest {
         content: object.id.clone(),
@@ -84,7 +84,7 @@ pub fn manifest(object: &Object) -> Manifest {
 }
 
 /// Stands for the hash of the bytes that begin at `offset`; damaged bytes have another.
-pub fn content_hash(content: &ContentId, offset: u64, corrupt: bool) -> [u8; 32] {
+pub(crate) fn content_hash(content: &ContentId, offset: u64, corrupt: bool) -> [u8; 32] {
     let mut hash = [0; 32];
     hash[..8].copy_from_slice(&offset.to_be_bytes());
     let name = content.as_str().as_bytes();

@@ -3,7 +3,8 @@
 use peerbed_contract::{EventKind, Role, TerminalStatus};
 
 use crate::{
-    net::{Net, Program, SECOND, Todo, address_of},
+    agenda::Todo,
+    net::{Net, Program, SECOND, address_of},
     world::{Outcome, World, object, speed},
 };
 
@@ -28,7 +29,7 @@ fn a_peer_that_sends_damaged_pieces_is_dropped() {
     for _ in 0..4 {
         world.seed_peer(10.0);
     }
-    let outcome = world.run(world.build(), 60 * SECOND);
+    let outcome = World::run(world.build(), 60 * SECOND);
     let record = outcome.completed(0);
     let bad = address_of(world.peer_host(1));
     let rejected = rejections(&outcome);
@@ -49,7 +50,7 @@ fn a_damaged_piece_of_an_edge_is_fetched_from_another() {
     world.downloader(5.0, 40.0, 0, vec![]);
     let mut net = world.build();
     damage(&mut net, 0, 1);
-    let outcome = world.run(net, 60 * SECOND);
+    let outcome = World::run(net, 60 * SECOND);
     let record = outcome.completed(0);
     assert_eq!(record.rejected_pieces, 1);
     assert!(record.sources.iter().any(|source| source.address == address_of(1)), "{record:?}");
@@ -62,7 +63,7 @@ fn an_edge_that_only_sends_damage_fails_the_download() {
     world.downloader(5.0, 40.0, 0, vec![]);
     let mut net = world.build();
     damage(&mut net, 0, u32::MAX);
-    let outcome = world.run(net, 60 * SECOND);
+    let outcome = World::run(net, 60 * SECOND);
     let record = outcome.record(0);
     assert_eq!(record.status, TerminalStatus::Failed);
     assert!(record.failure.as_ref().is_some_and(|reason| reason.contains("damaged")), "{record:?}");
@@ -75,7 +76,7 @@ fn a_refusing_edge_fails_the_download_with_its_reason() {
     world.downloader(5.0, 40.0, 0, vec![]);
     let mut net = world.build();
     net.at(2 * SECOND, Todo::Refuse { host: 0, status: 403, retry_after: None });
-    let outcome = world.run(net, 100 * SECOND);
+    let outcome = World::run(net, 100 * SECOND);
     let record = outcome.record(0);
     assert_eq!(record.status, TerminalStatus::Failed);
     assert!(record.failure.as_ref().is_some_and(|reason| reason.contains("403")), "{record:?}");
@@ -88,7 +89,7 @@ fn retry_after_is_respected() {
     let mut net = world.build();
     net.at(SECOND, Todo::Refuse { host: 0, status: 503, retry_after: Some(7 * SECOND) });
     net.at(2 * SECOND, Todo::Serve(0));
-    let outcome = world.run(net, 60 * SECOND);
+    let outcome = World::run(net, 60 * SECOND);
     outcome.completed(0);
     let Program::Edge(edge) = &outcome.net.hosts[0].program else { unreachable!() };
     let gap = edge.asked.windows(2).map(|pair| (pair[1] - pair[0], pair[1])).max().unwrap();
@@ -105,7 +106,7 @@ fn another_edge_takes_over_and_the_first_comes_back() {
         let mut net = world.build();
         net.at(3 * SECOND, if silent { Todo::Silence(0) } else { Todo::Kill(0) });
         net.at(12 * SECOND, Todo::Revive(0));
-        let outcome = world.run(net, 90 * SECOND);
+        let outcome = World::run(net, 90 * SECOND);
         let record = outcome.completed(0);
         let from =
             |edge: usize| record.sources.iter().filter(|s| s.address == address_of(edge)).map(|s| s.bytes).sum::<u64>();
@@ -125,7 +126,7 @@ fn without_any_edge_peers_finish_what_they_have() {
     }
     let mut net = world.build();
     net.at(2 * SECOND, Todo::Kill(0));
-    let outcome = world.run(net, 60 * SECOND);
+    let outcome = World::run(net, 60 * SECOND);
     let record = outcome.completed(0);
     assert!(record.active_ns < 12 * SECOND, "{record:?}");
 }
@@ -137,7 +138,7 @@ fn a_lost_edge_is_found_again() {
     let mut net = world.build();
     net.at(2 * SECOND, Todo::Kill(0));
     net.at(20 * SECOND, Todo::Revive(0));
-    let outcome = world.run(net, 120 * SECOND);
+    let outcome = World::run(net, 120 * SECOND);
     let record = outcome.completed(0);
     assert_eq!(record.stalls, 1);
     assert!(record.end_ns > 20 * SECOND);
@@ -158,7 +159,7 @@ fn the_control_plane_dies_and_nobody_waits() {
     net.run_until(40 * SECOND);
     net.hosts[control].program = Program::Control(Box::new(world.control_machine()));
     net.at(40 * SECOND, Todo::Revive(control));
-    let outcome = world.run(net, 120 * SECOND);
+    let outcome = World::run(net, 120 * SECOND);
     assert!(speed(outcome.completed(0)) > 0.95 * 40.0);
     assert!(outcome.completed(0).peer_bytes > 0);
     // The second began without a control plane: from the edge, and at full speed.
@@ -188,7 +189,7 @@ fn dead_peers_are_done_without() {
             let host = world.peer_host(peer);
             net.at(at * SECOND, if silent { Todo::Silence(host) } else { Todo::Kill(host) });
         }
-        let outcome = world.run(net, 90 * SECOND);
+        let outcome = World::run(net, 90 * SECOND);
         let record = outcome.completed(0);
         assert!(speed(record) > 0.9 * 40.0, "silent {silent}: {}", speed(record));
         assert_eq!(record.stalls, 0);
@@ -206,7 +207,7 @@ fn the_end_does_not_wait_for_slow_peers() {
     for peer in [1, 2] {
         net.at(3 * SECOND, Todo::Rate { host: world.peer_host(peer), up: 0.05, down: 50.0 });
     }
-    let outcome = world.run(net, 90 * SECOND);
+    let outcome = World::run(net, 90 * SECOND);
     let record = outcome.completed(0);
     // A piece takes such a peer nearly three minutes.
     assert!(record.active_ns < 9 * SECOND, "{record:?}");

@@ -1,8 +1,12 @@
 //! The peer's machine in a network of virtual time, with the real control plane's machine and a scripted edge.
 
+mod agenda;
 mod basic;
+mod bench;
+mod driver;
 mod edge;
 mod faults;
+mod greeting;
 mod net;
 mod policy;
 mod random;

@@ -3,7 +3,8 @@
 use peerbed_contract::{DownloadRecord, EdgeMode};
 
 use crate::{
-    net::{MS, SECOND, Todo},
+    agenda::Todo,
+    net::{MS, SECOND},
     world::{World, efficiency, object, speed},
 };
 
@@ -23,7 +24,7 @@ fn run(case: &Case, mode: EdgeMode) -> DownloadRecord {
     for (index, &up) in case.peers.iter().enumerate() {
         world.seed_peer(up).delay = (5 + 3 * (index as u64 % 7)) * MS;
     }
-    let outcome = world.run(world.build(), 400 * SECOND);
+    let outcome = World::run(world.build(), 400 * SECOND);
     outcome.completed(0).clone()
 }
 
@@ -99,7 +100,7 @@ fn the_edge_steps_in_when_peers_go_and_steps_back_when_others_come() {
     for peer in 1..=9 {
         net.at(8 * SECOND, Todo::Kill(world.peer_host(peer)));
     }
-    let outcome = world.run(net, 60 * SECOND);
+    let outcome = World::run(net, 60 * SECOND);
     let record = outcome.completed(0);
     assert!(speed(record) > 0.95 * 50.0, "{}", speed(record));
     assert!(record.edge_bytes > record.size / 3, "{record:?}");

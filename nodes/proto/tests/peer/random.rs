@@ -1,17 +1,14 @@
 //! Whatever goes wrong: random faults in a network, and remotes that say anything at any moment.
 
-use std::collections::BTreeSet;
-
-use peerbed_contract::{EventKind, Guid, SignedToken, TerminalStatus, Token, UserAct, UserMoment};
-use peerbed_proto::{
-    ConnId, Endpoint, Input, Machine, Message, Output, PeerAddress, PeerMachine, PieceMap, Purpose, RequestId, Time,
-    token,
-};
+use peerbed_contract::{Guid, SignedToken, TerminalStatus, Token, UserAct, UserMoment};
+use peerbed_proto::{ConnId, Input, Message, PeerAddress, PieceMap, RequestId, Time, token};
 use proptest::prelude::*;
 
 use crate::{
+    agenda::Todo,
+    bench::{Asked, Bench},
     edge::{SECRET, content_hash, manifest},
-    net::{MS, SECOND, Todo, address_of},
+    net::{MS, SECOND, address_of},
     world::{World, content, object},
 };
 
@@ -81,7 +78,7 @@ proptest! {
             // Never a downloader nor the second edge: 0 stands for the control plane, 1 and 2 for the first edge.
             let host = |number: u8| match number {
                 0 => world.control_host(),
-                1 | 2 => world.edge_host(0),
+                1 | 2 => World::edge_host(0),
                 holder => world.peer_host(usize::from(holder)),
             };
             let todo = match *fault {
@@ -94,7 +91,7 @@ proptest! {
             };
             net.at(ms * MS, todo);
         }
-        let outcome = world.run(net, 200 * SECOND);
+        let outcome = World::run(net, 200 * SECOND);
         for (download, user) in users.iter().enumerate() {
             let record = outcome.record(download as u32);
             match record.status {
@@ -127,7 +124,7 @@ enum Thing {
     Message(Message),
     Data(u32, u32),
     Whole(u32),
-    End(u32, bool),
+    End(u32),
     Sent(u32),
     Writable,
     Granted(bool),
@@ -191,7 +188,7 @@ fn thing() -> impl Strategy<Value = Thing> {
         12 => message().prop_map(Thing::Message),
         2 => (0..6_u32, 0..140_000_u32).prop_map(|(request, bytes)| Thing::Data(request, bytes)),
         6 => (0..40_u32).prop_map(Thing::Whole),
-        2 => (0..6_u32, any::<bool>()).prop_map(|(request, good)| Thing::End(request, good)),
+        2 => (0..6_u32).prop_map(Thing::End),
         2 => (0..70_000_u32).prop_map(Thing::Sent),
         2 => Just(Thing::Writable),
         4 => any::<bool>().prop_map(Thing::Granted),
@@ -208,116 +205,44 @@ fn anything() -> impl Strategy<Value = Any> {
     ]
 }
 
-/// A machine handled by hand, with the rules of its driver checked.
-struct Bench {
-    machine: PeerMachine,
-    now: Time,
-    until: Option<Time>,
-    open: Vec<ConnId>,
-    edges: BTreeSet<ConnId>,
-    asked: Vec<(ConnId, RequestId, u32, u64)>,
-    accepted: u64,
-    started: u32,
-    ended: u32,
-    finished: bool,
-    parts: std::collections::BTreeMap<ConnId, u32>,
-}
-
-impl Bench {
-    fn feed(&mut self, input: Input) {
-        self.machine.handle(self.now, input);
-        for step in 0.. {
-            assert!(step < 10_000, "the machine never comes to rest");
-            match self.machine.poll(self.now) {
-                Output::Idle { until } => {
-                    assert!(until.is_none_or(|until| until > self.now));
-                    self.until = until;
-                    return;
-                }
-                output => self.carry_out(output),
-            }
+/// Hands one thing in.
+fn hand_in(bench: &mut Bench, conn: ConnId, thing: Thing) {
+    let wrong = [0xee; 32];
+    let input = match thing {
+        Thing::Connected => Input::Connected { conn },
+        Thing::Closed(clean) => {
+            bench.open.retain(|open| *open != conn);
+            Input::Closed { conn, clean }
         }
-    }
-
-    fn carry_out(&mut self, output: Output) {
-        assert!(!self.finished, "nothing follows the end: {output:?}");
-        match output {
-            Output::Dial { conn, purpose, .. } => {
-                assert_eq!(conn.0 % 2, 0);
-                self.open.push(conn);
-                if purpose == Purpose::Edge {
-                    self.edges.insert(conn);
-                }
+        Thing::Message(message) => Input::Message { conn, message },
+        Thing::Data(request, bytes) => Input::PieceData { conn, request: RequestId(request), bytes },
+        Thing::Whole(number) => {
+            if bench.asked.is_empty() {
+                return;
             }
-            Output::Close { conn } => self.open.retain(|open| *open != conn),
-            Output::Send { conn, .. } => assert!(self.open.contains(&conn), "sends on a closed connection"),
-            Output::SendPiece { conn, bytes, offset, .. } => {
-                assert!(self.open.contains(&conn) && (1..=65_536).contains(&bytes) && offset < 4_000_000);
-                let parts = self.parts.entry(conn).or_default();
-                *parts += 1;
-                assert_eq!(*parts, 1, "a part is outstanding already");
-            }
-            Output::ExpectPiece { conn, request, bytes } => self.asked.push((conn, request, bytes, u64::MAX)),
-            Output::FetchPiece { conn, request, bytes, offset, .. } => {
-                assert!(self.edges.contains(&conn));
-                self.asked.push((conn, request, bytes, offset));
-            }
-            Output::Event(EventKind::DownloadStarted { .. }) => self.started += 1,
-            Output::Event(EventKind::DownloadFinished(_)) => self.ended += 1,
-            Output::Finished => {
-                assert_eq!(self.started, self.ended);
-                assert!(self.open.is_empty(), "connections are left open at the end");
-                self.finished = true;
-            }
-            _ => {}
+            let at = number as usize % bench.asked.len();
+            let Asked { conn, request, bytes, offset } = bench.asked.remove(at);
+            bench.feed(Input::PieceData { conn, request, bytes });
+            let hash = content_hash(&content("patch"), offset.unwrap_or(u64::MAX), false);
+            Input::PieceEnd { conn, request, hash }
         }
-    }
-
-    fn on(&mut self, conn: ConnId, thing: Thing) {
-        let wrong = [0xee; 32];
-        let input = match thing {
-            Thing::Connected => Input::Connected { conn },
-            Thing::Closed(clean) => {
-                self.open.retain(|open| *open != conn);
-                Input::Closed { conn, clean }
-            }
-            Thing::Message(message) => Input::Message { conn, message },
-            Thing::Data(request, bytes) => Input::PieceData { conn, request: RequestId(request), bytes },
-            Thing::Whole(number) => {
-                if self.asked.is_empty() {
-                    return;
-                }
-                let (conn, request, bytes, offset) = self.asked.remove(number as usize % self.asked.len());
-                self.feed(Input::PieceData { conn, request, bytes });
-                Input::PieceEnd { conn, request, hash: content_hash(&content("patch"), offset, false) }
-            }
-            Thing::End(request, _) => Input::PieceEnd { conn, request: RequestId(request), hash: wrong },
-            Thing::Sent(bytes) => Input::PieceSent { conn, request: RequestId(0), bytes },
-            Thing::Writable => {
-                self.parts.remove(&conn);
-                Input::Writable { conn }
-            }
-            Thing::Granted(good) => {
-                let granted = (manifest(&object(4, 131_072)), good_token(Guid::from_bytes([1; 16])));
-                let result = if good { Ok(granted) } else { Err("no".to_owned()) };
-                Input::Authorized { conn, result }
-            }
-            Thing::Refused(request, status) => {
-                let request = RequestId(request);
-                Input::EdgeRefused { conn, request, status: Some(status), retry_after: None }
-            }
-        };
-        self.feed(input);
-    }
-
-    /// Lets time pass, with a timer whenever the machine asked for one.
-    fn wait(&mut self, end: Time) {
-        while let Some(until) = self.until.filter(|until| *until <= end) {
-            self.now = until;
-            self.feed(Input::Timer);
+        Thing::End(request) => Input::PieceEnd { conn, request: RequestId(request), hash: wrong },
+        Thing::Sent(bytes) => Input::PieceSent { conn, request: RequestId(0), bytes },
+        Thing::Writable => {
+            bench.parts.remove(&conn);
+            Input::Writable { conn }
         }
-        self.now = end;
-    }
+        Thing::Granted(good) => {
+            let granted = (manifest(&object(4, 131_072)), good_token(Guid::from_bytes([1; 16])));
+            let result = if good { Ok(granted) } else { Err("no".to_owned()) };
+            Input::Authorized { conn, result }
+        }
+        Thing::Refused(request, status) => {
+            let request = RequestId(request);
+            Input::EdgeRefused { conn, request, status: Some(status), retry_after: None }
+        }
+    };
+    bench.feed(input);
 }
 
 proptest! {
@@ -333,24 +258,16 @@ proptest! {
             world.peers[0].config.holds.push(content("patch"));
         }
         let machine = world.peer_machine(0);
-        let mut bench = Bench {
-            machine, now: 0, until: None, open: Vec::new(), edges: BTreeSet::new(), asked: Vec::new(), accepted: 1,
-            started: 0, ended: 0, finished: false, parts: std::collections::BTreeMap::new(),
-        };
-        bench.feed(Input::Start);
+        let mut bench = Bench::new(machine);
         bench.wait(20 * MS);
         for act in acts {
             match act {
                 Any::Accept => {
-                    let conn = ConnId(bench.accepted);
-                    bench.accepted += 2;
-                    bench.open.push(conn);
-                    let address = std::net::SocketAddr::new(address_of(20), 4000);
-                    bench.feed(Input::Accepted { conn, from: Endpoint { address } });
+                    bench.accept();
                 }
                 Any::On(at, thing) => {
                     if let Some(&conn) = bench.open.get(at % bench.open.len().max(1)) {
-                        bench.on(conn, thing);
+                        hand_in(&mut bench, conn, thing);
                     }
                 }
                 Any::Wait(ms) => bench.wait(bench.now + ms * MS),

@@ -27,7 +27,7 @@ fn from_peers(outcome: &Outcome, downloads: std::ops::Range<u32>) -> Vec<bool> {
 fn a_copy_serves_so_many_downloaders_and_no_more() {
     let mut world = world(&[0, 30, 60, 90]);
     world.peers[0].config.uploads.per_copy = 2;
-    let outcome = world.run(world.build(), 150 * SECOND);
+    let outcome = World::run(world.build(), 150 * SECOND);
     assert_eq!(from_peers(&outcome, 1..5), [true, true, false, false]);
     // It has withdrawn its copy; one more was not registered, as the others do not upload.
     assert_eq!(outcome.completed(4).copies_registered, Some(0));
@@ -38,7 +38,7 @@ fn a_copy_serves_so_many_downloaders_and_no_more() {
 fn a_peer_serves_so_many_at_a_time() {
     let mut world = world(&[0, 0, 0, 0]);
     world.peers[0].config.uploads.connections = 2;
-    let outcome = world.run(world.build(), 150 * SECOND);
+    let outcome = World::run(world.build(), 150 * SECOND);
     let served: Vec<&DownloadRecord> = (1..5).map(|download| outcome.completed(download)).collect();
     // Those who were turned away first came back later; there were never more than two.
     let early = served.iter().filter(|record| record.peer_bytes > 3_000_000).count();
@@ -57,7 +57,7 @@ fn uploads_keep_to_their_rate_and_are_shared_fairly() {
     world.peers[0].config.uploads.rate_bps = Some(4_000_000);
     let mut net = world.build();
     net.run_until(20 * SECOND);
-    let outcome = world.run(net, 20 * SECOND + 1);
+    let outcome = World::run(net, 20 * SECOND + 1);
     let (one, two) = (outcome.record(1).peer_bytes, outcome.record(2).peer_bytes);
     // 4 Mbit/s for 20 s are 10 MB; pieces under way at the stop are not counted.
     assert!((8_000_000..10_100_000).contains(&(one + two)), "{one} {two}");
@@ -78,7 +78,7 @@ fn uploads_keep_to_their_rate_and_are_shared_fairly() {
 fn a_peer_that_does_not_upload_gives_nothing() {
     let mut world = world(&[0]);
     world.peers[0].config.uploads.enabled = false;
-    let outcome = world.run(world.build(), 60 * SECOND);
+    let outcome = World::run(world.build(), 60 * SECOND);
     let record = outcome.completed(1);
     assert_eq!((record.peer_bytes, record.copies_registered), (0, Some(0)));
 }
@@ -88,7 +88,7 @@ fn a_finished_downloader_serves_the_next() {
     let mut world = World::new(object(16, 262_144));
     world.downloader(20.0, 40.0, 0, vec![]);
     world.downloader(20.0, 40.0, 20 * SECOND, vec![]);
-    let outcome = world.run(world.build(), 60 * SECOND);
+    let outcome = World::run(world.build(), 60 * SECOND);
     assert_eq!(outcome.completed(0).copies_registered, Some(0));
     let second = outcome.completed(1);
     assert_eq!(second.copies_registered, Some(1));
@@ -104,7 +104,7 @@ fn an_expired_token_is_renewed() {
     world.downloader(20.0, 40.0, 0, vec![]);
     // A second downloader comes when the first token of the first has long expired, and holds nothing before.
     world.downloader(20.0, 40.0, 10 * SECOND, vec![]);
-    let outcome = world.run(world.build(), 150 * SECOND);
+    let outcome = World::run(world.build(), 150 * SECOND);
     assert!(outcome.completed(0).peer_bytes > 0, "{:?}", outcome.record(0));
     assert!(outcome.completed(1).peer_bytes > 0);
 }

@@ -3,7 +3,8 @@
 use peerbed_contract::{EventKind, TerminalStatus, UserAct, UserMoment};
 
 use crate::{
-    net::{SECOND, Todo},
+    agenda::Todo,
+    net::SECOND,
     world::{Outcome, World, object},
 };
 
@@ -22,7 +23,7 @@ fn run(user: Vec<UserMoment>) -> Outcome {
     for _ in 0..4 {
         world.seed_peer(5.0);
     }
-    let outcome = world.run(world.build(), 60 * SECOND);
+    let outcome = World::run(world.build(), 60 * SECOND);
     assert!(!outcome.any_broken());
     outcome
 }
@@ -51,7 +52,7 @@ fn nothing_is_asked_for_during_a_pause() {
     let crate::net::Program::Edge(edge) = &net.hosts[0].program else { unreachable!() };
     let last = *edge.asked.last().unwrap();
     assert!(last < 2 * SECOND + SECOND / 10, "{last}");
-    world.run(net, 60 * SECOND).completed(0);
+    World::run(net, 60 * SECOND).completed(0);
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn a_silence_of_two_seconds_is_one_stall() {
         net.at(at * SECOND, Todo::Kill(0));
         net.at((at + 5) * SECOND, Todo::Revive(0));
     }
-    let outcome = world.run(net, 90 * SECOND);
+    let outcome = World::run(net, 90 * SECOND);
     let record = outcome.completed(0);
     assert_eq!(record.stalls, 1, "{record:?}");
 }

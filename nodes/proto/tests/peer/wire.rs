@@ -8,13 +8,13 @@ use std::{collections::VecDeque, rc::Rc};
 use peerbed_proto::{ConnId, Message, RequestId, Time};
 
 /// The most bytes that are sent in one go.
-pub const CHUNK: u64 = 8_192;
+pub(crate) const CHUNK: u64 = 8_192;
 const FIRST_WINDOW: u64 = 14_600;
 const LAST_WINDOW: u64 = 512 * 1024;
 
 /// What travels.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Item {
+pub(crate) enum Item {
     Frame(Message),
     /// A part of a piece; the offset says of which.
     Part {
@@ -44,36 +44,36 @@ pub enum Item {
 
 /// An HTTP request of a peer.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Ask {
+pub(crate) enum Ask {
     Authorize { content: peerbed_contract::ContentId, guid: peerbed_contract::Guid },
     Range { request: RequestId, content: peerbed_contract::ContentId, offset: u64, bytes: u32 },
 }
 
 /// A piece of an item on its way.
 #[derive(Debug, Clone)]
-pub struct Chunk {
-    pub item: Rc<Item>,
-    pub bytes: u64,
-    pub last: bool,
+pub(crate) struct Chunk {
+    pub(crate) item: Rc<Item>,
+    pub(crate) bytes: u64,
+    pub(crate) last: bool,
 }
 
 /// One direction of a pipe.
 #[derive(Debug)]
-pub struct Stream {
-    pub from: usize,
-    pub to: usize,
+pub(crate) struct Stream {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
     /// The connection's number at the receiver.
-    pub to_conn: Option<ConnId>,
-    pub from_conn: Option<ConnId>,
-    pub queue: VecDeque<(Rc<Item>, u64)>,
-    pub arrived: VecDeque<Chunk>,
+    pub(crate) to_conn: Option<ConnId>,
+    pub(crate) from_conn: Option<ConnId>,
+    pub(crate) queue: VecDeque<(Rc<Item>, u64)>,
+    pub(crate) arrived: VecDeque<Chunk>,
     in_flight: u64,
     window: u64,
-    pub dead: bool,
+    pub(crate) dead: bool,
 }
 
 impl Stream {
-    pub fn new(from: usize, from_conn: Option<ConnId>, to: usize, to_conn: Option<ConnId>) -> Self {
+    pub(crate) fn new(from: usize, from_conn: Option<ConnId>, to: usize, to_conn: Option<ConnId>) -> Self {
         Self {
             from,
             to,
@@ -87,12 +87,12 @@ impl Stream {
         }
     }
 
-    pub fn push(&mut self, item: Item, bytes: u64) {
+    pub(crate) fn push(&mut self, item: Item, bytes: u64) {
         self.queue.push_back((Rc::new(item), bytes.max(1)));
     }
 
     /// The next chunk, if the window is open.
-    pub fn next(&mut self) -> Option<Chunk> {
+    pub(crate) fn next(&mut self) -> Option<Chunk> {
         let room = self.window.saturating_sub(self.in_flight);
         let (item, left) = self.queue.front_mut()?;
         let bytes = (*left).min(CHUNK).min(room);
@@ -108,11 +108,11 @@ impl Stream {
         Some(chunk)
     }
 
-    pub fn can_send(&self) -> bool {
+    pub(crate) fn can_send(&self) -> bool {
         !self.dead && !self.queue.is_empty() && self.in_flight < self.window
     }
 
-    pub fn acknowledged(&mut self, bytes: u64) {
+    pub(crate) fn acknowledged(&mut self, bytes: u64) {
         self.in_flight -= bytes;
         self.window = (self.window + bytes).min(LAST_WINDOW);
     }
@@ -120,23 +120,23 @@ impl Stream {
 
 /// A host's link in one direction: it serves its streams in turn.
 #[derive(Debug)]
-pub struct LinkEnd {
+pub(crate) struct LinkEnd {
     /// Bytes a second.
-    pub rate: f64,
-    pub busy: bool,
-    pub turn: VecDeque<usize>,
+    pub(crate) rate: f64,
+    pub(crate) busy: bool,
+    pub(crate) turn: VecDeque<usize>,
 }
 
 impl LinkEnd {
-    pub fn new(mbit: f64) -> Self {
+    pub(crate) fn new(mbit: f64) -> Self {
         Self { rate: mbit * 125_000.0, busy: false, turn: VecDeque::new() }
     }
 
-    pub fn time(&self, bytes: u64) -> Time {
+    pub(crate) fn time(&self, bytes: u64) -> Time {
         (bytes as f64 / self.rate * 1e9) as Time
     }
 
-    pub fn join(&mut self, stream: usize) {
+    pub(crate) fn join(&mut self, stream: usize) {
         if !self.turn.contains(&stream) {
             self.turn.push_back(stream);
         }
@@ -144,7 +144,7 @@ impl LinkEnd {
 }
 
 /// The bytes that a frame takes.
-pub fn frame_size(message: &Message) -> u64 {
+pub(crate) fn frame_size(message: &Message) -> u64 {
     match message {
         Message::Hello { have, .. } => 180 + have.bits.len() as u64,
         Message::HelloBack { have, token, .. } => 30 + have.bits.len() as u64 + if token.is_some() { 120 } else { 0 },

@@ -9,8 +9,9 @@ use peerbed_contract::{
 use peerbed_proto::{ControlMachine, PeerMachine, Time, token};
 
 use crate::{
+    agenda::Todo,
     edge::{Edge, SECRET},
-    net::{MS, Net, Program, SECOND, Todo, address_of},
+    net::{MS, Net, Program, SECOND, address_of},
 };
 
 const CONTROL_PORT: u16 = 7000;
@@ -19,26 +20,26 @@ const EDGE_PORT: u16 = 80;
 
 /// A peer to be.
 #[derive(Clone)]
-pub struct Peer {
-    pub up: f64,
-    pub down: f64,
-    pub delay: Time,
-    pub config: PeerConfig,
+pub(crate) struct Peer {
+    pub(crate) up: f64,
+    pub(crate) down: f64,
+    pub(crate) delay: Time,
+    pub(crate) config: PeerConfig,
 }
 
 /// A network to be.
-pub struct World {
-    pub objects: Vec<Object>,
+pub(crate) struct World {
+    pub(crate) objects: Vec<Object>,
     /// Rate of each edge, Mbit/s.
-    pub edges: Vec<f64>,
-    pub control: bool,
-    pub peers: Vec<Peer>,
-    pub seed: u64,
-    pub token_lifetime: Time,
+    pub(crate) edges: Vec<f64>,
+    pub(crate) control: bool,
+    pub(crate) peers: Vec<Peer>,
+    pub(crate) seed: u64,
+    pub(crate) token_lifetime: Time,
 }
 
 /// The object of most tests.
-pub fn object(megabytes: u64, piece_length: u32) -> Object {
+pub(crate) fn object(megabytes: u64, piece_length: u32) -> Object {
     Object {
         id: content("patch"),
         provider: "A".to_owned(),
@@ -49,13 +50,13 @@ pub fn object(megabytes: u64, piece_length: u32) -> Object {
     }
 }
 
-pub fn content(name: &str) -> ContentId {
+pub(crate) fn content(name: &str) -> ContentId {
     name.parse().expect("a good name")
 }
 
 impl World {
     /// One edge, a control plane, no peers yet.
-    pub fn new(object: Object) -> Self {
+    pub(crate) fn new(object: Object) -> Self {
         let token_lifetime = 3600 * SECOND;
         Self { objects: vec![object], edges: vec![1000.0], control: true, peers: Vec::new(), seed: 1, token_lifetime }
     }
@@ -82,7 +83,7 @@ impl World {
     }
 
     /// A peer that holds the first object whole.
-    pub fn seed_peer(&mut self, up: f64) -> &mut Peer {
+    pub(crate) fn seed_peer(&mut self, up: f64) -> &mut Peer {
         let id = self.objects[0].id.clone();
         let peer = self.peer(up, 50.0);
         peer.config.holds.push(id);
@@ -90,27 +91,27 @@ impl World {
     }
 
     /// A peer that downloads the first object.
-    pub fn downloader(&mut self, up: f64, down: f64, at: Time, user: Vec<UserMoment>) -> &mut Peer {
+    pub(crate) fn downloader(&mut self, up: f64, down: f64, at: Time, user: Vec<UserMoment>) -> &mut Peer {
         let (content, download) = (self.objects[0].id.clone(), self.peers.len() as u32);
         let peer = self.peer(up, down);
         peer.config.script.push(ScriptStep { download, at_ns: at, content, user });
         peer
     }
 
-    pub fn edge_host(&self, index: usize) -> usize {
+    pub(crate) fn edge_host(index: usize) -> usize {
         index
     }
 
-    pub fn control_host(&self) -> usize {
+    pub(crate) fn control_host(&self) -> usize {
         self.edges.len()
     }
 
-    pub fn peer_host(&self, index: usize) -> usize {
+    pub(crate) fn peer_host(&self, index: usize) -> usize {
         self.edges.len() + 1 + index
     }
 
     /// The network, started.
-    pub fn build(&self) -> Net {
+    pub(crate) fn build(&self) -> Net {
         let mut net = Net::default();
         for &rate in &self.edges {
             let mut edge = Edge::new(&self.objects);
@@ -128,7 +129,7 @@ impl World {
     }
 
     /// The machine of one peer.
-    pub fn peer_machine(&self, index: usize) -> PeerMachine {
+    pub(crate) fn peer_machine(&self, index: usize) -> PeerMachine {
         let mut config = self.peers[index].config.clone();
         config.objects.clone_from(&self.objects);
         config.edges = (0..self.edges.len()).map(|edge| SocketAddr::new(address_of(edge), EDGE_PORT)).collect();
@@ -138,7 +139,7 @@ impl World {
     }
 
     /// A fresh control plane, for the start and after a loss.
-    pub fn control_machine(&self) -> ControlMachine {
+    pub(crate) fn control_machine(&self) -> ControlMachine {
         let config = ControlConfig {
             port: CONTROL_PORT,
             verify_key: token::public_key(&SECRET),
@@ -166,7 +167,7 @@ impl World {
     }
 
     /// Runs for a while, stops every peer, and checks what must always hold.
-    pub fn run(&self, mut net: Net, until: Time) -> Outcome {
+    pub(crate) fn run(mut net: Net, until: Time) -> Outcome {
         for host in 0..net.hosts.len() {
             if matches!(net.hosts[host].program, Program::Peer(_)) {
                 net.at(until, Todo::Stop(host));
@@ -180,9 +181,9 @@ impl World {
 }
 
 /// What a run gave.
-pub struct Outcome {
-    pub net: Net,
-    pub records: BTreeMap<u32, DownloadRecord>,
+pub(crate) struct Outcome {
+    pub(crate) net: Net,
+    pub(crate) records: BTreeMap<u32, DownloadRecord>,
 }
 
 impl Outcome {
@@ -197,21 +198,21 @@ impl Outcome {
         Self { net, records }
     }
 
-    pub fn record(&self, download: u32) -> &DownloadRecord {
+    pub(crate) fn record(&self, download: u32) -> &DownloadRecord {
         self.records.get(&download).unwrap_or_else(|| panic!("download {download} has no record"))
     }
 
-    pub fn completed(&self, download: u32) -> &DownloadRecord {
+    pub(crate) fn completed(&self, download: u32) -> &DownloadRecord {
         let record = self.record(download);
         assert_eq!(record.status, TerminalStatus::Completed, "{record:?}");
         record
     }
 
-    pub fn events(&self, host: usize) -> Vec<&EventKind> {
+    pub(crate) fn events(&self, host: usize) -> Vec<&EventKind> {
         self.net.events.iter().filter(|(_, of, _)| *of == host).map(|(_, _, event)| event).collect()
     }
 
-    pub fn any_broken(&self) -> bool {
+    pub(crate) fn any_broken(&self) -> bool {
         self.transfers().any(|(_, transfer)| transfer.broken)
     }
 
@@ -309,11 +310,11 @@ impl Outcome {
 }
 
 /// The rate of a download in Mbit/s of its active time.
-pub fn speed(record: &DownloadRecord) -> f64 {
+pub(crate) fn speed(record: &DownloadRecord) -> f64 {
     record.size as f64 * 8e3 / record.active_ns as f64
 }
 
 /// The share of its bytes that came from peers.
-pub fn efficiency(record: &DownloadRecord) -> f64 {
+pub(crate) fn efficiency(record: &DownloadRecord) -> f64 {
     record.peer_bytes as f64 / (record.peer_bytes + record.edge_bytes) as f64
 }

@@ -1,0 +1,221 @@
+//! How a remote is received: greetings, requests, and what closes its connection.
+
+use peerbed_contract::{Guid, SignedToken, Token};
+use peerbed_proto::{ConnId, Input, Message, Output, PROTOCOL_VERSION, PieceMap, RequestId, token};
+
+use crate::{
+    bench::Bench,
+    edge::SECRET,
+    net::SECOND,
+    world::{World, content, object},
+};
+
+const REMOTE: [u8; 16] = [77; 16];
+
+/// The length of the last piece.
+const LAST: u32 = 5_000;
+
+/// A peer that holds an object of 31 pieces of 131 072 bytes, the last of them shorter.
+fn holder() -> Bench {
+    let mut world = World::new(object(4, 131_072));
+    world.objects[0].size = 30 * 131_072 + u64::from(LAST);
+    world.control = false;
+    world.seed_peer(10.0);
+    Bench::new(world.peer_machine(0))
+}
+
+fn granted() -> Token {
+    let guid = Guid::from_bytes(REMOTE);
+    Token { guid, content: content("patch"), peers_allowed: true, expires: 100 * SECOND, nonce: 1 }
+}
+
+fn hello(token: SignedToken) -> Message {
+    let have = PieceMap { pieces: 31, bits: vec![0; 4] };
+    Message::Hello { version: PROTOCOL_VERSION, guid: Guid::from_bytes(REMOTE), token, have }
+}
+
+/// Greets and gives the connection.
+fn greeted(bench: &mut Bench) -> ConnId {
+    let conn = bench.accept();
+    let answer = bench.tell(conn, hello(token::sign(&SECRET, granted())));
+    let Some(Output::Send { message: Message::HelloBack { have, token: None, .. }, .. }) = answer.first() else {
+        panic!("{answer:?}")
+    };
+    assert_eq!(have.bits, [0xff, 0xff, 0xff, 0x7f]);
+    conn
+}
+
+fn request(request: u32, piece: u32) -> Message {
+    Message::Request { request: RequestId(request), piece }
+}
+
+fn closed(conn: ConnId) -> Vec<Output> {
+    vec![Output::Close { conn }]
+}
+
+fn says(conn: ConnId, message: Message) -> Output {
+    Output::Send { conn, message }
+}
+
+#[test]
+fn a_token_must_be_good_for_this_remote_this_content_and_now() {
+    let good = token::sign(&SECRET, granted());
+    let tokens = [
+        token::sign(&[1; 32], granted()),
+        token::sign(&SECRET, Token { expires: SECOND, ..granted() }),
+        token::sign(&SECRET, Token { peers_allowed: false, ..granted() }),
+        token::sign(&SECRET, Token { guid: Guid::from_bytes([1; 16]), ..granted() }),
+        SignedToken { token: Token { nonce: 2, ..granted() }, ..good },
+    ];
+    for token in tokens {
+        let mut bench = holder();
+        bench.wait(2 * SECOND);
+        let conn = bench.accept();
+        assert_eq!(bench.tell(conn, hello(token.clone())), closed(conn), "{token:?}");
+    }
+}
+
+#[test]
+fn content_that_is_not_held_is_refused_politely() {
+    let mut bench = holder();
+    let conn = bench.accept();
+    let other = token::sign(&SECRET, Token { content: content("other"), ..granted() });
+    let answer = bench.tell(conn, hello(other));
+    assert_eq!(answer, [says(conn, Message::Busy { retry_ms: None }), Output::Close { conn }]);
+}
+
+#[test]
+fn nonsense_closes_the_connection() {
+    let nonsense = [
+        Message::Welcome,
+        Message::Have { piece: 31 },
+        request(1, 31),
+        hello(token::sign(&SECRET, granted())),
+        Message::Busy { retry_ms: None },
+        Message::Login {
+            version: 1,
+            guid: Guid::from_bytes(REMOTE),
+            listen: "10.0.0.1:1".parse().unwrap(),
+            uploads: true,
+        },
+    ];
+    for message in nonsense {
+        let mut bench = holder();
+        let conn = greeted(&mut bench);
+        assert_eq!(bench.tell(conn, message.clone()), closed(conn), "{message:?}");
+    }
+}
+
+#[test]
+fn a_request_before_the_greeting_closes_the_connection() {
+    let mut bench = holder();
+    let conn = bench.accept();
+    assert_eq!(bench.tell(conn, request(0, 0)), closed(conn));
+}
+
+#[test]
+fn too_many_requests_close_the_connection() {
+    let mut bench = holder();
+    let conn = greeted(&mut bench);
+    let answers: Vec<Output> = (0..100).flat_map(|number| bench.tell(conn, request(number, number % 31))).collect();
+    assert_eq!(answers.last(), Some(&Output::Close { conn }));
+    // One part was ordered; nothing else may be before there is room.
+    assert_eq!(answers.len(), 2);
+}
+
+#[test]
+fn a_piece_is_sent_in_parts_one_at_a_time() {
+    let mut bench = holder();
+    let conn = greeted(&mut bench);
+    let mut parts = bench.tell(conn, request(5, 30));
+    for _ in 0..3 {
+        bench.writable(conn);
+        parts.extend(bench.said.remove(&conn).unwrap_or_default());
+    }
+    let part = |offset, bytes| Output::SendPiece {
+        conn,
+        request: RequestId(5),
+        content: content("patch"),
+        offset,
+        bytes,
+        corrupt: false,
+    };
+    assert_eq!(parts, [part(30 * 131_072, LAST)]);
+    parts = bench.tell(conn, request(6, 2));
+    bench.writable(conn);
+    parts.extend(bench.said.remove(&conn).unwrap_or_default());
+    let offsets: Vec<u64> = parts
+        .iter()
+        .map(|output| if let Output::SendPiece { offset, bytes: 65_536, .. } = output { *offset } else { 0 })
+        .collect();
+    assert_eq!(offsets, [2 * 131_072, 2 * 131_072 + 65_536]);
+}
+
+#[test]
+fn connections_take_turns() {
+    let mut bench = holder();
+    let (one, two) = (greeted(&mut bench), greeted(&mut bench));
+    for conn in [one, two] {
+        bench.tell(conn, request(0, 0));
+        assert!(bench.parts.contains(&conn));
+    }
+    bench.writable(one);
+    assert!(bench.parts.contains(&one) && bench.parts.contains(&two));
+}
+
+#[test]
+fn a_cancelled_request_is_answered_unless_it_was_sent_whole() {
+    let mut bench = holder();
+    let conn = greeted(&mut bench);
+    bench.tell(conn, request(1, 0));
+    bench.tell(conn, request(2, 1));
+    let cancel = |request| Message::Cancel { request: RequestId(request) };
+    let cancelled = |request| says(conn, Message::Cancelled { request: RequestId(request) });
+    assert_eq!(bench.tell(conn, cancel(2)), [cancelled(2)]);
+    assert_eq!(bench.tell(conn, cancel(2)), []);
+    // Half of the first is on its way: the rest is not sent.
+    assert_eq!(bench.tell(conn, cancel(1)), [cancelled(1)]);
+    bench.writable(conn);
+    assert!(!bench.said.contains_key(&conn));
+    // The last part of the shortest piece was ordered at once.
+    bench.tell(conn, request(3, 30));
+    assert_eq!(bench.tell(conn, cancel(3)), []);
+}
+
+#[test]
+fn a_bye_is_answered_when_everything_was_handed_over() {
+    let mut bench = holder();
+    let conn = greeted(&mut bench);
+    bench.tell(conn, request(1, 30));
+    assert_eq!(bench.tell(conn, Message::Bye), []);
+    bench.writable(conn);
+    bench.feed(Input::PieceSent { conn, request: RequestId(1), bytes: LAST - 1 });
+    assert!(!bench.said.contains_key(&conn));
+    bench.feed(Input::PieceSent { conn, request: RequestId(1), bytes: 1 });
+    assert_eq!(bench.said.remove(&conn), Some(vec![says(conn, Message::Bye), Output::Close { conn }]));
+}
+
+#[test]
+fn a_silent_remote_loses_its_slot() {
+    let mut bench = holder();
+    let silent = bench.accept();
+    let conn = greeted(&mut bench);
+    bench.wait(6 * SECOND);
+    assert!(!bench.open.contains(&silent));
+    bench.wait(19 * SECOND);
+    assert_eq!(bench.said.remove(&conn), None);
+    bench.wait(21 * SECOND);
+    assert_eq!(bench.said.remove(&conn), Some(vec![says(conn, Message::Bye)]));
+    bench.wait(27 * SECOND);
+    assert!(bench.open.is_empty());
+}
+
+#[test]
+fn damage_is_ordered_where_the_fault_is_injected() {
+    let mut world = World::new(object(4, 131_072));
+    world.seed_peer(10.0).config.corrupts = true;
+    let mut bench = Bench::new(world.peer_machine(0));
+    let conn = greeted(&mut bench);
+    let answer = bench.tell(conn, request(1, 0));
+    assert!(matches!(answer[..], [Output::SendPiece { corrupt: true, .. }]), "{answer:?}");
+}
