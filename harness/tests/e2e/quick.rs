@@ -53,7 +53,7 @@ fn hybrid_takes_most_bytes_from_peers() {
     let arm = common(&summary, "hybrid");
     assert!(number(&arm, "peer_efficiency.bytes") > 0.5, "{arm:#}");
     let (intra, inter) = (number(&arm, "bytes.intra_as"), number(&arm, "bytes.inter_as"));
-    assert_eq!(intra + inter, number(&arm, "bytes.peer"), "content bytes of peers are inside or between ASes: {arm:#}");
+    assert!(intra + inter >= number(&arm, "bytes.peer"), "what was used was sent inside or between ASes: {arm:#}");
     assert!(number(&arm, "bytes.control") > 0.0, "{arm:#}");
 
     // The directory is complete and says the same.
