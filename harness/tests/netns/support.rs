@@ -154,18 +154,21 @@ pub async fn next(notices: &mut Notices) -> Notice {
     notice.expect("a notice within 20 s").expect("the stream has not ended")
 }
 
-/// The next line of a node that is no event, passing over everything else.
+/// The next line of a node that is neither an event nor the test framework's own, passing over everything else.
 pub async fn line_of(notices: &mut Notices, of: &str) -> String {
     loop {
         match next(notices).await {
-            Notice::Line { node, line } if node.as_str() == of && !line.starts_with('{') && !line.is_empty() => {
-                return line;
-            }
+            Notice::Line { node, line } if node.as_str() == of && is_plain(&line) => return line,
             Notice::Broken { message } => panic!("broken: {message}"),
             Notice::Exited { node, code, signal } if node.as_str() == of => panic!("{node} ended: {code:?} {signal:?}"),
             _ => {}
         }
     }
+}
+
+/// Whether a line is neither an event nor one of those that the test framework prints around a helper.
+pub fn is_plain(line: &str) -> bool {
+    !line.starts_with('{') && !line.is_empty() && line != "running 1 test"
 }
 
 /// The end of a node, passing over everything else.
