@@ -102,23 +102,6 @@ pub(super) fn offloads(udp: UdpSegments) -> String {
     if udp.0 { "tso4 tso6 uso4 uso6".to_owned() } else { "tso4 tso6".to_owned() }
 }
 
-/// Close descriptors that each take some time to close (a packet socket waits until no processor can still be handling
-/// one of its packets), side by side.
-pub(super) fn close_all(descriptors: Vec<OwnedFd>) {
-    const AT_ONCE: usize = 64;
-    let share = descriptors.len().div_ceil(AT_ONCE).max(1);
-    let mut rest = descriptors.into_iter();
-    std::thread::scope(|threads| {
-        loop {
-            let some: Vec<_> = rest.by_ref().take(share).collect();
-            if some.is_empty() {
-                return;
-            }
-            threads.spawn(move || drop(some));
-        }
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

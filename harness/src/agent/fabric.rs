@@ -91,8 +91,6 @@ pub(super) struct Standing {
     pub(super) report: EngineReport,
     /// The nodes, in the order of the fabric.
     pub(super) nodes: Vec<(NodeName, Arc<OwnedFd>)>,
-    /// Second descriptors of the engine's packet sockets, so that its own close at once and these side by side.
-    spare: Vec<OwnedFd>,
 }
 
 /// Settings of a node's namespace: no IPv6 (nothing uses it, and its link-local traffic and duplicate address detection
@@ -116,7 +114,7 @@ impl Standing {
         mut progress: impl FnMut(usize),
     ) -> Result<Self, FabricError> {
         let ends = Ends::choose(options.ends);
-        check(fabric, ends)?;
+        check(fabric)?;
         let mut builder = Builder::new(ends)?;
         for (position, node) in fabric.nodes.iter().enumerate() {
             builder.add(position, node, &fabric.congestion_control)?;
@@ -130,16 +128,10 @@ impl Standing {
     pub(super) fn namespace_numbers(&self) -> Vec<u32> {
         self.nodes.iter().map(|(_, namespace)| namespace.as_raw_fd() as u32).collect()
     }
-
-    /// Take the engine down. The namespaces go with the process.
-    pub(super) fn take_down(self) {
-        drop(self.wire);
-        devices::close_all(self.spare);
-    }
 }
 
 /// What can be known before anything is made.
-fn check(fabric: &Fabric, ends: Ends) -> Result<(), FabricError> {
+fn check(fabric: &Fabric) -> Result<(), FabricError> {
     let name = &fabric.congestion_control;
     // The kernel's TCP_CA_NAME_MAX, with the zero at the end.
     if name.is_empty() || name.len() >= 16 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
@@ -147,7 +139,7 @@ fn check(fabric: &Fabric, ends: Ends) -> Result<(), FabricError> {
         return Err(FabricError::CongestionControl(name.clone()));
     }
     let nodes = fabric.nodes.len();
-    let needed = descriptors_needed(nodes, ends);
+    let needed = descriptors_needed(nodes);
     match getrlimit(Resource::Nofile).current {
         Some(limit) if limit < needed => Err(FabricError::Descriptors { nodes, needed, limit }),
         _ => Ok(()),
@@ -155,12 +147,8 @@ fn check(fabric: &Fabric, ends: Ends) -> Result<(), FabricError> {
 }
 
 /// Descriptors of an agent with so many nodes: namespace, the engine's end, two pipes, and some more.
-pub(super) fn descriptors_needed(nodes: usize, ends: Ends) -> u64 {
-    let each = match ends {
-        Ends::Tun => 4,
-        Ends::Packet => 5,
-    };
-    nodes as u64 * each + 100
+pub(crate) fn descriptors_needed(nodes: usize) -> u64 {
+    nodes as u64 * 4 + 100
 }
 
 struct Builder {
@@ -208,7 +196,6 @@ impl Builder {
         move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network)).map_err(|source| {
             FabricError::Namespace { node: "(the agent itself)".to_owned(), source: source.into() }
         })?;
-        let mut spare = Vec::new();
         let (ports, udp) = match ends {
             Ends::Tun => {
                 let udp = UdpSegments(tuns.iter().all(|(_, udp)| udp.0));
@@ -217,14 +204,13 @@ impl Builder {
             Ends::Packet => {
                 let mut ports = Vec::with_capacity(nodes.len());
                 for (position, (node, _)) in nodes.iter().enumerate() {
-                    let (fd, second) = packet_pair(veth_index(position)).map_err(|source| FabricError::End {
+                    let fd = devices::packet(veth_index(position)).map_err(|source| FabricError::End {
                         node: node.to_string(),
                         device: veth_name(position),
                         source,
                         remedy: "packet sockets may be forbidden here by a sandbox",
                     })?;
                     ports.push(Port { fd, end: End::Packet });
-                    spare.push(second);
                 }
                 (ports, devices::packet_udp_segments())
             }
@@ -238,14 +224,8 @@ impl Builder {
             congestion_control: fabric.congestion_control.clone(),
             offloads: devices::offloads(udp),
         };
-        Ok(Standing { wire, report, nodes, spare })
+        Ok(Standing { wire, report, nodes })
     }
-}
-
-fn packet_pair(index: u32) -> io::Result<(OwnedFd, OwnedFd)> {
-    let socket = devices::packet(index)?;
-    let second = socket.try_clone()?;
-    Ok((socket, second))
 }
 
 fn veth_name(position: usize) -> String {

@@ -17,9 +17,4 @@ mod serve;
 mod spawn;
 mod sys;
 
-pub(crate) use self::devices::kernel_version;
-
-/// Descriptors that an agent with so many nodes may need, whatever its links are held by.
-pub(crate) fn descriptors_needed(nodes: usize) -> u64 {
-    fabric::descriptors_needed(nodes, devices::Ends::Packet)
-}
+pub(crate) use self::{devices::kernel_version, fabric::descriptors_needed};

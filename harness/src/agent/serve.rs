@@ -376,10 +376,8 @@ impl Agent {
         if killed.await.is_err() {
             return Err(io::Error::other("the thread that owns the node processes has ended"));
         }
-        // Nothing else is served any more, so this thread may wait.
-        if let Installation::Stands(standing) = self.fabric {
-            standing.take_down();
-        }
+        // Stops the engine's threads and closes its ports. Nothing else is served any more, so this thread may wait.
+        drop(self.fabric);
         Ok(())
     }
 }

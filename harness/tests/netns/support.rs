@@ -22,18 +22,18 @@ use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpe
 use peerbed_model::{Plan, PlannedNode};
 
 /// A shell node: says it is ready, then runs what is given, with `$n` its name.
-pub fn shell(then: &str) -> Vec<String> {
+pub(crate) fn shell(then: &str) -> Vec<String> {
     let ready = r#"n=${2##*/}; n=${n%.json}; echo "{\"node\":\"$n\",\"t\":0,\"event\":\"ready\",\"role\":\"control\",\"listen\":\"10.0.0.1:1\",\"version\":\"0\"}""#;
     ["sh", "-c", &format!("{ready}\n{then}"), "node"].map(str::to_owned).to_vec()
 }
 
 /// A shell node that does nothing until its input ends.
-pub fn idle() -> Vec<String> {
+pub(crate) fn idle() -> Vec<String> {
     shell("exec cat")
 }
 
 /// A node that is the helper `name` of this test program; see `helpers.rs`.
-pub fn helper(name: &str) -> Vec<String> {
+pub(crate) fn helper(name: &str) -> Vec<String> {
     let this = std::env::current_exe().unwrap();
     let line = format!(
         "HELPER={name} CONFIG=$2 exec '{}' --exact helpers::helper --ignored --nocapture --quiet",
@@ -42,20 +42,20 @@ pub fn helper(name: &str) -> Vec<String> {
     ["sh", "-c", &line, "node"].map(str::to_owned).to_vec()
 }
 
-pub fn name(text: &str) -> NodeName {
+pub(crate) fn name(text: &str) -> NodeName {
     text.parse().unwrap()
 }
 
-pub fn as_number(number: u32) -> AsNumber {
+pub(crate) fn as_number(number: u32) -> AsNumber {
     AsNumber::try_from(number).unwrap()
 }
 
-pub fn address(position: usize) -> Ipv4Addr {
+pub(crate) fn address(position: usize) -> Ipv4Addr {
     Ipv4Addr::from(0x0a01_0010 + position as u32)
 }
 
 /// A plan of nodes `n0`, `n1`, … with these commands, taking turns in two ASes that one link of 10 ms joins.
-pub fn plan(commands: Vec<Vec<String>>) -> Plan {
+pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
     let number = |position: usize| as_number(1 + (position % 2) as u32);
     let node_name = |position: usize| name(&format!("n{position}"));
     let link = LinkSpec { delay: Duration::from_millis(10), ..LinkSpec::TRANSPARENT };
@@ -117,7 +117,7 @@ pub fn plan(commands: Vec<Vec<String>>) -> Plan {
     }
 }
 
-pub fn runtime(ends: EndsChoice) -> Netns {
+pub(crate) fn runtime(ends: EndsChoice) -> Netns {
     Netns {
         program: PathBuf::from(env!("CARGO_BIN_EXE_peerbed")),
         options: EngineOptions { ends, threads: None },
@@ -125,16 +125,16 @@ pub fn runtime(ends: EndsChoice) -> Netns {
     }
 }
 
-pub fn files(directory: &Path) -> NodeFiles {
+pub(crate) fn files(directory: &Path) -> NodeFiles {
     NodeFiles { configs: directory.join("nodes"), logs: directory.join("logs") }
 }
 
 /// Bring a plan up with whatever ends this user may have.
-pub async fn up(plan: &Plan, directory: &Path) -> Result<(NetnsDeployment, Notices), RuntimeError> {
+pub(crate) async fn up(plan: &Plan, directory: &Path) -> Result<(NetnsDeployment, Notices), RuntimeError> {
     up_with(EndsChoice::Auto, plan, directory, &mut |_| {}).await
 }
 
-pub async fn up_with(
+pub(crate) async fn up_with(
     ends: EndsChoice,
     plan: &Plan,
     directory: &Path,
@@ -144,18 +144,18 @@ pub async fn up_with(
 }
 
 /// Run a test's body on a runtime like the harness's own.
-pub fn block_on<F: Future>(body: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(body: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(body)
 }
 
 /// The next notice, which must come soon.
-pub async fn next(notices: &mut Notices) -> Notice {
+pub(crate) async fn next(notices: &mut Notices) -> Notice {
     let notice = tokio::time::timeout(Duration::from_secs(20), notices.next()).await;
     notice.expect("a notice within 20 s").expect("the stream has not ended")
 }
 
 /// The next line of a node that is neither an event nor the test framework's own, passing over everything else.
-pub async fn line_of(notices: &mut Notices, of: &str) -> String {
+pub(crate) async fn line_of(notices: &mut Notices, of: &str) -> String {
     loop {
         match next(notices).await {
             Notice::Line { node, line } if node.as_str() == of && is_plain(&line) => return line,
@@ -167,12 +167,12 @@ pub async fn line_of(notices: &mut Notices, of: &str) -> String {
 }
 
 /// Whether a line is neither an event nor one of those that the test framework prints around a helper.
-pub fn is_plain(line: &str) -> bool {
+pub(crate) fn is_plain(line: &str) -> bool {
     !line.starts_with('{') && !line.is_empty() && line != "running 1 test"
 }
 
 /// The end of a node, passing over everything else.
-pub async fn end_of(notices: &mut Notices, of: &str) -> (Option<i32>, Option<i32>) {
+pub(crate) async fn end_of(notices: &mut Notices, of: &str) -> (Option<i32>, Option<i32>) {
     loop {
         match next(notices).await {
             Notice::Exited { node, code, signal } if node.as_str() == of => return (code, signal),
@@ -182,7 +182,7 @@ pub async fn end_of(notices: &mut Notices, of: &str) -> (Option<i32>, Option<i32
 }
 
 /// The processes of a deployment: those whose standard error is a file under its directory. Includes the agent.
-pub fn members(directory: &Path) -> BTreeSet<u32> {
+pub(crate) fn members(directory: &Path) -> BTreeSet<u32> {
     let directory = directory.canonicalize().unwrap();
     let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     all.filter(|pid: &u32| fs::read_link(format!("/proc/{pid}/fd/2")).is_ok_and(|log| log.starts_with(&directory)))
@@ -190,7 +190,7 @@ pub fn members(directory: &Path) -> BTreeSet<u32> {
 }
 
 /// The network namespaces in which these processes are or of which they have descriptors, except this process's own.
-pub fn namespaces(pids: &BTreeSet<u32>) -> BTreeSet<u64> {
+pub(crate) fn namespaces(pids: &BTreeSet<u32>) -> BTreeSet<u64> {
     let own = fs::metadata("/proc/self/ns/net").unwrap().ino();
     let mut found = BTreeSet::new();
     for pid in pids {
@@ -206,13 +206,13 @@ pub fn namespaces(pids: &BTreeSet<u32>) -> BTreeSet<u64> {
 }
 
 /// All processes that this user may look at.
-pub fn all_processes() -> BTreeSet<u32> {
+pub(crate) fn all_processes() -> BTreeSet<u32> {
     fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Wait until nothing is left of a deployment: neither a process nor anyone in one of its namespaces. The processes are
 /// not this one's children and their ends cannot be awaited, so this looks again and again.
-pub fn assert_gone(directory: &Path, spaces: &BTreeSet<u64>) {
+pub(crate) fn assert_gone(directory: &Path, spaces: &BTreeSet<u64>) {
     let deadline = Instant::now() + Duration::from_secs(8);
     loop {
         let processes = members(directory);
@@ -226,7 +226,7 @@ pub fn assert_gone(directory: &Path, spaces: &BTreeSet<u64>) {
 }
 
 /// What of the host's own network could change: devices, routes, rules' effect, settings, mounts.
-pub fn host() -> BTreeMap<String, String> {
+pub(crate) fn host() -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let devices = fs::read_to_string("/proc/net/dev").unwrap();
     let names: Vec<_> = devices.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect();
@@ -250,10 +250,10 @@ fn settings(directory: &Path, found: &mut BTreeMap<String, String>) {
         let path = entry.path();
         if path.is_dir() {
             settings(&path, found);
-        } else if !path.ends_with("nf_conntrack_count") {
-            if let Ok(text) = fs::read_to_string(&path) {
-                found.insert(path.display().to_string(), text);
-            }
+        } else if !path.ends_with("nf_conntrack_count")
+            && let Ok(text) = fs::read_to_string(&path)
+        {
+            found.insert(path.display().to_string(), text);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -27,11 +28,13 @@ fn killed_at(step: usize, packet: bool) -> String {
     let directory = tempfile::tempdir().unwrap();
     let mut child = harness(directory.path(), packet);
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let steps = lines.filter(|line| line.contains("step "));
-    let reached = steps.take(step).last().expect("it tells its steps");
+    // Read to the end only after the kill: a closed pipe would end it before.
+    let mut steps = lines.filter(|line| line.contains("step "));
+    let reached = steps.by_ref().take(step).last().expect("it tells its steps");
     let spaces = namespaces(&members(directory.path()));
     child.kill().unwrap();
-    child.wait().unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.signal(), Some(9), "it lived until it was killed");
     assert_gone(directory.path(), &spaces);
     reached
 }
