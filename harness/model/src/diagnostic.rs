@@ -9,8 +9,8 @@ use crate::source::Source;
 
 /// After so many problems the rest are only counted; nobody reads them, and hostile files have millions.
 const MAX_SHOWN: usize = 100;
-/// A longer line is shown as a window around the problem, in bytes.
-const MAX_LINE: usize = 400;
+/// Of a longer line only the place is said, in bytes; no person wrote it.
+const MAX_LINE: usize = 2_000;
 
 /// A range of bytes of one of the files of a [`Report`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,8 +67,6 @@ pub struct Diagnostic {
     snippet: String,
     #[serde(skip)]
     mark: Range<usize>,
-    #[serde(skip)]
-    window: usize,
 }
 
 impl Diagnostic {
@@ -113,13 +111,7 @@ impl Diagnostic {
         } else {
             let mark = AnnotationKind::Primary.span(self.mark.clone());
             let snippet = Snippet::source(self.snippet.as_str()).line_start(self.line).annotation(mark);
-            // A window of a long line would give the wrong column, so there the place is said apart.
-            group = if self.window == 0 {
-                group.element(snippet.path(self.file.as_str()))
-            } else {
-                let origin = Origin::path(self.file.as_str()).line(self.line).char_column(self.column);
-                group.element(origin).element(snippet)
-            };
+            group = group.element(snippet.path(self.file.as_str()));
         }
         if let Some(note) = &self.note {
             group = group.element(Level::NOTE.message(note.as_str()));
@@ -299,9 +291,7 @@ fn locate(files: &[Source], finding: &Finding) -> Diagnostic {
     let at = (start - line_start).min(whole.len());
     let end = floor_char_boundary(text, finding.span.end as usize).saturating_sub(line_start).clamp(at, whole.len());
 
-    let window = if whole.len() > MAX_LINE { floor_char_boundary(whole, at.saturating_sub(MAX_LINE / 4)) } else { 0 };
-    let window_end = floor_char_boundary(whole, (window + MAX_LINE).min(whole.len()));
-    let end = floor_char_boundary(whole, end.min(window_end)).max(at);
+    let (snippet, mark) = if whole.len() > MAX_LINE { (String::new(), 0..0) } else { (whole.to_owned(), at..end) };
     Diagnostic {
         severity: finding.severity,
         message: finding.message.clone(),
@@ -310,9 +300,8 @@ fn locate(files: &[Source], finding: &Finding) -> Diagnostic {
         file: source.name().to_owned(),
         line: text[..start].matches('\n').count() + 1,
         column: whole[..at].chars().count() + 1,
-        snippet: whole[window..window_end].to_owned(),
-        mark: at - window..end - window,
-        window,
+        snippet,
+        mark,
     }
 }
 

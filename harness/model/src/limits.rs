@@ -21,7 +21,9 @@ pub(crate) const REPEATS: u64 = 1_000;
 /// Actions of a timeline.
 pub(crate) const ACTIONS: usize = 1_000;
 /// Workloads of one experiment.
-pub(crate) const WORKLOADS: usize = 64;
+pub(crate) const WORKLOADS: usize = 16;
+/// Links crossed on all routes between ASes with hosts, together.
+pub(crate) const HOPS: usize = 2_000_000;
 /// Bytes of one object: 1 byte to 1 TiB.
 pub(crate) const SIZE: (u64, u64) = (1, 1 << 40);
 /// Bytes of one piece: 16 KiB to 4 MiB.

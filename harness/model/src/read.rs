@@ -1,6 +1,10 @@
 //! From tree to values: a small typed decoder that notes what is wrong and goes on.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use peerbed_link::{Bandwidth, Probability};
 
@@ -49,9 +53,10 @@ pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
     }
 }
 
-/// `a`, `b` and `c`; at most a dozen.
+/// The names with commas between them, each once; at most a dozen.
 pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.into_iter().collect();
+    let mut seen = BTreeSet::new();
+    let names: Vec<&str> = names.into_iter().filter(|name| seen.insert(*name)).collect();
     let shown = names.iter().take(12).copied().collect::<Vec<_>>().join(", ");
     match names.len() {
         0 => "none".to_owned(),

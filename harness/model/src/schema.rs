@@ -68,7 +68,7 @@ fn id(shape: &Shape) -> String {
         "a" | "an" => rest,
         _ => shape.name,
     });
-    name.replace(' ', "-")
+    name.replace('–', "-").replace(' ', "-").to_lowercase()
 }
 
 fn map_schema(shape: &Shape) -> Value {
@@ -96,7 +96,8 @@ fn key_schema(key: &Key) -> Value {
 fn form_schema(form: &Form) -> Value {
     let text = |pattern: String| json!({"type": "string", "pattern": pattern});
     match form {
-        Form::Name | Form::NameOf("AS" | "group" | "content object" | "arm" | "node" | "topology" | "access profile") => {
+        Form::Name
+        | Form::NameOf("AS" | "group" | "content object" | "arm" | "node" | "topology" | "access profile") => {
             json!({"type": ["string", "integer"], "pattern": NAME})
         }
         Form::Text | Form::NameOf(_) => json!({"type": "string"}),
@@ -156,7 +157,7 @@ fn describe(form: &Form) -> String {
         Form::Time(least, most) => {
             format!("a time (`20ms`), {} to {}", units::show_time(*least), units::show_time(*most))
         }
-        Form::Queue => "a time (`100ms`), 1ms to 1min, or a size (`64KiB`), 1500B to 1GiB".to_owned(),
+        Form::Queue => "a time (`100ms`), 1ms to 60s, or a size (`64KiB`), 1500B to 1GiB".to_owned(),
         Form::Share => "a percentage (`31%`)".to_owned(),
         Form::PerTime => "a frequency (`0.5/s`, `30/min`, `2/h`)".to_owned(),
         Form::Flag => "`true` or `false`".to_owned(),

@@ -241,7 +241,12 @@ pub(crate) fn show_time(time: Duration) -> String {
     if nanos == 0 {
         return "0s".to_owned();
     }
-    let (name, size) = TIME.sizes.iter().rev().find(|(_, size)| nanos.is_multiple_of(*size)).unwrap_or(&("ns", 1));
+    let (name, size) = TIME
+        .sizes
+        .iter()
+        .rev()
+        .find(|(name, size)| *name != "min" && nanos.is_multiple_of(*size))
+        .unwrap_or(&("ns", 1));
     format!("{}{name}", nanos / size)
 }
 

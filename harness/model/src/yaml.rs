@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use granit_parser::{Event, Parser, ScalarStyle};
+use granit_parser::{ErrorKind, Event, Parser, ScalarStyle};
 
 use crate::{
     diagnostic::{Report, Span},
@@ -100,8 +100,11 @@ pub(crate) fn read(source: &Source, file: u8, report: &mut Report) -> Option<Nod
             Err(error) => {
                 let at = error.marker().byte_offset().unwrap_or(0) + shift;
                 let end = (at + 1).min(source.text().len());
-                let finding =
-                    builder.report.error(Span::new(file, at, end), format!("not valid YAML: {}", error.info()));
+                let span = Span::new(file, at, end);
+                if *error.kind() == ErrorKind::RecursionLimitExceeded {
+                    return builder.too_deep(span);
+                }
+                let finding = builder.report.error(span, format!("not valid YAML: {}", error.info()));
                 finding.help("check the indentation, the brackets and the quotes at and before this place");
                 return None;
             }
@@ -214,7 +217,7 @@ impl Builder<'_> {
         Some(())
     }
 
-    fn too_deep(&mut self, span: Span) -> Option<()> {
+    fn too_deep<T>(&mut self, span: Span) -> Option<T> {
         let message = format!("values are nested deeper than {MAX_DEPTH} levels");
         self.report.error(span, message).help("no key of the format needs more than eight");
         None

@@ -1,43 +1,15 @@
 //! The experiments and topologies that the project ships: all of them read, resolve and plan, and say what they are for.
 
-#![expect(clippy::disallowed_methods, reason = "tests read the shipped files")]
+#![expect(clippy::disallowed_methods, reason = "tests read the documentation")]
 
-use std::{fs, path::PathBuf, time::Duration};
+mod common;
 
-use peerbed_contract::{Role, RoleConfig};
-use peerbed_model::{Act, Experiment, ExperimentFile, Plan, Source, TopologyFile, experiment_name, schema};
+use std::{fs, time::Duration};
+
+use common::{peers, resolve, root, shipped, text};
+use peerbed_contract::Role;
+use peerbed_model::{Act, Diagnostic, Experiment, ExperimentFile, Source, TopologyFile, experiment_name, schema};
 use serde_json::Value;
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn source(kind: &str, name: &str) -> Source {
-    let path = root().join(kind).join(format!("{name}.yaml"));
-    let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    Source::from_bytes(format!("{kind}/{name}.yaml"), bytes).unwrap()
-}
-
-fn resolve(name: &str) -> Experiment {
-    let file = ExperimentFile::parse(source("experiments", name)).unwrap_or_else(|wrong| panic!("{wrong}"));
-    let topology = TopologyFile::parse(source("topologies", file.topology_name().as_str())).unwrap();
-    Experiment::resolve(experiment_name(name).unwrap(), file, topology).unwrap_or_else(|wrong| panic!("{wrong}"))
-}
-
-fn shipped(kind: &str) -> Vec<String> {
-    let files = fs::read_dir(root().join(kind)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = files.map(|file| file.strip_suffix(".yaml").unwrap().to_owned()).collect();
-    names.sort();
-    assert!(!names.is_empty());
-    names
-}
-
-fn peers(plan: &Plan) -> impl Iterator<Item = &peerbed_contract::PeerConfig> {
-    plan.nodes.iter().filter_map(|node| match &node.config.role {
-        RoleConfig::Peer(peer) => Some(&**peer),
-        _ => None,
-    })
-}
 
 #[test]
 fn every_experiment_plans_every_arm_of_every_repeat() {
@@ -51,7 +23,7 @@ fn every_experiment_plans_every_arm_of_every_repeat() {
             }
         }
         // The design's own example asks for more than its forty peers can want; it says so, and nothing else does.
-        let warned: Vec<&str> = experiment.warnings().iter().map(|one| one.message()).collect();
+        let warned: Vec<&str> = experiment.warnings().iter().map(Diagnostic::message).collect();
         let expected: &[&str] = match name.as_str() {
             "hybrid-speed" => &["about 45 downloads are asked for in 90s, but only 32 are possible"],
             _ => &[],
@@ -73,17 +45,17 @@ fn quick_is_small_and_whole() {
     assert_eq!((count(Role::Edge), places.len(), count(Role::Control)), (2, 2, 1));
     assert!(count(Role::Peer) >= 24);
     assert!((20..=40).contains(&plan.downloads()));
-    assert!(peers(&plan).flat_map(|peer| &peer.script).any(|step| !step.user.is_empty()), "nobody is impatient");
-    let last = peers(&plan).flat_map(|peer| &peer.script).map(|step| step.at_ns).max().unwrap();
+    assert!(peers(&plan).flat_map(|(_, peer)| &peer.script).any(|step| !step.user.is_empty()), "nobody is impatient");
+    let last = peers(&plan).flat_map(|(_, peer)| &peer.script).map(|step| step.at_ns).max().unwrap();
     assert!(Duration::from_nanos(last) + Duration::from_secs(6) < plan.duration, "no time for the last download");
 }
 
 #[test]
 fn the_design_example_says_what_it_means() {
     let plan = resolve("hybrid-speed").plan("hybrid", 0, None).unwrap();
-    assert_eq!(peers(&plan).filter(|peer| peer.uploads.enabled).count(), 12); // 31 % of 40, rounded
-    assert_eq!(peers(&plan).filter(|peer| !peer.holds.is_empty()).count(), 8);
-    assert!(peers(&plan).all(|peer| peer.uploads.rate_bps == Some(4_000_000))); // 80 % of 5mbit
+    assert_eq!(peers(&plan).filter(|(_, peer)| peer.uploads.enabled).count(), 12); // 31 % of 40, rounded
+    assert_eq!(peers(&plan).filter(|(_, peer)| !peer.holds.is_empty()).count(), 8);
+    assert!(peers(&plan).all(|(_, peer)| peer.uploads.rate_bps == Some(4_000_000))); // 80 % of 5mbit
     assert!(matches!(&plan.timeline[0].act, Act::Kill { node } if node.as_str() == "control-0"));
     let Act::SetLink { link, name, forward, backward } = &plan.timeline[1].act else { panic!("{:?}", plan.timeline) };
     assert_eq!((name.as_str(), &plan.fabric.links[*link as usize].name), ("isp-x~transit", name));
@@ -140,7 +112,7 @@ fn conforms(schema: &Value, root: &Value, file: &Value, path: &str) {
 fn every_file_conforms_to_its_schema() {
     for (kind, schema) in [("experiments", schema::experiment()), ("topologies", schema::topology())] {
         for name in shipped(kind) {
-            let file: Value = serde_yaml::from_str(source(kind, &name).text()).unwrap();
+            let file: Value = serde_yaml::from_str(&text(kind, &name)).unwrap();
             conforms(&schema, &schema, &file, &name);
         }
     }

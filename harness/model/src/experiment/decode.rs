@@ -99,7 +99,7 @@ fn names_of<'a, T>(kind: &'static str, plural: &str, parts: &'a [Part<T>], repor
     report.duplicates(plural, parts.iter().filter_map(|part| part.name.as_ref()));
     let list: Vec<&str> = parts.iter().filter_map(|part| part.name.as_ref()).map(|name| name.value.as_str()).collect();
     let partial = list.len() < parts.len() || list.is_empty();
-    Names { kind, list, partial }
+    Names::new(kind, list, partial)
 }
 
 /// A list that must have something; empty if anything is wrong with it.
@@ -201,7 +201,7 @@ fn read_holds(
         if let (Some(copies), Some(peers)) = (copies, peers)
             && copies > u64::from(peers.value)
         {
-            let message = format!("{copies} copies of `{}`, but the group has {} peers", name.value, peers.value);
+            let message = format!("{copies} copies of `{}` in a group of {}", name.value, peers.value);
             report.error(node.span, message).help("each peer holds at most one copy of an object");
             continue;
         }

@@ -90,7 +90,9 @@ fn decode_one(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Expected> 
         let Some((at_least, at_most)) = read_bound(node, metric, report) else { continue };
         found.push(Expected { arm: arm.clone(), metric, at_least, at_most });
     }
-    if fields.given().all(|(key, _)| key == "arm") {
+    // An unknown key was meant to be a metric.
+    let nothing = matches!(&node.value, Value::Map(entries) if entries.iter().all(|entry| entry.key == "arm"));
+    if nothing {
         report.error(node.span, "this expectation expects nothing").help("write `peer_efficiency: {at_least: 50%}`");
     }
     found

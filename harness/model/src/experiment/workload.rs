@@ -1,6 +1,10 @@
 //! `workload`: who asks for what, and when.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use peerbed_link::Probability;
 
@@ -23,17 +27,25 @@ pub(crate) struct Known<'a> {
 
 /// The names of one list.
 pub(crate) struct Names<'a> {
-    pub(crate) kind: &'static str,
+    kind: &'static str,
     /// In the order of the file.
-    pub(crate) list: Vec<&'a str>,
+    list: Vec<&'a str>,
+    /// The first index of each.
+    index: BTreeMap<&'a str, usize>,
     /// Some could not be read: a name that is not there may be one of those.
-    pub(crate) partial: bool,
+    partial: bool,
 }
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    /// The names of a list of which some may be `partial`ly read.
+    pub(crate) fn new(kind: &'static str, list: Vec<&'a str>, partial: bool) -> Self {
+        let index = list.iter().enumerate().rev().map(|(index, name)| (*name, index)).collect();
+        Self { kind, list, index, partial }
+    }
+
     /// The index of the name that a value gives.
     pub(crate) fn find(&self, name: &str, span: Span, report: &mut Report) -> Option<usize> {
-        let found = self.list.iter().position(|known| *known == name);
+        let found = self.index.get(name).copied();
         if found.is_none() && !self.partial {
             report.dangling(self.kind, name, span, self.list.iter().copied());
         }
@@ -44,15 +56,16 @@ impl Names<'_> {
     fn find_all(&self, node: &Node, report: &mut Report) -> Option<Vec<usize>> {
         let items = report.bounded_list(node, &format!("{} names", self.kind), (1, limits::CONTENTS))?;
         let mut indexes = Vec::new();
+        let mut seen = BTreeSet::new();
         for node in items {
             let Some(name) = report.name(node, 63) else { continue };
             let Some(index) = self.find(&name.value, name.span, report) else { continue };
-            if indexes.contains(&index) {
+            if seen.insert(index) {
+                indexes.push(index);
+            } else {
                 report
                     .error(name.span, format!("`{}` stands twice in this list", name.value))
                     .help("remove one of them");
-            } else {
-                indexes.push(index);
             }
         }
         Some(indexes)

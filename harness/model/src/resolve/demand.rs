@@ -4,6 +4,8 @@
 //! placed first, then Poisson processes, which end when nothing is left to ask for; so whether a file can be placed does
 //! not depend on the draws.
 
+use std::collections::BTreeSet;
+
 use crate::{
     diagnostic::{Report, Span},
     experiment::{Arrivals, Body, Workload},
@@ -26,28 +28,37 @@ fn order(workloads: &[Workload]) -> impl Iterator<Item = usize> {
     fixed.chain((0..workloads.len()).filter(|index| !workloads[*index].arrivals.is_fixed()))
 }
 
-/// How many peers of a group lack an object at the start.
-fn lacking(body: &Body, group: usize, content: usize) -> u64 {
-    let group = &body.groups[group];
-    let held = group.holds.iter().find(|(index, _)| *index == content).map_or(0, |(_, copies)| *copies);
-    u64::from(group.peers.value - held)
+/// How many peers of each group lack each object at the start, by content and group.
+fn lacking(body: &Body) -> Vec<Vec<u64>> {
+    let peers: Vec<u64> = body.groups.iter().map(|group| u64::from(group.peers.value)).collect();
+    let mut lacking = vec![peers; body.content.len()];
+    for (index, group) in body.groups.iter().enumerate() {
+        for (content, copies) in &group.holds {
+            lacking[*content][index] -= u64::from(*copies);
+        }
+    }
+    lacking
 }
 
 /// How many different downloads are possible within both workloads.
-fn pairs(body: &Body, one: &Workload, other: &Workload) -> u64 {
-    let groups = || one.groups.iter().filter(|index| other.groups.contains(index));
-    let contents = one.content.iter().filter(|index| other.content.contains(index));
-    contents.map(|content| groups().map(|group| lacking(body, *group, *content)).sum::<u64>()).sum()
+fn pairs(lacking: &[Vec<u64>], one: &Workload, other: &Workload) -> u64 {
+    let common = |one: &[usize], other: &[usize]| -> Vec<usize> {
+        let other: BTreeSet<usize> = other.iter().copied().collect();
+        one.iter().copied().filter(|index| other.contains(index)).collect()
+    };
+    let (groups, content) = (common(&one.groups, &other.groups), common(&one.content, &other.content));
+    content.iter().map(|content| groups.iter().map(|group| lacking[*content][*group]).sum::<u64>()).sum()
 }
 
 /// Notes what cannot be placed whatever is drawn, and warns of what will run dry.
 pub(crate) fn check(body: &Body, workload_span: Span, report: &mut Report) {
+    let lacking = lacking(body);
     let mut most = 0.0;
     let mut before: Vec<(&Workload, u64)> = Vec::new();
     for workload in order(&body.workloads).map(|index| &body.workloads[index]) {
-        let possible = pairs(body, workload, workload);
+        let possible = pairs(&lacking, workload, workload);
         let taken: u64 =
-            before.iter().map(|(other, count)| pairs(body, workload, other).min(*count)).sum::<u64>().min(possible);
+            before.iter().map(|(other, count)| pairs(&lacking, workload, other).min(*count)).sum::<u64>().min(possible);
         let left = possible - taken;
         if left == 0 {
             let finding =

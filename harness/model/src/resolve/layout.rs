@@ -88,11 +88,6 @@ impl Layout {
         Some(Self { hosts, first_peer, ases, links, routes })
     }
 
-    /// The host of this name.
-    pub(crate) fn host(&self, name: &str) -> Option<&Host> {
-        self.hosts.iter().find(|host| host.name.as_str() == name)
-    }
-
     /// The peers of a group.
     pub(crate) fn peers(&self, group: usize) -> &[Host] {
         let first = self.first_peer[group];
@@ -194,21 +189,35 @@ fn ways(topology: &Topology, batches: &[Batch<'_>], report: &mut Report) -> (Vec
         (0..topology.ases.len()).filter(|at| batches.iter().any(|batch| batch.at == *at)).collect();
     let graph = Graph::new(topology);
     let mut routes = Vec::new();
+    let mut crossed = 0;
     let mut cut_off: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
     for &to in &inhabited {
+        if crossed > limits::HOPS {
+            break;
+        }
         let mut paths = graph.to(to);
         for &from in inhabited.iter().filter(|from| **from != to) {
             match paths[from].take() {
-                Some(hops) => routes.push(Route { from: number(from), to: number(to), hops }),
+                Some(hops) => {
+                    crossed += hops.len();
+                    routes.push(Route { from: number(from), to: number(to), hops });
+                }
                 // Valley-free paths hold in both directions, so each pair is said once.
                 None if from < to => cut_off.entry(from).or_default().push(&topology.ases[to].name.value),
                 None => {}
             }
         }
     }
+    if crossed > limits::HOPS {
+        let span = topology.ases[0].name.span;
+        let message = format!("the paths between {} ASes with hosts are too long to write down", inhabited.len());
+        report.error(span, message).help("give the ASes common providers, or have fewer of them");
+        return (links.collect(), Vec::new());
+    }
     for (from, to) in cut_off {
         let one = &topology.ases[from];
-        let message = format!("no valley-free path between `{}` and {}", one.name.value, listed(to));
+        let message =
+            format!("no valley-free path between `{}` and `{}`", one.name.value, listed(to).replace(", ", "`, `"));
         report.error(one.name.span, message).help(
             "both have hosts: link them, or give them a common provider; packets climb to providers, cross at most one \
              link of peers, then descend to customers",

@@ -89,6 +89,7 @@ pub(crate) fn decode(node: &Node, duration: Duration, layout: Option<&Layout>, r
     drafts.sort_by_key(|draft| draft.at);
     let mut world = World {
         layout,
+        hosts: layout.hosts.iter().map(|host| (host.name.as_str(), host)).collect(),
         lives: BTreeMap::new(),
         access: BTreeMap::new(),
         links: layout.links.iter().map(|link| (link.forward, link.backward)).collect(),
@@ -120,6 +121,7 @@ fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<
 /// The state that actions change.
 struct World<'a> {
     layout: &'a Layout,
+    hosts: BTreeMap<&'a str, &'a Host>,
     /// Those that are not running.
     lives: BTreeMap<NodeName, Life>,
     /// Those that were changed.
@@ -127,7 +129,7 @@ struct World<'a> {
     links: Vec<(LinkSpec, LinkSpec)>,
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
     fn act(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Action> {
         let act = match draft.verb {
             Verb::SetLink => self.set_link(draft, report)?,
@@ -148,9 +150,9 @@ impl World<'_> {
         Some(Action { at: draft.at, act })
     }
 
-    fn host(&self, draft: &Draft<'_>, report: &mut Report) -> Option<&Host> {
+    fn host(&self, draft: &Draft<'_>, report: &mut Report) -> Option<&'a Host> {
         let name = report.name(draft.fields.get("node")?, 63)?;
-        let found = self.layout.host(&name.value);
+        let found = self.hosts.get(name.value.as_str()).copied();
         if found.is_none() {
             report.dangling("node", &name.value, name.span, self.layout.hosts.iter().map(|host| host.name.as_str()));
         }

@@ -224,7 +224,7 @@ pub(crate) static EXPERIMENT: Shape = Shape {
             name: "workload",
             form: Form::Either(&[Form::Map(&WORKLOAD), Form::List(&Form::Map(&WORKLOAD))]),
             need: Need::Optional("nobody asks for anything"),
-            doc: "The downloads: one workload, or a list of them. At most 200000 downloads a run.",
+            doc: "The downloads: one workload, or a list of at most 16. At most 200000 downloads a run.",
         },
         Key {
             name: "policy",

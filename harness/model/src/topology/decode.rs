@@ -1,6 +1,9 @@
 //! From a topology file's tree to a [`Topology`].
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use peerbed_contract::AsNumber;
 use peerbed_link::{Duplex, LinkSpec};
@@ -155,10 +158,10 @@ fn check_ases(ases: &[&As], report: &mut Report) {
 fn read_links(node: &Node, lookup: Lookup<'_>, report: &mut Report) -> Vec<Link> {
     let items: &[Arc<Node>] = report.bounded_list(node, "links", (0, 8 * limits::ASES)).unwrap_or_default();
     let mut links: Vec<Link> = Vec::new();
+    let mut joined = BTreeSet::new();
     for node in items {
         let Some(link) = read_link(node, lookup, report) else { continue };
-        let ends = |one: &Link| (one.a.min(one.b), one.a.max(one.b));
-        if links.iter().any(|other| ends(other) == ends(&link)) {
+        if !joined.insert((link.a.min(link.b), link.a.max(link.b))) {
             let (a, b) = (lookup.name(link.a), lookup.name(link.b));
             let message = format!("a second link between `{a}` and `{b}`");
             report.error(node.span, message).help("keep one of the two, with the sum of their rates");

@@ -4,7 +4,7 @@
 //! customers (Gao 2001: "valley-free"). Among those, the one with the fewest links is taken; among equals, the one whose
 //! AS numbers are lowest, compared from its beginning.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use peerbed_contract::AsNumber;
 use peerbed_link::{Heading, Hop};
@@ -30,10 +30,10 @@ enum Kind {
 }
 
 /// Whether a path may still climb.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    Climbing,
-    Descending,
+    Climbing = 0,
+    Descending = 1,
 }
 
 impl Phase {
@@ -55,7 +55,7 @@ pub(crate) struct Graph {
 }
 
 /// For every AS and phase, how many links it is from there to one destination.
-type Distances = BTreeMap<(usize, Phase), u32>;
+type Distances = Vec<[Option<u32>; 2]>;
 
 impl Graph {
     /// The graph of a topology.
@@ -86,14 +86,14 @@ impl Graph {
 
     /// Breadth first, from the destination against the direction of travel.
     fn distances(&self, destination: usize) -> Distances {
-        let mut distances = Distances::new();
+        let mut distances: Distances = vec![[None; 2]; self.numbers.len()];
         let mut queue = VecDeque::new();
         for phase in [Phase::Climbing, Phase::Descending] {
-            distances.insert((destination, phase), 0);
+            distances[destination][phase as usize] = Some(0);
             queue.push_back((destination, phase));
         }
         while let Some((at, phase)) = queue.pop_front() {
-            let next = distances[&(at, phase)] + 1;
+            let next = distances[at][phase as usize].map(|distance| distance + 1);
             for back in &self.steps[at] {
                 // The step from `back.to` to `at` is this one seen from the other side.
                 let kind = match back.kind {
@@ -102,8 +102,9 @@ impl Graph {
                     Kind::Across => Kind::Across,
                 };
                 for before in [Phase::Climbing, Phase::Descending] {
-                    if before.after(kind) == Some(phase) && !distances.contains_key(&(back.to, before)) {
-                        distances.insert((back.to, before), next);
+                    let distance = &mut distances[back.to][before as usize];
+                    if before.after(kind) == Some(phase) && distance.is_none() {
+                        *distance = next;
                         queue.push_back((back.to, before));
                     }
                 }
@@ -113,14 +114,14 @@ impl Graph {
     }
 
     /// Forward from `from`: at each AS the lowest number among those that are one link nearer.
-    fn walk(&self, from: usize, destination: usize, distances: &Distances) -> Option<Vec<Hop>> {
+    fn walk(&self, from: usize, destination: usize, distances: &[[Option<u32>; 2]]) -> Option<Vec<Hop>> {
         let (mut at, mut phase) = (from, Phase::Climbing);
-        let mut left = *distances.get(&(at, phase))?;
+        let mut left = distances[at][phase as usize]?;
         let mut hops = Vec::new();
         while at != destination {
             let step = self.steps[at].iter().find_map(|step| {
                 let after = phase.after(step.kind)?;
-                (distances.get(&(step.to, after)) == Some(&(left - 1))).then_some((step, after))
+                (distances[step.to][after as usize] == Some(left - 1)).then_some((step, after))
             });
             let (step, after) = step.expect("an AS at a distance has a neighbour one link nearer");
             hops.push(step.hop);

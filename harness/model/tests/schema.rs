@@ -1,0 +1,154 @@
+//! The schema and the reader say the same: every key of the schema is read, and what is read is in the schema.
+
+mod common;
+
+use std::collections::BTreeSet;
+
+use common::read;
+use peerbed_model::schema;
+use serde_json::{Value, json};
+
+const TOPOLOGY: &str = "
+access:
+  cable:
+    up: {rate: 5mbit, delay: 1ms, jitter: 1ms, loss: 1%, queue: 50ms}
+    down: 25mbit
+    delay: 8ms
+    jitter: 1ms
+    loss: {gilbert-elliott: {p: 1%, r: 10%, bad: 50%, good: 0%}}
+    queue: 64KiB
+ases:
+  - {name: transit, number: 64500, region: core, prefix: 10.0.0.0/24}
+  - {name: isp-x, number: 64501, region: west, prefix: 10.1.0.0/24, access: {own: {up: 1mbit}}}
+  - {name: isp-y, number: 64502, region: west, prefix: 10.2.0.0/24}
+links:
+  - {customer: isp-x, provider: transit, rate: 200mbit, delay: 10ms, jitter: 1ms, loss: 0.1%, queue: 50ms,
+     forward: {rate: 100mbit}, backward: {loss: 0%}}
+  - {customer: isp-y, provider: transit}
+  - {peers: [isp-x, isp-y], rate: unlimited}
+edges:
+  - {as: transit, access: cable, count: 2}
+control:
+  - {as: transit, access: cable}
+";
+
+const EXPERIMENT: &str = "
+question: Is everything read?
+topology: t
+seed: 1
+duration: 60s
+congestion_control: reno
+content:
+  - {id: patch, size: 1MiB, provider: A, peers: forbidden, piece: 64KiB}
+groups:
+  - {name: homes, as: isp-x, peers: 30, access: cable, uploads: 50%, holds: {patch: 2}, corrupts: true, command: [peer, -v]}
+workload:
+  - name: slow
+    groups: [homes]
+    content: [patch]
+    arrivals: {poisson: 0.1/s, from: 1s, until: 50s}
+    popularity: {zipf: 1}
+    patience: {hazard: 0.1/s, resume: 50%, pause: 2s, abort: 10%}
+  - {name: quick, arrivals: {burst: 4, at: 1s, within: 2s}}
+policy:
+  selection: {strategy: random, max_returned: 10, diversity: 20%}
+  uploads: {per_copy: 3, connections: 4, rate: 50%}
+  edge: {mode: only, token_lifetime: 1h}
+  downloads: {max_sources: 5}
+arms:
+  hybrid: {policy.edge.mode: backstop}
+timeline:
+  - {at: 1s, do: kill, node: control-0}
+  - {at: 2s, do: set-link, link: isp-x~transit, rate: 5mbit, delay: 5ms, jitter: 2ms, queue: 20ms,
+     loss: {gilbert-elliott: {p: 1%, r: 10%, bad: 50%, good: 0%}},
+     forward: {rate: 1mbit, delay: 6ms, jitter: 3ms, loss: 1%, queue: 1MiB}, backward: {rate: 2mbit}}
+  - {at: 3s, do: set-access, node: homes-0, up: 1mbit, down: {rate: 2mbit}}
+repeats: 2
+expect:
+  - {arm: hybrid, peer_efficiency: {at_least: 10%, at_most: 90%}, peer_efficiency.bytes: {at_least: 0.1}}
+  - {peer_efficiency.mean: {at_least: 0%}, pause_rate: {at_most: 100%}}
+  - {speed_mbps.p10: {at_least: 0}, speed_mbps.p50: {at_least: 100kbit}, speed_mbps.p90: {at_least: 0}}
+  - {downloads.started: {at_least: 1}, downloads.completed: {at_least: 10%}}
+  - {bytes.edge: {at_least: 0}, bytes.peer: {at_least: 0}, bytes.intra_as: {at_most: 1TiB}, bytes.inter_as: {at_least: 0},
+     bytes.control: {at_least: 0}}
+";
+
+/// Every (kind of map, key) of a schema.
+fn all_keys(schema: &Value) -> BTreeSet<(String, String)> {
+    let keys = |name: &str, map: &Value| -> Vec<(String, String)> {
+        map["properties"].as_object().unwrap().keys().map(|key| (name.to_owned(), key.clone())).collect()
+    };
+    let definitions = schema["$defs"].as_object().unwrap();
+    let mut all: BTreeSet<_> = keys("", schema).into_iter().collect();
+    all.extend(definitions.iter().flat_map(|(name, map)| keys(name, map)));
+    all
+}
+
+/// Walks a file along its schema: what keys of which maps it has, and where.
+fn walk(
+    root: &Value,
+    (kind, schema): (&str, &Value),
+    file: &Value,
+    pointer: &str,
+    seen: &mut BTreeSet<(String, String)>,
+    places: &mut Vec<String>,
+) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let kind = reference.rsplit('/').next().unwrap();
+        return walk(root, (kind, root.pointer(&reference[1..]).unwrap()), file, pointer, seen, places);
+    }
+    if let Some(forms) = schema["anyOf"].as_array() {
+        let form = forms.iter().find(|form| match file {
+            Value::Object(_) => form.get("$ref").is_some(),
+            Value::Array(_) => form["type"] == "array",
+            _ => form.get("$ref").is_none() && form["type"] != "array",
+        });
+        let form = form.unwrap_or_else(|| panic!("{pointer}: no form fits"));
+        return walk(root, (kind, form), file, pointer, seen, places);
+    }
+    match file {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let pointer = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                if let Some(known) = schema["properties"].get(key) {
+                    seen.insert((kind.to_owned(), key.clone()));
+                    places.push(pointer.clone());
+                    walk(root, (kind, known), value, &pointer, seen, places);
+                } else {
+                    let any = &schema["additionalProperties"];
+                    assert!(any.is_object(), "{pointer} is not in the schema");
+                    walk(root, (kind, any), value, &pointer, seen, places);
+                }
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                walk(root, (kind, &schema["items"]), item, &format!("{pointer}/{index}"), seen, places);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_the_schema_is_read() {
+    let texts = [EXPERIMENT, TOPOLOGY];
+    read(EXPERIMENT.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
+    for (index, schema) in [schema::experiment(), schema::topology()].into_iter().enumerate() {
+        let file: Value = serde_yaml::from_str(texts[index]).unwrap();
+        let (mut seen, mut places) = (BTreeSet::new(), Vec::new());
+        walk(&schema, ("", &schema), &file, "", &mut seen, &mut places);
+        let unseen: Vec<_> = all_keys(&schema).difference(&seen).cloned().collect();
+        assert!(unseen.is_empty(), "the example above lacks {unseen:?}");
+        for place in places {
+            // No key takes a list of empty lists, so a reader that looks at the key must complain.
+            let mut broken = file.clone();
+            *broken.pointer_mut(&place).unwrap() = json!([[]]);
+            let broken = broken.to_string();
+            let mut both = texts.map(str::to_owned);
+            both[index] = broken;
+            let wrong = read(both[0].as_bytes(), both[1].as_bytes());
+            assert!(wrong.is_err(), "{place} is not read");
+        }
+    }
+}
