@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, error::Error, fmt, ops::Range};
 
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 use serde::Serialize;
 
 use crate::source::Source;
@@ -114,10 +114,10 @@ impl Diagnostic {
             group = group.element(snippet.path(self.file.as_str()));
         }
         if let Some(note) = &self.note {
-            group = group.element(Level::NOTE.message(note.as_str()));
+            group = group.element(Level::NOTE.message(normalize_untrusted_str(note)));
         }
         if let Some(help) = &self.help {
-            group = group.element(Level::HELP.message(help.as_str()));
+            group = group.element(Level::HELP.message(normalize_untrusted_str(help)));
         }
         Renderer::plain().render(&[group])
     }

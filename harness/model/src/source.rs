@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::diagnostic::{Diagnostic, Diagnostics, Report, Span};
+use crate::{
+    diagnostic::{Diagnostic, Diagnostics, Report, Span},
+    yaml::shorten,
+};
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
@@ -110,11 +113,11 @@ pub fn experiment_name(text: &str) -> Result<ExperimentName, NameRefused> {
         return Err(NameRefused::Empty);
     }
     if text.contains(['/', '\\']) || text.contains("..") || text.starts_with('.') {
-        return Err(NameRefused::Path(text.to_owned()));
+        return Err(NameRefused::Path(shorten(text)));
     }
     let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if let Some(odd) = text.chars().enumerate().find(|&(at, c)| !good(c) || (at == 0 && !c.is_ascii_alphanumeric())) {
-        return Err(NameRefused::Character(text.to_owned(), odd.1));
+        return Err(NameRefused::Character(shorten(text), odd.1));
     }
     for ending in [".yaml", ".yml"] {
         if let Some(stem) = text.strip_suffix(ending) {
