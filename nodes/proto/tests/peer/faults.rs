@@ -23,21 +23,22 @@ fn damage(net: &mut Net, host: usize, pieces: u32) {
 
 #[test]
 fn a_peer_that_sends_damaged_pieces_is_dropped() {
-    let mut world = World::new(object(32, 262_144));
+    // Long enough that a peer that is only left for a while would come back.
+    let mut world = World::new(object(250, 1_048_576));
     world.downloader(5.0, 40.0, 0, vec![]);
     world.seed_peer(10.0).config.corrupts = true;
     for _ in 0..4 {
         world.seed_peer(10.0);
     }
-    let outcome = World::run(world.build(), 60 * SECOND);
+    let outcome = World::run(world.build(), 90 * SECOND);
     let record = outcome.completed(0);
     let bad = address_of(world.peer_host(1));
     let rejected = rejections(&outcome);
     // What was under way when the first failed may fail too, nothing after.
-    assert!((1..=4).contains(&rejected.len()), "{rejected:?}");
+    assert!((1..=2).contains(&rejected.len()), "{rejected:?}");
     assert!(rejected.iter().all(|(_, from)| *from == bad));
     assert_eq!(record.rejected_pieces as usize, rejected.len());
-    assert!(record.wasted_bytes >= 262_144 * rejected.len() as u64);
+    assert!(record.wasted_bytes >= 1_048_576 * rejected.len() as u64);
     assert!(record.sources.iter().all(|source| source.address != bad), "{record:?}");
     assert!(record.peer_bytes > record.size / 2);
     assert!(!outcome.any_broken());

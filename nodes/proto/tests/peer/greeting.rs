@@ -30,8 +30,19 @@ fn granted() -> Token {
 }
 
 fn hello(token: SignedToken) -> Message {
+    hello_of(Guid::from_bytes(REMOTE), token)
+}
+
+fn hello_of(guid: Guid, token: SignedToken) -> Message {
     let have = PieceMap { pieces: 31, bits: vec![0; 4] };
-    Message::Hello { version: PROTOCOL_VERSION, guid: Guid::from_bytes(REMOTE), token, have }
+    Message::Hello { version: PROTOCOL_VERSION, guid, token, have }
+}
+
+/// Another remote greets; gives its connection and the answer.
+fn greets(bench: &mut Bench, number: u8) -> (ConnId, Vec<Output>) {
+    let guid = Guid::from_bytes([number; 16]);
+    let conn = bench.accept();
+    (conn, bench.tell(conn, hello_of(guid, token::sign(&SECRET, Token { guid, ..granted() }))))
 }
 
 /// Greets and gives the connection.
@@ -149,6 +160,44 @@ fn a_piece_is_sent_in_parts_one_at_a_time() {
         .map(|output| if let Output::SendPiece { offset, bytes: 65_536, .. } = output { *offset } else { 0 })
         .collect();
     assert_eq!(offsets, [2 * 131_072, 2 * 131_072 + 65_536]);
+}
+
+#[test]
+fn so_many_are_served_at_a_time_and_no_more() {
+    let mut bench = holder();
+    let mut conns = Vec::new();
+    for number in 0..8 {
+        let (conn, answer) = greets(&mut bench, 100 + number);
+        assert!(matches!(answer[..], [Output::Send { message: Message::HelloBack { .. }, .. }]), "{answer:?}");
+        conns.push(conn);
+    }
+    let (conn, answer) = greets(&mut bench, 108);
+    assert_eq!(answer, [says(conn, Message::Busy { retry_ms: Some(5000) }), Output::Close { conn }]);
+    bench.tell(conns[3], Message::Bye);
+    let (_, answer) = greets(&mut bench, 108);
+    assert!(matches!(answer[..], [Output::Send { message: Message::HelloBack { .. }, .. }]), "{answer:?}");
+}
+
+#[test]
+fn a_copy_counts_downloaders_that_asked_for_something() {
+    let mut world = World::new(object(4, 131_072));
+    world.control = false;
+    world.seed_peer(10.0).config.uploads.per_copy = 1;
+    let mut bench = Bench::new(world.peer_machine(0));
+    let busy = |conn, retry_ms| vec![says(conn, Message::Busy { retry_ms }), Output::Close { conn }];
+    let (first, _) = greets(&mut bench, 100);
+    // The only upload is reserved, but not used yet.
+    let (second, answer) = greets(&mut bench, 101);
+    assert_eq!(answer, busy(second, Some(5000)));
+    bench.tell(first, Message::Bye);
+    let (second, _) = greets(&mut bench, 101);
+    bench.tell(second, request(0, 0));
+    bench.tell(second, Message::Bye);
+    let (third, answer) = greets(&mut bench, 102);
+    assert_eq!(answer, busy(third, None));
+    // Who was served before may come back for the rest.
+    let (_, answer) = greets(&mut bench, 101);
+    assert!(matches!(answer[..], [Output::Send { message: Message::HelloBack { .. }, .. }]), "{answer:?}");
 }
 
 #[test]

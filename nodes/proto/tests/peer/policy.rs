@@ -105,3 +105,10 @@ fn the_edge_steps_in_when_peers_go_and_steps_back_when_others_come() {
     assert!(speed(record) > 0.95 * 50.0, "{}", speed(record));
     assert!(record.edge_bytes > record.size / 3, "{record:?}");
 }
+
+#[test]
+fn thousands_of_pieces_of_forty_sources_are_no_burden() {
+    let (ratio, efficiency) = compare(&case(134, 16_384, 40, 5.0));
+    assert!(ratio > 0.97, "{ratio}");
+    assert!(efficiency > 0.9, "{efficiency}");
+}

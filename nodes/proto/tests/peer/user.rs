@@ -56,6 +56,16 @@ fn nothing_is_asked_for_during_a_pause() {
 }
 
 #[test]
+fn a_pause_frees_the_slots_of_others() {
+    let outcome = run(vec![pause(2, Some(10))]);
+    let ended = times(&outcome, |event| matches!(event, EventKind::Transfer(_)));
+    let during = ended.iter().filter(|at| (3 * SECOND..6 * SECOND).contains(*at)).count();
+    // Both sides of four peers, and the edge's connection.
+    assert!(during >= 9, "{ended:?}");
+    outcome.completed(0);
+}
+
+#[test]
 fn a_terminal_pause_counts_what_still_comes() {
     let outcome = run(vec![pause(3, None)]);
     let record = outcome.record(0);
