@@ -10,7 +10,7 @@ use crate::{
     engine::{EndsChoice, EngineOptions},
     project::Project,
     report,
-    results::{Identity, ResultsDir, RunOutcome},
+    results::{Ending, Identity, ResultsDir, RunOutcome},
     run::{Interrupt, execute, progress::Progress},
     runtime::{NodeFiles, Runtime, netns::Netns},
     status::Status,
@@ -68,7 +68,12 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
     let ended = tokio.block_on(run_all(&plans, &runtime, &dir, &mut progress, &mut outcomes));
     progress.finish();
     // What was measured before a failure or an interruption is kept, and so are the logs that tell why.
-    let finished = dir.finish(&outcomes)?;
+    let ending = match &ended {
+        Ok(Ended::Complete) => Ending::Complete,
+        Ok(Ended::Interrupted) => Ending::Interrupted,
+        Err(error) => Ending::Failed(format!("{error:#}")),
+    };
+    let finished = dir.finish(&outcomes, &ending)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&finished.summary)?);
     } else {

@@ -46,6 +46,7 @@ pub(super) fn rows(arms: &[&ArmSummary]) -> Vec<Row> {
     rows.push(row("peer efficiency (mean)", &|arm| percent(arm.figures.get("peer_efficiency.mean"))));
     rows.push(row("bytes from edges", &|arm| bytes(arm.figures.get("bytes.edge"))));
     rows.push(row("bytes from peers", &|arm| bytes(arm.figures.get("bytes.peer"))));
+    rows.push(row("bytes wasted", &|arm| bytes(arm.figures.get("bytes.wasted"))));
     rows.push(row("peer bytes across ASes", &|arm| bytes(arm.figures.get("bytes.inter_as"))));
     rows.push(row("peer bytes inside ASes", &|arm| bytes(arm.figures.get("bytes.intra_as"))));
     rows.push(row("edge peak egress (Mbit/s)", &|arm| number(arm.figures.get("edge_peak_egress_mbps"))));

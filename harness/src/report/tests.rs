@@ -7,7 +7,7 @@ use peerbed_model::{Bound, Expectation, Plan};
 use super::*;
 use crate::{
     fixture::{self, TOLD, Told},
-    results::{Manifest, RunOutcome, test_tree::identity},
+    results::{Ending, Manifest, RunOutcome, test_tree::identity},
 };
 
 fn expect(metric: &str, at_least: Option<f64>, at_most: Option<f64>) -> Expectation {
@@ -37,7 +37,7 @@ fn outcomes(with_invalid: bool) -> (Vec<Arc<Plan>>, Vec<RunOutcome>) {
 }
 
 fn summary(plans: &[Arc<Plan>], outcomes: &[RunOutcome]) -> Summary {
-    Summary::of(plans, outcomes, &identity(), jiff::Timestamp::UNIX_EPOCH)
+    Summary::of(plans, outcomes, &Ending::Complete, &identity(), jiff::Timestamp::UNIX_EPOCH)
 }
 
 #[test]
@@ -60,6 +60,7 @@ fn the_table_fits_and_says_what_is_wrong() {
     │ peer efficiency (mean)    ┆     0.0 % ┆         [45.0 %] │
     │ bytes from edges          ┆   1.00 MB ┆         [750 kB] │
     │ bytes from peers          ┆       0 B ┆        [1.35 MB] │
+    │ bytes wasted              ┆       0 B ┆        [5.00 kB] │
     │ peer bytes across ASes    ┆       0 B ┆         [750 kB] │
     │ peer bytes inside ASes    ┆       0 B ┆         [600 kB] │
     │ edge peak egress (Mbit/s) ┆      8.40 ┆           [6.34] │
@@ -96,6 +97,7 @@ fn the_summary_in_markdown() {
     | peer efficiency (mean)    |     0.0 % |         [45.0 %] |
     | bytes from edges          |   1.00 MB |         [750 kB] |
     | bytes from peers          |       0 B |        [1.35 MB] |
+    | bytes wasted              |       0 B |        [5.00 kB] |
     | peer bytes across ASes    |       0 B |         [750 kB] |
     | peer bytes inside ASes    |       0 B |         [600 kB] |
     | edge peak egress (Mbit/s) |      8.40 |           [6.34] |

@@ -34,6 +34,17 @@ pub struct ResultsDir {
     created: Timestamp,
 }
 
+/// How an experiment's sequence of runs ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Every planned run was made.
+    Complete,
+    /// The user wanted no more.
+    Interrupted,
+    /// A run could not be carried out; one sentence why.
+    Failed(String),
+}
+
 /// A results directory that is there to stay.
 #[derive(Debug)]
 pub struct Finished {
@@ -101,9 +112,9 @@ impl ResultsDir {
     }
 
     /// Writes everything that was found, gives the directory its name and lets `latest` point to it. Runs that were
-    /// planned and are missing here make their arm invalid; no runs at all is fine too.
-    pub fn finish(self, outcomes: &[RunOutcome]) -> Result<Finished, ResultsError> {
-        let summary = Summary::of(&self.plans, outcomes, &self.identity, self.created);
+    /// planned and are missing here make their arm invalid, with the ending as the reason; no runs at all is fine too.
+    pub fn finish(self, outcomes: &[RunOutcome], ending: &Ending) -> Result<Finished, ResultsError> {
+        let summary = Summary::of(&self.plans, outcomes, ending, &self.identity, self.created);
         let file = |name| self.partial.join(name);
         write_lines(&file(layout::EVENTS), outcomes.iter().flat_map(events))?;
         write_lines(&file(layout::METRICS), outcomes.iter().flat_map(metrics))?;

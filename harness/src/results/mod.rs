@@ -18,7 +18,7 @@ pub(crate) mod test_tree;
 mod tests;
 
 pub use columns::{Column, Table, Type};
-pub use dir::{Finished, ResultsDir};
+pub use dir::{Ending, Finished, ResultsDir};
 pub use files::ResultsError;
 pub use identity::Identity;
 pub use manifest::Manifest;

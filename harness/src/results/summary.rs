@@ -6,7 +6,7 @@ use std::sync::Arc;
 use peerbed_model::{Bound, Plan};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{Identity, RunOutcome, layout};
+use super::{Ending, Identity, RunOutcome, layout};
 use crate::metrics::{Figures, full_key};
 
 /// What an experiment found.
@@ -120,14 +120,20 @@ pub struct ExpectationResult {
 
 impl Summary {
     /// Sums up what was made of what was planned.
-    pub fn of(plans: &[Arc<Plan>], outcomes: &[RunOutcome], identity: &Identity, created: jiff::Timestamp) -> Self {
+    pub fn of(
+        plans: &[Arc<Plan>],
+        outcomes: &[RunOutcome],
+        ending: &Ending,
+        identity: &Identity,
+        created: jiff::Timestamp,
+    ) -> Self {
         let mut arms: Vec<ArmSummary> = Vec::new();
         let mut expectations = Vec::new();
         for plan in plans {
             if arms.iter().any(|summary| summary.arm == plan.arm) {
                 continue;
             }
-            let arm = arm(plan, plans, outcomes);
+            let arm = arm(plan, plans, outcomes, ending);
             expectations.extend(plan.expect.iter().map(|expectation| {
                 let value = full_key(&expectation.metric).and_then(|key| arm.figures.get(key));
                 ExpectationResult {
@@ -148,7 +154,7 @@ impl Summary {
             commit: identity.commit.clone(),
             dirty: identity.dirty,
             valid: !arms.is_empty() && arms.iter().all(|arm| arm.valid),
-            interrupted: outcomes.iter().any(|outcome| outcome.record().interrupted),
+            interrupted: *ending == Ending::Interrupted || outcomes.iter().any(|outcome| outcome.record().interrupted),
             arms,
             expectations,
         }
@@ -160,7 +166,7 @@ impl Summary {
     }
 }
 
-fn arm(first: &Plan, plans: &[Arc<Plan>], outcomes: &[RunOutcome]) -> ArmSummary {
+fn arm(first: &Plan, plans: &[Arc<Plan>], outcomes: &[RunOutcome], ending: &Ending) -> ArmSummary {
     let planned = plans.iter().filter(|plan| plan.arm == first.arm).count();
     let runs: Vec<&RunOutcome> = outcomes.iter().filter(|outcome| outcome.record().plan.arm == first.arm).collect();
     let mut reasons = Vec::new();
@@ -170,7 +176,12 @@ fn arm(first: &Plan, plans: &[Arc<Plan>], outcomes: &[RunOutcome]) -> ArmSummary
         reasons.extend(run.validity().reasons().iter().map(|reason| format!("{before}{reason}")));
     }
     if runs.len() < planned {
-        reasons.push(format!("only {} of {planned} planned runs were made", runs.len()));
+        let why = match ending {
+            Ending::Complete => String::new(),
+            Ending::Interrupted => ": interrupted".to_owned(),
+            Ending::Failed(reason) => format!(": {reason}"),
+        };
+        reasons.push(format!("only {} of {planned} planned runs were made{why}", runs.len()));
     }
     let figures: Vec<Figures> = runs.iter().map(|run| run.figures().clone()).collect();
     ArmSummary {

@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use super::{Identity, ResultsDir, RunOutcome, layout};
+use super::{Ending, Identity, ResultsDir, RunOutcome, layout};
 use crate::{fixture, record::RunRecord};
 
 /// A results directory, and beside it one that nothing may touch.
@@ -71,7 +71,7 @@ impl Tree {
     fn of_record(&self, experiment: &str, second: i64, record: RunRecord) -> String {
         let directory = self.running(experiment, second);
         directory.logs_dir("hybrid", 0).expect("made");
-        let done = directory.finish(&[RunOutcome::of(record)]).expect("written");
+        let done = directory.finish(&[RunOutcome::of(record)], &Ending::Complete).expect("written");
         done.path.file_name().expect("a name").to_string_lossy().into_owned()
     }
 

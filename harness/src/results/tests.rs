@@ -37,7 +37,7 @@ fn two_arms(tree: &Tree) -> Finished {
     let log = directory.logs_dir("hybrid", 0).expect("made").join("peer-0.log");
     fs::write(log, "hello").expect("written");
     directory.nodes_dir("edge-only", 0).expect("made");
-    directory.finish(&records.map(RunOutcome::of)).expect("written")
+    directory.finish(&records.map(RunOutcome::of), &Ending::Complete).expect("written")
 }
 
 fn text(path: &Path) -> String {
@@ -200,7 +200,7 @@ fn a_download_without_a_record_keeps_its_row() {
         _ => true,
     });
     let directory = tree.running("small", 1);
-    let path = directory.finish(&[RunOutcome::of(record)]).expect("written").path;
+    let path = directory.finish(&[RunOutcome::of(record)], &Ending::Complete).expect("written").path;
     let status: Vec<String> =
         rows(&path.join("downloads.parquet")).iter().map(|row| field(row, "status").to_string()).collect();
     assert_eq!(status, ["\"lost\"", "\"not_started\"", "\"paused\"", "\"failed\""]);
@@ -212,8 +212,8 @@ fn results_of_the_same_second_stand_side_by_side() {
     let (first, second) = (tree.running("small", 1), tree.running("small", 1));
     assert_ne!(first.path(), second.path());
     let outcome = || [RunOutcome::of(fixture::record("hybrid", 0))];
-    let second = second.finish(&outcome()).expect("written").path;
-    let first = first.finish(&outcome()).expect("written").path;
+    let second = second.finish(&outcome(), &Ending::Complete).expect("written").path;
+    let first = first.finish(&outcome(), &Ending::Complete).expect("written").path;
     assert!(second.ends_with("19700101T000001Z-0123456789-dirty_2"), "{}", second.display());
     assert!(first.join("manifest.json").is_file() && second.join("manifest.json").is_file());
     let third = tree.finished("small", 1);
@@ -228,8 +228,10 @@ fn what_is_there_is_never_overwritten_and_what_failed_stays_unfinished() {
         let directory = tree.running("small", 2);
         let path = directory.path().to_owned();
         fs::write(path.join(file), "precious").expect("written");
-        let error =
-            directory.finish(&[RunOutcome::of(fixture::record("hybrid", 0))]).expect_err("it is there").to_string();
+        let error = directory
+            .finish(&[RunOutcome::of(fixture::record("hybrid", 0))], &Ending::Complete)
+            .expect_err("it is there")
+            .to_string();
         assert!(error.contains(file), "{error}");
         assert_eq!(text(&path.join(file)), "precious");
         assert_eq!(fs::read_link(tree.root().join("small/latest")).expect("a link"), Path::new(&old));
@@ -249,17 +251,23 @@ fn an_interrupted_experiment_keeps_what_was_measured() {
     record.interrupted = true;
     let plans = [Arc::clone(&record.plan), Arc::new(fixture::plan("hybrid", 0))];
     let directory = ResultsDir::create_at(tree.root(), &plans, identity(), at(1)).expect("made");
-    let done = directory.finish(&[RunOutcome::of(record)]).expect("written");
+    let done = directory.finish(&[RunOutcome::of(record)], &Ending::Interrupted).expect("written");
     assert!(!done.summary.valid && done.summary.interrupted);
     let summary: Value = serde_json::from_str(&text(&done.path.join("summary.json"))).expect("JSON");
     assert_eq!(summary["arms"]["edge-only"]["downloads"]["completed"], 2);
-    assert_eq!(summary["arms"]["hybrid"]["invalid_reasons"][0], "only 0 of 1 planned runs were made");
+    assert_eq!(summary["arms"]["hybrid"]["invalid_reasons"][0], "only 0 of 1 planned runs were made: interrupted");
     assert!(text(&done.path.join("summary.md")).contains("interrupted"));
 
     // Ctrl-C before the first run.
-    let empty = tree.running("small", 2).finish(&[]).expect("written");
-    assert!(!empty.summary.valid);
+    let empty = tree.running("small", 2).finish(&[], &Ending::Interrupted).expect("written");
+    assert!(!empty.summary.valid && empty.summary.interrupted);
     assert_eq!(rows(&empty.path.join("downloads.parquet")).len(), 0);
+
+    let failed = Ending::Failed("edge-0 could not bind its port".into());
+    let failed = tree.running("small", 3).finish(&[], &failed).expect("written");
+    let reasons = &failed.summary.arms[0].invalid_reasons;
+    assert_eq!(*reasons, ["only 0 of 1 planned runs were made: edge-0 could not bind its port"]);
+    assert!(!failed.summary.interrupted);
 }
 
 #[test]
