@@ -2,11 +2,16 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of this")]
 
-use std::{net::SocketAddr, sync::mpsc, thread};
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::{SocketAddr, TcpListener},
+    sync::mpsc,
+    thread,
+};
 
 use peerbed_contract::{
-    Command, ControlConfig, EdgeConfig, Event, EventKind, NodeConfig, Object, RoleConfig, Selection, Strategy,
-    TransferRecord,
+    Command, ContentId, ControlConfig, EdgeConfig, EdgeMode, Event, EventKind, Guid, NodeConfig, Object, PeerConfig,
+    RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
 };
 use peerbed_driver::{CommandSender, Node, Told, command_queue, event_queue, monotonic_ns};
 use peerbed_proto::token;
@@ -144,4 +149,72 @@ pub fn control(address: &str) -> NodeConfig {
         directory: Vec::new(),
     };
     node("control-0", address, RoleConfig::Control(role))
+}
+
+/// A peer which nobody asks for anything.
+pub fn peer(number: u8, edge: SocketAddr, control: Option<SocketAddr>, objects: &[Object]) -> PeerConfig {
+    PeerConfig {
+        guid: Guid::from_bytes([number; 16]),
+        port: 0,
+        control,
+        edges: vec![edge],
+        verify_key: token::public_key(&SECRET),
+        uploads: UploadPolicy { enabled: true, per_copy: 5, connections: 8, rate_bps: None },
+        edge_mode: EdgeMode::Backstop,
+        max_sources: 8,
+        objects: objects.to_vec(),
+        holds: Vec::new(),
+        storage: Storage::Synthetic,
+        script: Vec::new(),
+        corrupts: false,
+    }
+}
+
+/// Asks for a download right after the start.
+pub fn ask_for(peer: &mut PeerConfig, download: u32, object: &Object) {
+    peer.script.push(ScriptStep { download, at_ns: 0, content: object.id.clone(), user: Vec::new() });
+}
+
+/// Starts a peer.
+pub fn start_peer(address: &str, peer: PeerConfig) -> Live {
+    let name = format!("peer-{}", peer.guid.as_bytes()[0]);
+    Live::start(node(&name, address, RoleConfig::Peer(Box::new(peer))))
+}
+
+/// An edge that grants every download and serves no byte of it, so that everything comes from peers.
+pub fn edge_that_only_authorises(object: &Object) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound socket");
+    let manifest = serde_json::to_string(&peerbed_driver::manifest(object)).expect("plain values");
+    let content = object.id.clone();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            let mut lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
+            while let Some(Ok(line)) = lines.next() {
+                let Some(path) = line.strip_prefix("GET /objects/") else { continue };
+                let answer = match path.split_once("?guid=") {
+                    Some((_, query)) => authorization(&query[..32], &content, &manifest),
+                    None => "HTTP/1.1 503 Closed\r\nretry-after: 600\r\ncontent-length: 0\r\n\r\n".to_owned(),
+                };
+                if stream.write_all(answer.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    address
+}
+
+fn authorization(guid: &str, content: &ContentId, manifest: &str) -> String {
+    let granted = Token {
+        guid: guid.parse().expect("a GUID"),
+        content: content.clone(),
+        peers_allowed: true,
+        expires: u64::MAX,
+        nonce: 1,
+    };
+    let token = serde_json::to_string(&token::sign(&SECRET, granted)).expect("plain values");
+    let body = format!("{{\"token\":{token},\"manifest\":{manifest}}}");
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
 }
