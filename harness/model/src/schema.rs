@@ -68,7 +68,7 @@ fn id(shape: &Shape) -> String {
         "a" | "an" => rest,
         _ => shape.name,
     });
-    name.replace('–', "-").replace(' ', "-").to_lowercase()
+    name.replace(['–', ' '], "-").to_lowercase()
 }
 
 fn map_schema(shape: &Shape) -> Value {
