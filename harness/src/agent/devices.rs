@@ -57,11 +57,22 @@ fn open_tun() -> io::Result<OwnedFd> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UdpSegments(pub(super) bool);
 
+/// A TUN device, from the engine's side.
+#[derive(Debug)]
+pub(super) struct Tun {
+    /// Its other end.
+    pub(super) fd: OwnedFd,
+    /// The statistics of its namespace's devices; they tell what its queue drops.
+    pub(super) statistics: OwnedFd,
+    /// Whether it passes UDP super-packets on.
+    pub(super) udp: UdpSegments,
+}
+
 /// Make the node's device in the calling thread's network namespace.
 ///
 /// It is made persistent: closing the last descriptor of a TUN device waits tens of milliseconds for the device to go,
 /// one after the other, while a namespace takes all its devices with it at once.
-pub(super) fn tun() -> io::Result<(OwnedFd, UdpSegments)> {
+pub(super) fn tun() -> io::Result<Tun> {
     let tun = open_tun()?;
     sys::tun_create(tun.as_fd(), DEVICE, DEVICE_INDEX)?;
     let udp = sys::tun_offloads(tun.as_fd(), sys::TUN_TCP_UDP).is_ok();
@@ -69,7 +80,8 @@ pub(super) fn tun() -> io::Result<(OwnedFd, UdpSegments)> {
         sys::tun_offloads(tun.as_fd(), sys::TUN_TCP)?;
     }
     sys::tun_persist(tun.as_fd())?;
-    Ok((tun, UdpSegments(udp)))
+    let statistics = openat(CWD, "/proc/thread-self/net/dev", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(Tun { fd: tun, statistics, udp: UdpSegments(udp) })
 }
 
 /// A socket for what comes in on one interface of the calling thread's network namespace.

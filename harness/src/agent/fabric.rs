@@ -16,7 +16,7 @@ use rustix::{
 };
 
 use super::{
-    devices::{self, Ends, UdpSegments},
+    devices::{self, Ends, Tun, UdpSegments},
     netlink::{self, Netlink, NetlinkError},
     sys,
 };
@@ -146,9 +146,10 @@ fn check(fabric: &Fabric) -> Result<(), FabricError> {
     }
 }
 
-/// Descriptors of an agent with so many nodes: namespace, the engine's end, two pipes, and some more.
+/// Descriptors of an agent with so many nodes: for each its namespace, the engine's end and what goes with it, two pipes;
+/// and some more.
 pub(crate) fn descriptors_needed(nodes: usize) -> u64 {
-    nodes as u64 * 4 + 100
+    nodes as u64 * 5 + 100
 }
 
 struct Builder {
@@ -157,7 +158,7 @@ struct Builder {
     /// Speaks to the agent's own namespace.
     netlink: Netlink,
     nodes: Vec<(NodeName, Arc<OwnedFd>)>,
-    tuns: Vec<(OwnedFd, UdpSegments)>,
+    tuns: Vec<Tun>,
 }
 
 impl Builder {
@@ -198,8 +199,9 @@ impl Builder {
         })?;
         let (ports, udp) = match ends {
             Ends::Tun => {
-                let udp = UdpSegments(tuns.iter().all(|(_, udp)| udp.0));
-                (tuns.into_iter().map(|(fd, _)| Port { fd, end: End::Tun }).collect(), udp)
+                let udp = UdpSegments(tuns.iter().all(|tun| tun.udp.0));
+                let port = |tun: Tun| Port { fd: tun.fd, end: End::Tun, statistics: Some(tun.statistics) };
+                (tuns.into_iter().map(port).collect(), udp)
             }
             Ends::Packet => {
                 let mut ports = Vec::with_capacity(nodes.len());
@@ -210,7 +212,7 @@ impl Builder {
                         source,
                         remedy: "packet sockets may be forbidden here by a sandbox",
                     })?;
-                    ports.push(Port { fd, end: End::Packet });
+                    ports.push(Port { fd, end: End::Packet, statistics: None });
                 }
                 (ports, devices::packet_udp_segments())
             }

@@ -120,7 +120,7 @@ fn try_all(congestion_control: &str) -> Inside {
         None
     };
     match sys::unshare(UnshareFlags::NEWNET).and_then(|()| devices::tun()) {
-        Ok((_, udp)) => found.udp_segments = udp.0,
+        Ok(tun) => found.udp_segments = tun.udp.0,
         Err(error) => found.tun = Some(error.to_string()),
     }
     let route = route.unwrap_or_else(|| Netlink::open(NODE)?.carry_out(NODE, &program(congestion_control)));

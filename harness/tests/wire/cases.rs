@@ -14,7 +14,7 @@ use crate::lab::{Lab, OPEN, address, asn, fabric};
 pub(crate) type Case = fn(EndsChoice);
 
 /// All of them.
-pub(crate) const ALL: [(&str, Case); 9] = [
+pub(crate) const ALL: [(&str, Case); 10] = [
     ("a_flow_gets_the_rate_of_its_link", a_flow_gets_the_rate_of_its_link),
     ("round_trips_take_the_sum_of_the_delays", round_trips_take_the_sum_of_the_delays),
     ("loss_is_what_was_asked_for", loss_is_what_was_asked_for),
@@ -23,6 +23,7 @@ pub(crate) const ALL: [(&str, Case); 9] = [
     ("a_link_changes_while_packets_wait", a_link_changes_while_packets_wait),
     ("udp_super_packets_are_cut", udp_super_packets_are_cut),
     ("strays_are_counted_and_hurt_nobody", strays_are_counted_and_hurt_nobody),
+    ("what_the_kernel_drops_is_counted", what_the_kernel_drops_is_counted),
     ("an_open_link_carries_whole_super_packets", an_open_link_carries_whole_super_packets),
 ];
 
@@ -107,7 +108,7 @@ fn round_trips_take_the_sum_of_the_delays(ends: EndsChoice) {
 
 /// Send datagrams over a link with this loss; what was lost of what was sent.
 fn lose(ends: EndsChoice, loss: Loss, segments: u32) -> (Lab, u64, u64) {
-    const SENT: u64 = 40_000;
+    const SENT: u64 = 20_000;
     let mut lab = Lab::new(fabric(&[(1, OPEN), (2, OPEN)], LinkSpec { loss, ..limited(400) }, delayed(0)), ends, None);
     lab.start_listener(1, "count");
     lab.start(0, &format!("blast {} {SENT} 400 {segments} {}", address(1), 20 * segments));
@@ -119,15 +120,15 @@ fn lose(ends: EndsChoice, loss: Loss, segments: u32) -> (Lab, u64, u64) {
     });
     lab.say(1, "stop");
     // The program may be too slow for its socket's buffer, so only what it did read is judged.
-    let [good, wrong] = lab.numbers(1);
+    let (good, wrong) = lab.counts(1);
     let link = sample.links[0].forward;
-    assert_eq!((wrong, link.dropped_packets, sample.health.overruns), (0.0, 0, 0));
-    assert!(good > 1000.0 && good <= (SENT - link.lost_packets) as f64, "{good} good datagrams");
+    assert_eq!((wrong, link.dropped_packets, sample.health.overruns), (0, 0, 0));
+    assert!(good > 1000 && good <= SENT - link.lost_packets, "{good} good datagrams");
     (lab, link.lost_packets, SENT)
 }
 
 fn loss_is_what_was_asked_for(ends: EndsChoice) {
-    for (p, segments) in [(0.01, 1), (0.05, 40)] {
+    for (p, segments) in [(0.01, 4), (0.05, 40)] {
         let (_, lost, sent) = lose(ends, Loss::Random(share(p)), segments);
         let deviation = (sent as f64 * p * (1.0 - p)).sqrt();
         println!("  {lost} of {sent} lost, expected {} ± {deviation:.1}", sent as f64 * p);
@@ -139,10 +140,10 @@ fn bursts_are_lost_together(ends: EndsChoice) {
     let burst = Burst { p: share(0.01), r: share(0.25), loss_bad: Probability::ONE, loss_good: Probability::ZERO };
     let (_, lost, sent) = lose(ends, Loss::GilbertElliott(burst), 40);
     // The draws come from the seed, so the same packets are lost wherever and whenever this runs.
-    let (_, again, _) = lose(ends, Loss::GilbertElliott(burst), 1);
+    let (_, again, _) = lose(ends, Loss::GilbertElliott(burst), 4);
     assert_eq!(lost, again);
     let expected = 0.01 / 0.26;
-    assert!((lost as f64 / sent as f64 / expected - 1.0).abs() < 0.15, "{lost} of {sent} lost");
+    assert!((lost as f64 / sent as f64 / expected - 1.0).abs() < 0.2, "{lost} of {sent} lost");
 }
 
 fn flows_share_a_link_between_ases(ends: EndsChoice) {
@@ -185,7 +186,7 @@ fn a_link_changes_while_packets_wait(ends: EndsChoice) {
     println!("  the queue was empty after {took} ms");
     assert!((100..1000).contains(&took), "{took} ms");
     lab.say(1, "stop");
-    assert_eq!(lab.numbers(1), [100.0, 0.0]);
+    assert_eq!(lab.counts(1), (100, 0));
     assert_eq!(after.links[0].forward.dropped_packets, 0);
 }
 
@@ -199,7 +200,7 @@ fn udp_super_packets_are_cut(ends: EndsChoice) {
         let sample = lab.sample_when(|sample| entry(sample, 1, 2).packets == 500);
         assert_eq!(entry(&sample, 1, 2).bytes, 500 * 1028);
         lab.say(1, "stop");
-        assert_eq!(lab.numbers(1), [500.0, 0.0]);
+        assert_eq!(lab.counts(1), (500, 0));
     }
 }
 
@@ -215,11 +216,33 @@ fn strays_are_counted_and_hurt_nobody(ends: EndsChoice) {
     }
     lab.start_listener(1, "echo");
     lab.start(0, &format!("ping {} 10 0", address(1)));
-    assert_eq!(lab.numbers::<4>(0)[0], 10.0);
+    let [answered, ..]: [f64; 4] = lab.numbers(0);
+    assert!(answered > 9.5, "{answered} of 10 answered");
     let sample = lab.sample();
     assert_eq!((sample.health.strays, sample.health.overruns, entry(&sample, 1, 2).packets), (40, 0, 10));
     let refused = lab.refusal(Request::SetLink { link: 7, forward: delayed(0), backward: delayed(0) });
     assert!(refused.contains("no link number 7"), "{refused}");
+}
+
+fn what_the_kernel_drops_is_counted(ends: EndsChoice) {
+    const SENT: u64 = 200_000;
+    // Three nodes send single datagrams as fast as they can; the one thread cannot read them all.
+    let nodes = [(1, OPEN), (1, OPEN), (1, OPEN), (2, OPEN)];
+    let mut lab = Lab::new(fabric(&nodes, LinkSpec::TRANSPARENT, LinkSpec::TRANSPARENT), ends, Some(1));
+    lab.start_listener(3, "count");
+    for node in [0, 1, 2] {
+        lab.start(node, &format!("blast {} {SENT} 400 1 0", address(3)));
+    }
+    for node in [0, 1, 2] {
+        assert_eq!(lab.line(node), "sent");
+    }
+    let sample = lab.sample_when(|sample| {
+        let offered: u64 = sample.access.iter().map(|access| access.forward.offered_packets).sum();
+        offered + sample.health.overruns == 3 * SENT
+    });
+    println!("  {} of {} overran", sample.health.overruns, 3 * SENT);
+    assert!(sample.health.overruns > 0, "the machine is too fast for this test: let it send more");
+    assert_eq!(entry(&sample, 1, 2).packets + sample.health.overruns, 3 * SENT);
 }
 
 fn an_open_link_carries_whole_super_packets(ends: EndsChoice) {

@@ -179,6 +179,12 @@ impl Lab {
         numbers.ok().and_then(|numbers| numbers.try_into().ok()).unwrap_or_else(|| panic!("{line}"))
     }
 
+    /// Good and wrong datagrams that a node's counter reports.
+    pub(crate) fn counts(&mut self, node: usize) -> (u64, u64) {
+        let [good, wrong] = self.numbers(node);
+        (good as u64, wrong as u64)
+    }
+
     /// Wait until a node's program has ended, by itself and well.
     pub(crate) fn ended(&mut self, node: usize) {
         let name = name(node);

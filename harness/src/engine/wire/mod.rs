@@ -3,6 +3,7 @@
 //! Called by the agent, which makes the devices and hands over one descriptor per node.
 
 mod clock;
+mod drops;
 mod network;
 mod patience;
 mod record;
@@ -51,6 +52,9 @@ pub struct Port {
     pub fd: OwnedFd,
     /// What it carries.
     pub end: End,
+    /// For a TUN device `/proc/thread-self/net/dev`, opened in its network namespace: only there is it told how many
+    /// packets its queue dropped. A packet socket tells this itself.
+    pub statistics: Option<OwnedFd>,
 }
 
 /// Why the engine could not start or do what it was asked.
@@ -163,7 +167,7 @@ impl Wire {
         let mut records = shared.records();
         let (ledger, mut health) = record::gather(records.iter_mut().map(|record| &mut **record));
         drop(records);
-        health.overruns += shared.socket_drops();
+        health.overruns += shared.drops();
         Sample { at_ns: at.nanos(), access, links, ledger, health }
     }
 
@@ -241,7 +245,7 @@ fn serve(mut thread: Shard, shared: &Shared, say: &mpsc::Sender<i32>) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => shared.break_down(format!("a thread of the link engine ended: {error}")),
         Err(_) => {
-            shared.break_down("a thread of the link engine panicked; its message is in the agent's log".to_owned())
+            shared.break_down("a thread of the link engine panicked; its message is in the agent's log".to_owned());
         }
     }
 }

@@ -14,9 +14,9 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::{
     Port, WireError,
+    drops::Drops,
     network::{Network, NodeIndex, PipeIndex, RouteIndex},
     record::Record,
-    sys,
 };
 
 /// A frame under way.
@@ -104,7 +104,14 @@ impl Inbox {
 #[derive(Debug)]
 pub(super) struct Mouth {
     pub(super) fd: OwnedFd,
-    drops: AtomicU64,
+    drops: Drops,
+}
+
+impl Mouth {
+    fn new(port: Port) -> Self {
+        let (fd, drops) = Drops::of(port);
+        Self { fd, drops }
+    }
 }
 
 /// What the threads share.
@@ -129,7 +136,7 @@ impl Shared {
         Ok(Self {
             network,
             framing,
-            mouths: ports.into_iter().map(|port| Mouth { fd: port.fd, drops: AtomicU64::new(0) }).collect(),
+            mouths: ports.into_iter().map(Mouth::new).collect(),
             inboxes: inboxes.map_err(|source| WireError::Kernel { what: "make an eventfd", source })?,
             records: (0..threads).map(|_| Mutex::new(Record::new())).collect(),
             buffered: AtomicU64::new(0),
@@ -168,21 +175,15 @@ impl Shared {
         self.buffered.fetch_sub(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Packets that packet sockets dropped since the start. TUN devices count theirs where only their namespace sees it.
-    pub(super) fn socket_drops(&self) -> u64 {
-        let mut sum = 0;
-        for mouth in &self.mouths {
-            if self.framing == Framing::Ethernet {
-                match sys::packet_drops(mouth.fd.as_fd()) {
-                    Ok(drops) => {
-                        mouth.drops.fetch_add(u64::from(drops), Ordering::Relaxed);
-                    }
-                    Err(error) => self.break_down(format!("the engine cannot read a packet socket's drops: {error}")),
-                }
-            }
-            sum += mouth.drops.load(Ordering::Relaxed);
-        }
-        sum
+    /// Packets lost since the start between the nodes' kernels and the engine.
+    pub(super) fn drops(&self) -> u64 {
+        let read = |mouth: &Mouth| {
+            mouth.drops.read(&mouth.fd).unwrap_or_else(|error| {
+                self.break_down(format!("the engine cannot read what was dropped at a link end: {error}"));
+                0
+            })
+        };
+        self.mouths.iter().map(read).sum()
     }
 
     /// The network can no longer be trusted; the first reason stays.
