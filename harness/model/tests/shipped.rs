@@ -36,7 +36,8 @@ fn every_experiment_plans_every_arm_of_every_repeat() {
 fn quick_is_small_and_whole() {
     let quick = resolve("quick");
     assert_eq!(quick.arms().collect::<Vec<_>>(), ["edge-only", "hybrid"]);
-    assert!(quick.duration() <= Duration::from_secs(20));
+    // Both arms must end within a minute, set-up included, even if neither ends before its time.
+    assert!(quick.duration() <= Duration::from_secs(25));
     let plan = quick.plan("hybrid", 0, None).unwrap();
     let count = |role| plan.nodes.iter().filter(|node| node.role == role).count();
     let edges = plan.nodes.iter().filter(|node| node.role == Role::Edge);

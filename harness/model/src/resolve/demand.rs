@@ -40,14 +40,21 @@ fn lacking(body: &Body) -> Vec<Vec<u64>> {
     lacking
 }
 
-/// How many different downloads are possible within both workloads.
-fn pairs(lacking: &[Vec<u64>], one: &Workload, other: &Workload) -> u64 {
+/// How many different downloads are possible within both workloads; counted no further than `enough`.
+fn pairs(lacking: &[Vec<u64>], one: &Workload, other: &Workload, enough: u64) -> u64 {
     let common = |one: &[usize], other: &[usize]| -> Vec<usize> {
         let other: BTreeSet<usize> = other.iter().copied().collect();
         one.iter().copied().filter(|index| other.contains(index)).collect()
     };
     let (groups, content) = (common(&one.groups, &other.groups), common(&one.content, &other.content));
-    content.iter().map(|content| groups.iter().map(|group| lacking[*content][*group]).sum::<u64>()).sum()
+    let mut found = 0;
+    for content in content {
+        found += groups.iter().map(|group| lacking[content][*group]).sum::<u64>();
+        if found >= enough {
+            return enough;
+        }
+    }
+    found
 }
 
 /// Notes what cannot be placed whatever is drawn, and warns of what will run dry.
@@ -56,9 +63,9 @@ pub(crate) fn check(body: &Body, workload_span: Span, report: &mut Report) {
     let mut most = 0.0;
     let mut before: Vec<(&Workload, u64)> = Vec::new();
     for workload in order(&body.workloads).map(|index| &body.workloads[index]) {
-        let possible = pairs(&lacking, workload, workload);
+        let possible = pairs(&lacking, workload, workload, u64::MAX);
         let taken: u64 =
-            before.iter().map(|(other, count)| pairs(&lacking, workload, other).min(*count)).sum::<u64>().min(possible);
+            before.iter().map(|(other, count)| pairs(&lacking, workload, other, *count)).sum::<u64>().min(possible);
         let left = possible - taken;
         if left == 0 {
             let finding =
