@@ -174,6 +174,42 @@ fn expectations_are_judged_of_valid_arms_only() {
 }
 
 #[test]
+fn downloads_are_expected_of_every_run_and_other_figures_of_the_median() {
+    let run = |repeat: u32, told: &[Told]| {
+        let mut plan = fixture::plan("hybrid", repeat);
+        plan.expect = vec![
+            expect("downloads.completed", Some(told.len() as f64), None),
+            expect("peer_efficiency", Some(0.6), None),
+        ];
+        RunOutcome::of(fixture::record_of(plan, told))
+    };
+    let judged = |outcomes: &[RunOutcome]| -> Vec<_> {
+        let plans: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
+        let results = summary(&plans, outcomes).expectations;
+        results.iter().map(|result| (result.value, result.bound.at_least, result.met)).collect()
+    };
+    // Two of two, one of one, one of one.
+    let good = [run(0, &TOLD[..2]), run(1, &TOLD[..1]), run(2, &TOLD[..1])];
+    assert_eq!(judged(&good)[0], (Some(2.0), Some(2.0), Some(true)));
+    // The failed one of the last run shows, though the median run has none.
+    let [first, second, _] = good;
+    let failing = [TOLD[0].clone(), TOLD[3].clone()];
+    let bad = judged(&[first, second, run(2, &failing)]);
+    assert_eq!(bad[0], (Some(1.0), Some(2.0), Some(false)));
+    assert_eq!((bad[1].1, bad[1].2), (Some(0.6), Some(true)), "of 0.675, 0.6 and 0.6 the median is enough");
+}
+
+#[test]
+fn every_metric_that_experiments_may_expect_is_a_figure() {
+    let source = include_str!("../../model/src/shape/experiment.rs");
+    let metrics: Vec<&str> =
+        source.split("        metric(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(metrics.len() > 10, "{metrics:?}");
+    let unknown: Vec<_> = metrics.iter().filter(|metric| crate::metrics::full_key(metric).is_none()).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
 fn many_arms_are_drawn_in_several_tables() {
     let names: Vec<String> = (0..9).map(|number| format!("variant-number-{number}")).collect();
     let plans: Vec<Arc<Plan>> = names.iter().map(|name| Arc::new(fixture::plan(name, 0))).collect();
