@@ -3,6 +3,7 @@
 
 mod helpers;
 mod nodes;
+mod scale;
 mod support;
 mod traffic;
 mod vanish;
