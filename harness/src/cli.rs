@@ -6,8 +6,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::{
     bench,
-    commands::{check, clean, ls, plan, run, schema},
-    probe,
+    commands::{check, clean, down, exec, ls, plan, run, schema, up},
+    doctor, hold, probe,
     project::Project,
     status::Status,
 };
@@ -40,6 +40,14 @@ enum Verb {
     Ls(ls::LsArgs),
     /// Remove old or incomplete results
     Clean(clean::CleanArgs),
+    /// Bring an experiment up and leave it running, to look around in
+    Up(up::UpArgs),
+    /// Run a program inside a node of what is up
+    Exec(exec::ExecArgs),
+    /// End what is up
+    Down(down::DownArgs),
+    /// Say what this machine can do, what it lacks, and the remedy
+    Doctor(doctor::DoctorArgs),
     /// Measure Peerbed itself on this machine
     Bench(bench::BenchArgs),
     /// Print completions for a shell
@@ -47,6 +55,8 @@ enum Verb {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    #[command(hide = true)]
+    Hold,
     #[command(hide = true)]
     Probe(probe::ProbeArgs),
 }
@@ -86,6 +96,11 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Schema(args) => schema::run(args),
         Verb::Ls(args) => ls::run(args, &results(&args.results)?),
         Verb::Clean(args) => clean::run(args, &results(&args.results)?),
+        Verb::Up(args) => up::run(args, &project()?),
+        Verb::Exec(args) => exec::run(args),
+        Verb::Down(args) => down::run(args),
+        Verb::Doctor(args) => doctor::run(args),
+        Verb::Hold => hold::main(),
         Verb::Bench(args) => bench::run(args, &project()?),
         Verb::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "peerbed", &mut std::io::stdout());

@@ -10,13 +10,15 @@ use crate::{
         descriptors_needed, kernel_version,
         probe::{self, Inside},
     },
+    commands,
     engine::EndsChoice,
     runtime::Unmet,
+    status::Status,
 };
 
 /// Arguments of `peerbed doctor`.
 ///
-/// It exits with 0 when experiments can run here, also if something is less than ideal, and with 1 when they cannot.
+/// It exits with 0 when experiments can run here, also if something is less than ideal, and with 2 when they cannot.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DoctorArgs {
     /// Print JSON: {"able": …, "ends": …, "findings": [{"topic", "state", "found", "remedy"}, …]}
@@ -78,11 +80,11 @@ pub struct Report {
 pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let report = examine(Path::new("/proc/self/exe"), args.nodes, EndsChoice::Auto, "cubic");
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        commands::say(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
-        print!("{}", render(&report));
+        commands::say(&render(&report))?;
     }
-    Ok(if report.able { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.able { Status::Good.into() } else { Status::Usage.into() })
 }
 
 /// What keeps an experiment of so many nodes from running here.

@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod engine;
 #[cfg(test)]
 mod fixture;
+mod hold;
 pub mod host;
 pub mod metrics;
 mod probe;

@@ -272,3 +272,60 @@ fn explanation(request: &[u8]) -> String {
         format!(" ({})", String::from_utf8_lossy(words.value()).trim_end_matches('\0'))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nodes_program() {
+        let steps = node(Ipv4Addr::new(10, 1, 0, 16), "cubic");
+        let said: Vec<_> =
+            steps.iter().map(|step| format!("{} {}: {:?}", step.device, step.what, step.message)).collect();
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        lo take it up: SetLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [] })
+        eth0 take it up: SetLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 2, link_layer_type: Netrom, flags: LinkFlags(Up | Noarp), change_mask: LinkFlags(Up | Noarp) }, attributes: [Mtu(1500), TxQueueLen(4000)] })
+        eth0 add its address: NewAddress(AddressMessage { header: AddressHeader { family: Inet, prefix_len: 32, flags: AddressHeaderFlags(0x0), scope: Universe, index: 2 }, attributes: [Local(10.1.0.16), Address(10.1.0.16)] })
+        eth0 add the default route with its congestion control: NewRoute(RouteMessage { header: RouteHeader { address_family: Inet, destination_prefix_length: 0, source_prefix_length: 0, tos: 0, table: 254, protocol: Static, scope: Link, kind: Unicast, flags: RouteFlags(0x0) }, attributes: [Oif(2), PrefSource(Inet(10.1.0.16)), Metrics([CcAlgo("cubic")])] })
+        "#);
+        insta::assert_snapshot!(format!("{:?}", veth("v7", 1007, 42).message), @r#"NewLink(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 1007, link_layer_type: Netrom, flags: LinkFlags(Up), change_mask: LinkFlags(Up) }, attributes: [IfName("v7"), Mtu(1500), LinkInfo([Kind(Veth), Data(Veth(Peer(LinkMessage { header: LinkHeader { interface_family: Unspec, index: 2, link_layer_type: Netrom, flags: LinkFlags(0x0), change_mask: LinkFlags(0x0) }, attributes: [IfName("eth0"), Address([2, 0, 0, 0, 0, 1]), NetNsFd(42)] })))])] })"#);
+    }
+
+    #[test]
+    fn batches_are_aligned_and_numbered() {
+        let mut batch = Vec::new();
+        let steps = node(Ipv4Addr::new(10, 1, 0, 16), "reno");
+        for (number, step) in steps.iter().enumerate() {
+            append(&mut batch, step, number as u32 + 5);
+        }
+        let mut rest = &batch[..];
+        for (number, step) in steps.iter().enumerate() {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).unwrap();
+            assert_eq!(message.header.sequence_number, number as u32 + 5);
+            assert_eq!(message.header.flags & NLM_F_EXCL != 0, step.create);
+            let NetlinkPayload::InnerMessage(inner) = message.payload else { panic!("not a request") };
+            assert_eq!(inner, step.message);
+            rest = &rest[(message.header.length as usize).next_multiple_of(4)..];
+        }
+        assert!(rest.is_empty());
+    }
+
+    #[test]
+    fn refusals_are_read_with_their_explanation() {
+        // Error -22 for number 9, the request's header, then attribute 1, "no way".
+        let mut answer = Vec::new();
+        answer.extend(47u32.to_ne_bytes());
+        answer.extend(2u16.to_ne_bytes());
+        answer.extend([0, 2]);
+        answer.extend(9u32.to_ne_bytes());
+        answer.extend([0; 4]);
+        answer.extend((-22i32).to_ne_bytes());
+        answer.extend([0; 16]);
+        answer.extend(11u16.to_ne_bytes());
+        answer.extend(1u16.to_ne_bytes());
+        answer.extend(b"no way\0\0");
+        let answers = acknowledgements(&answer).unwrap();
+        let [(9, Some((error, hint)))] = &answers[..] else { panic!("{answers:?}") };
+        assert_eq!((error.raw_os_error(), hint.as_str()), (Some(22), " (no way)"));
+    }
+}

@@ -2,10 +2,12 @@
 //! only to the traits here; [`netns`] is the implementation with processes in network namespaces.
 
 pub mod client;
+pub mod enter;
 pub mod netns;
 mod notices;
 mod programs;
 mod ready;
+mod sys;
 
 use std::{
     future::Future,
@@ -15,6 +17,7 @@ use std::{
 
 use peerbed_contract::NodeName;
 use peerbed_model::{Act, Plan};
+use serde::{Deserialize, Serialize};
 
 pub use self::notices::Notices;
 use crate::{
@@ -102,7 +105,8 @@ impl NodeFiles {
 }
 
 /// How far [`Runtime::up`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Progress {
     /// Hosts of the network that stand.
     Hosts {

@@ -35,6 +35,11 @@ impl Notices {
         self.kept.pop_front().or_else(|| self.coming.try_recv().ok())
     }
 
+    /// Whether none has come that was not taken.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.coming.is_empty()
+    }
+
     /// Put back what was read during the set-up, in front of everything.
     pub(super) fn put_back(&mut self, said: Vec<Notice>) {
         for notice in said.into_iter().rev() {

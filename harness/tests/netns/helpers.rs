@@ -24,7 +24,6 @@ fn helper() {
         Ok("echo") => echo(),
         Ok("caller") => caller(),
         Ok("harness") => harness(),
-        Ok("exec") => exec(),
         other => panic!("no helper {other:?}"),
     }
 }
@@ -132,6 +131,3 @@ fn harness() {
         }
     });
 }
-
-/// `peerbed exec` for the tests.
-fn exec() {}

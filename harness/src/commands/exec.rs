@@ -1,0 +1,47 @@
+//! `peerbed exec`: runs any program inside a node of what `peerbed up` brought up.
+
+use std::{ffi::OsString, process::ExitCode};
+
+use anyhow::bail;
+use clap::Args;
+use peerbed_contract::NodeName;
+
+use crate::{
+    hold::state::StateDir,
+    runtime::enter::{self, Door},
+};
+
+/// Where and what.
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// The node
+    node: NodeName,
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+/// Runs it. The exit code is the program's own, 128 + N if signal N ended it, 127 if it was not found, 126 if it cannot
+/// be executed.
+pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<ExitCode> {
+    let state = StateDir::open()?.read()?.filter(|state| state.holder.lives());
+    let Some(state) = state else { bail!("nothing is up: `peerbed up EXPERIMENT` first") };
+    let Some(held) = state.held else { bail!("`{}` is still being set up", state.experiment) };
+    let Some(node) = held.nodes.iter().find(|node| node.name == args.node) else {
+        let known: Vec<_> = held.nodes.iter().take(10).map(|node| node.name.as_str()).collect();
+        let more = if held.nodes.len() > known.len() { ", …" } else { "" };
+        bail!("`{}` has no node {}; it has {}{more}", state.experiment, args.node, known.join(", "));
+    };
+    let door = Door::open(held.agent.pid, node.namespace);
+    // Only now is it certain that what was opened is the agent's.
+    if !held.agent.lives() {
+        bail!("the network of `{}` has just ended", state.experiment);
+    }
+    match door.and_then(|door| door.run(&args.command, &[("PEERBED_NODE", node.name.as_str())])) {
+        Ok(status) => Ok(enter::exit_code(status).into()),
+        Err(error) => {
+            eprintln!("error: {error}");
+            Ok(error.exit_code().into())
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `peerbed up`: brings an experiment's nodes and network up and leaves them, held by a process in the background.
+
+use std::{
+    fs::OpenOptions,
+    io::{BufRead, BufReader, Write},
+    os::unix::{fs::OpenOptionsExt, process::CommandExt},
+    process::{ChildStdin, Command, ExitCode, Stdio},
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::{
+    engine::{EndsChoice, EngineOptions},
+    hold::{
+        ALREADY_UP, Order, Said,
+        state::{HeldNode, StateDir},
+    },
+    project::Project,
+    run::progress::Progress,
+    runtime::{Runtime, netns::Netns},
+    status::Status,
+};
+
+/// What to bring up.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// The experiment: a file in experiments/, without `.yaml`
+    name: String,
+    /// The arm; the first one by default
+    #[arg(long)]
+    arm: Option<String>,
+    /// Leave the nodes waiting: no downloads, only a network to try things in
+    #[arg(long)]
+    idle: bool,
+    /// Another seed than the file's
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How the ends of links are held
+    #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
+    ends: EndsChoice,
+    /// Print the nodes as a JSON list: name, role, AS number, address, process
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Brings it up; returns when every node is ready.
+pub(crate) fn run(args: &UpArgs, project: &Project) -> anyhow::Result<ExitCode> {
+    let experiment = project.load(&args.name)?;
+    let arms: Vec<&str> = experiment.arms().collect();
+    let arm = match &args.arm {
+        Some(arm) if arms.contains(&arm.as_str()) => arm.as_str(),
+        Some(arm) => bail!("experiment `{}` has no arm `{arm}`; it has: {}", args.name, arms.join(", ")),
+        None => arms.first().context("the experiment has no arm")?,
+    };
+    let plan = experiment.plan(arm, 0, args.seed)?;
+    let options = EngineOptions { ends: args.ends, threads: None };
+    let dir = StateDir::open()?;
+    if dir.lock()?.is_none() {
+        bail!(ALREADY_UP);
+    }
+    let runtime = Netns { options: options.clone(), ..Netns::default() };
+    let unmet: Vec<_> = runtime.preflight(&plan).iter().map(ToString::to_string).collect();
+    if !unmet.is_empty() {
+        bail!("this machine cannot carry `{}`:\n  {}", args.name, unmet.join("\n  "));
+    }
+    let mut progress = Progress::new(1, args.quiet || args.json);
+    progress.run(arm, 0, 1);
+    let outcome = hold(&dir, &Order { plan, options, idle: args.idle }, &mut progress);
+    progress.finish();
+    outcome?;
+    tell(args, &dir)
+}
+
+/// Start the holder and wait until it says that everything is ready.
+fn hold(dir: &StateDir, order: &Order, progress: &mut Progress) -> anyhow::Result<()> {
+    let path = dir.holder_log();
+    let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+    let log = log.with_context(|| path.display().to_string())?;
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("peerbed").arg("hold").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+    let mut holder = command.spawn().context("the holder cannot be started")?;
+    let (Some(stdin), Some(stdout)) = (holder.stdin.take(), holder.stdout.take()) else {
+        unreachable!("both were asked for as pipes");
+    };
+    give(stdin, order).context("the holder did not take its order")?;
+    for line in BufReader::new(stdout).lines() {
+        let line = line.context("the holder cannot be heard")?;
+        match serde_json::from_str(&line).with_context(|| format!("the holder said `{line}`"))? {
+            Said::Progress(step) => progress.setup(step),
+            Said::Ready => return Ok(()),
+            Said::Failed { message } => {
+                // It has said its last word and ends by itself.
+                let _ = holder.wait();
+                bail!(message);
+            }
+        }
+    }
+    let status = holder.wait().context("the holder cannot be awaited")?;
+    bail!("the holder ended before everything was ready ({status}); its log is {}", dir.holder_log().display())
+}
+
+/// Write the order; the pipe's end is the order's end.
+fn give(mut stdin: ChildStdin, order: &Order) -> std::io::Result<()> {
+    let text = serde_json::to_vec(order)?;
+    stdin.write_all(&text)
+}
+
+fn tell(args: &UpArgs, dir: &StateDir) -> anyhow::Result<ExitCode> {
+    let state = dir.read()?.and_then(|state| state.held.map(|held| (state.arm, held)));
+    let Some((arm, held)) = state else { bail!("it ended right after it was ready; see `peerbed doctor`") };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&held.nodes)?);
+        return Ok(Status::Good.into());
+    }
+    let width = held.nodes.iter().map(|node| node.name.as_str().len()).max().unwrap_or_default();
+    let line =
+        |node: &HeldNode| format!("{:width$}  {:<7}  {:<15}  {}\n", node.name, node.role, node.address, node.as_number);
+    let table: String = held.nodes.iter().map(line).collect();
+    let example = held.nodes.first().map_or("NODE", |node| node.name.as_str());
+    super::say(&format!(
+        "{table}\n`{}`, arm `{arm}`, is up: {} nodes{}.\n  peerbed exec {example} -- ip address\n  peerbed down\nEvents and logs are in {}.\n",
+        args.name,
+        held.nodes.len(),
+        if args.idle { ", waiting" } else { "" },
+        dir.events().parent().unwrap_or(&dir.events()).display(),
+    ))?;
+    Ok(Status::Good.into())
+}

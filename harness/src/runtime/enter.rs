@@ -1,0 +1,165 @@
+//! Runs a program inside a node: in the agent's user, mount and PID namespaces and the node's network namespace.
+//!
+//! The program keeps the terminal, the working directory and the environment, and its exit code is passed on. It cannot
+//! outlive the network, because it lives in the agent's PID namespace, nor the process that runs it.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::{fs::MetadataExt, process::ExitStatusExt},
+    },
+    path::Path,
+    process::{Command, ExitStatus},
+};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, openat},
+    process::{Pid, Signal, kill_process},
+    thread::{LinkNameSpaceType, move_into_link_name_space},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::sys;
+
+/// The program could not be executed.
+pub const NOT_EXECUTABLE: u8 = 126;
+/// The program was not found.
+pub const NOT_FOUND: u8 = 127;
+
+/// Why a node could not be entered.
+#[derive(Debug, thiserror::Error)]
+pub enum EnterError {
+    /// The process has threads already, so that it cannot change its user namespace.
+    #[error("a node can only be entered by a process with one thread")]
+    Threads,
+    /// A namespace cannot be opened or entered.
+    #[error("the {what} of the node cannot be entered: {source}")]
+    Namespace {
+        /// Which.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The program could not be run.
+    #[error("`{program}` cannot be run: {source}")]
+    Program {
+        /// Which.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl EnterError {
+    /// What a shell would exit with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            EnterError::Program { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
+            EnterError::Program { .. } => NOT_EXECUTABLE,
+            _ => 125,
+        }
+    }
+}
+
+/// The namespaces of one node, held open.
+#[derive(Debug)]
+pub struct Door {
+    user: Option<OwnedFd>,
+    network: OwnedFd,
+    processes: OwnedFd,
+    mounts: OwnedFd,
+}
+
+impl Door {
+    /// Open the namespaces of the node whose network namespace is this descriptor of the agent. Afterwards the caller
+    /// should see that the agent still is the one that it meant.
+    pub fn open(agent: u32, descriptor: u32) -> Result<Self, EnterError> {
+        let open = |what: &'static str, path: String| {
+            let opened = openat(CWD, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+            opened.map_err(|source| EnterError::Namespace { what, source: source.into() })
+        };
+        let inode = |path: String| fs::metadata(path).map(|about| about.ino());
+        // Root's agent may share the user namespace, and nobody can enter the one he is in.
+        let (own, theirs) = (inode("/proc/self/ns/user".to_owned()), inode(format!("/proc/{agent}/ns/user")));
+        let same = matches!((own, theirs), (Ok(own), Ok(theirs)) if own == theirs);
+        Ok(Self {
+            user: if same { None } else { Some(open("user namespace", format!("/proc/{agent}/ns/user"))?) },
+            network: open("network namespace", format!("/proc/{agent}/fd/{descriptor}"))?,
+            processes: open("PID namespace", format!("/proc/{agent}/ns/pid"))?,
+            mounts: open("mount namespace", format!("/proc/{agent}/ns/mnt"))?,
+        })
+    }
+
+    /// Go in, run the program and wait for its end. This process stays inside, so it should end then.
+    pub fn run(self, argv: &[OsString], environment: &[(&str, &str)]) -> Result<ExitStatus, EnterError> {
+        let Some((program, arguments)) = argv.split_first() else { return Err(no_program()) };
+        let directory = std::env::current_dir();
+        self.go_in()?;
+        // The mount namespace has the same directories, but entering it leads to its root. One that has vanished or is
+        // hidden is no reason not to run the program.
+        if let Err(error) = directory.and_then(std::env::set_current_dir) {
+            eprintln!("the program begins in /: the working directory is not there: {error}");
+        }
+        let mut command = Command::new(program);
+        command.args(arguments).envs(environment.iter().copied());
+        sys::die_with_this_process(&mut command);
+        let failed = |source| EnterError::Program { program: Path::new(program).display().to_string(), source };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        runtime.block_on(wait_for(command)).map_err(failed)
+    }
+
+    fn go_in(&self) -> Result<(), EnterError> {
+        let alone = fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1);
+        if !alone {
+            return Err(EnterError::Threads);
+        }
+        let enter = |what: &'static str, space: &OwnedFd, kind| {
+            let entered = move_into_link_name_space(space.as_fd(), Some(kind));
+            entered.map_err(|source| EnterError::Namespace { what, source: source.into() })
+        };
+        // The user namespace first: it gives the rights for the others.
+        if let Some(user) = &self.user {
+            enter("user namespace", user, LinkNameSpaceType::User)?;
+        }
+        enter("network namespace", &self.network, LinkNameSpaceType::Network)?;
+        enter("PID namespace", &self.processes, LinkNameSpaceType::ProcessID)?;
+        enter("mount namespace", &self.mounts, LinkNameSpaceType::Mount)
+    }
+}
+
+fn no_program() -> EnterError {
+    EnterError::Program { program: String::new(), source: io::Error::from(io::ErrorKind::NotFound) }
+}
+
+/// Run the command to its end. The terminal's signals reach it by themselves and must not end this process before it;
+/// those that are sent to this process alone are passed on.
+async fn wait_for(command: Command) -> io::Result<ExitStatus> {
+    let (mut interrupt, mut quit) = (signal(SignalKind::interrupt())?, signal(SignalKind::quit())?);
+    let (mut terminate, mut hangup) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let mut child = tokio::process::Command::from(command).spawn()?;
+    let pid = child.id().and_then(|pid| Pid::from_raw(pid as i32));
+    let pass_on = |signal| {
+        // It may end in this very moment; then the loop sees it next.
+        let _ = pid.map(|pid| kill_process(pid, signal));
+    };
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
+            _ = terminate.recv() => pass_on(Signal::TERM),
+            _ = hangup.recv() => pass_on(Signal::HUP),
+        }
+    }
+}
+
+/// What a shell would exit with after this end of a program.
+pub fn exit_code(status: ExitStatus) -> u8 {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => code as u8,
+        (None, Some(signal)) => 128u8.saturating_add(signal as u8),
+        (None, None) => 1,
+    }
+}
