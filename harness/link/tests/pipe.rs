@@ -334,3 +334,16 @@ fn a_packet_longer_than_the_queue_passes_an_idle_link() {
     assert_eq!(pieces[0].segments, 0..1);
     assert_eq!(pipe.counters(Moment::default()).dropped_packets, 2);
 }
+
+#[test]
+fn a_pipe_tells_until_when_it_holds_packets() {
+    let mut pipe = Pipe::new(LinkSpec::TRANSPARENT, 1, 1);
+    let mut pieces = vec![];
+    pipe.offer(Moment::from_nanos(5), Train::single(100), u64::MAX, &mut pieces);
+    assert_eq!(pipe.held_until(), Moment::default(), "what passes at once is not held");
+    pipe.update(Moment::from_nanos(6), limited(1_000_000));
+    pipe.offer(Moment::from_nanos(10), Train::single(1250), u64::MAX, &mut pieces);
+    assert_eq!(pipe.held_until(), Moment::from_nanos(10_000_010));
+    pipe.update(Moment::from_nanos(10), limited(500_000));
+    assert_eq!(pipe.held_until(), Moment::from_nanos(20_000_010));
+}
