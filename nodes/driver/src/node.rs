@@ -19,10 +19,12 @@ use crate::{
     sockets,
 };
 
-/// A machine that was told to stop has so long to finish, and its connections as long again to write what it ordered.
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// A machine that was told to stop has so long to finish: a peer drains its connections for five seconds.
+const STOP_LIMIT: Duration = Duration::from_secs(8);
 /// The same at the end of standard input, when nobody waits any more.
 const END_LIMIT: Duration = Duration::from_millis(500);
+/// Connections of a machine that has finished have so long to part from their remotes, some of which may be dead.
+const PART_LIMIT: Duration = Duration::from_secs(2);
 
 /// A socket that a node needs could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -257,7 +259,7 @@ impl Running {
             self.feed(input)?;
         }
         acceptor.abort();
-        self.host.finish(limit).await;
+        self.host.finish(limit.min(PART_LIMIT)).await;
         let said = self.voice.say(self.clock.now(), EventKind::Stopped);
         broken.map_or(said, |reason| Err(self.voice.broken(reason)))
     }

@@ -230,7 +230,13 @@ fn a_stop_in_the_middle_of_a_body_is_told() {
     let edge = Live::start(edge("127.0.0.1", &[object("film", 500_000_000)]));
     let mut stream = raw(&edge, "GET /objects/film HTTP/1.1\r\nhost: x\r\n\r\n");
     stream.read_exact(&mut vec![0; 1_000_000]).unwrap();
-    let stopping = thread::spawn(move || edge.end(Told::End));
+    let stopping = thread::spawn(move || edge.stop());
+    let mut rest = Vec::new();
+    // The body is cut; whether that is a reset or an early end is the system's choice.
+    let _ = stream.read_to_end(&mut rest);
+    let received = 1_000_000 + rest.len() as u64;
     let transfers = transfers(&stopping.join().unwrap());
-    assert!(transfers.len() == 1 && transfers[0].broken && transfers[0].sent >= 1_000_000, "{transfers:?}");
+    assert!(transfers.len() == 1 && transfers[0].broken, "{transfers:?}");
+    // The head of the answer is among what was received.
+    assert!(transfers[0].sent + 1000 >= received, "{received} received, {transfers:?}");
 }

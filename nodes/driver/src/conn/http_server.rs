@@ -41,7 +41,9 @@ pub(crate) async fn run(stream: TcpStream, from: Endpoint, link: Rc<Link>, inbox
         tokio::select! {
             ended = connection.as_mut() => break ended,
             () = link.changed() => {
-                if link.is_aborted() {
+                // The machine has closed its account: a body is cut where it is, so that nobody receives bytes that were
+                // not counted.
+                if link.is_aborted() || (link.is_closing() && link.in_body.get()) {
                     return;
                 }
                 if link.is_closing() {
@@ -59,7 +61,7 @@ pub(crate) async fn run(stream: TcpStream, from: Endpoint, link: Rc<Link>, inbox
 }
 
 struct Server<'a> {
-    link: &'a Link,
+    link: &'a Rc<Link>,
     inbox: &'a Rc<Inbox>,
     library: &'a Library,
     from: Endpoint,
@@ -98,17 +100,18 @@ impl Server<'_> {
                 headers.push(("content-type", "application/json".to_owned()));
                 (200, headers, Either::Left(Full::from(body)))
             }
-            HttpReply::Object { status, headers, content, offset, bytes, head_only: _ } => {
+            HttpReply::Object { status, headers, content, offset, bytes, head_only } => {
                 let Some(object) = self.library.object(&content) else {
                     return plain(StatusCode::INTERNAL_SERVER_ERROR, "this edge does not know its own object\n");
                 };
                 // For HEAD the server sends the length of this body and never asks it for a byte.
+                self.link.in_body.set(!head_only && bytes > 0);
                 let body = Generated {
                     key: object.key,
                     offset,
                     left: bytes,
                     content,
-                    link_id: self.link.id,
+                    link: Rc::clone(self.link),
                     to: self.from,
                     inbox: Rc::clone(self.inbox),
                 };
@@ -140,7 +143,7 @@ struct Generated {
     offset: u64,
     left: u64,
     content: ContentId,
-    link_id: peerbed_proto::ConnId,
+    link: Rc<Link>,
     to: Endpoint,
     inbox: Rc<Inbox>,
 }
@@ -158,7 +161,8 @@ impl Body for Generated {
         content::fill(self.key, self.offset, &mut chunk);
         self.offset += length;
         self.left -= length;
-        let (conn, to, content) = (self.link_id, self.to, self.content.clone());
+        self.link.in_body.set(self.left > 0);
+        let (conn, to, content) = (self.link.id, self.to, self.content.clone());
         self.inbox.push(Input::HttpSent { conn, to, content, bytes: length });
         Poll::Ready(Some(Ok(Frame::data(chunk.into()))))
     }

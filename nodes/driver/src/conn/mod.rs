@@ -109,6 +109,8 @@ pub(crate) struct Link {
     wake: Notify,
     /// Pieces expected on a framed connection.
     pub(crate) expected: RefCell<BTreeMap<RequestId, Expected>>,
+    /// The body of an HTTP answer is not wholly handed over.
+    pub(crate) in_body: Cell<bool>,
     /// Where the answer to the present HTTP request goes.
     pub(crate) reply: RefCell<Option<oneshot::Sender<HttpReply>>>,
 }
@@ -124,6 +126,7 @@ impl Link {
             aborted: Cell::new(false),
             wake: Notify::new(),
             expected: RefCell::default(),
+            in_body: Cell::new(false),
             reply: RefCell::default(),
         }
     }
