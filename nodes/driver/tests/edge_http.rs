@@ -10,7 +10,6 @@ use std::{
 };
 
 use peerbed_contract::{Manifest, SignedToken, TransferRecord};
-use peerbed_driver::Told;
 use reqwest::{Client, Method, Response, StatusCode, header};
 use support::{Live, bytes, edge, object, transfers};
 

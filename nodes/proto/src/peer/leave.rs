@@ -130,7 +130,10 @@ impl PeerMachine {
 
     /// Closes a connection and accounts for it.
     pub(super) fn close(&mut self, now: Time, conn: ConnId, clean: bool) {
-        if self.links.contains_key(&conn) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            // Nothing more is heard of the connection, but what was ordered on it may still arrive; a sender never counts
+            // less than its receiver.
+            link.tally.sent += std::mem::take(&mut link.push.unsent);
             self.out.push_back(Output::Close { conn });
             self.forget(now, conn, clean);
         }
