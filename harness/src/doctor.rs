@@ -116,7 +116,8 @@ pub fn examine(program: &Path, nodes: usize, ends: EndsChoice, congestion_contro
     let mut chosen = None;
     match &inside {
         Err(error) => {
-            findings.push(Finding::not_ok(State::Missing, "user namespaces", error.clone(), probe::remedy()));
+            let found = format!("the agent cannot have namespaces of its own ({error})");
+            findings.push(Finding::not_ok(State::Missing, "user namespaces", found, probe::remedy()));
         }
         Ok(inside) => {
             findings.push(Finding::ok("user namespaces", "can be made, with network, mount and PID namespaces inside"));

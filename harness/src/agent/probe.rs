@@ -43,7 +43,7 @@ impl Inside {
     }
 }
 
-/// Run `program agent probe` and read what it found. The error says why there are no namespaces at all, with the remedy.
+/// Run `program agent probe` and read what it found. The error says why there are no namespaces at all.
 pub fn ask(program: &Path, congestion_control: &str) -> Result<Inside, String> {
     let mut command = Command::new(program);
     command.args(["agent", "probe", congestion_control]).stdin(Stdio::null());

@@ -76,6 +76,11 @@ pub fn main() -> ExitCode {
     let task = if probing { Task::Probe } else { Task::Serve };
     match begin(task) {
         Ok(code) => code,
+        Err(BeginError::Namespaces { what, source, .. }) if task == Task::Probe => {
+            // The doctor has the remedy.
+            eprintln!("{what}: {source}");
+            ExitCode::from(CANNOT_BEGIN)
+        }
         Err(error) => {
             eprintln!("{error}");
             let notice = Said::Notice(Notice::Broken { message: error.to_string() });

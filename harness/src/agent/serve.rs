@@ -18,7 +18,6 @@ use std::{
 use peerbed_contract::NodeName;
 use peerbed_link::Fabric;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::unix::pipe,
     signal::unix::{SignalKind, signal},
     sync::{mpsc, oneshot},
@@ -29,6 +28,7 @@ use super::{
     protocol::{Call, Installed, Notice, Reply, Request, Said, Signal, Spawn},
     relay::{self, ToldLine, WAITING_LINES},
     spawn::{Ended, Happened, Order, SpawnError, Spawner, Started},
+    stream,
 };
 use crate::engine::EngineOptions;
 
@@ -71,8 +71,8 @@ async fn serve(inherited: Inherited) -> io::Result<()> {
     let orders = Spawner { outer_proc, node_descriptors, tell, ending: Arc::clone(&ending) }.begin()?;
     let calls = pipe::Receiver::from_owned_fd(stdin)?;
     let said = pipe::Sender::from_owned_fd(stdout)?;
-    tokio::spawn(read_calls(calls, events.clone()));
-    tokio::spawn(write_said(said, urgent_queue, notice_queue, events.clone()));
+    tokio::spawn(stream::calls(calls, events.clone()));
+    tokio::spawn(stream::said(said, urgent_queue, notice_queue, events.clone()));
     let mut agent = Agent {
         pid,
         fabric: Installation::None,
@@ -103,16 +103,18 @@ async fn serve(inherited: Inherited) -> io::Result<()> {
 }
 
 /// What the serving task is told by others.
-enum Event {
+pub(super) enum Event {
+    /// The harness wants something.
     Call(Call),
+    /// The thread that builds the network is done.
     Built {
+        /// The call for it.
         call: u64,
+        /// What became of it.
         result: Box<Result<Standing, FabricError>>,
     },
     /// The last notice of a node's process is on its way.
-    Gone {
-        node: NodeName,
-    },
+    Gone { node: NodeName },
     /// The harness has gone, or wants the agent to.
     Over,
 }
@@ -386,58 +388,4 @@ const NOT_INSTALLED: &str = "no network is installed";
 
 fn unknown(node: &NodeName) -> String {
     format!("no node {node} is installed")
-}
-
-async fn read_calls(calls: pipe::Receiver, events: mpsc::UnboundedSender<Event>) {
-    let mut lines = BufReader::with_capacity(1 << 16, calls);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match lines.read_until(b'\n', &mut line).await {
-            Ok(0) => break,
-            Ok(_) => {}
-            Err(error) => {
-                eprintln!("agent: calls cannot be read: {error}");
-                break;
-            }
-        }
-        match serde_json::from_slice(&line) {
-            Ok(call) => drop(events.send(Event::Call(call))),
-            Err(error) => {
-                eprintln!("agent: this is not a call: {error}");
-                break;
-            }
-        }
-    }
-    let _ = events.send(Event::Over);
-}
-
-async fn write_said(
-    mut to: pipe::Sender,
-    mut urgent: mpsc::UnboundedReceiver<Said>,
-    mut notices: mpsc::Receiver<Notice>,
-    events: mpsc::UnboundedSender<Event>,
-) {
-    const AT_ONCE: usize = 1 << 16;
-    let mut text = Vec::new();
-    loop {
-        let mut next = tokio::select! {
-            biased;
-            Some(said) = urgent.recv() => Some(said),
-            Some(notice) = notices.recv() => Some(Said::Notice(notice)),
-            else => return,
-        };
-        while let Some(said) = next {
-            serde_json::to_writer(&mut text, &said).expect("a message has only plain values");
-            text.push(b'\n');
-            let mut more = || urgent.try_recv().ok().or_else(|| notices.try_recv().ok().map(Said::Notice));
-            next = Some(()).filter(|()| text.len() < AT_ONCE).and_then(|()| more());
-        }
-        if to.write_all(&text).await.is_err() {
-            // The harness does not listen any more, so it has gone.
-            let _ = events.send(Event::Over);
-            return;
-        }
-        text.clear();
-    }
 }

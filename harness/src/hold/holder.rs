@@ -79,6 +79,7 @@ async fn hold() -> anyhow::Result<()> {
     if !idle {
         start(&deployment, &names).await?;
     }
+    let events = File::create(dir.events()).with_context(|| dir.events().display().to_string())?;
     state.held = Some(held(&plan, &deployment)?);
     dir.write(&state)?;
     if alone || say(&Said::Ready).is_err() {
@@ -88,7 +89,7 @@ async fn hold() -> anyhow::Result<()> {
     }
     let nothing = openat(CWD, "/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdout(nothing)?;
-    let outcome = listen(notices, File::create(dir.events()).context("events.jsonl")?, &mut ends).await;
+    let outcome = listen(notices, events, &mut ends).await;
     deployment.down().await?;
     dir.clear()?;
     outcome

@@ -56,11 +56,22 @@ impl EnterError {
     /// What a shell would exit with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            EnterError::Program { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
+            EnterError::Program { program, source }
+                if source.kind() == io::ErrorKind::NotFound || !is_anywhere(program) =>
+            {
+                NOT_FOUND
+            }
             EnterError::Program { .. } => NOT_EXECUTABLE,
             _ => 125,
         }
     }
+}
+
+/// Whether a program is a path or can be seen in `$PATH`. The search ends with "permission denied" instead of "not found"
+/// when it came through a directory that is closed to the user.
+fn is_anywhere(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    program.contains('/') || std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
 /// The namespaces of one node, held open.

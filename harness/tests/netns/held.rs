@@ -113,22 +113,28 @@ fn up_exec_down() {
     assert_eq!(host(), before);
 }
 
+const START: &str = r#"{"command":"start","epoch_ns":"#;
+
 #[test]
 fn the_nodes_are_started_unless_idle() {
     let place = Place::new();
     place.up();
     // The scripts print what they are told, and the holder writes down what they print a little later.
     let events = place.state().join("events.jsonl");
-    let started = || fs::read_to_string(&events).unwrap().matches(r#"{"command":"start","epoch_ns":"#).count();
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while started() < place.nodes() {
-        assert!(Instant::now() < deadline, "{} of {} nodes were started", started(), place.nodes());
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let count = |what: &str| fs::read_to_string(&events).unwrap().matches(what).count();
+    let wait_for = |what: &str| {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while count(what) < place.nodes() {
+            assert!(Instant::now() < deadline, "{} of {} nodes: {what}", count(what), place.nodes());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    wait_for(START);
     assert!(place.run(&["down"]).status.success());
     assert!(place.run(&["up", "quick", "--idle"]).status.success());
-    assert_eq!(place.inside("echo").1, Some(0));
-    assert_eq!(started(), 0);
+    // With a start, it would stand before or among what is written at the same time.
+    wait_for(r#""event":"ready""#);
+    assert_eq!(count(START), 0);
 }
 
 #[test]
