@@ -158,6 +158,8 @@ fn ping(to: SocketAddr, count: u32, interval: Duration) -> anyhow::Result<()> {
 
 fn count_datagrams(listen: SocketAddr) -> anyhow::Result<()> {
     let socket = UdpSocket::bind(listen).with_context(|| format!("cannot bind {listen}"))?;
+    // What the link delivers must not be lost for want of room here while this process waits for a core.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 4 << 20).context("cannot enlarge the receive buffer")?;
     say(&Report::Ready)?;
     let mut buffer = [0; 2048];
     let mut received = 0;

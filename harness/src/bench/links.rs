@@ -168,7 +168,7 @@ pub(super) async fn loss(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             let uplink = LinkSpec { loss: Loss::Random(share), ..LinkSpec::TRANSPARENT };
             let mut pair = Pair::up(bench, uplink, u64::from(repeat)).await?;
             let to = format!("{}:{PORT}", address(1));
-            let blast = words(&[&"blast", &to, &PACKETS, &200, &20_000]);
+            let blast = words(&[&"blast", &to, &PACKETS, &200, &10_000]);
             pair.probes(&words(&[&"count", &to]), &blast).await?;
             let Report::Datagrams(received) = pair.report(1).await? else { bail!("the counter did not count") };
             pair.down().await?;

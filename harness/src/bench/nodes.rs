@@ -52,7 +52,8 @@ fn idle_peers(peers: usize) -> anyhow::Result<Arc<Plan>> {
          topology: bench\nseed: 1\nduration: 600s\n\
          content:\n  - {{id: one, size: 1MiB, provider: A}}\n\
          groups:\n  - {{name: idle, as: isp, peers: {peers}, access: open}}\n\
-         workload:\n  arrivals: {{burst: 1, at: 599s, within: 0s}}\n"
+         workload:\n  arrivals: {{burst: 1, at: 599s, within: 0s}}\n\
+         arms:\n  only: {{}}\n"
     );
     plan("bench-idle", "open", &text)
 }
@@ -66,7 +67,8 @@ fn one_download(size: &str, access: &str) -> anyhow::Result<Arc<Plan>> {
          groups:\n  - {{name: seed, as: isp, peers: 1, access: open, holds: {{object: 1}}, uploads: 100%}}\n  \
          - {{name: leech, as: isp, peers: 1, access: {access}}}\n\
          workload:\n  groups: [leech]\n  arrivals: {{burst: 1, at: 1s, within: 0s}}\n\
-         policy:\n  uploads: {{rate: unlimited}}\n"
+         policy:\n  uploads: {{rate: unlimited}}\n\
+         arms:\n  only: {{}}\n"
     );
     plan("bench-download", "slow", &text)
 }
@@ -150,6 +152,10 @@ pub(super) async fn setup(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
 
 /// Private memory of a process, MB.
 fn private_mb(pid: u32) -> anyhow::Result<f64> {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).with_context(|| format!("cannot look at process {pid}"))?;
+    if !program.ends_with("peer") {
+        bail!("process {pid} is {}, not a peer", program.display());
+    }
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let kb: f64 = text
