@@ -39,7 +39,8 @@ pub(crate) async fn run(stream: TcpStream, from: Endpoint, link: Rc<Link>, inbox
     let mut connection = std::pin::pin!(connection);
     let ended = loop {
         tokio::select! {
-            ended = connection.as_mut() => break ended,
+            // Whether the machine has closed comes first: a connection that is polled once more sends more.
+            biased;
             () = link.changed() => {
                 // The machine has closed its account: a body is cut where it is, so that nobody receives bytes that were
                 // not counted.
@@ -50,6 +51,7 @@ pub(crate) async fn run(stream: TcpStream, from: Endpoint, link: Rc<Link>, inbox
                     connection.as_mut().graceful_shutdown();
                 }
             }
+            ended = connection.as_mut() => break ended,
         }
     };
     if let Err(error) = &ended {
