@@ -65,7 +65,7 @@ pub enum Input {
         /// Ended in good order (the remote closed after its last message) or broke.
         clean: bool,
     },
-    /// A message arrived on a framed connection.
+    /// A message arrived on a framed connection. Never a [`Message::Part`]: its bytes come as `PieceData`.
     Message {
         /// Which.
         conn: ConnId,

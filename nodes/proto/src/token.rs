@@ -43,8 +43,8 @@ pub enum TokenError {
     },
 }
 
-/// What is signed: [`DOMAIN`], the GUID's 16 bytes, the length of the content's name (one byte) and the name, one byte 0
-/// or 1 for `peers_allowed`, then `expires` and `nonce` as 8 bytes each, big endian.
+/// What is signed: the 16 bytes of `peerbed token 1` and a zero byte, the GUID's 16 bytes, the length of the content's name
+/// (one byte) and the name, one byte 0 or 1 for `peers_allowed`, then `expires` and `nonce` as 8 bytes each, big endian.
 ///
 /// No two different tokens have the same encoding.
 pub fn encode(token: &Token) -> Vec<u8> {
