@@ -27,6 +27,36 @@ fn an_end_is_noticed_after_the_last_line() {
 }
 
 #[test]
+fn nothing_printed_before_the_end_is_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    // Something that it leaves behind, in a session of its own, keeps the pipe open, so its end never comes.
+    let hasty = shell("read x; setsid sleep 1000 & seq 1 2000; exit 0");
+    let nodes = 20;
+    let plan = plan(vec![hasty; nodes]);
+    block_on(async {
+        let (deployment, mut notices) = up(&plan, directory.path()).await.unwrap();
+        let names: Vec<_> = plan.nodes.iter().map(|node| node.name.clone()).collect();
+        assert!(deployment.tell(&names, "go").await.is_empty());
+        let (mut seen, mut ended) = (std::collections::BTreeMap::new(), 0);
+        while ended < nodes {
+            match next(&mut notices).await {
+                Notice::Line { node, line } if !line.starts_with('{') => {
+                    let count = seen.entry(node).or_insert(0);
+                    *count += 1;
+                    assert_eq!(line, count.to_string());
+                }
+                Notice::Exited { node, code, .. } => {
+                    assert_eq!((code, seen.get(&node)), (Some(0), Some(&2000)), "{node}");
+                    ended += 1;
+                }
+                _ => {}
+            }
+        }
+        deployment.down().await.unwrap();
+    });
+}
+
+#[test]
 fn killed_nodes_start_again() {
     let directory = tempfile::tempdir().unwrap();
     // It leaves a child behind that would hold the pipe open.
