@@ -152,7 +152,8 @@ pub(super) async fn setup(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
 
 /// Private memory of a process, MB.
 fn private_mb(pid: u32) -> anyhow::Result<f64> {
-    let program = std::fs::read_link(format!("/proc/{pid}/exe")).with_context(|| format!("cannot look at process {pid}"))?;
+    let program =
+        std::fs::read_link(format!("/proc/{pid}/exe")).with_context(|| format!("cannot look at process {pid}"))?;
     if !program.ends_with("peer") {
         bail!("process {pid} is {}, not a peer", program.display());
     }

@@ -181,6 +181,28 @@ fn a_killed_holder_leaves_a_state_that_is_understood() {
 }
 
 #[test]
+fn down_ends_what_is_still_being_set_up() {
+    let place = Place::new();
+    // It is never ready.
+    fs::write(place.path().join("edge"), "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    let up = place.peerbed(&["up", "quick"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    // The watcher, process 1, the holder, and every node.
+    while members(place.path()).len() < 10 {
+        assert!(Instant::now() < deadline, "it does not begin");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let spaces = namespaces(&members(place.path()));
+    let inside = place.run(&["exec", "edge-0", "--", "true"]);
+    assert!(String::from_utf8_lossy(&inside.stderr).contains("still being set up"), "{inside:?}");
+    assert!(place.run(&["down"]).status.success());
+    assert_gone(place.path(), &spaces);
+    let output = up.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && text.contains("told to end"), "{output:?}");
+}
+
+#[test]
 fn up_says_why_it_cannot() {
     let place = Place::new();
     fs::write(place.path().join("edge"), "#!/bin/sh\necho out of luck >&2; exit 3\n").unwrap();
