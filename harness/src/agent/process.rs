@@ -98,8 +98,12 @@ fn begin(task: Task) -> Result<ExitCode, BeginError> {
     let parent = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
     // Only a name.
     let _ = set_name(c"peerbed-agent");
-    // Refused to ordinary users; the engine reports what its threads got.
+    // The terminal's signals are for the harness. Whoever started this as the first of a process group keeps them.
+    let _ = setsid();
+    // Refused to ordinary users; the engine reports what its threads got. Where the kernel shares the processor out by
+    // session first, the session (with the nodes in it) needs its place as well, and nice counts only inside of it.
     let _ = setpriority_process(None, NICE);
+    let _ = fs::write("/proc/self/autogroup", NICE.to_string());
     let node_descriptors = raise_descriptors().map_err(system("raise its limit of descriptors"))?;
     let outer_proc = openat(CWD, "/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok();
     isolate()?;
@@ -230,8 +234,6 @@ fn work(task: Task, outer_proc: Option<OwnedFd>, node_descriptors: Option<u64>) 
 }
 
 fn settle() -> io::Result<(u32, [OwnedFd; 2])> {
-    // The terminal's signals are for the harness.
-    setsid()?;
     // Read before the new /proc: the old one knows this process by its outer id.
     let outer = fs::read_link("/proc/self")?;
     let pid = outer.to_string_lossy().parse().map_err(io::Error::other)?;

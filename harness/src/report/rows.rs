@@ -47,8 +47,8 @@ pub(super) fn rows(arms: &[&ArmSummary]) -> Vec<Row> {
     rows.push(row("bytes from edges", &|arm| bytes(arm.figures.get("bytes.edge"))));
     rows.push(row("bytes from peers", &|arm| bytes(arm.figures.get("bytes.peer"))));
     rows.push(row("bytes wasted", &|arm| bytes(arm.figures.get("bytes.wasted"))));
-    rows.push(row("peer bytes across ASes", &|arm| bytes(arm.figures.get("bytes.inter_as"))));
-    rows.push(row("peer bytes inside ASes", &|arm| bytes(arm.figures.get("bytes.intra_as"))));
+    rows.push(row("cross-AS peer bytes", &|arm| bytes(arm.figures.get("bytes.inter_as"))));
+    rows.push(row("intra-AS peer bytes", &|arm| bytes(arm.figures.get("bytes.intra_as"))));
     rows.push(row("edge peak egress (Mbit/s)", &|arm| number(arm.figures.get("edge_peak_egress_mbps"))));
     rows
 }

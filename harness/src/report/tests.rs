@@ -61,8 +61,8 @@ fn the_table_fits_and_says_what_is_wrong() {
     │ bytes from edges          ┆   1.00 MB ┆         [750 kB] │
     │ bytes from peers          ┆       0 B ┆        [1.35 MB] │
     │ bytes wasted              ┆       0 B ┆        [5.00 kB] │
-    │ peer bytes across ASes    ┆       0 B ┆         [750 kB] │
-    │ peer bytes inside ASes    ┆       0 B ┆         [600 kB] │
+    │ cross-AS peer bytes       ┆       0 B ┆         [750 kB] │
+    │ intra-AS peer bytes       ┆       0 B ┆         [600 kB] │
     │ edge peak egress (Mbit/s) ┆      8.40 ┆           [6.34] │
     └───────────────────────────┴───────────┴──────────────────┘
     INVALID hybrid: the link one~two could not be changed
@@ -98,8 +98,8 @@ fn the_summary_in_markdown() {
     | bytes from edges          |   1.00 MB |         [750 kB] |
     | bytes from peers          |       0 B |        [1.35 MB] |
     | bytes wasted              |       0 B |        [5.00 kB] |
-    | peer bytes across ASes    |       0 B |         [750 kB] |
-    | peer bytes inside ASes    |       0 B |         [600 kB] |
+    | cross-AS peer bytes       |       0 B |         [750 kB] |
+    | intra-AS peer bytes       |       0 B |         [600 kB] |
     | edge peak egress (Mbit/s) |      8.40 |           [6.34] |
 
     ## INVALID

@@ -51,8 +51,8 @@ impl Client {
     pub fn start(program: &Path, log: &Path) -> Result<(Self, Notices), RuntimeError> {
         let errors = OpenOptions::new().append(true).create(true).open(log).map_err(RuntimeError::file(log))?;
         let mut command = std::process::Command::new(program);
-        // A group of its own: Ctrl-C reaches the harness, which then ends the agent in good order.
-        command.arg0("peerbed").arg("agent").process_group(0);
+        // The agent makes a session of its own: Ctrl-C reaches the harness, which then ends the agent in good order.
+        command.arg0("peerbed").arg("agent");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         let mut child = Command::from(command).spawn().map_err(RuntimeError::Start)?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {

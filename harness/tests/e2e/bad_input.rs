@@ -31,7 +31,7 @@ fn arms_that_are_not_there() {
 fn numbers_out_of_range() {
     refused(&["run", "quick", "--repeats", "0"], &["repeats"]);
     refused(&["run", "quick", "--threads", "0"], &["threads"]);
-    refused(&["run", "quick", "--seed", "-1"], &["seed"]);
+    refused(&["run", "quick", "--seed=-1"], &["seed"]);
 }
 
 #[test]

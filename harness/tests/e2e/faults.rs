@@ -10,14 +10,14 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::program::{alone, bin_dir, json, nothing_is_left, peerbed, said, survivors};
+use crate::program::{alone, bin_dir, json, measure, nothing_is_left, peerbed, said, survivors};
 
 #[test]
 fn every_download_completes_although_the_control_plane_is_killed() {
     let _alone = alone();
     let results = tempfile::tempdir().expect("a temporary directory");
     let args = ["run", "control-loss", "--json", "--results", results.path().to_str().expect("UTF-8")];
-    let output = peerbed(&args).output().expect("peerbed runs");
+    let output = measure(|| peerbed(&args));
     assert!(output.status.success(), "{}", said(&output));
     let summary = json(&output);
     for arm in ["edge-only", "hybrid"] {

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use crate::program::{alone, bin_dir, checkout, json, nothing_is_left, said};
+use crate::program::{alone, bin_dir, checkout, json, measure, nothing_is_left, said};
 
 /// The number that Linux keeps for nobody.
 const NOBODY: u32 = 65534;
@@ -37,12 +37,14 @@ fn quick_runs_without_any_privilege() {
     everyone(home.path(), 0o755);
     everyone(results.as_path(), 0o777);
 
-    let mut command = Command::new(bin.join("peerbed"));
-    command.args(["run", "quick", "--json", "--ends", "packet"]).current_dir(home.path());
-    if rustix::process::geteuid().is_root() {
-        command.uid(NOBODY).gid(NOBODY);
-    }
-    let output = command.output().expect("peerbed runs");
+    let output = measure(|| {
+        let mut command = Command::new(bin.join("peerbed"));
+        command.args(["run", "quick", "--json", "--ends", "packet"]).current_dir(home.path());
+        if rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    });
     assert!(output.status.success(), "{}", said(&output));
     let summary = json(&output);
     for arm in ["edge-only", "hybrid"] {

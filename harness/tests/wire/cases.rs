@@ -60,7 +60,8 @@ fn a_flow_gets_the_rate_of_its_link(ends: EndsChoice) {
     lab.ended(0);
     let (got, ideal) = (bytes * 8.0 / nanos * 1_000.0, 40.0 * PAYLOAD_SHARE);
     println!("  {got:.3} of {ideal:.3} Mbit/s");
-    assert!((got / ideal - 1.0).abs() < 0.01, "{got} Mbit/s, ideal {ideal}");
+    // Never more than the link; less where other programs keep the receiver from its core (how exact: `peerbed bench`).
+    assert!((0.9..1.01).contains(&(got / ideal)), "{got} Mbit/s, ideal {ideal}");
 
     // What is under way when the flow ends still arrives.
     let sample = lab.sample_when(|sample| {
