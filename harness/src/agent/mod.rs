@@ -1,8 +1,8 @@
 //! The agent: the privileged half, which holds one run's fabric (namespaces, devices, link engine) and its node processes.
 //!
 //! It is the same program, started as `peerbed agent` by a runtime. [`process`] moves it into namespaces of its own,
-//! where it is process 1; [`serve`] answers the calls of [`protocol`] that [`stream`] reads; [`fabric`] builds and holds the network with
-//! [`netlink`] and [`devices`]; [`spawn`] owns the node processes and [`relay`] what they print; [`probe`] tries, for
+//! where it is process 1; `serve` answers the calls of [`protocol`] that `stream` reads; `fabric` builds and holds the network with
+//! `netlink` and `devices`; `spawn` owns the node processes and `relay` what they print; [`probe`] tries, for
 //! `peerbed doctor`, what this machine lets an agent do.
 
 mod devices;

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use peerbed_contract::{AsNumber, NodeName, Role};
 use peerbed_link::{Bandwidth, Duplex, Fabric, FabricNode, LinkSpec, Loss, Probability, Queue, Rate};
 
-use super::{Bench, Figure};
+use super::{Bench, Figure, within};
 use crate::{
     agent::protocol::{Notice, Reply, Request, Spawn},
     engine::EngineOptions,
@@ -69,7 +69,7 @@ impl Pair {
     /// The next report of a node.
     async fn report(&mut self, node: usize) -> anyhow::Result<Report> {
         loop {
-            let notice = tokio::time::timeout(Duration::from_secs(120), self.notices.next()).await;
+            let notice = tokio::time::timeout(Duration::from_mins(2), self.notices.next()).await;
             match notice.context("a probe said nothing for two minutes")?.context("the agent ended")? {
                 Notice::Line { node: by, line } if by == name(node) => {
                     return serde_json::from_str(&line).with_context(|| format!("a probe printed `{line}`"));
@@ -99,7 +99,7 @@ impl Pair {
 }
 
 fn words(words: &[&dyn std::fmt::Display]) -> Vec<String> {
-    words.iter().map(|word| word.to_string()).collect()
+    words.iter().map(ToString::to_string).collect()
 }
 
 /// Goodput of one TCP flow against the payload share of the rate, per cent of difference.
@@ -129,7 +129,7 @@ pub(super) async fn goodput(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             what: format!("goodput error at {mbit} Mbit/s"),
             unit: "%",
             measured,
-            target: (-0.5, 0.5),
+            target: within(0.5),
         });
     }
     Ok(figures)
@@ -152,7 +152,7 @@ pub(super) async fn rtt(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             measured.push((median as f64 - ms as f64 * 1e6) / 1e6);
         }
         let limit = (ms as f64 * 0.01).max(0.2);
-        figures.push(Figure { what: format!("RTT added at {ms} ms"), unit: "ms", measured, target: (-limit, limit) });
+        figures.push(Figure { what: format!("RTT added at {ms} ms"), unit: "ms", measured, target: within(limit) });
     }
     Ok(figures)
 }
@@ -177,7 +177,7 @@ pub(super) async fn loss(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             measured.push((lost - n * share.get()) / (n * share.get() * (1.0 - share.get())).sqrt());
         }
         let what = format!("loss at {percent} %, from {PACKETS} packets");
-        figures.push(Figure { what, unit: "σ", measured, target: (-3.0, 3.0) });
+        figures.push(Figure { what, unit: "σ", measured, target: within(3.0) });
     }
     Ok(figures)
 }

@@ -59,8 +59,8 @@ pub(crate) struct Figure {
     unit: &'static str,
     /// The repeats, in order of measurement.
     measured: Vec<f64>,
-    /// Best and worst value that still meets the target.
-    target: (f64, f64),
+    /// The least and the most that still meet the target.
+    target: Target,
 }
 
 impl Figure {
@@ -72,26 +72,36 @@ impl Figure {
     }
 
     fn met(&self) -> bool {
-        (self.target.0..=self.target.1).contains(&self.median())
+        let median = self.median();
+        self.target.0.is_none_or(|low| median >= low) && self.target.1.is_none_or(|high| median <= high)
     }
 
     fn target_text(&self) -> String {
         match self.target {
-            (low, high) if low == f64::MIN => format!("≤ {}", short(high)),
-            (low, high) if high == f64::MAX => format!("≥ {}", short(low)),
-            (low, high) => format!("{} to {}", short(low), short(high)),
+            (None, None) => "none".to_owned(),
+            (None, Some(high)) => format!("≤ {}", short(high)),
+            (Some(low), None) => format!("≥ {}", short(low)),
+            (Some(low), Some(high)) => format!("{} to {}", short(low), short(high)),
         }
     }
 }
 
+/// The least and the most; none: no limit.
+type Target = (Option<f64>, Option<f64>);
+
 /// A target that has only an upper limit.
-pub(crate) fn at_most(limit: f64) -> (f64, f64) {
-    (f64::MIN, limit)
+pub(crate) fn at_most(limit: f64) -> Target {
+    (None, Some(limit))
+}
+
+/// A target around 0.
+pub(crate) fn within(limit: f64) -> Target {
+    (Some(-limit), Some(limit))
 }
 
 /// A target that has only a lower limit.
-pub(crate) fn at_least(limit: f64) -> (f64, f64) {
-    (limit, f64::MAX)
+pub(crate) fn at_least(limit: f64) -> Target {
+    (Some(limit), None)
 }
 
 fn short(value: f64) -> String {

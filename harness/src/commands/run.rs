@@ -143,11 +143,12 @@ async fn run_all(
 /// A run in a line, for whoever watches.
 fn one_line(outcome: &RunOutcome) -> String {
     let figure = |key| report::number(outcome.figures().get(key));
+    let count = |key| outcome.figures().get(key).map_or("?".to_owned(), |count| format!("{count:.0}"));
     let verdict = if outcome.validity().valid() { "valid" } else { "INVALID" };
     format!(
         "{verdict}: {} of {} downloads completed, median {} Mbit/s, peer efficiency {}",
-        figure("downloads.completed"),
-        figure("downloads.planned"),
+        count("downloads.completed"),
+        count("downloads.planned"),
         figure("speed_mbps.p50"),
         report::percent(outcome.figures().get("peer_efficiency.bytes")),
     )

@@ -20,11 +20,11 @@ pub struct EngineOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EndsChoice {
-    /// TUN where `/dev/net/tun` opens, else AF_PACKET.
+    /// TUN where `/dev/net/tun` opens, else `AF_PACKET`.
     Auto,
     /// TUN devices.
     Tun,
-    /// veth pairs with AF_PACKET sockets.
+    /// veth pairs with `AF_PACKET` sockets.
     Packet,
 }
 

@@ -77,7 +77,7 @@ impl Progress {
             bar.set_message(format!("{what} {done}/{total}"));
         }
         if self.plain && done == total {
-            self.write(&format!("{} {total} {what}", self.title));
+            write(&format!("{} {total} {what}", self.title));
         }
     }
 
@@ -114,7 +114,7 @@ impl Progress {
         let text = format!("{} {summary}{rest}", self.title);
         match &self.bar {
             Some(bar) => bar.println(text),
-            None if self.plain => self.write(&text),
+            None if self.plain => write(&text),
             None => {}
         }
     }
@@ -123,7 +123,7 @@ impl Progress {
     pub(crate) fn notice(&mut self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => self.write(text),
+            None => write(text),
         }
     }
 
@@ -133,11 +133,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
 
-    // Progress that cannot be shown (closed standard error) is no reason to end a run.
-    fn write(&self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{text}");
-    }
+// Progress that cannot be shown (closed standard error) is no reason to end a run.
+fn write(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 impl Drop for Progress {
