@@ -66,17 +66,16 @@ pub(crate) async fn run(stream: TcpStream, edge: SocketAddr, link: Rc<Link>, inb
         reading: Reading::Head(HeadReader::default()),
     };
     let ended = client.carry(&stream).await;
-    let idle = client.is_idle();
-    match ended {
-        Ok(()) => {}
-        Err(error) => tracing::debug!(conn = link.id.0, %edge, %error, "a connection to an edge broke"),
+    let clean = ended.is_ok() && client.is_idle();
+    if let Err(error) = ended {
+        tracing::debug!(conn = link.id.0, %edge, %error, "a connection to an edge broke");
     }
-    if !idle {
+    if !clean {
         // Bytes under way are lost, and the edge must know it.
         sockets::reset_on_close(&stream);
     }
     if !link.is_closing() {
-        inbox.push(Input::Closed { conn: link.id, clean: idle });
+        inbox.push(Input::Closed { conn: link.id, clean });
     }
 }
 
@@ -270,3 +269,6 @@ fn authorization(content: &ContentId, body: &[u8]) -> Result<(Manifest, SignedTo
     }
     Ok((manifest.checked().map_err(|error| error.to_string())?, token))
 }
+
+#[cfg(test)]
+mod tests;

@@ -65,6 +65,7 @@ impl Framed<'_> {
     async fn carry(&mut self, stream: &TcpStream) -> Result<End, Broken> {
         let mut broken_write = None;
         let mut deadline = None;
+        let mut read_ended = false;
         loop {
             self.inbox.room().await;
             if self.link.is_aborted() {
@@ -78,9 +79,10 @@ impl Framed<'_> {
                 deadline.get_or_insert_with(|| tokio::time::Instant::now() + LINGER);
             }
             tokio::select! {
-                ready = stream.readable() => {
+                ready = stream.readable(), if !read_ended => {
                     ready?;
                     match self.read(stream) {
+                        Ok(0) if self.link.is_closing() => read_ended = true,
                         Ok(0) => return self.remote_end(broken_write),
                         Ok(_) => tokio::task::yield_now().await,
                         Err(Broken::Socket(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -110,10 +112,13 @@ impl Framed<'_> {
         }
     }
 
-    /// Reads once, without waiting; gives the number of bytes.
+    /// Reads once, without waiting; gives the number of bytes. After the machine's close they mean nothing any more.
     fn read(&mut self, stream: &TcpStream) -> Result<usize, Broken> {
         SCRATCH.with_borrow_mut(|scratch| {
             let length = stream.try_read(scratch)?;
+            if self.link.is_closing() {
+                return Ok(length);
+            }
             let mut input = &scratch[..length];
             while let Some(decoded) = self.decoder.next(&mut input)? {
                 match decoded {
@@ -177,3 +182,6 @@ async fn farewell(stream: &mut TcpStream) {
         sockets::reset_on_close(stream);
     }
 }
+
+#[cfg(test)]
+mod tests;

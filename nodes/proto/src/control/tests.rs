@@ -205,6 +205,22 @@ fn a_second_login_of_a_guid_replaces_the_first() {
 }
 
 #[test]
+fn a_second_login_on_the_same_connection_begins_anew() {
+    let mut control = control(Strategy::Nested, 40, 0.0);
+    arrive(&mut control, 1, true);
+    arrive(&mut control, 2, true);
+    tell(&mut control, 1, register("patch", true));
+    let welcome = [Output::Send { conn: ConnId(1), message: Message::Welcome }];
+    assert_eq!(tell(&mut control, 1, login(1, true)), welcome, "the connection stays");
+    assert_eq!(answer(&tell(&mut control, 2, query(2, "patch"))), (vec![], 0));
+    tell(&mut control, 1, register("patch", true));
+    assert_eq!(answer(&tell(&mut control, 2, query(2, "patch"))), (vec![1], 1));
+    // Under another name the former one is gone.
+    assert_eq!(tell(&mut control, 1, login(3, true)), welcome);
+    assert_eq!(answer(&tell(&mut control, 2, query(2, "patch"))), (vec![], 0));
+}
+
+#[test]
 fn rotation_is_fair() {
     let mut control = control(Strategy::Nested, 4, 0.0);
     for number in 1..=12 {
