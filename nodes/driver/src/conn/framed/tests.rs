@@ -1,5 +1,7 @@
 //! One framed connection against a remote that does as it likes.
 
+use std::time::Duration;
+
 use peerbed_proto::ConnId;
 use tokio::{
     io::AsyncReadExt,
@@ -47,7 +49,8 @@ impl Pair {
     async fn inputs(&self) -> Vec<Input> {
         let mut inputs = Vec::new();
         loop {
-            let input = self.inbox.pop().await;
+            let next = tokio::time::timeout(Duration::from_secs(10), self.inbox.pop()).await;
+            let input = next.expect("the connection ends");
             match (inputs.last_mut(), &input) {
                 (
                     Some(Input::PieceData { request, bytes, .. }),
@@ -187,6 +190,32 @@ async fn what_was_ordered_before_the_close_arrives_whatever_the_remote_still_sen
         assert_eq!(inbox.try_pop(), Some(sent));
         assert_eq!(inbox.try_pop(), Some(Input::Writable { conn: CONN }));
         assert_eq!(inbox.try_pop(), None, "no input follows a close");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_remote_that_reads_slowly_and_keeps_talking_gets_all_of_it() {
+    on_one_thread(async {
+        let mut pair = Pair::new().await;
+        // It fits into the buffers of the system, so that nothing is left to write soon after the close.
+        for piece in 0..30_000 {
+            assert!(pair.link.order(Order::Frame(frame(&Message::Have { piece }))));
+        }
+        pair.link.close();
+        let (mut wire, mut buffer) = (Vec::new(), [0; 1000]);
+        loop {
+            let length = pair.remote.read(&mut buffer).await.unwrap();
+            if length == 0 {
+                break;
+            }
+            wire.extend_from_slice(&buffer[..length]);
+            // To a socket that was closed, this would bring a reset and the loss of what was not read yet.
+            pair.tell(b"and another thing").await;
+        }
+        assert!(wire.ends_with(&frame(&Message::Have { piece: 29_999 })), "{} bytes came", wire.len());
+        drop(pair.remote);
+        pair.task.await.unwrap();
     })
     .await;
 }
