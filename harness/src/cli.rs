@@ -3,10 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 use crate::{
     bench,
-    commands::{check, clean, down, exec, ls, plan, run, schema, up},
+    commands::{check, clean, down, exec, ls, plan, run, say, schema, up},
     doctor, hold, probe,
     project::Project,
     status::Status,
@@ -71,13 +72,26 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { Status::Usage.into() } else { Status::Good.into() };
         }
     };
+    let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).without_time().init();
     match carry_out(&cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", describe(&error));
             Status::Usage.into()
         }
     }
+}
+
+/// An error with its causes; those that its own text already gives are not said twice.
+fn describe(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
@@ -103,7 +117,9 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Hold => hold::main(),
         Verb::Bench(args) => bench::run(args, &project()?),
         Verb::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "peerbed", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "peerbed", &mut script);
+            say(&String::from_utf8_lossy(&script))?;
             Ok(Status::Good.into())
         }
         Verb::Probe(args) => probe::run(args),

@@ -25,7 +25,7 @@ pub struct DoctorArgs {
     #[arg(long)]
     pub json: bool,
     /// Judge the limits for an experiment of so many nodes
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = nodes)]
     pub nodes: usize,
 }
 
@@ -85,6 +85,12 @@ pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
         commands::say(&render(&report))?;
     }
     Ok(if report.able { Status::Good.into() } else { Status::Usage.into() })
+}
+
+fn nodes(text: &str) -> Result<usize, String> {
+    let most = 20_000;
+    let count = text.parse().ok().filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| format!("a number of nodes from 1 to {most} is expected"))
 }
 
 /// What keeps an experiment of so many nodes from running here.

@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::{engine::EndsChoice, project::Project, status::Status};
+use crate::{commands::say, engine::EndsChoice, project::Project, status::Status};
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -150,9 +150,9 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
     let dir = args.results.clone().unwrap_or_else(|| project.results().join("bench"));
     let path = record(&dir, &figures)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&figures)?);
+        say(&(serde_json::to_string_pretty(&figures)? + "\n"))?;
     } else {
-        println!("{}\nwritten to {}", table(&figures), path.display());
+        say(&format!("{}\nwritten to {}\n", table(&figures), path.display()))?;
     }
     Ok(Status::Good.into())
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
+use super::say;
 use crate::{project::Project, status::Status};
 
 /// What to check.
@@ -21,20 +22,23 @@ pub(crate) fn run(args: &CheckArgs, project: &Project) -> anyhow::Result<ExitCod
     for name in &names {
         match project.load(name) {
             Ok(experiment) => {
+                if !experiment.warnings().is_empty() {
+                    eprintln!("{}", experiment.warnings());
+                }
                 let arm = experiment.arms().next().context("an experiment has at least one arm")?;
                 let plan = experiment.plan(arm, 0, None)?;
-                println!(
-                    "{name}: good ({} ASes, {} nodes, {} downloads, {} arms, {} repeats)",
+                say(&format!(
+                    "{name}: good ({} ASes, {} nodes, {} downloads, {} arms, {} repeats)\n",
                     plan.as_names.len(),
                     plan.nodes.len(),
                     plan.downloads(),
                     experiment.arms().len(),
                     experiment.repeats(),
-                );
+                ))?;
             }
             Err(error) => {
                 bad += 1;
-                eprintln!("{name}: {error:#}\n");
+                eprintln!("{}: {error:#}\n", name.escape_debug());
             }
         }
     }

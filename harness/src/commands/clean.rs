@@ -71,6 +71,13 @@ pub(crate) fn run(args: &CleanArgs, results: &Path) -> anyhow::Result<ExitCode> 
         bail!("nothing was asked for: give --older-than AGE, --keep N or --partial (with --dry-run to look first)");
     }
     let entries = scan(results, args.experiment.as_deref())?;
+    if let (Some(experiment), true) = (&args.experiment, entries.is_empty()) {
+        bail!(
+            "{} has no results of `{}`; `peerbed ls` lists what there is",
+            results.display(),
+            experiment.escape_debug()
+        );
+    }
     let doomed = select(&entries, args, Timestamp::now());
     let (mut count, mut freed, mut failed) = (0_u64, 0, false);
     for entry in doomed {

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use peerbed_model::{Experiment, Plan};
 
+use super::say;
 use crate::{
     engine::{EndsChoice, EngineOptions},
     project::Project,
@@ -73,12 +74,27 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
         Ok(Ended::Interrupted) => Ending::Interrupted,
         Err(error) => Ending::Failed(format!("{error:#}")),
     };
-    let finished = dir.finish(&outcomes, &ending)?;
+    let unfinished = dir.path().to_owned();
+    let finished = match dir.finish(&outcomes, &ending) {
+        Ok(finished) => finished,
+        Err(error) => {
+            for outcome in &outcomes {
+                say(&format!("{}: {}\n", outcome.record().plan.arm, one_line(outcome)))?;
+            }
+            return Err(error).with_context(|| {
+                format!(
+                    "{} runs were measured, but their results could not be written; what there is stays in {}; free \
+                     some space or name another directory with --results",
+                    outcomes.len(),
+                    unfinished.display()
+                )
+            });
+        }
+    };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&finished.summary)?);
+        say(&(serde_json::to_string_pretty(&finished.summary)? + "\n"))?;
     } else {
-        print!("{}", report::table(&finished.summary));
-        println!("results: {}", finished.path.display());
+        say(&format!("{}results: {}\n", report::table(&finished.summary), finished.path.display()))?;
     }
     Ok(match ended? {
         Ended::Interrupted => Status::Interrupted,

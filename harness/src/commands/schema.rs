@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::say;
 use crate::status::Status;
 
 /// Which schema.
@@ -28,6 +29,6 @@ pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
         Kind::Experiment => peerbed_model::schema::experiment(),
         Kind::Topology => peerbed_model::schema::topology(),
     };
-    println!("{}", serde_json::to_string_pretty(&schema)?);
+    say(&(serde_json::to_string_pretty(&schema)? + "\n"))?;
     Ok(Status::Good.into())
 }

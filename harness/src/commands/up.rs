@@ -30,7 +30,7 @@ pub(crate) struct UpArgs {
     /// The arm; the first one by default
     #[arg(long)]
     arm: Option<String>,
-    /// Leave the nodes waiting: no downloads, only a network to try things in
+    /// Do not start the nodes: they wait and answer nobody; only the network is there, to try things in
     #[arg(long)]
     idle: bool,
     /// Another seed than the file's
@@ -113,7 +113,7 @@ fn tell(args: &UpArgs, dir: &StateDir) -> anyhow::Result<ExitCode> {
     let state = dir.read()?.and_then(|state| state.held.map(|held| (state.arm, held)));
     let Some((arm, held)) = state else { bail!("it ended right after it was ready; see `peerbed doctor`") };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&held.nodes)?);
+        super::say(&(serde_json::to_string_pretty(&held.nodes)? + "\n"))?;
         return Ok(Status::Good.into());
     }
     let width = held.nodes.iter().map(|node| node.name.as_str().len()).max().unwrap_or_default();

@@ -101,6 +101,11 @@ pub(super) fn abandoned(path: &Path, name: &DirName, now: Timestamp) -> Option<A
 fn directories(path: &Path) -> Result<Vec<(String, PathBuf)>, ResultsError> {
     let listing = match fs::read_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // One directory of somebody else's must not hide all others.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(path = %path.display(), "left out, because it cannot be read");
+            return Ok(Vec::new());
+        }
         other => other.map_err(ResultsError::io(path))?,
     };
     let mut found = Vec::new();

@@ -32,18 +32,20 @@ const TICK: Duration = Duration::from_secs(1);
 pub(crate) struct Interrupt(tokio::sync::watch::Receiver<u32>);
 
 impl Interrupt {
-    /// Listens for Ctrl-C and SIGTERM from now on. The first asks for an orderly end; the third ends the program at once
+    /// Listens for Ctrl-C, SIGTERM and SIGHUP from now on. The first asks for an orderly end; the third ends the program at once
     /// (the kernel then removes everything, and what was measured is lost).
     pub(crate) fn listen() -> anyhow::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let mut terminations = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let mut hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         let (sender, receiver) = tokio::sync::watch::channel(0);
         tokio::spawn(async move {
             for count in 1.. {
                 tokio::select! {
                     _ = interrupts.recv() => {}
                     _ = terminations.recv() => {}
+                    _ = hangups.recv() => {}
                 }
                 if count >= 3 {
                     std::process::exit(i32::from(crate::status::Status::Interrupted.code()));

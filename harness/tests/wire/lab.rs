@@ -15,6 +15,7 @@ use peerbed::{
 };
 use peerbed_contract::{AsNumber, NodeName, Role};
 use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpec, Route};
+use rustix::process::{Pid, Signal as Kernel, kill_process};
 
 /// Nothing that the tests do takes longer.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -60,6 +61,7 @@ pub(crate) struct Lab {
     lines: BTreeMap<NodeName, VecDeque<String>>,
     exits: BTreeMap<NodeName, (Option<i32>, Option<i32>)>,
     pub(crate) report: EngineReport,
+    agent_pid: u32,
 }
 
 impl Lab {
@@ -90,10 +92,13 @@ impl Lab {
             offloads: String::new(),
         };
         let (lines, exits) = (BTreeMap::new(), BTreeMap::new());
-        let mut lab = Self { input: agent.stdin.take(), agent, said, calls: 0, lines, exits, report };
+        let mut lab = Self { input: agent.stdin.take(), agent, said, calls: 0, lines, exits, report, agent_pid: 0 };
         let request = Request::Install { fabric: Box::new(fabric), options: EngineOptions { ends, threads } };
         match lab.call(request) {
-            Reply::Installed(installed) => lab.report = installed.engine,
+            Reply::Installed(installed) => {
+                lab.report = installed.engine;
+                lab.agent_pid = installed.agent_pid;
+            }
             other => panic!("the network does not stand: {other:?}"),
         }
         lab
@@ -216,6 +221,14 @@ impl Lab {
             Reply::Sample(sample) => *sample,
             other => panic!("no sample: {other:?}"),
         }
+    }
+
+    /// Keep the engine from its work for so long.
+    pub(crate) fn stand_still(&self, time: Duration) {
+        let agent = Pid::from_raw(self.agent_pid as i32).expect("the agent has a process id");
+        kill_process(agent, Kernel::STOP).expect("the agent can be stopped");
+        std::thread::sleep(time);
+        kill_process(agent, Kernel::CONT).expect("the agent can go on");
     }
 
     /// The first sample of which something is true.
