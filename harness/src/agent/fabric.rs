@@ -1,9 +1,8 @@
 //! Builds the network of a run and holds it: a namespace and a device for each node, and the engine between them.
 
 use std::{
-    fs, io,
+    io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    path::Path,
     sync::Arc,
 };
 
@@ -18,6 +17,7 @@ use rustix::{
 use super::{
     devices::{self, Ends, Tun, UdpSegments},
     netlink::{self, Netlink, NetlinkError},
+    settings::{SettingError, Settings},
     sys,
 };
 use crate::engine::{
@@ -40,15 +40,11 @@ pub(super) enum FabricError {
         source: io::Error,
     },
     /// A setting of a namespace could not be written.
-    #[error("node {node}: {path}: {source}")]
-    Setting {
-        /// Whose.
-        node: String,
-        /// Which.
-        path: String,
-        /// What the kernel said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The files of settings could not be reached.
+    #[error("the settings of network namespaces in /proc: {0}")]
+    Settings(#[source] io::Error),
     /// The engine's end of a link could not be opened.
     #[error("node {node}: device {device}: the engine's end of its link: {source}; {remedy}")]
     End {
@@ -92,15 +88,6 @@ pub(super) struct Standing {
     /// The nodes, in the order of the fabric.
     pub(super) nodes: Vec<(NodeName, Arc<OwnedFd>)>,
 }
-
-/// Settings of a node's namespace: no IPv6 (nothing uses it, and its link-local traffic and duplicate address detection
-/// would cost set-up time), and room for a long fat link.
-const SETTINGS: [(&str, &str); 4] = [
-    ("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1"),
-    ("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1"),
-    ("/proc/sys/net/ipv4/tcp_rmem", "4096 131072 67108864"),
-    ("/proc/sys/net/ipv4/tcp_wmem", "4096 16384 67108864"),
-];
 
 /// Devices in the agent's own namespace have this index plus the node's position, clear of those the kernel gives out.
 const FIRST_VETH: u32 = 1000;
@@ -157,6 +144,7 @@ struct Builder {
     own: OwnedFd,
     /// Speaks to the agent's own namespace.
     netlink: Netlink,
+    settings: Settings,
     nodes: Vec<(NodeName, Arc<OwnedFd>)>,
     tuns: Vec<Tun>,
 }
@@ -165,8 +153,9 @@ impl Builder {
     fn new(ends: Ends) -> Result<Self, FabricError> {
         let node = "(the agent itself)";
         let own = current_namespace().map_err(|source| FabricError::Namespace { node: node.to_owned(), source })?;
-        write_settings(node, &SETTINGS[..2])?;
-        Ok(Self { ends, own, netlink: Netlink::open(node)?, nodes: Vec::new(), tuns: Vec::new() })
+        let mut settings = Settings::new().map_err(FabricError::Settings)?;
+        settings.own(node)?;
+        Ok(Self { ends, own, netlink: Netlink::open(node)?, settings, nodes: Vec::new(), tuns: Vec::new() })
     }
 
     fn add(&mut self, position: usize, node: &FabricNode, congestion_control: &str) -> Result<(), FabricError> {
@@ -174,7 +163,7 @@ impl Builder {
         let namespace = sys::unshare(UnshareFlags::NEWNET)
             .and_then(|()| current_namespace())
             .map_err(|source| FabricError::Namespace { node: name.to_owned(), source })?;
-        try_settings(name)?;
+        self.settings.node(name)?;
         match self.ends {
             Ends::Tun => self.tuns.push(devices::tun().map_err(|source| FabricError::End {
                 node: name.to_owned(),
@@ -241,23 +230,4 @@ fn veth_index(position: usize) -> u32 {
 /// A descriptor of the calling thread's network namespace.
 pub(super) fn current_namespace() -> io::Result<OwnedFd> {
     Ok(openat(CWD, "/proc/thread-self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
-}
-
-/// Write a node's settings in the calling thread's network namespace.
-pub(super) fn try_settings(node: &str) -> Result<(), FabricError> {
-    write_settings(node, &SETTINGS)
-}
-
-/// Write settings of the calling thread's network namespace; those of IPv6 only where the kernel has it.
-fn write_settings(node: &str, settings: &[(&str, &str)]) -> Result<(), FabricError> {
-    for (path, value) in settings {
-        match fs::write(path, value) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !Path::new("/proc/sys/net/ipv6").exists() => {}
-            Err(source) => {
-                return Err(FabricError::Setting { node: node.to_owned(), path: (*path).to_owned(), source });
-            }
-        }
-    }
-    Ok(())
 }

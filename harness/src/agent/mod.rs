@@ -2,7 +2,7 @@
 //!
 //! It is the same program, started as `peerbed agent` by a runtime. [`process`] moves it into namespaces of its own,
 //! where it is process 1; `serve` answers the calls of [`protocol`] that `stream` reads; `fabric` builds and holds the network with
-//! `netlink` and `devices`; `spawn` owns the node processes and `relay` what they print; [`probe`] tries, for
+//! `netlink`, `settings` and `devices`; `spawn` owns the node processes and `relay` what they print; [`probe`] tries, for
 //! `peerbed doctor`, what this machine lets an agent do.
 
 mod devices;
@@ -14,6 +14,7 @@ pub mod process;
 pub mod protocol;
 mod relay;
 mod serve;
+mod settings;
 mod spawn;
 mod stream;
 mod sys;

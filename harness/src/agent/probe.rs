@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     devices::{self, packet_udp_segments},
-    fabric::{current_namespace, try_settings},
+    fabric::current_namespace,
     netlink::{self, Netlink},
+    settings::Settings,
     sys,
 };
 
@@ -91,7 +92,8 @@ fn try_all(congestion_control: &str) -> Inside {
         let own = current_namespace().map_err(|error| error.to_string())?;
         let netlink = Netlink::open(NODE).map_err(|error| error.to_string())?;
         sys::unshare(UnshareFlags::NEWNET).map_err(|error| error.to_string())?;
-        try_settings(NODE).map_err(|error| error.to_string())?;
+        let mut settings = Settings::new().map_err(|error| error.to_string())?;
+        settings.node(NODE).map_err(|error| error.to_string())?;
         let node = current_namespace().map_err(|error| error.to_string())?;
         Ok((own, netlink, node))
     };
