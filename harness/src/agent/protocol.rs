@@ -166,6 +166,16 @@ pub enum Notice {
         /// The signal that ended it.
         signal: Option<i32>,
     },
+    /// A node's process stands still, by a signal from whomever.
+    Frozen {
+        /// The node.
+        node: NodeName,
+    },
+    /// A node's process that stood still goes on. If it stood still only for a moment, this alone tells.
+    Thawed {
+        /// The node.
+        node: NodeName,
+    },
     /// The fabric can no longer be trusted (an engine thread died); the run is invalid.
     Broken {
         /// One sentence.

@@ -93,7 +93,7 @@ async fn serve(inherited: Inherited) -> io::Result<()> {
                 Event::Over => break,
             },
             Some(happened) = processes.recv() => agent.happened(happened),
-            Some(()) = children.recv() => agent.order(Order::Reap)?,
+            Some(()) = children.recv() => agent.order(Order::Look)?,
             Some(()) = terminate.recv() => break,
             _ = health.tick() => agent.look_at_engine(),
         }
@@ -320,6 +320,11 @@ impl Agent {
             Happened::Started { call, node, result: Err(error) } => {
                 self.set(&node, State::Idle);
                 self.refuse(call, &error);
+            }
+            Happened::Stood { node, still } => {
+                let notice = if still { Notice::Frozen { node } } else { Notice::Thawed { node } };
+                // The queue closes only when the harness has gone.
+                let _ = self.urgent.send(Said::Notice(notice));
             }
             Happened::Ended { node, how } => {
                 if let Some(State::Running(running)) = self.set(&node, State::Ending) {

@@ -123,8 +123,8 @@ pub(super) enum Order {
     Spawn { call: u64, spawn: Spawn, namespace: Arc<OwnedFd> },
     /// Signal a node's process group.
     Signal { node: NodeName, signal: Signal, answer: oneshot::Sender<Result<(), SpawnError>> },
-    /// A child has ended: reap all that have.
-    Reap,
+    /// Children have ended, stand still or go on: look which.
+    Look,
     /// Kill every node.
     KillAll { done: oneshot::Sender<()> },
 }
@@ -134,6 +134,8 @@ pub(super) enum Order {
 pub(super) enum Happened {
     /// A call for a process is answered.
     Started { call: u64, node: NodeName, result: Result<Started, SpawnError> },
+    /// A node's process stands still, or goes on.
+    Stood { node: NodeName, still: bool },
     /// A node's process has ended.
     Ended { node: NodeName, how: Ended },
 }
@@ -180,7 +182,7 @@ impl Spawner {
                 Order::Signal { node, signal, answer } => {
                     let _ = answer.send(send_signal(&running, node, signal));
                 }
-                Order::Reap => self.reap(&mut running),
+                Order::Look => self.look(&mut running),
                 Order::KillAll { done } => {
                     for pid in running.keys().filter_map(|pid| Pid::from_raw(pid.get())) {
                         // One that has just ended needs no signal.
@@ -253,15 +255,23 @@ impl Spawner {
         text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok())
     }
 
-    /// Reap every child that has ended: nodes, and processes of theirs that were orphaned and so came to process 1.
-    fn reap(&self, running: &mut Running) {
+    /// Tell what became of children, and reap those that have ended: nodes, and processes of theirs that were orphaned and
+    /// so came to process 1.
+    fn look(&self, running: &mut Running) {
+        let all = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
         loop {
-            let (pid, status) = match wait(WaitOptions::NOHANG) {
+            let (pid, status) = match wait(all) {
                 Ok(Some(reaped)) => reaped,
                 Ok(None) | Err(rustix::io::Errno::CHILD) => return,
                 Err(rustix::io::Errno::INTR) => continue,
                 Err(error) => return eprintln!("agent: children cannot be awaited: {error}"),
             };
+            if status.stopped() || status.continued() {
+                if let Some(node) = running.get(&pid.as_raw_nonzero()) {
+                    self.happened(Happened::Stood { node: node.clone(), still: status.stopped() });
+                }
+                continue;
+            }
             let Some(node) = running.remove(&pid.as_raw_nonzero()) else { continue };
             // What the node started goes with it, so that a restart finds its ports free. A group's number is not given
             // out again while the group has members, so this cannot reach a stranger; without members it is an error.

@@ -109,7 +109,7 @@ impl Nodes {
                 }
                 Notice::Exited { node, code, .. } => bail!("{node} ended with {code:?}"),
                 Notice::Broken { message } => bail!(message),
-                Notice::Progress { .. } => {}
+                Notice::Progress { .. } | Notice::Frozen { .. } | Notice::Thawed { .. } => {}
             }
         }
     }

@@ -150,7 +150,7 @@ async fn listen(mut notices: Notices, events: File, ends: &mut Ends) -> anyhow::
                 eprintln!("node {node} ended: code {code:?}, signal {signal:?}");
             }
             Some(Notice::Broken { message }) => eprintln!("{message}"),
-            Some(Notice::Progress { .. }) => {}
+            Some(Notice::Progress { .. } | Notice::Frozen { .. } | Notice::Thawed { .. }) => {}
             None => bail!("the agent has ended"),
         }
         if notices.is_empty() {

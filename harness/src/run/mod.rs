@@ -197,6 +197,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         for name in &names {
             self.watch.expect_exit(name);
             // A frozen node could not hear it.
+            self.watch.expect_thawed(name);
             self.signal(name, Signal::Continue).await;
         }
         self.tell(&names, &Command::Stop).await;
@@ -227,6 +228,8 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
                 let t = self.epoch.elapsed().as_nanos() as u64;
                 self.watch.exited(&node, t, code, signal);
             }
+            Notice::Frozen { node } => self.watch.frozen(&node, self.epoch.elapsed()),
+            Notice::Thawed { node } => self.watch.thawed(&node, self.epoch.elapsed()),
             Notice::Broken { message } => self.watch.faults.push(message),
             Notice::Progress { .. } => {}
         }
@@ -234,8 +237,11 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
     }
 
     async fn act(&mut self, act: &Act) -> anyhow::Result<()> {
-        if let Act::Kill { node } | Act::Restart { node } = act {
-            self.watch.expect_exit(node);
+        match act {
+            Act::Kill { node } | Act::Restart { node } => self.watch.expect_exit(node),
+            Act::Freeze { node } => self.watch.expect_frozen(node),
+            Act::Thaw { node } => self.watch.expect_thawed(node),
+            Act::SetLink { .. } | Act::SetAccess { .. } => {}
         }
         self.deployment.apply(act).await.with_context(|| format!("the timeline's {act:?} could not be carried out"))
     }

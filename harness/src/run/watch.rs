@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use peerbed_contract::{Event, EventKind, NodeName, Role};
@@ -17,6 +18,8 @@ pub(crate) struct Watch {
     alive: BTreeSet<NodeName>,
     /// Nodes whose end was asked for.
     doomed: BTreeSet<NodeName>,
+    /// What stops and continues nodes.
+    stills: Stills,
     started: BTreeSet<u32>,
     ended: BTreeSet<u32>,
     /// Downloads that can no longer end because their peer was killed by the plan.
@@ -27,6 +30,25 @@ pub(crate) struct Watch {
     pub(crate) exits: Vec<NodeExit>,
     /// What makes the run untrustworthy.
     pub(crate) faults: Vec<String>,
+}
+
+/// Nodes that stand still: by the plan's wish, and as the agent told.
+#[derive(Default)]
+struct Stills {
+    /// The plan has frozen them and not woken them since.
+    wanted: BTreeSet<NodeName>,
+    /// The plan has woken them, which was not told yet.
+    waking: BTreeSet<NodeName>,
+    /// They were told to stand still, and not yet to go on.
+    seen: BTreeSet<NodeName>,
+}
+
+impl Stills {
+    fn forget(&mut self, node: &NodeName) {
+        for set in [&mut self.wanted, &mut self.waking, &mut self.seen] {
+            set.remove(node);
+        }
+    }
 }
 
 /// What the run loop has to do about a line.
@@ -47,6 +69,7 @@ impl Watch {
             alive: roles.keys().cloned().collect(),
             roles,
             doomed: BTreeSet::new(),
+            stills: Stills::default(),
             started: BTreeSet::new(),
             ended: BTreeSet::new(),
             lost: BTreeSet::new(),
@@ -94,10 +117,44 @@ impl Watch {
         self.doomed.insert(node.clone());
     }
 
+    /// This node shall stand still from now on.
+    pub(crate) fn expect_frozen(&mut self, node: &NodeName) {
+        self.stills.wanted.insert(node.clone());
+    }
+
+    /// This node shall go on from now on.
+    pub(crate) fn expect_thawed(&mut self, node: &NodeName) {
+        if self.stills.wanted.remove(node) {
+            self.stills.waking.insert(node.clone());
+        }
+    }
+
+    /// A node's process stands still.
+    pub(crate) fn frozen(&mut self, node: &NodeName, at: Duration) {
+        self.stills.seen.insert(node.clone());
+        // One that the plan has woken since was still when it was to be.
+        if !self.stills.wanted.contains(node) && !self.stills.waking.contains(node) {
+            let at = at.as_secs_f64();
+            self.faults.push(format!("{node} was stopped by somebody {at:.1} s into the run, unplanned"));
+        }
+    }
+
+    /// A node's process goes on.
+    pub(crate) fn thawed(&mut self, node: &NodeName, at: Duration) {
+        let (seen, woken, at) = (self.stills.seen.remove(node), self.stills.waking.remove(node), at.as_secs_f64());
+        if self.stills.wanted.contains(node) {
+            self.faults
+                .push(format!("{node} was continued by somebody {at:.1} s into the run, which the plan had frozen"));
+        } else if !seen && !woken {
+            self.faults.push(format!("{node} was stopped by somebody for a moment {at:.1} s into the run, unplanned"));
+        }
+    }
+
     /// A node's process ended.
     pub(crate) fn exited(&mut self, node: &NodeName, t: u64, code: Option<i32>, signal: Option<i32>) {
         let planned = self.doomed.contains(node);
         self.alive.remove(node);
+        self.stills.forget(node);
         if !planned {
             let how = match (code, signal) {
                 (Some(code), _) => format!("with code {code}"),
@@ -141,5 +198,58 @@ impl Watch {
     /// Living nodes of a role (`true`: peers; `false`: all others).
     pub(crate) fn alive(&self, peers: bool) -> Vec<NodeName> {
         self.alive.iter().filter(|n| (self.roles.get(*n) == Some(&Role::Peer)) == peers).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    /// What is wrong after these steps, each of which is told after a second.
+    fn faults(steps: &[fn(&mut Watch, &NodeName, Duration)]) -> Vec<String> {
+        let mut watch = Watch::new(fixture::record("hybrid", 0).plan);
+        for (second, step) in (1..).zip(steps) {
+            step(&mut watch, &fixture::name("peer-1"), Duration::from_secs(second));
+        }
+        watch.faults
+    }
+
+    const FREEZE: fn(&mut Watch, &NodeName, Duration) = |watch, node, _| watch.expect_frozen(node);
+    const THAW: fn(&mut Watch, &NodeName, Duration) = |watch, node, _| watch.expect_thawed(node);
+
+    #[test]
+    fn the_plan_may_freeze_and_thaw() {
+        assert_eq!(faults(&[FREEZE, Watch::frozen, THAW, Watch::thawed]), [""; 0]);
+        assert_eq!(faults(&[FREEZE, THAW, Watch::frozen, Watch::thawed]), [""; 0], "told late");
+        assert_eq!(faults(&[FREEZE, THAW, Watch::thawed]), [""; 0], "too short to be seen still");
+    }
+
+    #[test]
+    fn nobody_else_may() {
+        let stopped = "peer-1 was stopped by somebody 1.0 s into the run, unplanned";
+        assert_eq!(faults(&[Watch::frozen]), [stopped]);
+        assert_eq!(faults(&[Watch::frozen, Watch::thawed]), [stopped]);
+        assert_eq!(faults(&[Watch::frozen, THAW, Watch::thawed]), [stopped], "the end of the run wakes everybody");
+        let moment = "peer-1 was stopped by somebody for a moment 1.0 s into the run, unplanned";
+        assert_eq!(faults(&[Watch::thawed]), [moment]);
+        let again = "peer-1 was stopped by somebody 5.0 s into the run, unplanned";
+        assert_eq!(faults(&[FREEZE, Watch::frozen, THAW, Watch::thawed, Watch::frozen]), [again]);
+    }
+
+    #[test]
+    fn what_the_plan_froze_stays_frozen() {
+        let woken = "peer-1 was continued by somebody 3.0 s into the run, which the plan had frozen";
+        assert_eq!(faults(&[FREEZE, Watch::frozen, Watch::thawed]), [woken]);
+    }
+
+    #[test]
+    fn a_new_process_owes_nothing_to_the_old_one() {
+        let killed: fn(&mut Watch, &NodeName, Duration) = |watch, node, _| {
+            watch.expect_exit(node);
+            watch.exited(node, 1, None, Some(9));
+        };
+        let stopped = "peer-1 was stopped by somebody 4.0 s into the run, unplanned";
+        assert_eq!(faults(&[FREEZE, Watch::frozen, killed, Watch::frozen]), [stopped]);
     }
 }

@@ -66,7 +66,7 @@ pub(super) async fn wait(
                 return Err(RuntimeError::EndedEarly { node: node.clone(), how, log, tail });
             }
             Notice::Broken { message } => return Err(RuntimeError::Broken(message.clone())),
-            Notice::Line { .. } | Notice::Progress { .. } => {}
+            Notice::Line { .. } | Notice::Progress { .. } | Notice::Frozen { .. } | Notice::Thawed { .. } => {}
         }
         said.push(notice);
     }

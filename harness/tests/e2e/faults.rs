@@ -52,18 +52,40 @@ fn quick_under_way(results: &Path) -> Child {
     child
 }
 
+/// A process of the run under way.
+fn one_of(program: &str) -> Pid {
+    let survivors = survivors(&bin_dir());
+    let line = survivors.iter().find(|line| line.ends_with(&format!("/{program}")));
+    let pid = line.and_then(|line| line.split(' ').next()?.parse().ok());
+    pid.and_then(Pid::from_raw).unwrap_or_else(|| panic!("a {program} runs"))
+}
+
+#[test]
+fn a_node_that_was_stopped_for_a_while_makes_the_run_invalid() {
+    let _alone = alone();
+    let results = tempfile::tempdir().expect("a temporary directory");
+    let child = quick_under_way(results.path());
+    let edge = one_of("edge");
+    kill_process(edge, Signal::STOP).expect("it can be stopped");
+    // Continued before it stands still, it never would.
+    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", edge.as_raw_nonzero())).expect("the edge lives");
+    while !stat().contains(") T ") {
+        std::thread::yield_now();
+    }
+    kill_process(edge, Signal::CONT).expect("it can be continued");
+    let output = child.wait_with_output().expect("peerbed ends");
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("INVALID") && text.contains("was stopped by somebody"), "{text}");
+    nothing_is_left(&bin_dir(), 5);
+}
+
 #[test]
 fn a_node_that_dies_unplanned_makes_the_run_invalid() {
     let _alone = alone();
     let results = tempfile::tempdir().expect("a temporary directory");
     let child = quick_under_way(results.path());
-    let peer = survivors(&bin_dir())
-        .iter()
-        .find(|line| line.ends_with("/peer"))
-        .and_then(|line| line.split(' ').next()?.parse().ok())
-        .and_then(Pid::from_raw)
-        .expect("a peer runs");
-    kill_process(peer, Signal::KILL).expect("it can be killed");
+    kill_process(one_of("peer"), Signal::KILL).expect("it can be killed");
     let output = child.wait_with_output().expect("peerbed ends");
     assert_eq!(output.status.code(), Some(4), "{}", said(&output));
     let text = String::from_utf8_lossy(&output.stdout);

@@ -7,6 +7,7 @@ use peerbed::{
     runtime::{Deployment, Runtime, RuntimeError},
 };
 use peerbed_model::Act;
+use rustix::process::{Pid, Signal as Kernel, kill_process};
 
 use crate::support::{block_on, end_of, files, idle, line_of, name, next, plan, runtime, shell, up};
 
@@ -103,14 +104,31 @@ fn frozen_nodes_stand_still() {
         };
         let pid = deployment.doors().pids[0];
         deployment.apply(&Act::Freeze { node: node.clone() }).await.unwrap();
-        while state(pid) != 'T' {
-            tokio::task::yield_now().await;
-        }
+        assert_eq!(standing(&mut notices).await, Notice::Frozen { node: node.clone() });
+        assert_eq!(state(pid), 'T');
         deployment.apply(&Act::Thaw { node: node.clone() }).await.unwrap();
+        assert_eq!(standing(&mut notices).await, Notice::Thawed { node: node.clone() });
         deployment.line(&node, "awake").await.unwrap();
         assert_eq!(line_of(&mut notices, "n0").await, "awake");
+        // Whoever else stops it is noticed too; waking one that does not stand still is nothing.
+        let process = Pid::from_raw(pid as i32).unwrap();
+        kill_process(process, Kernel::CONT).unwrap();
+        kill_process(process, Kernel::STOP).unwrap();
+        assert_eq!(standing(&mut notices).await, Notice::Frozen { node: node.clone() });
+        kill_process(process, Kernel::CONT).unwrap();
+        assert_eq!(standing(&mut notices).await, Notice::Thawed { node });
         deployment.down().await.unwrap();
     });
+}
+
+/// The next notice of a node that stands still or goes on.
+async fn standing(notices: &mut peerbed::runtime::Notices) -> Notice {
+    loop {
+        let notice = next(notices).await;
+        if matches!(notice, Notice::Frozen { .. } | Notice::Thawed { .. }) {
+            return notice;
+        }
+    }
 }
 
 #[test]

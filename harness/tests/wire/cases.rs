@@ -1,10 +1,12 @@
-//! What the engine promises, measured. Margins are wide enough for a busy machine and far narrower than any mistake.
+//! What the engine promises, measured. Margins are far narrower than any mistake; what other programs can disturb is
+//! measured again, but only while they are seen to.
 
 use std::time::Duration;
 
 use peerbed::{
     agent::protocol::Request,
     engine::{EndsChoice, LedgerEntry, Sample},
+    host::HostSample,
 };
 use peerbed_link::{Bandwidth, Burst, Duplex, Kind, LinkSpec, Loss, Probability, Queue, Rate};
 
@@ -43,6 +45,26 @@ fn share(value: f64) -> Probability {
     Probability::new(value).expect("a valid share")
 }
 
+/// What a measurement gives that must be right, unless other programs have most of the cores meanwhile: then it is made
+/// again, five times in all.
+fn undisturbed<T>(mut measurement: impl FnMut() -> Result<T, String>) -> T {
+    const BUSY: f64 = 0.6;
+    for _ in 0..5 {
+        let host = || HostSample::read().expect("the host can be read").cpu;
+        let before = host();
+        let result = measurement();
+        let after = host();
+        let total = (after.total_ms() - before.total_ms()).max(1) as f64;
+        let busy = 1.0 - (after.idle_ms - before.idle_ms) as f64 / total;
+        match result {
+            Ok(value) => return value,
+            Err(wrong) if busy < BUSY => panic!("{wrong}, and the cores were busy for {:.0} % only", busy * 100.0),
+            Err(wrong) => println!("  {wrong}, while the cores were busy for {:.0} %: again", busy * 100.0),
+        }
+    }
+    panic!("other programs have the cores, nothing can be measured");
+}
+
 /// What was delivered from one AS to another.
 fn entry(sample: &Sample, from: u32, to: u32) -> LedgerEntry {
     let (from, to) = (asn(from), asn(to));
@@ -51,17 +73,20 @@ fn entry(sample: &Sample, from: u32, to: u32) -> LedgerEntry {
 }
 
 fn a_flow_gets_the_rate_of_its_link(ends: EndsChoice) {
-    let forward = LinkSpec { delay: Duration::from_millis(5), ..limited(40) };
-    let mut lab = Lab::new(fabric(&[(1, OPEN), (2, OPEN)], forward, delayed(5)), ends, None);
-    assert_eq!((lab.report.engine.as_str(), lab.report.congestion_control.as_str()), ("wire", "cubic"));
-    lab.start_listener(1, "sink 1000 2000");
-    lab.start(0, &format!("source {}", address(1)));
-    let [bytes, nanos] = lab.numbers(1);
-    lab.ended(0);
-    let (got, ideal) = (bytes * 8.0 / nanos * 1_000.0, 40.0 * PAYLOAD_SHARE);
-    println!("  {got:.3} of {ideal:.3} Mbit/s");
-    // Never more than the link; less where other programs keep the receiver from its core (how exact: `peerbed bench`).
-    assert!((0.9..1.01).contains(&(got / ideal)), "{got} Mbit/s, ideal {ideal}");
+    let ideal = 40.0 * PAYLOAD_SHARE;
+    let (mut lab, bytes) = undisturbed(|| {
+        let forward = LinkSpec { delay: Duration::from_millis(5), ..limited(40) };
+        let mut lab = Lab::new(fabric(&[(1, OPEN), (2, OPEN)], forward, delayed(5)), ends, None);
+        assert_eq!((lab.report.engine.as_str(), lab.report.congestion_control.as_str()), ("wire", "cubic"));
+        lab.start_listener(1, "sink 1000 2000");
+        lab.start(0, &format!("source {}", address(1)));
+        let [bytes, nanos] = lab.numbers(1);
+        lab.ended(0);
+        let got = bytes * 8.0 / nanos * 1_000.0;
+        println!("  {got:.3} of {ideal:.3} Mbit/s");
+        let good = (0.99..1.01).contains(&(got / ideal));
+        if good { Ok((lab, bytes)) } else { Err(format!("{got} Mbit/s, ideal {ideal}")) }
+    });
 
     // What is under way when the flow ends still arrives.
     let sample = lab.sample_when(|sample| {
