@@ -1,10 +1,11 @@
 //! `peerbed plan`: prints the resolved plan of one run.
 
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 
+use super::{choose_arm, say};
 use crate::{project::Project, status::Status};
 
 /// Which plan.
@@ -29,19 +30,12 @@ pub(crate) struct PlanArgs {
 /// Prints it.
 pub(crate) fn run(args: &PlanArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let experiment = project.load(&args.name)?;
-    let arms: Vec<&str> = experiment.arms().collect();
-    let arm = match &args.arm {
-        Some(arm) if arms.contains(&arm.as_str()) => arm.as_str(),
-        Some(arm) => bail!("experiment `{}` has no arm `{arm}`; it has: {}", args.name, arms.join(", ")),
-        None => arms.first().context("the experiment has no arm")?,
-    };
+    let arm = choose_arm(&experiment, args.arm.as_deref())?;
     let plan = experiment.plan(arm, args.repeat, args.seed)?;
-    let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &plan).context("cannot write the plan")?;
-        writeln!(out)?;
+        say(&(serde_json::to_string_pretty(&plan).context("cannot write the plan")? + "\n"))?;
     } else {
-        write!(out, "{}", serde_yaml::to_string(&plan).context("cannot write the plan as YAML")?)?;
+        say(&serde_yaml::to_string(&plan).context("cannot write the plan as YAML")?)?;
     }
     Ok(Status::Good.into())
 }

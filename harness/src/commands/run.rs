@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use peerbed_model::{Experiment, Plan};
 
-use super::say;
+use super::{choose_arm, say};
 use crate::{
     engine::{EndsChoice, EngineOptions},
     project::Project,
@@ -113,11 +113,11 @@ enum Ended {
 
 /// Every run in its order: arms take turns at going first, so that drift of the machine favours none.
 fn plans(args: &RunArgs, experiment: &Experiment) -> anyhow::Result<Vec<Arc<Plan>>> {
-    let known: Vec<&str> = experiment.arms().collect();
-    if let Some(unknown) = args.arms.iter().find(|arm| !known.contains(&arm.as_str())) {
-        bail!("experiment `{}` has no arm `{unknown}`; it has: {}", args.name, known.join(", "));
+    for arm in &args.arms {
+        choose_arm(experiment, Some(arm))?;
     }
-    let arms: Vec<_> = known.iter().filter(|arm| args.arms.is_empty() || args.arms.iter().any(|a| a == *arm)).collect();
+    let wanted = |arm: &&str| args.arms.is_empty() || args.arms.iter().any(|wanted| wanted == arm);
+    let arms: Vec<&str> = experiment.arms().filter(wanted).collect();
     let repeats = args.repeats.unwrap_or(experiment.repeats());
     let mut plans = Vec::new();
     for repeat in 0..repeats {

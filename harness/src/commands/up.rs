@@ -50,12 +50,7 @@ pub(crate) struct UpArgs {
 /// Brings it up; returns when every node is ready.
 pub(crate) fn run(args: &UpArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let experiment = project.load(&args.name)?;
-    let arms: Vec<&str> = experiment.arms().collect();
-    let arm = match &args.arm {
-        Some(arm) if arms.contains(&arm.as_str()) => arm.as_str(),
-        Some(arm) => bail!("experiment `{}` has no arm `{arm}`; it has: {}", args.name, arms.join(", ")),
-        None => arms.first().context("the experiment has no arm")?,
-    };
+    let arm = super::choose_arm(&experiment, args.arm.as_deref())?;
     let plan = experiment.plan(arm, 0, args.seed)?;
     let options = EngineOptions { ends: args.ends, threads: None };
     let dir = StateDir::open()?;

@@ -24,7 +24,9 @@ fn names_that_are_no_names() {
 #[test]
 fn arms_that_are_not_there() {
     refused(&["run", "quick", "--arm", "nonesuch"], &["nonesuch", "edge-only", "hybrid"]);
+    refused(&["run", "quick", "--arm", "hybrid", "--arm", "nonesuch"], &["nonesuch", "edge-only", "hybrid"]);
     refused(&["plan", "quick", "--arm", "nonesuch"], &["nonesuch", "edge-only", "hybrid"]);
+    refused(&["up", "quick", "--arm", "nonesuch"], &["nonesuch", "edge-only", "hybrid"]);
 }
 
 #[test]
