@@ -7,10 +7,12 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     bench,
-    commands::{check, clean, down, exec, ls, plan, run, say, schema, up},
+    commands::{check, clean, down, exec, ls, plan, run, schema, up},
     doctor, hold, probe,
     project::Project,
+    say::{complain, describe, say},
     status::Status,
+    sys,
 };
 
 /// Reproducible experiments with peer-assisted content delivery.
@@ -73,25 +75,19 @@ pub fn main() -> ExitCode {
         }
     };
     let level = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).without_time().init();
+    // Its way of telling that standard error cannot be written is to print on standard error, which panics then.
+    let log = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(level);
+    log.with_writer(std::io::stderr).without_time().init();
+    if let Err(error) = sys::survive_large_files() {
+        tracing::warn!(%error, "a file that grows beyond `ulimit -f` will end the program");
+    }
     match carry_out(&cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", describe(&error));
+            complain(format_args!("error: {}", describe(&error)));
             Status::Usage.into()
         }
     }
-}
-
-/// An error with its causes; those that its own text already gives are not said twice.
-fn describe(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
 }
 
 fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {

@@ -1,5 +1,8 @@
 //! Peerbed's harness: what is behind the `peerbed` program.
 
+// Only `say` prints: the macros panic where a stream is closed or full.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod agent;
 mod bench;
 pub mod cli;
@@ -19,4 +22,6 @@ pub mod report;
 pub mod results;
 mod run;
 pub mod runtime;
+mod say;
 mod status;
+mod sys;

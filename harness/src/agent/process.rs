@@ -34,6 +34,7 @@ use super::{
     serve::{self, Inherited},
     sys::{self, Forked},
 };
+use crate::say::complain;
 
 /// The agent could not begin; standard error and a notice say why.
 pub const CANNOT_BEGIN: u8 = 3;
@@ -73,16 +74,19 @@ enum Task {
 /// The subcommand `agent`, and `agent probe`. Must be called before the process has a second thread.
 pub fn main() -> ExitCode {
     let probing = std::env::args_os().nth(2).is_some_and(|argument| argument == "probe");
+    if let Err(error) = crate::sys::survive_large_files() {
+        complain(format_args!("agent: a log that grows beyond `ulimit -f` will end it: {error}"));
+    }
     let task = if probing { Task::Probe } else { Task::Serve };
     match begin(task) {
         Ok(code) => code,
         Err(BeginError::Namespaces { what, source, .. }) if task == Task::Probe => {
             // The doctor has the remedy.
-            eprintln!("{what}: {source}");
+            complain(format_args!("{what}: {source}"));
             ExitCode::from(CANNOT_BEGIN)
         }
         Err(error) => {
-            eprintln!("{error}");
+            complain(&error);
             let notice = Said::Notice(Notice::Broken { message: error.to_string() });
             if let (Task::Serve, Ok(line)) = (task, serde_json::to_string(&notice)) {
                 // Standard error and the exit code say it too.
@@ -227,7 +231,7 @@ fn work(task: Task, outer_proc: Option<OwnedFd>, node_descriptors: Option<u64>) 
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("agent: {error}");
+            complain(format_args!("agent: {error}"));
             ExitCode::from(FAILED)
         }
     }
@@ -248,7 +252,7 @@ fn settle_mounts() -> io::Result<()> {
     if let Err(error) = mount("proc", "/proc", "proc", flags, None) {
         // Some sandboxes cover parts of /proc, and then no other may be mounted. Everything works with the old one, only
         // process ids look different.
-        eprintln!("agent: /proc shows the processes of the outside: {error}");
+        complain(format_args!("agent: /proc shows the processes of the outside: {error}"));
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use super::{lines::Lines, protocol::Notice, spawn::Ended};
+use crate::say::complain;
 
 /// Lines that may wait for a node to read its input.
 pub(super) const WAITING_LINES: usize = 64;
@@ -37,7 +38,7 @@ pub(super) async fn listen(
                     Ok(0) => open = false,
                     Ok(length) => lines.feed(&chunk[..length], &mut ready),
                     Err(error) => {
-                        eprintln!("agent: node {node}: its output cannot be read: {error}");
+                        complain(format_args!("agent: node {node}: its output cannot be read: {error}"));
                         open = false;
                     }
                 }

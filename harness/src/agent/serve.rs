@@ -30,7 +30,7 @@ use super::{
     spawn::{Ended, Happened, Order, SpawnError, Spawner, Started},
     stream,
 };
-use crate::engine::EngineOptions;
+use crate::{engine::EngineOptions, say::complain};
 
 /// Lines of nodes that may wait for the harness; beyond, nodes wait in their pipes.
 const WAITING_NOTICES: usize = 256;
@@ -346,14 +346,14 @@ impl Agent {
         let (name, events, notices) = (node.clone(), self.events.clone(), self.notices.clone());
         tokio::spawn(async move {
             if let Err(error) = relay::listen(name.clone(), stdout, ended, notices).await {
-                eprintln!("agent: node {name}: its output is lost: {error}");
+                complain(format_args!("agent: node {name}: its output is lost: {error}"));
             }
             let _ = events.send(Event::Gone { node: name });
         });
         let name = node.clone();
         let teller = tokio::spawn(async move {
             if let Err(error) = relay::tell(stdin, told).await {
-                eprintln!("agent: node {name}: it cannot be told anything: {error}");
+                complain(format_args!("agent: node {name}: it cannot be told anything: {error}"));
             }
         });
         let running = Running { lines, teller: teller.abort_handle(), end, killed: false };

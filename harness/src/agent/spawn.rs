@@ -35,6 +35,7 @@ use rustix::{
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
 use super::protocol::{Signal, Spawn};
+use crate::say::complain;
 
 /// Why a process could not be started or signalled.
 #[derive(Debug, thiserror::Error)]
@@ -166,7 +167,7 @@ impl Spawner {
     fn work(self, orders: &mpsc::Receiver<Order>) {
         // The agent may be favoured by the scheduler; the nodes, which inherit this thread's place, must not be.
         if let Err(error) = setpriority_process(None, 0) {
-            eprintln!("agent: nodes keep the agent's priority: {error}");
+            complain(format_args!("agent: nodes keep the agent's priority: {error}"));
         }
         let mut running = Running::new();
         while let Ok(order) = orders.recv() {
@@ -264,7 +265,7 @@ impl Spawner {
                 Ok(Some(reaped)) => reaped,
                 Ok(None) | Err(rustix::io::Errno::CHILD) => return,
                 Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => return eprintln!("agent: children cannot be awaited: {error}"),
+                Err(error) => return complain(format_args!("agent: children cannot be awaited: {error}")),
             };
             if status.stopped() || status.continued() {
                 if let Some(node) = running.get(&pid.as_raw_nonzero()) {

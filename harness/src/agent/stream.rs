@@ -10,6 +10,7 @@ use super::{
     protocol::{Notice, Said},
     serve::Event,
 };
+use crate::say::complain;
 
 /// Read calls until their end, which is the agent's.
 pub(super) async fn calls(calls: pipe::Receiver, events: mpsc::UnboundedSender<Event>) {
@@ -21,14 +22,14 @@ pub(super) async fn calls(calls: pipe::Receiver, events: mpsc::UnboundedSender<E
             Ok(0) => break,
             Ok(_) => {}
             Err(error) => {
-                eprintln!("agent: calls cannot be read: {error}");
+                complain(format_args!("agent: calls cannot be read: {error}"));
                 break;
             }
         }
         match serde_json::from_slice(&line) {
             Ok(call) => drop(events.send(Event::Call(call))),
             Err(error) => {
-                eprintln!("agent: this is not a call: {error}");
+                complain(format_args!("agent: this is not a call: {error}"));
                 break;
             }
         }

@@ -12,7 +12,12 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::{commands::say, engine::EndsChoice, project::Project, status::Status};
+use crate::{
+    engine::EndsChoice,
+    project::Project,
+    say::{complain, say},
+    status::Status,
+};
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -121,7 +126,13 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
     let mut take = |subject: Subject, figure: anyhow::Result<Vec<Figure>>| -> anyhow::Result<()> {
         let new = figure.with_context(|| format!("cannot measure {subject:?}"))?;
         for figure in &new {
-            eprintln!("{}: {} {} (target {})", figure.what, short(figure.median()), figure.unit, figure.target_text());
+            complain(format_args!(
+                "{}: {} {} (target {})",
+                figure.what,
+                short(figure.median()),
+                figure.unit,
+                figure.target_text()
+            ));
         }
         figures.extend(new);
         Ok(())
@@ -182,7 +193,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            eprintln!("cannot remove {}: {error}", self.0.display());
+            complain(format_args!("cannot remove {}: {error}", self.0.display()));
         }
     }
 }

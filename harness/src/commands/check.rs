@@ -5,8 +5,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::say;
-use crate::{project::Project, status::Status};
+use crate::{
+    project::Project,
+    say::{complain, describe, say},
+    status::Status,
+};
 
 /// What to check.
 #[derive(Debug, Args)]
@@ -23,7 +26,7 @@ pub(crate) fn run(args: &CheckArgs, project: &Project) -> anyhow::Result<ExitCod
         match project.load(name) {
             Ok(experiment) => {
                 if !experiment.warnings().is_empty() {
-                    eprintln!("{}", experiment.warnings());
+                    complain(experiment.warnings());
                 }
                 let arm = experiment.arms().next().context("an experiment has at least one arm")?;
                 let plan = experiment.plan(arm, 0, None)?;
@@ -38,12 +41,12 @@ pub(crate) fn run(args: &CheckArgs, project: &Project) -> anyhow::Result<ExitCod
             }
             Err(error) => {
                 bad += 1;
-                eprintln!("{}: {error:#}\n", name.escape_debug());
+                complain(format_args!("{}: {}\n", name.escape_debug(), describe(&error)));
             }
         }
     }
     if bad > 0 {
-        eprintln!("{bad} of {} experiments cannot be run", names.len());
+        complain(format_args!("{bad} of {} experiments cannot be run", names.len()));
         return Ok(Status::Usage.into());
     }
     Ok(Status::Good.into())

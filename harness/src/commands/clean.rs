@@ -10,10 +10,10 @@ use anyhow::bail;
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
-use super::say;
 use crate::{
     report::bytes,
     results::{Entry, Removal, State, remove, scan, size_bytes},
+    say::say,
 };
 
 /// Remove old or unfinished results.

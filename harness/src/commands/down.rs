@@ -8,6 +8,7 @@ use rustix::process::Signal;
 
 use crate::{
     hold::state::{StateDir, StateError},
+    say::say,
     status::Status,
 };
 
@@ -36,7 +37,7 @@ pub(crate) fn run(_: &DownArgs) -> anyhow::Result<ExitCode> {
         if let Some(_lock) = dir.lock()? {
             dir.clear()?;
         }
-        super::say("nothing is up\n")?;
+        say("nothing is up\n")?;
         return Ok(Status::Good.into());
     };
     let lived = state.holder.signal(Signal::TERM)?;
@@ -54,6 +55,6 @@ pub(crate) fn run(_: &DownArgs) -> anyhow::Result<ExitCode> {
         dir.clear()?;
     }
     let how = if lived { "is down" } else { "had ended already; its leftovers are removed" };
-    super::say(&format!("`{}`, arm `{}`, {how}\n", state.experiment, state.arm))?;
+    say(&format!("`{}`, arm `{}`, {how}\n", state.experiment, state.arm))?;
     Ok(Status::Good.into())
 }

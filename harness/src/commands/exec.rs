@@ -9,6 +9,7 @@ use peerbed_contract::NodeName;
 use crate::{
     hold::state::StateDir,
     runtime::enter::{self, Door},
+    say::complain,
 };
 
 /// Where and what.
@@ -40,7 +41,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<ExitCode> {
     match door.and_then(|door| door.run(&args.command, &[("PEERBED_NODE", node.name.as_str())])) {
         Ok(status) => Ok(enter::exit_code(status).into()),
         Err(error) => {
-            eprintln!("error: {error}");
+            complain(format_args!("error: {error}"));
             Ok(error.exit_code().into())
         }
     }

@@ -11,10 +11,10 @@ use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::say;
 use crate::{
     report::{number, percent},
     results::{Entry, State, layout, scan},
+    say::say,
 };
 
 /// List past results.

@@ -10,18 +10,8 @@ pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod up;
 
-use std::io::{self, Write};
-
 use anyhow::bail;
 use peerbed_model::Experiment;
-
-/// Prints on standard output. Whoever closes the other end has read enough: that is no error.
-pub(crate) fn say(text: &str) -> io::Result<()> {
-    match io::stdout().lock().write_all(text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
-}
 
 /// The arm of this name, or the first one if none is named.
 pub(crate) fn choose_arm<'a>(experiment: &'a Experiment, wanted: Option<&str>) -> anyhow::Result<&'a str> {

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use super::{choose_arm, say};
-use crate::{project::Project, status::Status};
+use super::choose_arm;
+use crate::{project::Project, say::say, status::Status};
 
 /// Which plan.
 #[derive(Debug, Args)]

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use peerbed_model::{Experiment, Plan};
 
-use super::{choose_arm, say};
+use super::choose_arm;
 use crate::{
     engine::{EndsChoice, EngineOptions},
     project::Project,
@@ -14,6 +14,7 @@ use crate::{
     results::{Ending, Identity, ResultsDir, RunOutcome},
     run::{Interrupt, execute, progress::Progress},
     runtime::{NodeFiles, Runtime, netns::Netns},
+    say::{describe, say},
     status::Status,
 };
 
@@ -72,7 +73,7 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
     let ending = match &ended {
         Ok(Ended::Complete) => Ending::Complete,
         Ok(Ended::Interrupted) => Ending::Interrupted,
-        Err(error) => Ending::Failed(format!("{error:#}")),
+        Err(error) => Ending::Failed(describe(error)),
     };
     let unfinished = dir.path().to_owned();
     let finished = match dir.finish(&outcomes, &ending) {

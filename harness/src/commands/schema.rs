@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::say;
-use crate::status::Status;
+use crate::{say::say, status::Status};
 
 /// Which schema.
 #[derive(Debug, Args)]

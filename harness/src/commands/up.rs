@@ -19,6 +19,7 @@ use crate::{
     project::Project,
     run::progress::Progress,
     runtime::{Runtime, netns::Netns},
+    say::say,
     status::Status,
 };
 
@@ -108,7 +109,7 @@ fn tell(args: &UpArgs, dir: &StateDir) -> anyhow::Result<ExitCode> {
     let state = dir.read()?.and_then(|state| state.held.map(|held| (state.arm, held)));
     let Some((arm, held)) = state else { bail!("it ended right after it was ready; see `peerbed doctor`") };
     if args.json {
-        super::say(&(serde_json::to_string_pretty(&held.nodes)? + "\n"))?;
+        say(&(serde_json::to_string_pretty(&held.nodes)? + "\n"))?;
         return Ok(Status::Good.into());
     }
     let width = held.nodes.iter().map(|node| node.name.as_str().len()).max().unwrap_or_default();
@@ -116,7 +117,7 @@ fn tell(args: &UpArgs, dir: &StateDir) -> anyhow::Result<ExitCode> {
         |node: &HeldNode| format!("{:width$}  {:<7}  {:<15}  {}\n", node.name, node.role, node.address, node.as_number);
     let table: String = held.nodes.iter().map(line).collect();
     let example = held.nodes.first().map_or("NODE", |node| node.name.as_str());
-    super::say(&format!(
+    say(&format!(
         "{table}\n`{}`, arm `{arm}`, is up: {} nodes{}.\n  peerbed exec {example} -- ip address\n  peerbed down\nEvents and logs are in {}.\n",
         args.name,
         held.nodes.len(),

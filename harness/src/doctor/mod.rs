@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use crate::{
     agent::probe::{self, Inside},
-    commands,
     engine::EndsChoice,
     runtime::Unmet,
+    say::say,
     status::Status,
 };
 
@@ -78,9 +78,9 @@ pub struct Report {
 pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let report = examine(Path::new("/proc/self/exe"), args.nodes, EndsChoice::Auto, "cubic");
     if args.json {
-        commands::say(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
+        say(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
-        commands::say(&render(&report))?;
+        say(&render(&report))?;
     }
     Ok(if report.able { Status::Good.into() } else { Status::Usage.into() })
 }

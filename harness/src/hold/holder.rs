@@ -26,6 +26,7 @@ use crate::{
         Deployment, Notices, Runtime,
         netns::{Netns, NetnsDeployment},
     },
+    say::{complain, describe},
     status::Status,
 };
 
@@ -38,7 +39,7 @@ pub(crate) fn main() -> anyhow::Result<ExitCode> {
     let outcome = tokio.block_on(hold());
     if let Err(error) = &outcome {
         // Whoever started it may have gone; the log has it as well.
-        let _ = say(&Said::Failed { message: format!("{error:#}") });
+        let _ = say(&Said::Failed { message: describe(error) });
     }
     outcome.map(|()| Status::Good.into())
 }
@@ -147,9 +148,9 @@ async fn listen(mut notices: Notices, events: File, ends: &mut Ends) -> anyhow::
         match notice {
             Some(Notice::Line { line, .. }) => writeln!(events, "{line}")?,
             Some(Notice::Exited { node, code, signal }) => {
-                eprintln!("node {node} ended: code {code:?}, signal {signal:?}");
+                complain(format_args!("node {node} ended: code {code:?}, signal {signal:?}"));
             }
-            Some(Notice::Broken { message }) => eprintln!("{message}"),
+            Some(Notice::Broken { message }) => complain(message),
             Some(Notice::Progress { .. } | Notice::Frozen { .. } | Notice::Thawed { .. }) => {}
             None => bail!("the agent has ended"),
         }

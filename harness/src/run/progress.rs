@@ -3,11 +3,11 @@
 //! Everything goes to standard error, so that standard output holds only the result.
 
 use std::{
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     time::{Duration, Instant},
 };
 
-use crate::runtime::Progress as Setup;
+use crate::{runtime::Progress as Setup, say::complain};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The display of one `peerbed run`.
@@ -77,7 +77,7 @@ impl Progress {
             bar.set_message(format!("{what} {done}/{total}"));
         }
         if self.plain && done == total {
-            write(&format!("{} {total} {what}", self.title));
+            complain(format_args!("{} {total} {what}", self.title));
         }
     }
 
@@ -114,7 +114,7 @@ impl Progress {
         let text = format!("{} {summary}{rest}", self.title);
         match &self.bar {
             Some(bar) => bar.println(text),
-            None if self.plain => write(&text),
+            None if self.plain => complain(&text),
             None => {}
         }
     }
@@ -123,7 +123,7 @@ impl Progress {
     pub(crate) fn notice(&mut self, text: &str) {
         match &self.bar {
             Some(bar) => bar.println(text),
-            None => write(text),
+            None => complain(text),
         }
     }
 
@@ -133,11 +133,6 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
-}
-
-// Progress that cannot be shown (closed standard error) is no reason to end a run.
-fn write(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 impl Drop for Progress {

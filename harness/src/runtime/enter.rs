@@ -22,6 +22,7 @@ use rustix::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::sys;
+use crate::say::complain;
 
 /// The program could not be executed.
 pub const NOT_EXECUTABLE: u8 = 126;
@@ -111,7 +112,7 @@ impl Door {
         // The mount namespace has the same directories, but entering it leads to its root. One that has vanished or is
         // hidden is no reason not to run the program.
         if let Err(error) = directory.and_then(std::env::set_current_dir) {
-            eprintln!("the program begins in /: the working directory is not there: {error}");
+            complain(format_args!("the program begins in /: the working directory is not there: {error}"));
         }
         let mut command = Command::new(program);
         command.args(arguments).envs(environment.iter().copied());

@@ -5,3 +5,4 @@ mod faults;
 mod program;
 mod quick;
 mod rootless;
+mod streams;

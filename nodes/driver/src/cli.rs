@@ -11,6 +11,7 @@ use crate::{
     config,
     events::{Writer, event_queue},
     node::{BindError, ContractError, Node},
+    say::{complain, say},
     sockets, sys,
 };
 
@@ -27,6 +28,8 @@ enum Failure {
     Bind(#[from] BindError),
     #[error(transparent)]
     Contract(#[from] ContractError),
+    #[error("standard output cannot be written: {0}")]
+    Help(std::io::Error),
     #[error("the last events could not be written: {0}")]
     LastWords(std::io::Error),
 }
@@ -36,7 +39,7 @@ impl Failure {
         match self {
             Failure::Arguments(_) | Failure::Config(_) => exit::USAGE,
             Failure::Resources(_) | Failure::Bind(_) => exit::RESOURCES,
-            Failure::Contract(_) | Failure::LastWords(_) => exit::CONTRACT,
+            Failure::Contract(_) | Failure::LastWords(_) | Failure::Help(_) => exit::CONTRACT,
         }
     }
 }
@@ -53,22 +56,21 @@ enum Asked {
 pub fn main(role: Role) -> ExitCode {
     sys::lean_allocator();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).init();
+    // Its way of telling that standard error cannot be written is to print on standard error, which panics then.
+    let log = tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter);
+    log.with_writer(std::io::stderr).init();
+    if let Err(error) = sys::survive_large_files() {
+        tracing::warn!(%error, "a log that grows beyond `ulimit -f` will end the node");
+    }
     let done = match arguments(std::env::args_os().skip(1)) {
-        Ok(Asked::Help) => {
-            print!("{}", help(role));
-            Ok(())
-        }
-        Ok(Asked::Version) => {
-            println!("{role} {}", env!("CARGO_PKG_VERSION"));
-            Ok(())
-        }
+        Ok(Asked::Help) => say(help(role)).map_err(Failure::Help),
+        Ok(Asked::Version) => say(format_args!("{role} {}\n", env!("CARGO_PKG_VERSION"))).map_err(Failure::Help),
         Ok(Asked::Run { config }) => config::load(&config, role).map_err(Failure::from).and_then(run),
         Err(failure) => Err(failure),
     };
     let code = done.map_or_else(
         |failure| {
-            eprintln!("{role}: {failure}");
+            complain(format_args!("{role}: {failure}"));
             failure.code()
         },
         |()| exit::OK,

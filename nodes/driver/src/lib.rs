@@ -4,6 +4,9 @@
 //! happens on one thread: the loop in `node` feeds the machine and carries out its outputs, `host` keeps the connections,
 //! and each connection is a task in `conn`. Threads beside it write events, read commands and, at an edge, hash objects.
 
+// Only `say` prints: the macros panic where a stream is closed or full.
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 mod cli;
 mod clock;
 pub mod codec;
@@ -15,6 +18,7 @@ mod host;
 mod inbox;
 mod library;
 mod node;
+mod say;
 mod sockets;
 mod sys;
 

@@ -1,4 +1,24 @@
-//! The one call into the C library that no safe crate offers: settings of the allocator.
+//! The calls into the C library that no safe crate offers: settings of the allocator, and a signal's handler.
+
+use std::{ffi::c_int, io};
+
+extern "C" fn nothing(_: c_int) {}
+
+/// Lets a write beyond the user's limit of file sizes (`ulimit -f`), to a log that is, fail as one to a full disk does,
+/// instead of ending the process without a word.
+pub(crate) fn survive_large_files() -> io::Result<()> {
+    let handler: extern "C" fn(c_int) = nothing;
+    #[expect(unsafe_code, reason = "no safe library sets a handler before there is a runtime")]
+    // SAFETY: a `sigaction` is plain data, for which zeros are a value; the call reads one through a pointer that outlives
+    // it; and the handler, which does nothing, may run at any moment.
+    let set = unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as libc::sighandler_t;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(libc::SIGXFSZ, &raw const action, std::ptr::null_mut())
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
 
 /// Makes freed memory go back to the system, so that a node's memory is what it uses.
 ///

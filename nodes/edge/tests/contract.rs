@@ -47,8 +47,12 @@ struct Edge {
 
 impl Edge {
     fn start() -> Self {
+        Self::start_as(command())
+    }
+
+    fn start_as(mut command: Command) -> Self {
         let file = config(CONFIG);
-        let mut child = command().arg("--config").arg(file.path()).spawn().unwrap();
+        let mut child = command.arg("--config").arg(file.path()).spawn().unwrap();
         let commands = child.stdin.take();
         let mut events = BufReader::new(child.stdout.take().unwrap());
         let ready = next(&mut events);
@@ -217,4 +221,28 @@ fn a_start_in_the_future_is_waited_for() {
     assert!(peerbed_driver::monotonic_ns() >= epoch);
     edge.tell("{\"command\":\"stop\"}");
     assert_eq!(edge.end().0, Some(exit::OK));
+}
+
+#[test]
+fn streams_that_cannot_be_written_make_nothing_panic() {
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let closed = || std::io::pipe().unwrap().1;
+    for argument in ["--help", "--version"] {
+        let output = command().arg(argument).stdout(closed()).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr), (Some(exit::OK), Vec::new()), "{argument}");
+        let output = command().arg(argument).stdout(full()).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(exit::CONTRACT), "{error}");
+        assert!(error.contains("standard output cannot be written"), "{error}");
+    }
+    let status = command().arg("--nonsense").stderr(full()).status().unwrap();
+    assert_eq!(status.code(), Some(exit::USAGE));
+
+    let mut logs = command();
+    logs.env("RUST_LOG", "trace").stderr(full());
+    let mut edge = Edge::start_as(logs);
+    edge.begin();
+    edge.get();
+    edge.tell("{\"command\":\"stop\"}");
+    assert_eq!(edge.child.wait().unwrap().code(), Some(exit::OK));
 }
