@@ -3,11 +3,13 @@
 //! Each prints one line, a JSON object, when it is ready (`{"ready":true}`) where somebody waits for it, and one when it is
 //! done. Sockets are plain and blocking: nothing but the link is to be measured.
 
+mod sys;
+
 use std::{
     io::{ErrorKind, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     process::ExitCode,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::Context;
@@ -129,8 +131,9 @@ fn echo(listen: SocketAddr) -> anyhow::Result<()> {
 fn ping(to: SocketAddr, count: u32, interval: Duration) -> anyhow::Result<()> {
     let socket = UdpSocket::bind(("0.0.0.0", 0)).context("cannot bind a socket")?;
     socket.connect(to).with_context(|| format!("cannot reach {to}"))?;
-    // It asks again and again instead of sleeping: how long the kernel takes to wake this process is not the link's doing.
-    socket.set_nonblocking(true).context("cannot make the socket non-blocking")?;
+    // The kernel notes when an answer comes in: how long it then takes to wake this process is not the link's doing.
+    sys::stamp_arrivals(&socket).context("cannot ask for the times of arrival")?;
+    socket.set_read_timeout(Some(Duration::from_secs(2))).context("cannot set the time-out")?;
     let mut trips = Vec::with_capacity(count as usize);
     let mut buffer = [0; 64];
     let mut next = Instant::now();
@@ -139,19 +142,17 @@ fn ping(to: SocketAddr, count: u32, interval: Duration) -> anyhow::Result<()> {
             std::thread::sleep(wait);
         }
         next = Instant::now() + interval;
-        let sent = Instant::now();
+        let sent = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
         socket.send(&sequence.to_be_bytes()).context("cannot send")?;
         loop {
-            match socket.recv(&mut buffer) {
-                Ok(4) if buffer[..4] == sequence.to_be_bytes() => {
-                    trips.push(sent.elapsed().as_nanos() as u64);
+            match sys::receive(&socket, &mut buffer) {
+                Ok((4, at)) if buffer[..4] == sequence.to_be_bytes() => {
+                    // The clock may be set back meanwhile; such a trip is none.
+                    trips.extend(at.checked_sub(sent).map(|trip| trip.as_nanos() as u64));
                     break;
                 }
                 Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock && sent.elapsed() < Duration::from_secs(2) => {
-                    std::hint::spin_loop();
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
                 Err(error) => return Err(error).context("cannot receive"),
             }
         }

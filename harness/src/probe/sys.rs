@@ -1,0 +1,81 @@
+//! Receiving a datagram together with the moment at which the kernel got it, which no safe library offers.
+#![expect(
+    unsafe_code,
+    reason = "a socket option and a system call without a safe wrapper; each block says why it is sound"
+)]
+
+use std::{io, mem, net::UdpSocket, os::fd::AsRawFd, time::Duration};
+
+/// Ask the kernel to note when each datagram comes in. If no socket of the machine asked before, it begins to do so within
+/// milliseconds; datagrams that come in before that get the time at which they were read.
+pub(super) fn stamp_arrivals(socket: &UdpSocket) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let length = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the call reads `length` bytes through the pointer to a `c_int` that outlives it.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, (&raw const on).cast(), length)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The next datagram's length, and when the kernel got it (`CLOCK_REALTIME`).
+pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Duration)> {
+    // In words, so that it is aligned for a `cmsghdr`.
+    let mut control = [0_u64; 16];
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: a `msghdr` is plain data, for which zeros are a value.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control) as _;
+    // SAFETY: the message points to `buffer` and `control` with their true lengths; both outlive the call.
+    let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0) };
+    let Ok(length) = usize::try_from(length) else { return Err(io::Error::last_os_error()) };
+    // SAFETY: the kernel filled `control` in and set its length, so the macros stay within it; a header is followed by
+    // its data, which for this type is a `timespec`, read without regard to alignment.
+    unsafe {
+        let mut header = libc::CMSG_FIRSTHDR(&raw const message);
+        while let Some(&libc::cmsghdr { cmsg_level, cmsg_type, .. }) = header.as_ref() {
+            if (cmsg_level, cmsg_type) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
+                let stamp: libc::timespec = libc::CMSG_DATA(header).cast::<libc::timespec>().read_unaligned();
+                return Ok((length, Duration::new(stamp.tv_sec as u64, stamp.tv_nsec as u32)));
+            }
+            header = libc::CMSG_NXTHDR(&raw const message, header);
+        }
+    }
+    Err(io::Error::other("the kernel did not say when the datagram came"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn a_datagram_comes_with_the_time_of_its_arrival() {
+        let [from, to] = [(); 2].map(|()| UdpSocket::bind(("127.0.0.1", 0)).unwrap());
+        stamp_arrivals(&to).unwrap();
+        let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        // It is there at once, although it is asked for later; the first ones may come before the kernel has begun to note.
+        let noted = (0..50).any(|_| {
+            let before = now();
+            from.send_to(b"hello", to.local_addr().unwrap()).unwrap();
+            let after = now();
+            std::thread::sleep(Duration::from_millis(20));
+            let mut buffer = [0; 16];
+            let (length, at) = receive(&to, &mut buffer).unwrap();
+            assert_eq!(&buffer[..length], b"hello");
+            (before..=after + Duration::from_millis(10)).contains(&at)
+        });
+        assert!(noted, "all times are those of reading");
+    }
+
+    #[test]
+    fn without_a_stamp_it_is_an_error() {
+        let [from, to] = [(); 2].map(|()| UdpSocket::bind(("127.0.0.1", 0)).unwrap());
+        from.send_to(b"hello", to.local_addr().unwrap()).unwrap();
+        assert!(receive(&to, &mut [0; 16]).unwrap_err().to_string().contains("did not say"));
+    }
+}
