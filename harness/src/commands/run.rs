@@ -1,6 +1,10 @@
 //! `peerbed run`: every arm and repeat of an experiment, then a table and a result directory.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -11,10 +15,10 @@ use crate::{
     engine::{EndsChoice, EngineOptions},
     project::Project,
     report,
-    results::{Ending, Identity, ResultsDir, RunOutcome},
+    results::{Ending, Identity, ResultsDir, ResultsError, RunOutcome},
     run::{Interrupt, execute, progress::Progress},
     runtime::{NodeFiles, Runtime, netns::Netns},
-    say::{describe, say},
+    say::{complain, describe, say},
     status::Status,
 };
 
@@ -53,6 +57,10 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let experiment = project.load(&args.name)?;
     let plans = plans(args, &experiment)?;
+    // One thread: the agent dies with the thread that started it, and the harness must not compete with the link engine.
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    // From now on, and not only from the first run: whatever was begun is then ended in good order.
+    let interrupt = tokio.block_on(async { Interrupt::listen() })?;
     let root = args.results.clone().unwrap_or_else(|| project.results());
     let options = EngineOptions { ends: args.ends, threads: args.threads };
     let runtime = Netns { options, ..Netns::default() };
@@ -63,53 +71,51 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
     }
     let dir = ResultsDir::create(&root, &plans, Identity::of(project.root()))
         .with_context(|| format!("cannot make a result directory in {}", root.display()))?;
-    // One thread: the agent dies with the thread that started it, and the harness must not compete with the link engine.
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let mut progress = Progress::new(plans.len(), args.quiet || args.json);
     let mut outcomes = Vec::new();
-    let ended = tokio.block_on(run_all(&plans, &runtime, &dir, &mut progress, &mut outcomes));
+    let ended = tokio.block_on(run_all(&plans, &runtime, &dir, &interrupt, &mut progress, &mut outcomes));
     progress.finish();
     // What was measured before a failure or an interruption is kept, and so are the logs that tell why.
-    let ending = match &ended {
-        Ok(Ended::Complete) => Ending::Complete,
-        Ok(Ended::Interrupted) => Ending::Interrupted,
-        Err(error) => Ending::Failed(describe(error)),
+    let (ending, failure) = match ended {
+        Ok(ending) => (ending, None),
+        Err(error) => {
+            let failure = describe(&error);
+            (Ending::Failed(dir.as_finished(&failure)), Some(failure))
+        }
     };
     let unfinished = dir.path().to_owned();
     let finished = match dir.finish(&outcomes, &ending) {
         Ok(finished) => finished,
-        Err(error) => {
-            for outcome in &outcomes {
-                say(&format!("{}: {}\n", outcome.record().plan.arm, one_line(outcome)))?;
-            }
-            return Err(error).with_context(|| {
-                format!(
-                    "{} runs were measured, but their results could not be written; what there is stays in {}; free \
-                     some space or name another directory with --results",
-                    outcomes.len(),
-                    unfinished.display()
-                )
-            });
-        }
+        Err(error) => return Err(unkept(error, failure.as_deref(), &outcomes, &unfinished)),
     };
     if args.json {
         say(&(serde_json::to_string_pretty(&finished.summary)? + "\n"))?;
     } else {
         say(&format!("{}results: {}\n", report::table(&finished.summary), finished.path.display()))?;
     }
-    Ok(match ended? {
-        Ended::Interrupted => Status::Interrupted,
-        Ended::Complete if !finished.summary.valid => Status::Invalid,
-        Ended::Complete if finished.summary.disappointed() => Status::Unmet,
-        Ended::Complete => Status::Good,
+    Ok(match ending {
+        Ending::Failed(failure) => bail!(failure),
+        Ending::Interrupted => Status::Interrupted,
+        Ending::Complete if !finished.summary.valid => Status::Invalid,
+        Ending::Complete if finished.summary.disappointed() => Status::Unmet,
+        Ending::Complete => Status::Good,
     }
     .into())
 }
 
-/// How the sequence of runs ended.
-enum Ended {
-    Complete,
-    Interrupted,
+/// What to say when results could not be written: the figures that were measured are printed, so that they are not lost.
+fn unkept(error: ResultsError, failure: Option<&str>, outcomes: &[RunOutcome], unfinished: &Path) -> anyhow::Error {
+    let lines = outcomes.iter().map(|outcome| format!("{}: {}\n", outcome.record().plan.arm, one_line(outcome)));
+    if let Err(error) = say(&lines.collect::<String>()) {
+        complain(describe(&error));
+    }
+    let failed = failure.map_or(String::new(), |failure| format!("{failure}\nafter that: "));
+    anyhow::Error::new(error).context(format!(
+        "{failed}{} runs were measured, but their results could not be written; what there is stays in {}; free some \
+         space, raise the limit of file sizes (`ulimit -f`), or name another directory with --results",
+        outcomes.len(),
+        unfinished.display()
+    ))
 }
 
 /// Every run in its order: arms take turns at going first, so that drift of the machine favours none.
@@ -134,27 +140,30 @@ async fn run_all(
     plans: &[Arc<Plan>],
     runtime: &Netns,
     dir: &ResultsDir,
+    interrupt: &Interrupt,
     progress: &mut Progress,
     outcomes: &mut Vec<RunOutcome>,
-) -> anyhow::Result<Ended> {
-    let interrupt = Interrupt::listen()?;
+) -> anyhow::Result<Ending> {
     let repeats = plans.iter().map(|plan| plan.repeat + 1).max().unwrap_or(1);
     for plan in plans {
         progress.run(&plan.arm, plan.repeat, repeats);
         let files =
             NodeFiles { configs: dir.nodes_dir(&plan.arm, plan.repeat)?, logs: dir.logs_dir(&plan.arm, plan.repeat)? };
-        let Some(record) = execute(plan.clone(), runtime, &files, progress, &interrupt).await? else {
-            return Ok(Ended::Interrupted);
+        let Some(mut record) = execute(plan.clone(), runtime, &files, progress, interrupt).await? else {
+            return Ok(Ending::Interrupted);
         };
         let interrupted = record.interrupted;
+        for fault in &mut record.faults {
+            *fault = dir.as_finished(fault);
+        }
         let outcome = RunOutcome::of(record);
         progress.ended(&one_line(&outcome));
         outcomes.push(outcome);
         if interrupted || interrupt.asked() {
-            return Ok(Ended::Interrupted);
+            return Ok(Ending::Interrupted);
         }
     }
-    Ok(Ended::Complete)
+    Ok(Ending::Complete)
 }
 
 /// A run in a line, for whoever watches.

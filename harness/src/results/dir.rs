@@ -92,6 +92,17 @@ impl ResultsDir {
         &self.partial
     }
 
+    /// Where it will be when it is finished; absolute.
+    fn finished_path(&self) -> PathBuf {
+        self.experiment.join(self.name.to_string())
+    }
+
+    /// A message that names files in here, as it must read for whoever looks them up once the directory is finished.
+    pub fn as_finished(&self, message: &str) -> String {
+        let path = |path: &Path| path.display().to_string();
+        message.replace(&path(&self.partial), &path(&self.finished_path()))
+    }
+
     /// The directory for the standard error of a run's nodes; made if need be.
     pub fn logs_dir(&self, arm: &str, repeat: u32) -> Result<PathBuf, ResultsError> {
         self.below(layout::LOGS, arm, repeat)
@@ -125,7 +136,7 @@ impl ResultsDir {
         write_text(&file(layout::REPORT), &report::html(&summary, outcomes, &manifest))?;
         write_json(&file(layout::MANIFEST), &manifest)?;
 
-        let path = self.experiment.join(self.name.to_string());
+        let path = self.finished_path();
         rename_new(&self.partial, &path).map_err(ResultsError::io(&path))?;
         // Only now: an unfinished directory without its lock is anybody's to clean away.
         let lock = path.join(layout::LOCK);

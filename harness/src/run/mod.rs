@@ -7,7 +7,7 @@ mod watch;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use peerbed_contract::{Command, NodeName, Role};
 use peerbed_model::{Act, Plan};
 use tokio::time::{Instant, sleep_until};
@@ -17,7 +17,7 @@ use crate::{
     engine::Sample,
     host::HostSample,
     record::RunRecord,
-    runtime::{Deployment, NodeFiles, Notices, Runtime},
+    runtime::{Deployment, NodeFiles, Notices, Runtime, RuntimeError},
 };
 use progress::{Progress, Tick};
 use watch::{Reaction, Watch};
@@ -218,7 +218,11 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
     }
 
     async fn take(&mut self, notice: Option<Notice>) -> anyhow::Result<()> {
-        match notice.context("the agent ended during the run; see agent.log among its logs")? {
+        let Some(notice) = notice else {
+            // The last that was heard of the agent is why it ended, and where its log is.
+            bail!(self.watch.faults.pop().unwrap_or_else(|| "the agent ended during the run".to_owned()));
+        };
+        match notice {
             Notice::Line { node, line } => {
                 if let Reaction::SendStart(node) = self.watch.line(&node, &line) {
                     self.tell(&[node], &Command::Start { epoch_ns: self.epoch_ns }).await;
@@ -249,12 +253,17 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
     /// Writes a command to nodes. One that cannot hear it any more has ended, which its exit tells.
     async fn tell(&mut self, nodes: &[NodeName], command: &Command) {
         for (node, error) in self.deployment.tell(nodes, &command.to_line()).await {
-            tracing::warn!(%node, %error, ?command, "a node could not be told");
+            // The end of the agent is told once, not for every node.
+            if !matches!(error, RuntimeError::Gone(_)) {
+                tracing::warn!(%node, %error, ?command, "a node could not be told");
+            }
         }
     }
 
     async fn signal(&mut self, node: &NodeName, signal: Signal) {
-        if let Err(error) = self.deployment.signal(node, signal).await {
+        if let Err(error) = self.deployment.signal(node, signal).await
+            && !matches!(error, RuntimeError::Gone(_))
+        {
             tracing::warn!(%node, %error, ?signal, "a node could not be signalled");
         }
     }

@@ -1,16 +1,13 @@
 //! What happens when something breaks, on purpose or not.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Stdio},
-    time::Duration,
-};
+use std::{path::Path, process::Child, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::program::{alone, bin_dir, json, measure, nothing_is_left, peerbed, said, survivors};
+use crate::program::{
+    alone, bin_dir, json, measure, nothing_is_left, peerbed, said, survivors, tiny, tiny_run, under_way,
+};
 
 #[test]
 fn every_download_completes_although_the_control_plane_is_killed() {
@@ -38,18 +35,7 @@ fn every_download_completes_although_the_control_plane_is_killed() {
 /// `quick`, in the background, until its peers run.
 fn quick_under_way(results: &Path) -> Child {
     let dir = results.to_str().expect("UTF-8");
-    let mut child = peerbed(&["run", "quick", "--arm", "hybrid", "--results", dir])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("peerbed starts");
-    let stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
-    // Away from a terminal, progress is one line a phase; this one says that all nodes are ready.
-    let mut lines = stderr.lines().map(|line| line.expect("standard error is text"));
-    assert!(lines.any(|line| line.contains("nodes ready")), "peerbed says when its nodes are ready");
-    // Whoever reads must go on reading, or the child would stop at a full pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-    child
+    under_way(peerbed(&["run", "quick", "--arm", "hybrid", "--results", dir])).child
 }
 
 /// A process of the run under way.
@@ -106,5 +92,48 @@ fn an_interrupt_keeps_what_was_measured_and_leaves_nothing() {
     let summary = std::fs::read(results.path().join("quick/latest/summary.json")).expect("a summary is kept");
     let summary: Value = serde_json::from_slice(&summary).expect("it is JSON");
     assert_eq!(summary["arms"]["hybrid"]["valid"], false, "{summary:#}");
+    nothing_is_left(&bin_dir(), 5);
+}
+
+#[test]
+fn a_hang_up_or_a_termination_is_an_interrupt_too() {
+    let _alone = alone();
+    let project = tiny();
+    for signal in [Signal::HUP, Signal::TERM] {
+        let run = under_way(tiny_run(project.path(), &[]));
+        kill_process(Pid::from_child(&run.child), signal).expect("it can be told");
+        let output = run.end();
+        assert_eq!(output.status.code(), Some(130), "{signal:?}: {}", said(&output));
+        let summary =
+            std::fs::read(project.path().join("results/tiny/latest/summary.json")).expect("a summary is kept");
+        let summary: Value = serde_json::from_slice(&summary).expect("it is JSON");
+        assert_eq!(summary["interrupted"], true, "{summary:#}");
+        assert_eq!(summary["arms"]["only"]["valid"], false, "{summary:#}");
+        nothing_is_left(&bin_dir(), 5);
+        std::fs::remove_dir_all(project.path().join("results")).expect("there are results");
+    }
+}
+
+#[test]
+fn an_agent_that_dies_is_told_with_a_log_that_is_there() {
+    let _alone = alone();
+    let project = tiny();
+    let run = under_way(tiny_run(project.path(), &[]));
+    // Of the harness, the watcher and the agent itself, the agent is the youngest.
+    let agent = survivors(&bin_dir()).into_iter().rfind(|line| line.ends_with("/peerbed")).expect("an agent runs");
+    let agent = agent.split(' ').next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw).expect("a number");
+    kill_process(agent, Signal::KILL).expect("it can be killed");
+    let output = run.end();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let error = String::from_utf8_lossy(&output.stderr);
+    let latest = project.path().join("results/tiny/latest");
+    let summary = std::fs::read_to_string(latest.join("summary.json")).expect("a summary is kept");
+    for text in [&*error, &*summary] {
+        let log =
+            text.split(|c: char| c.is_whitespace() || "\";,".contains(c)).find(|word| word.ends_with("agent.log"));
+        let log = log.unwrap_or_else(|| panic!("it names the agent's log:\n{text}\n{}", said(&output)));
+        assert!(Path::new(log).is_file(), "{log} is not there:\n{text}");
+        assert!(!text.contains(".partial-"), "{text}");
+    }
     nothing_is_left(&bin_dir(), 5);
 }

@@ -1,9 +1,11 @@
 //! How these tests start the program, and what must be true after it ended.
 
 use std::{
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
     sync::{Mutex, MutexGuard},
+    thread::JoinHandle,
 };
 
 use serde_json::Value;
@@ -38,6 +40,73 @@ pub(crate) fn peerbed(args: &[&str]) -> Command {
     let mut command = Command::new(bin_dir().join("peerbed"));
     command.args(args).current_dir(checkout());
     command
+}
+
+/// A project with an experiment `tiny`: one AS, two peers, two downloads, over in some three seconds.
+pub(crate) fn tiny() -> tempfile::TempDir {
+    let project = tempfile::tempdir().expect("a temporary directory");
+    let write = |directory: &str, file: &str, text: &str| {
+        let directory = project.path().join(directory);
+        std::fs::create_dir(&directory).expect("a directory");
+        std::fs::write(directory.join(file), text).expect("a file");
+    };
+    write("experiments", "tiny.yaml", TINY);
+    write("topologies", "one.yaml", ONE);
+    project
+}
+
+const TINY: &str = "\
+question: Does it begin and end?
+topology: one
+seed: 1
+duration: 20s
+content: [{id: patch, size: 1MiB, piece: 128KiB, provider: A}]
+groups: [{name: homes, as: isp, peers: 2, access: home}]
+workload: {arrivals: {burst: 2, at: 1s, within: 1s}}
+arms: {only: {}}
+";
+
+const ONE: &str = "\
+access: {home: {up: 20mbit, down: 50mbit, delay: 1ms}}
+ases: [{name: isp, number: 64500, region: west, prefix: 10.0.0.0/16}]
+edges: [{as: isp, access: home}]
+control: [{as: isp, access: home}]
+";
+
+/// `peerbed` with the project of [`tiny`].
+pub(crate) fn tiny_run(project: &Path, args: &[&str]) -> Command {
+    let mut command = peerbed(&["--project", project.to_str().expect("UTF-8"), "run", "tiny"]);
+    command.args(args);
+    command
+}
+
+/// A command in the background.
+pub(crate) struct UnderWay {
+    /// Its process; standard output is piped.
+    pub(crate) child: Child,
+    errors: JoinHandle<String>,
+}
+
+impl UnderWay {
+    /// Its end, with everything that it printed.
+    pub(crate) fn end(self) -> Output {
+        let output = self.child.wait_with_output().expect("peerbed ends");
+        Output { stderr: self.errors.join().expect("standard error is text").into_bytes(), ..output }
+    }
+}
+
+/// Starts a run and waits until all its nodes are ready.
+pub(crate) fn under_way(mut command: Command) -> UnderWay {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("peerbed starts");
+    let stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
+    // Away from a terminal, progress is one line a phase; this one says that all nodes are ready.
+    let mut lines = stderr.lines().map(|line| line.expect("standard error is text") + "\n");
+    let mut before = String::new();
+    while !before.contains("nodes ready") {
+        before += &lines.next().unwrap_or_else(|| panic!("peerbed says when its nodes are ready:\n{before}"));
+    }
+    // Whoever reads must go on reading, or the child would stop at a full pipe.
+    UnderWay { child, errors: std::thread::spawn(move || before + &lines.collect::<String>()) }
 }
 
 /// What makes a run invalid when other programs had the machine's cores: no fault of the program under test.
