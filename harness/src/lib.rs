@@ -18,6 +18,7 @@ mod probe;
 mod project;
 pub mod reconcile;
 pub mod record;
+mod regular;
 pub mod report;
 pub mod results;
 mod run;

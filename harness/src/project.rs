@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use peerbed_model::{Experiment, ExperimentFile, Source, TopologyFile, experiment_name};
 
+use crate::regular;
+
 /// A directory that has `experiments/` and `topologies/`.
 #[derive(Debug, Clone)]
 pub(crate) struct Project {
@@ -53,6 +55,7 @@ impl Project {
         for entry in entries {
             let path = entry.with_context(|| format!("cannot list {}", dir.display()))?.path();
             if path.extension().is_some_and(|e| e == "yaml")
+                && regular::is_regular(&path)
                 && let Some(stem) = path.file_stem().and_then(|s| s.to_str())
             {
                 names.push(stem.to_owned());
@@ -66,14 +69,14 @@ impl Project {
     pub(crate) fn load(&self, name: &str) -> anyhow::Result<Experiment> {
         let name = experiment_name(name)?;
         let path = self.root.join("experiments").join(format!("{name}.yaml"));
-        if !path.is_file() {
+        if !is_anything(&path) {
             let known = self.experiments()?.join(", ");
-            bail!("there is no experiment `{name}` ({} is not a file)\n  experiments here: {known}", path.display());
+            bail!("there is no experiment `{name}` ({} is not there)\n  experiments here: {known}", path.display());
         }
         let file = ExperimentFile::parse(self.read(&path)?)?;
         let topology = file.topology_name().as_str();
         let path = self.root.join("topologies").join(format!("{topology}.yaml"));
-        if !path.is_file() {
+        if !is_anything(&path) {
             return Err(file.no_such_topology(&self.topologies()?).into());
         }
         let topology = TopologyFile::parse(self.read(&path)?)?;
@@ -81,8 +84,14 @@ impl Project {
     }
 
     fn read(&self, path: &Path) -> anyhow::Result<Source> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let most = peerbed_model::MAX_FILE_BYTES as u64;
+        let bytes = regular::read(path, most).with_context(|| format!("cannot read {}", path.display()))?;
         let shown = path.strip_prefix(&self.root).unwrap_or(path);
         Ok(Source::from_bytes(shown.display().to_string(), bytes)?)
     }
+}
+
+/// Whether there is anything of this name, be it a link that leads nowhere.
+fn is_anything(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }

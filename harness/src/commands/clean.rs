@@ -60,8 +60,14 @@ impl FromStr for Age {
             "w" => 7 * 24 * 3600,
             _ => return Err(complaint()),
         };
-        let count: i64 = digits.parse().map_err(|_| complaint())?;
-        count.checked_mul(seconds).map(|all| Self(SignedDuration::from_secs(all))).ok_or_else(complaint)
+        if digits.is_empty() {
+            return Err(complaint());
+        }
+        // Digits alone are always a number, though maybe too large a one.
+        let all = digits.parse::<i64>().ok().and_then(|count| count.checked_mul(seconds));
+        let most = i64::MAX / seconds;
+        let all = all.ok_or_else(|| format!("`{text}` is too long ago: at most {most}{unit} is understood"))?;
+        Ok(Self(SignedDuration::from_secs(all)))
     }
 }
 
@@ -149,6 +155,14 @@ mod tests {
         assert_eq!(["90s", "2m", "3h", "7d", "2w"].map(seconds), [90, 120, 10_800, 604_800, 1_209_600].map(Ok));
         for text in ["", "7", "d", "-1d", "1.5d", "7 d", "7y", "99999999999999999w", "٣d"] {
             assert!(text.parse::<Age>().is_err(), "{text}");
+        }
+        let why = |text: &str| text.parse::<Age>().unwrap_err();
+        assert!(why("7").contains("is not an age") && why("d").contains("is not an age"));
+        for (text, most) in
+            [("99999999999999999w", "15250284452471w"), ("99999999999999999999999s", "9223372036854775807s")]
+        {
+            assert_eq!(why(text), format!("`{text}` is too long ago: at most {most} is understood"));
+            assert!(most.parse::<Age>().is_ok());
         }
     }
 

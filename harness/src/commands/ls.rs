@@ -2,7 +2,6 @@
 
 use std::{
     fmt::Write,
-    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -12,6 +11,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{
+    regular,
     report::{number, percent},
     results::{Entry, State, layout, scan},
     say::say,
@@ -29,6 +29,9 @@ pub(crate) struct LsArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) results: Option<PathBuf>,
 }
+
+/// A larger summary is none of ours.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// Lists them.
 pub(crate) fn run(args: &LsArgs, results: &Path) -> anyhow::Result<ExitCode> {
@@ -75,8 +78,8 @@ fn listed(entry: &Entry) -> Value {
 
 fn summary(entry: &Entry) -> anyhow::Result<Value> {
     let file = layout::SUMMARY_JSON;
-    let text = fs::read_to_string(entry.path.join(file)).context(file)?;
-    let summary: Value = serde_json::from_str(&text).context(file)?;
+    let text = regular::read(&entry.path.join(file), MOST_BYTES).context(file)?;
+    let summary: Value = serde_json::from_slice(&text).context(file)?;
     if !summary["arms"].is_object() {
         bail!("{file}: there are no `arms`");
     }

@@ -1,6 +1,8 @@
 //! What the program says to nonsense: always where, what and what to do; never a panic.
 
-use crate::program::{peerbed, said};
+use std::os::unix::fs::symlink;
+
+use crate::program::{peerbed, said, tiny};
 
 fn refused(args: &[&str], words: &[&str]) {
     let output = peerbed(args).output().expect("peerbed runs");
@@ -54,4 +56,51 @@ fn every_shipped_experiment_is_good() {
 fn a_project_that_is_none() {
     let empty = tempfile::tempdir().expect("a temporary directory");
     refused(&["check", "--project", empty.path().to_str().expect("UTF-8")], &["experiments/", "--project"]);
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once_and_not_listed() {
+    let project = tiny();
+    let experiment = |name: &str| project.path().join("experiments").join(format!("{name}.yaml"));
+    std::fs::create_dir(experiment("directory")).expect("a directory");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, experiment("pipe"), fifo, mode, 0).expect("a pipe");
+    for (link, to) in [
+        ("zeros", "/dev/zero"),
+        ("nothing", "/dev/null"),
+        ("noise", "/dev/urandom"),
+        ("up", ".."),
+        ("round", "round.yaml"),
+    ] {
+        symlink(to, experiment(link)).expect("a link");
+    }
+    // A hole: large without taking any space.
+    std::fs::File::create(experiment("large")).and_then(|file| file.set_len(1 << 40)).expect("a large file");
+    let topology = "question: Is it a file?\ntopology: pipe\nduration: 1s\n";
+    std::fs::write(experiment("odd-topology"), topology).expect("a file");
+    let pipe = project.path().join("topologies/pipe.yaml");
+    rustix::fs::mknodat(rustix::fs::CWD, pipe, fifo, mode, 0).expect("a pipe");
+
+    let dir = project.path().to_str().expect("UTF-8");
+    for (name, what) in [
+        ("directory", "it is a directory; a regular file is expected"),
+        ("up", "it is a directory; a regular file is expected"),
+        ("pipe", "it is a pipe; a regular file is expected"),
+        ("odd-topology", "it is a pipe; a regular file is expected"),
+        ("zeros", "it is a device; a regular file is expected"),
+        ("nothing", "it is a device; a regular file is expected"),
+        ("noise", "it is a device; a regular file is expected"),
+        ("round", "symbolic links"),
+        ("large", "the file has 1099511627776 bytes, the most that is read is 1048576"),
+    ] {
+        for verb in ["check", "run", "plan", "up"] {
+            refused(&["--project", dir, verb, name], &["cannot read", ".yaml", what]);
+        }
+    }
+    let output = peerbed(&["--project", dir, "check"]).output().expect("peerbed runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(text.lines().count(), 1, "{}", said(&output));
+    assert!(text.starts_with("tiny: good") && said(&output).contains("2 of 3 experiments"), "{}", said(&output));
+    refused(&["--project", dir, "run", "nonesuch"], &["experiments here: large, odd-topology, tiny\n"]);
 }

@@ -2,9 +2,19 @@
 
 mod locate;
 
-use std::{collections::BTreeSet, path::Path, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs::OpenOptions,
+    io::{self, Read},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
 
 use peerbed_contract::{ContentId, ControlConfig, EdgeConfig, NodeConfig, Object, PeerConfig, Role, RoleConfig};
+
+/// The largest configuration that is read, in bytes: that of a peer with every download of the largest experiment is
+/// smaller.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// What is wrong with a configuration, and where.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +25,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The file is not a configuration.
     #[error("{}:{line}:{column}: `{key}`: {reason}", path.display())]
@@ -47,8 +57,29 @@ pub enum ConfigError {
 
 /// Reads the configuration of a node of role `role`.
 pub fn load(path: &Path, role: Role) -> Result<NodeConfig, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    let text = read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
     parse(path, &text, role)
+}
+
+/// Reads a regular file, or one to which a link leads, and never waits, as for the other end of a pipe.
+fn read(path: &Path) -> io::Result<String> {
+    let refused = |why: String| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    // Looked at before the opening too, which is an act of its own for some devices.
+    if !std::fs::metadata(path)?.is_file() {
+        return refused("it is not a regular file".to_owned());
+    }
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    let about = file.metadata()?;
+    if !about.is_file() {
+        return refused("it is not a regular file".to_owned());
+    }
+    let mut text = String::new();
+    // A size that it does not have (files of /proc) must not deceive.
+    if about.len() > MAX_BYTES || file.take(MAX_BYTES + 1).read_to_string(&mut text)? as u64 > MAX_BYTES {
+        return refused(format!("it is too large: at most {MAX_BYTES} bytes are read"));
+    }
+    Ok(text)
 }
 
 /// Reads the configuration in `text`; `path` is only named in errors.

@@ -61,3 +61,25 @@ fn a_missing_file_is_named() {
     let error = load(Path::new("/nowhere/node.json"), Role::Edge).unwrap_err().to_string();
     assert!(error.starts_with("/nowhere/node.json: "), "{error}");
 }
+
+#[test]
+fn only_a_regular_file_of_some_size_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let refused = |path: &Path| load(path, Role::Edge).unwrap_err().to_string();
+    for device in ["/dev/zero", "/dev/null", "/dev/urandom"] {
+        assert_eq!(refused(Path::new(device)), format!("{device}: it is not a regular file"));
+    }
+    assert!(refused(directory.path()).ends_with(": it is not a regular file"));
+    let pipe = directory.path().join("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    assert!(refused(&pipe).ends_with(": it is not a regular file"));
+    // A hole: large without taking any space.
+    let large = directory.path().join("large");
+    std::fs::File::create(&large).unwrap().set_len(1 << 40).unwrap();
+    assert!(refused(&large).ends_with(": it is too large: at most 67108864 bytes are read"));
+    let link = directory.path().join("link");
+    std::fs::write(directory.path().join("file"), EDGE).unwrap();
+    std::os::unix::fs::symlink("file", &link).unwrap();
+    assert!(load(&link, Role::Edge).is_ok());
+}
