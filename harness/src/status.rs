@@ -13,7 +13,9 @@ pub(crate) enum Status {
     Usage,
     /// 4: what was measured cannot be trusted.
     Invalid,
-    /// 130: ended by the user; what was measured until then was kept.
+    /// 130: ended early by Ctrl-C, SIGTERM or SIGHUP, whichever it was. Everything is taken down, and what was measured
+    /// until then is kept. This holds for `run`, `up` and `bench`; the others have nothing to take down and die of the
+    /// signal, and `exec` hands it to its program.
     Interrupted,
 }
 

@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::{
     engine::EndsChoice,
     project::Project,
+    run::Interrupt,
     say::{complain, say},
     status::Status,
 };
@@ -137,7 +138,7 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
         figures.extend(new);
         Ok(())
     };
-    tokio.block_on(async {
+    let measure = async {
         if wanted(Subject::Goodput) {
             take(Subject::Goodput, links::goodput(&bench).await)?;
         }
@@ -157,7 +158,18 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
             take(Subject::Download, nodes::download(&bench).await)?;
         }
         anyhow::Ok(())
+    };
+    let interrupted = tokio.block_on(async {
+        let interrupt = Interrupt::listen()?;
+        tokio::select! {
+            measured = measure => measured.map(|()| false),
+            () = interrupt.wait() => Ok(true),
+        }
     })?;
+    if interrupted {
+        complain("interrupted: nothing was written");
+        return Ok(Status::Interrupted.into());
+    }
     let dir = args.results.clone().unwrap_or_else(|| project.results().join("bench"));
     let path = record(&dir, &figures)?;
     if args.json {

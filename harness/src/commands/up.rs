@@ -2,13 +2,17 @@
 
 use std::{
     fs::OpenOptions,
-    io::{BufRead, BufReader, Write},
     os::unix::{fs::OpenOptionsExt, process::CommandExt},
-    process::{ChildStdin, Command, ExitCode, Stdio},
+    process::{ExitCode, Stdio},
 };
 
 use anyhow::{Context, bail};
 use clap::Args;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    process::{ChildStdin, ChildStdout, Command},
+};
 
 use crate::{
     engine::{EndsChoice, EngineOptions},
@@ -17,7 +21,7 @@ use crate::{
         state::{HeldNode, StateDir},
     },
     project::Project,
-    run::progress::Progress,
+    run::{Interrupt, progress::Progress},
     runtime::{Runtime, netns::Netns},
     say::say,
     status::Status,
@@ -54,6 +58,9 @@ pub(crate) fn run(args: &UpArgs, project: &Project) -> anyhow::Result<ExitCode> 
     let arm = super::choose_arm(&experiment, args.arm.as_deref())?;
     let plan = experiment.plan(arm, 0, args.seed)?;
     let options = EngineOptions { ends: args.ends, threads: None };
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    // From now on: whatever was begun is then ended in good order.
+    let interrupt = tokio.block_on(async { Interrupt::listen() })?;
     let dir = StateDir::open()?;
     if dir.lock()?.is_none() {
         bail!(ALREADY_UP);
@@ -65,44 +72,80 @@ pub(crate) fn run(args: &UpArgs, project: &Project) -> anyhow::Result<ExitCode> 
     }
     let mut progress = Progress::new(1, args.quiet || args.json);
     progress.run(arm, 0, 1);
-    let outcome = hold(&dir, &Order { plan, options, idle: args.idle }, &mut progress);
+    let order = Order { plan, options, idle: args.idle };
+    let outcome = tokio.block_on(hold(&dir, &order, &interrupt, &mut progress));
     progress.finish();
-    outcome?;
-    tell(args, &dir)
+    match outcome? {
+        Outcome::Ready => tell(args, &dir),
+        Outcome::Interrupted => Ok(Status::Interrupted.into()),
+    }
+}
+
+/// What came of starting a holder.
+enum Outcome {
+    /// Everything stands.
+    Ready,
+    /// The user wanted no more; nothing is left.
+    Interrupted,
 }
 
 /// Start the holder and wait until it says that everything is ready.
-fn hold(dir: &StateDir, order: &Order, progress: &mut Progress) -> anyhow::Result<()> {
+async fn hold(
+    dir: &StateDir,
+    order: &Order,
+    interrupt: &Interrupt,
+    progress: &mut Progress,
+) -> anyhow::Result<Outcome> {
     let path = dir.holder_log();
     let log = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
     let log = log.with_context(|| path.display().to_string())?;
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = std::process::Command::new("/proc/self/exe");
     command.arg0("peerbed").arg("hold").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
-    let mut holder = command.spawn().context("the holder cannot be started")?;
+    let mut holder = Command::from(command).spawn().context("the holder cannot be started")?;
     let (Some(stdin), Some(stdout)) = (holder.stdin.take(), holder.stdout.take()) else {
         unreachable!("both were asked for as pipes");
     };
-    give(stdin, order).context("the holder did not take its order")?;
-    for line in BufReader::new(stdout).lines() {
-        let line = line.context("the holder cannot be heard")?;
-        match serde_json::from_str(&line).with_context(|| format!("the holder said `{line}`"))? {
-            Said::Progress(step) => progress.setup(step),
-            Said::Ready => return Ok(()),
-            Said::Failed { message } => {
-                // It has said its last word and ends by itself.
-                let _ = holder.wait();
-                bail!(message);
+    let said = tokio::select! {
+        said = listen(stdin, stdout, order, progress) => Some(said?),
+        () = interrupt.wait() => None,
+    };
+    match said {
+        Some(Said::Failed { message }) => {
+            // It has said its last word and ends by itself.
+            let _ = holder.wait().await;
+            bail!(message);
+        }
+        Some(_) => Ok(Outcome::Ready),
+        None => {
+            progress.notice("interrupted: taking everything down");
+            // Not yet awaited, its number is still its own. If it has just ended, there is nothing to tell.
+            if let Some(pid) = holder.id().and_then(|pid| Pid::from_raw(pid as i32)) {
+                let _ = kill_process(pid, Signal::TERM);
             }
+            holder.wait().await.context("the holder cannot be awaited")?;
+            Ok(Outcome::Interrupted)
         }
     }
-    let status = holder.wait().context("the holder cannot be awaited")?;
-    bail!("the holder ended before everything was ready ({status}); its log is {}", dir.holder_log().display())
 }
 
-/// Write the order; the pipe's end is the order's end.
-fn give(mut stdin: ChildStdin, order: &Order) -> std::io::Result<()> {
-    let text = serde_json::to_vec(order)?;
-    stdin.write_all(&text)
+/// Give the holder its order and hear it to its last word.
+async fn listen(
+    mut stdin: ChildStdin,
+    stdout: ChildStdout,
+    order: &Order,
+    progress: &mut Progress,
+) -> anyhow::Result<Said> {
+    stdin.write_all(&serde_json::to_vec(order)?).await.context("the holder did not take its order")?;
+    // The pipe's end is the order's end.
+    drop(stdin);
+    let mut lines = BufReader::new(stdout).lines();
+    while let Some(line) = lines.next_line().await.context("the holder cannot be heard")? {
+        match serde_json::from_str(&line).with_context(|| format!("the holder said `{line}`"))? {
+            Said::Progress(step) => progress.setup(step),
+            last => return Ok(last),
+        }
+    }
+    Ok(Said::Failed { message: "the holder ended before everything was ready".to_owned() })
 }
 
 fn tell(args: &UpArgs, dir: &StateDir) -> anyhow::Result<ExitCode> {

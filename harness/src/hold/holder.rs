@@ -18,7 +18,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     Order, Said,
-    state::{Held, HeldNode, ProcessId, State, StateDir},
+    process::ProcessId,
+    state::{Held, HeldNode, State, StateDir},
 };
 use crate::{
     agent::protocol::Notice,

@@ -6,6 +6,7 @@
 //! others must know of it is in the [`state`] directory.
 
 mod holder;
+pub(crate) mod process;
 pub(crate) mod state;
 
 use peerbed_model::Plan;

@@ -9,18 +9,23 @@ use std::{
         unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     },
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use peerbed_contract::{AsNumber, NodeName, Role};
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    fs::{FlockOperation, flock},
-    process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal},
+    fs::{FlockOperation, OFlags, flock},
+    process::geteuid,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::runtime::NodeFiles;
+use super::process::ProcessId;
+use crate::{
+    regular::{self, ReadError},
+    runtime::NodeFiles,
+};
+
+/// The state of the largest experiment is smaller.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// Why the state cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -37,86 +42,17 @@ pub(crate) enum StateError {
     #[error("{path} is not a directory that only you can enter: remove it, or set XDG_RUNTIME_DIR to your own", path = .0.display())]
     Unsafe(PathBuf),
     /// The state file is of another version or damaged.
-    #[error("{path} cannot be read as a state ({source}): run `peerbed down`", path = .path.display())]
+    #[error("{path} cannot be read as a state ({reason}): run `peerbed down`", path = .path.display())]
     Damaged {
         /// Which.
         path: PathBuf,
         /// What is wrong.
-        source: serde_json::Error,
+        reason: String,
     },
 }
 
 fn file(path: &Path) -> impl FnOnce(io::Error) -> StateError + '_ {
     move |source| StateError::File { path: path.to_owned(), source }
-}
-
-/// A process, told apart from a later one with the same number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ProcessId {
-    /// Its number.
-    pub(crate) pid: u32,
-    /// When it began, in the kernel's ticks since boot.
-    pub(crate) began: u64,
-}
-
-impl ProcessId {
-    /// The process of this number; none if there is none.
-    pub(crate) fn of(pid: u32) -> Option<Self> {
-        Some(Self { pid, began: began(pid)? })
-    }
-
-    /// Whether it still runs.
-    pub(crate) fn lives(self) -> bool {
-        began(self.pid) == Some(self.began)
-    }
-
-    /// Send a signal; false if it does not run any more.
-    pub(crate) fn signal(self, signal: Signal) -> io::Result<bool> {
-        let Some(process) = self.open()? else { return Ok(false) };
-        match pidfd_send_signal(process, signal) {
-            Ok(()) => Ok(true),
-            Err(rustix::io::Errno::SRCH) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Wait until it has ended; false if it has not in this time.
-    pub(crate) fn wait(self, within: Duration) -> io::Result<bool> {
-        let Some(process) = self.open()? else { return Ok(true) };
-        let deadline = Instant::now() + within;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
-            match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&left)) {
-                Ok(ready) => return Ok(ready > 0),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// A descriptor of just this process; none if it has ended.
-    fn open(self) -> io::Result<Option<std::os::fd::OwnedFd>> {
-        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return Ok(None) };
-        match pidfd_open(pid, PidfdFlags::empty()) {
-            // Looked at after the opening: from now on the descriptor cannot come to mean another.
-            Ok(process) => Ok(self.lives().then_some(process)),
-            Err(rustix::io::Errno::SRCH) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// The start time of a process that has not ended: field 22 of `/proc/PID/stat`, behind the name in brackets, which may
-/// have anything in it.
-fn began(pid: u32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    if state == "Z" || state == "X" {
-        return None;
-    }
-    fields.nth(18)?.parse().ok()
 }
 
 /// What others must know of a held deployment.
@@ -205,11 +141,17 @@ impl StateDir {
         self.path.join("state.json")
     }
 
+    /// What the holder has locked as long as it lives.
+    pub(crate) fn lock_path(&self) -> PathBuf {
+        self.path.join("lock")
+    }
+
     /// Become the only holder, as long as the file is open; none if there is another.
     pub(crate) fn lock(&self) -> Result<Option<File>, StateError> {
-        let path = self.path.join("lock");
-        let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let lock = open.map_err(file(&path))?;
+        let path = self.lock_path();
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600).custom_flags(OFlags::NONBLOCK.bits() as i32);
+        let lock = options.open(&path).map_err(file(&path))?;
         match flock(lock.as_fd(), FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(lock)),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -220,10 +162,12 @@ impl StateDir {
     /// The state that was written last, whether or not its holder lives.
     pub(crate) fn read(&self) -> Result<Option<State>, StateError> {
         let path = self.state();
-        match fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|source| StateError::Damaged { path, source }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(file(&path)(error)),
+        let damaged = |reason: String| StateError::Damaged { path: path.clone(), reason };
+        match regular::read(&path, MOST_BYTES) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| damaged(error.to_string())),
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(ReadError::Io(error)) => Err(file(&path)(error)),
+            Err(error) => Err(damaged(error.to_string())),
         }
     }
 
@@ -242,7 +186,12 @@ impl StateDir {
             gone(fs::remove_dir_all(&path)).map_err(file(&path))?;
         }
         for path in [self.state(), self.path.join("state.json.new"), self.events(), self.holder_log()] {
-            gone(fs::remove_file(&path)).map_err(file(&path))?;
+            let removed = match fs::remove_file(&path) {
+                // Nobody knows how a directory got here, but it must not stay in the way.
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir_all(&path),
+                other => other,
+            };
+            gone(removed).map_err(file(&path))?;
         }
         Ok(())
     }
@@ -261,17 +210,6 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
-
-    #[test]
-    fn a_process_is_told_apart() {
-        let this = ProcessId::of(std::process::id()).unwrap();
-        assert!(this.lives());
-        let other = ProcessId { began: this.began + 1, ..this };
-        assert!(!other.lives());
-        assert!(!other.signal(Signal::KILL).unwrap(), "another process of the same number is not touched");
-        assert!(other.wait(Duration::ZERO).unwrap());
-        assert!(!this.wait(Duration::ZERO).unwrap());
-    }
 
     #[test]
     fn only_a_closed_directory_is_used() {
@@ -310,5 +248,10 @@ mod tests {
         assert_eq!(dir.read().unwrap(), None);
         fs::write(dir.state(), "{").unwrap();
         assert!(matches!(dir.read(), Err(StateError::Damaged { .. })));
+        dir.clear().unwrap();
+        fs::create_dir(dir.state()).unwrap();
+        assert!(matches!(dir.read(), Err(StateError::Damaged { .. })));
+        dir.clear().unwrap();
+        assert_eq!(dir.read().unwrap(), None);
     }
 }

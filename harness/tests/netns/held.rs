@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, Signal, kill_process},
+};
 
 use crate::support::{assert_gone, host, members, namespaces, shell};
 
@@ -200,6 +203,74 @@ fn down_ends_what_is_still_being_set_up() {
     let output = up.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(2) && text.contains("told to end"), "{output:?}");
+}
+
+/// What a state directory has when nothing is up.
+fn only_the_lock(place: &Place) {
+    let left: Vec<_> = fs::read_dir(place.state()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["lock"]);
+}
+
+#[test]
+fn every_signal_that_ends_the_set_up_ends_it_alike() {
+    let place = Place::new();
+    // It is never ready.
+    fs::write(place.path().join("edge"), "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let up = place.peerbed(&["up", "quick"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while members(place.path()).len() < 10 {
+            assert!(Instant::now() < deadline, "it does not begin");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let spaces = namespaces(&members(place.path()));
+        kill_process(Pid::from_child(&up), signal).unwrap();
+        let output = up.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{signal:?}: {output:?}");
+        assert_gone(place.path(), &spaces);
+        only_the_lock(&place);
+    }
+    // Also before there is a holder.
+    let up = place.peerbed(&["up", "quick"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let status = format!("/proc/{}/status", up.id());
+    // Its handler of SIGTERM (the 15th bit of the mask) is there.
+    let caught =
+        |line: &str| Some(u64::from_str_radix(line.strip_prefix("SigCgt:")?.trim(), 16).unwrap() >> 14 & 1 == 1);
+    while !fs::read_to_string(&status).unwrap().lines().find_map(caught).unwrap() {
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&up), Signal::TERM).unwrap();
+    let output = up.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+}
+
+#[test]
+fn down_ends_what_a_damaged_state_does_not_name() {
+    let place = Place::new();
+    place.up();
+    let spaces = namespaces(&members(place.path()));
+    let state = place.state().join("state.json");
+    fs::write(&state, "{\"experiment\":").unwrap();
+    let exec = place.run(&["exec", "edge-0", "--", "true"]);
+    assert!(String::from_utf8_lossy(&exec.stderr).contains("run `peerbed down`"), "{exec:?}");
+    let down = place.run(&["down"]);
+    assert!(down.status.success() && String::from_utf8_lossy(&down.stdout).contains("damaged"), "{down:?}");
+    assert_gone(place.path(), &spaces);
+    only_the_lock(&place);
+    // Whatever else stands in its place, with nobody there.
+    fs::create_dir(&state).unwrap();
+    assert!(place.run(&["down"]).status.success());
+    only_the_lock(&place);
+    fs::write(&state, "\0").unwrap();
+    // A lock that is not a holder's, but this test's: nobody is harmed for it.
+    let lock = fs::File::open(place.state().join("lock")).unwrap();
+    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let down = place.run(&["down"]);
+    let text = String::from_utf8_lossy(&down.stderr).into_owned();
+    assert!(down.status.code() == Some(2) && text.contains("cannot be told"), "{down:?}");
+    drop(lock);
+    assert!(place.run(&["down"]).status.success());
+    only_the_lock(&place);
 }
 
 #[test]
