@@ -38,9 +38,11 @@ impl Project {
         &self.root
     }
 
-    /// The names of all topologies, in order.
+    /// The names of all topologies that can be named, in order.
     fn topologies(&self) -> anyhow::Result<Vec<String>> {
-        self.names_in("topologies")
+        let mut names = self.names_in("topologies")?;
+        names.retain(|name| experiment_name(name).is_ok());
+        Ok(names)
     }
 
     /// The names of all experiments, in order.
@@ -70,7 +72,9 @@ impl Project {
         let name = experiment_name(name)?;
         let path = self.root.join("experiments").join(format!("{name}.yaml"));
         if !is_anything(&path) {
+            // Whoever named the files may have meant to command the terminal.
             let known = self.experiments()?.join(", ");
+            let known = known.escape_debug();
             bail!("there is no experiment `{name}` ({} is not there)\n  experiments here: {known}", path.display());
         }
         let file = ExperimentFile::parse(self.read(&path)?)?;

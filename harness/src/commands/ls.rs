@@ -41,7 +41,7 @@ pub(crate) fn run(args: &LsArgs, results: &Path) -> anyhow::Result<ExitCode> {
         let mut names: Vec<&str> = all.iter().map(|entry| entry.experiment.as_str()).collect();
         names.dedup();
         let known = if names.is_empty() { "none at all".to_owned() } else { names.join(", ") };
-        bail!("{} has no results of `{experiment}`; there are: {known}", results.display());
+        bail!("{} has no results of `{}`; there are: {known}", results.display(), experiment.escape_debug());
     }
     let listed: Vec<Value> = entries.iter().map(listed).collect();
     if args.json {

@@ -36,6 +36,10 @@ fn numbers_out_of_range() {
     refused(&["run", "quick", "--repeats", "0"], &["repeats"]);
     refused(&["run", "quick", "--threads", "0"], &["threads"]);
     refused(&["run", "quick", "--seed=-1"], &["seed"]);
+    for nodes in ["0", "20001", "-1", "1.5", "many", "99999999999999999999", ""] {
+        let nodes = format!("--nodes={nodes}");
+        refused(&["doctor", &nodes], &["--nodes", "a number of nodes from 1 to 20000 is expected"]);
+    }
 }
 
 #[test]
@@ -103,4 +107,43 @@ fn what_is_no_file_is_refused_at_once_and_not_listed() {
     assert_eq!(text.lines().count(), 1, "{}", said(&output));
     assert!(text.starts_with("tiny: good") && said(&output).contains("2 of 3 experiments"), "{}", said(&output));
     refused(&["--project", dir, "run", "nonesuch"], &["experiments here: large, odd-topology, tiny\n"]);
+}
+
+#[test]
+fn a_cause_is_said_once() {
+    for args in [&["run", "quick", "--results", "/proc/nowhere"][..], &["ls", "--results", "/dev/null"]] {
+        let output = peerbed(args).output().expect("peerbed runs");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(error.matches("(os error ").count(), 1, "{args:?}: {}", said(&output));
+    }
+}
+
+#[test]
+fn files_and_names_cannot_command_the_terminal() {
+    let project = tiny();
+    let dir = project.path().to_str().expect("UTF-8");
+    // Clear the screen, set the title, colour: in a value, a key, a name of a file and a name on the command line.
+    let text = "question: \"\u{1b}[2J\"\n\u{1b}]0;title\u{7}: 1\ntopology: \u{1b}[31mone\n";
+    std::fs::write(project.path().join("experiments/odd.yaml"), text).expect("a file");
+    std::fs::write(project.path().join("experiments/lost.yaml"), "topology: nonesuch\n").expect("a file");
+    for directory in ["experiments", "topologies"] {
+        std::fs::write(project.path().join(directory).join("\u{1b}[31m.yaml"), "{}").expect("a file");
+    }
+    for args in [
+        &["check"][..],
+        &["check", "odd"],
+        &["check", "\u{1b}[31m"],
+        &["run", "odd"],
+        &["run", "nonesuch"],
+        &["run", "tiny", "--arm", "\u{1b}[31m"],
+        &["clean", "--partial", "\u{1b}[31m"],
+        &["ls", "\u{1b}[31m"],
+        &["check", "lost"],
+    ] {
+        let output = peerbed(&[&["--project", dir], args].concat()).output().expect("peerbed runs");
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", said(&output));
+        let printed = [output.stdout, output.stderr].concat();
+        let control = |byte: &&u8| byte.is_ascii_control() && **byte != b'\n';
+        assert_eq!(printed.iter().find(control), None, "{args:?}: {:?}", String::from_utf8_lossy(&printed));
+    }
 }

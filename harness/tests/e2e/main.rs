@@ -3,6 +3,7 @@
 mod bad_input;
 mod disk;
 mod faults;
+mod past_results;
 mod program;
 mod quick;
 mod rootless;

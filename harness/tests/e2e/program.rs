@@ -10,6 +10,9 @@ use std::{
 
 use serde_json::Value;
 
+/// The number that Linux keeps for nobody.
+pub(crate) const NOBODY: u32 = 65534;
+
 /// Fabrics measure time: one at a time, also where all tests share a process.
 static ALONE: Mutex<()> = Mutex::new(());
 

@@ -5,10 +5,7 @@ use std::{
     process::Command,
 };
 
-use crate::program::{alone, bin_dir, checkout, json, measure, nothing_is_left, said};
-
-/// The number that Linux keeps for nobody.
-const NOBODY: u32 = 65534;
+use crate::program::{NOBODY, alone, bin_dir, checkout, json, measure, nothing_is_left, said};
 
 fn copy(from: &std::path::Path, to: &std::path::Path) {
     std::fs::create_dir_all(to).expect("a directory");
