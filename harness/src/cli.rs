@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     bench,
-    commands::{check, clean, down, exec, ls, plan, run, schema, up},
+    commands::{calibrate, check, clean, down, exec, ls, plan, run, schema, up},
     doctor, hold, probe,
     project::Project,
     say::{complain, describe, say},
@@ -51,6 +51,8 @@ enum Verb {
     Down(down::DownArgs),
     /// Say what this machine can do, what it lacks, and the remedy
     Doctor(doctor::DoctorArgs),
+    /// Measure what an experiment's links do on this machine, beside what they should
+    Calibrate(calibrate::CalibrateArgs),
     /// Measure Peerbed itself on this machine
     Bench(bench::BenchArgs),
     /// Print completions for a shell
@@ -111,6 +113,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Down(args) => down::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Hold => hold::main(),
+        Verb::Calibrate(args) => calibrate::run(args, &project()?),
         Verb::Bench(args) => bench::run(args, &project()?),
         Verb::Completions { shell } => {
             let mut script = Vec::new();

@@ -5,6 +5,7 @@
 
 pub mod agent;
 mod bench;
+pub mod calibrate;
 pub mod cli;
 mod commands;
 pub mod doctor;
@@ -24,5 +25,6 @@ pub mod results;
 mod run;
 pub mod runtime;
 mod say;
+mod scratch;
 mod status;
 mod sys;

@@ -5,12 +5,16 @@ use std::time::Duration;
 use peerbed_contract::{EdgeMode, Object, Strategy};
 use peerbed_link::{Bandwidth, Probability};
 
-use crate::diagnostic::{Span, Spanned};
+use crate::{
+    diagnostic::{Span, Spanned},
+    plan::Tolerance,
+};
 
 pub(crate) mod arms;
 pub(crate) mod decode;
 pub(crate) mod expect;
 mod policy;
+mod tolerance;
 pub(crate) mod workload;
 
 /// What is the same in every arm.
@@ -26,6 +30,7 @@ pub(crate) struct Head {
 pub(crate) struct Body {
     pub(crate) duration: Duration,
     pub(crate) congestion_control: String,
+    pub(crate) tolerance: Tolerance,
     /// Keys of generators are drawn later; here they are 0.
     pub(crate) content: Vec<Object>,
     pub(crate) groups: Vec<Group>,

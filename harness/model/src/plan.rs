@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use peerbed_contract::{AsNumber, NodeConfig, NodeName, Role};
-use peerbed_link::{Fabric, LinkSpec};
+use peerbed_link::{Fabric, LinkSpec, Probability};
 use serde::{Deserialize, Serialize};
 
 /// What one run does, with no randomness left.
@@ -24,6 +24,9 @@ pub struct Plan {
     pub duration: Duration,
     /// The network.
     pub fabric: Fabric,
+    /// How far its links may be from what they should be.
+    #[serde(default)]
+    pub tolerance: Tolerance,
     /// The names of the ASes.
     pub as_names: BTreeMap<AsNumber, String>,
     /// The hosts, in the order of [`Fabric::nodes`].
@@ -44,6 +47,35 @@ impl Plan {
             _ => None,
         });
         scripts.sum()
+    }
+}
+
+/// How far links may be from what was asked for when they are calibrated before a run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tolerance {
+    /// Of rates: a share of the rate.
+    pub rate: Probability,
+    /// Of the median round trip: at least this.
+    pub round_trip: Duration,
+    /// Of the median round trip: at least this share of it.
+    pub round_trip_share: Probability,
+    /// Of loss: so many standard deviations of what chance gives.
+    pub loss_deviations: f64,
+    /// Of what may wait: a share of it, beside two packets.
+    pub queue: Probability,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        let share = |value| Probability::new(value).expect("a share");
+        Self {
+            rate: share(0.02),
+            round_trip: Duration::from_micros(500),
+            round_trip_share: share(0.02),
+            loss_deviations: 4.0,
+            queue: share(0.05),
+        }
     }
 }
 

@@ -36,7 +36,6 @@ pub struct Experiment {
     warnings: Diagnostics,
     source: Source,
     arms_span: Span,
-    repeats_span: Span,
 }
 
 /// One arm, resolved.
@@ -84,12 +83,11 @@ impl Experiment {
             arms.extend(arm.map(|read| read.arm));
         }
         let head = read.map(|read| read.head);
-        let span_of = |key| root.get(key).map_or(root.span, |node| node.span);
-        let (arms_span, repeats_span) = (span_of("arms"), span_of("repeats"));
+        let arms_span = root.get("arms").map_or(root.span, |node| node.span);
         let failed = report.errors() > 0;
         let found = report.into_diagnostics();
         match head {
-            Some(head) if !failed => Ok(Self { name, head, arms, warnings: found, source, arms_span, repeats_span }),
+            Some(head) if !failed => Ok(Self { name, head, arms, warnings: found, source, arms_span }),
             _ => Err(found),
         }
     }
@@ -130,14 +128,10 @@ impl Experiment {
     }
 
     /// The plan of one arm of one repeat, counted from 0. `seed` takes the place of the file's; the repeat's seed is
-    /// derived from it all the same. Refused are only an arm that does not exist and a repeat beyond the last.
+    /// derived from it all the same. There may be more repeats than the file wants. Refused is only an arm that does not
+    /// exist.
     pub fn plan(&self, arm: &str, repeat: u32, seed: Option<u64>) -> Result<Plan, Diagnostics> {
         let mut report = Report::new(vec![self.source.clone()]);
-        if repeat >= self.head.repeats {
-            let message = format!("there is no repeat {repeat}, the experiment has {}", self.head.repeats);
-            report.error(self.repeats_span, message).help("repeats are counted from 0; set `repeats` for more");
-            return Err(report.into_diagnostics());
-        }
         let Some(found) = self.arms.iter().find(|known| known.name == arm) else {
             let message = format!("no arm named `{arm}`{}", did_you_mean(arm, self.arms()));
             let names: Vec<&str> = self.arms().collect();

@@ -64,6 +64,7 @@ timeline:
      forward: {rate: 1mbit, delay: 6ms, jitter: 3ms, loss: 1%, queue: 1MiB}, backward: {rate: 2mbit}}
   - {at: 3s, do: set-access, node: homes-0, up: 1mbit, down: {rate: 2mbit}}
 repeats: 2
+tolerance: {rate: 1%, round_trip: 1ms, round_trip_share: 3%, loss_deviations: 3.5, queue: 10%}
 expect:
   - {arm: hybrid, peer_efficiency: {at_least: 10%, at_most: 90%}, peer_efficiency.bytes: {at_least: 0.1}}
   - {peer_efficiency.mean: {at_least: 0%}, pause_rate: {at_most: 100%}}

@@ -8,22 +8,16 @@ use peerbed_link::{Bandwidth, Duplex, Fabric, FabricNode, LinkSpec, Loss, Probab
 
 use super::{Bench, Figure, within};
 use crate::{
-    agent::protocol::{Notice, Reply, Request, Spawn},
     engine::EngineOptions,
-    probe::Report,
-    runtime::{Notices, client::Client},
+    probe::{
+        Report,
+        field::{Exchange, Field, Reports, words},
+    },
 };
 
 /// TCP payload of a 1500-byte packet with timestamps.
 const PAYLOAD: f64 = 1448.0 / 1500.0;
 const PORT: u16 = 5001;
-
-/// Two nodes with one fabric between them; everything is on the first node's uplink, all else is transparent.
-struct Pair {
-    client: Client,
-    notices: Notices,
-    log: std::path::PathBuf,
-}
 
 fn address(node: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 99, 0, 1 + node as u8)
@@ -33,73 +27,35 @@ fn name(node: usize) -> NodeName {
     format!("probe-{node}").parse().expect("a constant name is good")
 }
 
-impl Pair {
-    async fn up(bench: &Bench, uplink: LinkSpec, seed: u64) -> anyhow::Result<Self> {
-        let only_as = AsNumber::try_from(64_500).expect("a constant number is good");
-        let node = |index| FabricNode {
-            name: name(index),
-            role: Role::Peer,
-            as_number: only_as,
-            address: address(index),
-            access: Duplex { up: if index == 0 { uplink } else { LinkSpec::TRANSPARENT }, down: LinkSpec::TRANSPARENT },
-        };
-        let fabric = Fabric {
-            seed,
-            congestion_control: "cubic".to_owned(),
-            nodes: vec![node(0), node(1)],
-            links: Vec::new(),
-            routes: Vec::new(),
-        };
-        let log = bench.scratch.path().join("probes.log");
-        let (client, notices) = Client::start("/proc/self/exe".as_ref(), &log)?;
-        let options = EngineOptions { ends: bench.ends, threads: None };
-        match client.call(Request::Install { fabric: Box::new(fabric), options }).await? {
-            Reply::Installed(_) => Ok(Self { client, notices, log }),
-            other => bail!("the agent answered {other:?}"),
-        }
-    }
-
-    async fn spawn(&self, node: usize, arguments: &[String]) -> anyhow::Result<()> {
-        let program = std::env::current_exe().context("cannot find this program")?.display().to_string();
-        let argv = [program, "probe".to_owned()].into_iter().chain(arguments.iter().cloned()).collect();
-        self.client.call(Request::Spawn(Spawn { node: name(node), argv, log: self.log.clone() })).await?;
-        Ok(())
-    }
-
-    /// The next report of a node.
-    async fn report(&mut self, node: usize) -> anyhow::Result<Report> {
-        loop {
-            let notice = tokio::time::timeout(Duration::from_mins(2), self.notices.next()).await;
-            match notice.context("a probe said nothing for two minutes")?.context("the agent ended")? {
-                Notice::Line { node: by, line } if by == name(node) => {
-                    return serde_json::from_str(&line).with_context(|| format!("a probe printed `{line}`"));
-                }
-                Notice::Exited { node: by, code, .. } if code != Some(0) && by == name(node) => {
-                    let log = std::fs::read_to_string(&self.log).unwrap_or_else(|error| error.to_string());
-                    bail!("the probe on {by} ended with {code:?}:\n{log}");
-                }
-                Notice::Broken { message } => bail!(message),
-                _ => {}
-            }
-        }
-    }
-
-    /// Runs a server on the second node and, when it is ready, a client on the first.
-    async fn probes(&mut self, server: &[String], client: &[String]) -> anyhow::Result<()> {
-        self.spawn(1, server).await?;
-        match self.report(1).await? {
-            Report::Ready => self.spawn(0, client).await,
-            other => bail!("the server's first word was {other:?}"),
-        }
-    }
-
-    async fn down(self) -> anyhow::Result<()> {
-        Ok(self.client.end().await?)
-    }
-}
-
-fn words(words: &[&dyn std::fmt::Display]) -> Vec<String> {
-    words.iter().map(ToString::to_string).collect()
+/// One exchange of probes between two nodes: everything is on the uplink of the first, which asks; all else is transparent.
+async fn measure(
+    bench: &Bench,
+    uplink: LinkSpec,
+    seed: u32,
+    (serve, endless): (Vec<String>, bool),
+    ask: Vec<String>,
+) -> anyhow::Result<Reports> {
+    let only_as = AsNumber::try_from(64_500).expect("a constant number is good");
+    let node = |index| FabricNode {
+        name: name(index),
+        role: Role::Peer,
+        as_number: only_as,
+        address: address(index),
+        access: Duplex { up: if index == 0 { uplink } else { LinkSpec::TRANSPARENT }, down: LinkSpec::TRANSPARENT },
+    };
+    let fabric = Fabric {
+        seed: u64::from(seed),
+        congestion_control: "cubic".to_owned(),
+        nodes: vec![node(0), node(1)],
+        links: Vec::new(),
+        routes: Vec::new(),
+    };
+    let options = EngineOptions { ends: bench.ends, threads: None };
+    let mut field = Field::up(fabric, options, &bench.scratch.path().join("probes.log")).await?;
+    let exchange = Exchange { server: name(1), serve, endless, client: name(0), ask };
+    let mut reports = field.carry_out(&[exchange]).await?;
+    field.down().await?;
+    reports.pop().context("the probes did not report")
 }
 
 /// Goodput of one TCP flow against the payload share of the rate, per cent of difference.
@@ -116,12 +72,11 @@ pub(super) async fn goodput(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             };
             // Slow links need a longer window: one packet more or less must not show.
             let window_ms: u64 = if mbit < 10 { 20_000 } else { 5_000 };
-            let mut pair = Pair::up(bench, uplink, u64::from(repeat)).await?;
             let to = format!("{}:{PORT}", address(1));
             let sink = words(&[&"sink", &to, &2_000, &window_ms]);
-            pair.probes(&sink, &words(&[&"source", &to, &(window_ms + 3_000)])).await?;
-            let Report::Window { bytes, nanos } = pair.report(1).await? else { bail!("the sink did not count") };
-            pair.down().await?;
+            let source = words(&[&"source", &to, &(window_ms + 3_000)]);
+            let reports = measure(bench, uplink, repeat, (sink, false), source).await?;
+            let Some(Report::Window { bytes, nanos }) = reports.server else { bail!("the sink did not count") };
             let bps = bytes as f64 * 8.0 / (nanos as f64 / 1e9);
             measured.push((bps / (mbit as f64 * 1e6 * PAYLOAD) - 1.0) * 100.0);
         }
@@ -142,12 +97,11 @@ pub(super) async fn rtt(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         let mut measured = Vec::new();
         for repeat in 0..bench.repeats {
             let uplink = LinkSpec { delay: Duration::from_millis(ms), ..LinkSpec::TRANSPARENT };
-            let mut pair = Pair::up(bench, uplink, u64::from(repeat)).await?;
             let to = format!("{}:{PORT}", address(1));
             let count = if ms >= 200 { 20 } else { 200 };
-            pair.probes(&words(&[&"echo", &to]), &words(&[&"ping", &to, &count, &10_000])).await?;
-            let Report::RoundTrips(trips) = pair.report(0).await? else { bail!("the ping did not measure") };
-            pair.down().await?;
+            let (echo, ping) = (words(&[&"echo", &to]), words(&[&"ping", &to, &count, &10_000]));
+            let reports = measure(bench, uplink, repeat, (echo, true), ping).await?;
+            let Report::RoundTrips(trips) = reports.client else { bail!("the ping did not measure") };
             let median = *trips.get(trips.len() / 2).context("no echo came back")?;
             measured.push((median as f64 - ms as f64 * 1e6) / 1e6);
         }
@@ -166,14 +120,12 @@ pub(super) async fn loss(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         for repeat in 0..bench.repeats {
             let share = Probability::new(percent / 100.0)?;
             let uplink = LinkSpec { loss: Loss::Random(share), ..LinkSpec::TRANSPARENT };
-            let mut pair = Pair::up(bench, uplink, u64::from(repeat)).await?;
             let to = format!("{}:{PORT}", address(1));
-            let blast = words(&[&"blast", &to, &PACKETS, &200, &10_000]);
-            pair.probes(&words(&[&"count", &to]), &blast).await?;
-            let Report::Datagrams(received) = pair.report(1).await? else { bail!("the counter did not count") };
-            pair.down().await?;
+            let (gauge, blast) = (words(&[&"gauge", &to]), words(&[&"blast", &to, &PACKETS, &200, &10_000]));
+            let reports = measure(bench, uplink, repeat, (gauge, false), blast).await?;
+            let Some(Report::Gauged(gauged)) = reports.server else { bail!("the receiver did not count") };
             let n = f64::from(PACKETS);
-            let lost = n - received as f64;
+            let lost = n - gauged.datagrams as f64;
             measured.push((lost - n * share.get()) / (n * share.get() * (1.0 - share.get())).sqrt());
         }
         let what = format!("loss at {percent} %, from {PACKETS} packets");

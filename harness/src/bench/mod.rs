@@ -17,6 +17,7 @@ use crate::{
     project::Project,
     run::Interrupt,
     say::{complain, say},
+    scratch::Scratch,
     status::Status,
 };
 
@@ -122,7 +123,7 @@ fn short(value: f64) -> String {
 pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let wanted = |subject| args.only.is_empty() || args.only.contains(&subject);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let bench = Bench { ends: args.ends, repeats: args.repeats, scratch: Scratch::make()? };
+    let bench = Bench { ends: args.ends, repeats: args.repeats, scratch: Scratch::make("bench")? };
     let mut figures = Vec::new();
     let mut take = |subject: Subject, figure: anyhow::Result<Vec<Figure>>| -> anyhow::Result<()> {
         let new = figure.with_context(|| format!("cannot measure {subject:?}"))?;
@@ -185,29 +186,6 @@ pub(crate) struct Bench {
     ends: EndsChoice,
     repeats: u32,
     scratch: Scratch,
-}
-
-/// A directory of this process that goes when the measurement is over.
-pub(crate) struct Scratch(PathBuf);
-
-impl Scratch {
-    pub(crate) fn path(&self) -> &std::path::Path {
-        &self.0
-    }
-
-    fn make() -> anyhow::Result<Self> {
-        let path = std::env::temp_dir().join(format!("peerbed-bench-{}", std::process::id()));
-        std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
-            complain(format_args!("cannot remove {}: {error}", self.0.display()));
-        }
-    }
 }
 
 /// The figures with what they were measured on, written whole.

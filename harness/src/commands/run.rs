@@ -10,8 +10,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use peerbed_model::{Experiment, Plan};
 
-use super::choose_arm;
+use super::{choose_arm, refuse_unmet};
 use crate::{
+    calibrate::{Calibrator, When, complaints},
     engine::{EndsChoice, EngineOptions},
     project::Project,
     report,
@@ -45,6 +46,9 @@ pub(crate) struct RunArgs {
     /// Threads of the link engine, instead of as many as suit the machine
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: Option<u32>,
+    /// Which links are measured before the runs begin
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
+    calibrate: When,
     /// Print summary.json instead of the table
     #[arg(long)]
     json: bool,
@@ -65,15 +69,18 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
     let options = EngineOptions { ends: args.ends, threads: args.threads };
     let runtime = Netns { options, ..Netns::default() };
     let largest = plans.iter().max_by_key(|plan| plan.nodes.len()).context("there is no run to do")?;
-    let unmet: Vec<_> = runtime.preflight(largest).iter().map(ToString::to_string).collect();
-    if !unmet.is_empty() {
-        bail!("this machine cannot run `{}`:\n  {}", args.name, unmet.join("\n  "));
-    }
-    let dir = ResultsDir::create(&root, &plans, Identity::of(project.root()))
+    refuse_unmet(&args.name, &runtime.preflight(largest))?;
+    let mut dir = ResultsDir::create(&root, &plans, Identity::of(project.root()))
         .with_context(|| format!("cannot make a result directory in {}", root.display()))?;
     let mut progress = Progress::new(plans.len(), args.quiet || args.json);
     let mut outcomes = Vec::new();
-    let ended = tokio.block_on(run_all(&plans, &runtime, &dir, &interrupt, &mut progress, &mut outcomes));
+    let ended = tokio.block_on(async {
+        let calibrator = Calibrator { options: &runtime.options, when: args.calibrate, log: &dir.calibration_log()? };
+        if let Some(ending) = calibrate(&calibrator, &plans, &mut dir, &interrupt, &mut progress).await? {
+            return Ok(ending);
+        }
+        run_all(&plans, &runtime, &dir, &interrupt, &mut progress, &mut outcomes).await
+    });
     progress.finish();
     // What was measured before a failure or an interruption is kept, and so are the logs that tell why.
     let (ending, failure) = match ended {
@@ -95,6 +102,7 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
     }
     Ok(match ending {
         Ending::Failed(failure) => bail!(failure),
+        Ending::Unfit(_) => Status::Invalid,
         Ending::Interrupted => Status::Interrupted,
         Ending::Complete if !finished.summary.valid => Status::Invalid,
         Ending::Complete if finished.summary.disappointed() => Status::Unmet,
@@ -136,6 +144,28 @@ fn plans(args: &RunArgs, experiment: &Experiment) -> anyhow::Result<Vec<Arc<Plan
     Ok(plans)
 }
 
+/// Measures the links of all plans as far as that is wanted; how it all ends if it ends here.
+async fn calibrate(
+    calibrator: &Calibrator<'_>,
+    plans: &[Arc<Plan>],
+    dir: &mut ResultsDir,
+    interrupt: &Interrupt,
+    progress: &mut Progress,
+) -> anyhow::Result<Option<Ending>> {
+    if calibrator.when == When::Never {
+        return Ok(None);
+    }
+    let all: Vec<&Plan> = plans.iter().map(|plan| &**plan).collect();
+    let mut show = |what: &str| progress.preparing(what);
+    let calibrated = tokio::select! {
+        calibrated = calibrator.calibrate(&all, &mut show) => calibrated?,
+        () = interrupt.wait() => return Ok(Some(Ending::Interrupted)),
+    };
+    let complaints = complaints(&calibrated);
+    dir.calibrated(calibrated.into_iter().map(|(_, calibrated)| calibrated).collect());
+    Ok((!complaints.is_empty()).then_some(Ending::Unfit(complaints)))
+}
+
 async fn run_all(
     plans: &[Arc<Plan>],
     runtime: &Netns,
@@ -157,9 +187,10 @@ async fn run_all(
             *fault = dir.as_finished(fault);
         }
         let outcome = RunOutcome::of(record);
-        progress.ended(&one_line(&outcome));
+        let over = interrupted || interrupt.asked();
+        progress.ended(&one_line(&outcome), over);
         outcomes.push(outcome);
-        if interrupted || interrupt.asked() {
+        if over {
             return Ok(Ending::Interrupted);
         }
     }

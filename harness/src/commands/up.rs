@@ -14,6 +14,7 @@ use tokio::{
     process::{ChildStdin, ChildStdout, Command},
 };
 
+use super::refuse_unmet;
 use crate::{
     engine::{EndsChoice, EngineOptions},
     hold::{
@@ -66,10 +67,7 @@ pub(crate) fn run(args: &UpArgs, project: &Project) -> anyhow::Result<ExitCode> 
         bail!(ALREADY_UP);
     }
     let runtime = Netns { options: options.clone(), ..Netns::default() };
-    let unmet: Vec<_> = runtime.preflight(&plan).iter().map(ToString::to_string).collect();
-    if !unmet.is_empty() {
-        bail!("this machine cannot carry `{}`:\n  {}", args.name, unmet.join("\n  "));
-    }
+    refuse_unmet(&args.name, &runtime.preflight(&plan))?;
     let mut progress = Progress::new(1, args.quiet || args.json);
     progress.run(arm, 0, 1);
     let order = Order { plan, options, idle: args.idle };

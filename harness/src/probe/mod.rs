@@ -1,8 +1,10 @@
-//! `peerbed probe`: small traffic sources and sinks that run inside nodes to measure a link. Hidden; used by `bench`.
+//! `peerbed probe`: small traffic sources and sinks that run inside nodes to measure a link. Hidden; used by `bench` and
+//! by calibration.
 //!
 //! Each prints one line, a JSON object, when it is ready (`{"ready":true}`) where somebody waits for it, and one when it is
 //! done. Sockets are plain and blocking: nothing but the link is to be measured.
 
+pub(crate) mod field;
 mod sys;
 
 use std::{
@@ -33,10 +35,10 @@ enum Probe {
     Echo { listen: SocketAddr },
     /// Sends datagrams one after the other to an echo and measures the round trips
     Ping { to: SocketAddr, count: u32, interval_us: u64 },
-    /// Counts datagrams until none came for a second
-    Count { listen: SocketAddr },
     /// Sends datagrams at a steady pace
     Blast { to: SocketAddr, count: u32, bytes: usize, per_second: u32 },
+    /// Receives what a blast sends, and measures how long each datagram was under way
+    Gauge { listen: SocketAddr },
 }
 
 /// What a probe says.
@@ -54,10 +56,38 @@ pub(crate) enum Report {
     },
     /// Round trips, sorted, nanoseconds; lost ones are absent.
     RoundTrips(Vec<u64>),
-    /// Datagrams.
-    Datagrams(u64),
+    /// What a blast sent, and how long it took.
+    Sent {
+        /// So many datagrams.
+        datagrams: u64,
+        /// From the first to the last.
+        nanos: u64,
+    },
+    /// What came of a blast.
+    Gauged(Gauged),
     /// It has nothing to say but that it is done.
     Done,
+}
+
+/// Empty datagrams that end a blast.
+const LAST_WORDS: u32 = 10;
+const BETWEEN_LAST_WORDS: Duration = Duration::from_millis(20);
+/// Without any of them, a blast is over when nothing came for so long.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// What came of a blast, by the times at which the kernel got it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Gauged {
+    /// Datagrams that came.
+    pub(crate) datagrams: u64,
+    /// From the first to the last.
+    pub(crate) nanos: u64,
+    /// The shortest time under way, nanoseconds.
+    pub(crate) least_ns: u64,
+    /// The median.
+    pub(crate) median_ns: u64,
+    /// The longest.
+    pub(crate) most_ns: u64,
 }
 
 fn say(report: &Report) -> anyhow::Result<()> {
@@ -74,8 +104,8 @@ pub(crate) fn run(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
         Probe::Source { to, for_ms } => source(to, ms(for_ms))?,
         Probe::Echo { listen } => echo(listen)?,
         Probe::Ping { to, count, interval_us } => ping(to, count, Duration::from_micros(interval_us))?,
-        Probe::Count { listen } => count_datagrams(listen)?,
         Probe::Blast { to, count, bytes, per_second } => blast(to, count, bytes, per_second)?,
+        Probe::Gauge { listen } => gauge(listen)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -142,7 +172,7 @@ fn ping(to: SocketAddr, count: u32, interval: Duration) -> anyhow::Result<()> {
             std::thread::sleep(wait);
         }
         next = Instant::now() + interval;
-        let sent = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")?;
+        let sent = now()?;
         socket.send(&sequence.to_be_bytes()).context("cannot send")?;
         loop {
             match sys::receive(&socket, &mut buffer) {
@@ -161,30 +191,10 @@ fn ping(to: SocketAddr, count: u32, interval: Duration) -> anyhow::Result<()> {
     say(&Report::RoundTrips(trips))
 }
 
-fn count_datagrams(listen: SocketAddr) -> anyhow::Result<()> {
-    let socket = UdpSocket::bind(listen).with_context(|| format!("cannot bind {listen}"))?;
-    // What the link delivers must not be lost for want of room here while this process waits for a core.
-    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 4 << 20).context("cannot enlarge the receive buffer")?;
-    say(&Report::Ready)?;
-    let mut buffer = [0; 2048];
-    let mut received = 0;
-    loop {
-        match socket.recv(&mut buffer) {
-            Ok(_) => received += 1,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
-            Err(error) => return Err(error).context("cannot receive"),
-        }
-        if received == 1 {
-            socket.set_read_timeout(Some(Duration::from_secs(1))).context("cannot set the time-out")?;
-        }
-    }
-    say(&Report::Datagrams(received))
-}
-
 fn blast(to: SocketAddr, count: u32, bytes: usize, per_second: u32) -> anyhow::Result<()> {
     let socket = UdpSocket::bind(("0.0.0.0", 0)).context("cannot bind a socket")?;
     socket.connect(to).with_context(|| format!("cannot reach {to}"))?;
-    let payload = vec![0; bytes];
+    let mut payload = vec![0; bytes.max(size_of::<u64>())];
     let begin = Instant::now();
     for sent in 0..count {
         let due = begin + Duration::from_secs_f64(f64::from(sent) / f64::from(per_second));
@@ -193,7 +203,59 @@ fn blast(to: SocketAddr, count: u32, bytes: usize, per_second: u32) -> anyhow::R
         {
             std::thread::sleep(wait);
         }
+        payload[..size_of::<u64>()].copy_from_slice(&(now()?.as_nanos() as u64).to_be_bytes());
         socket.send(&payload).context("cannot send")?;
     }
-    say(&Report::Datagrams(u64::from(count)))
+    let nanos = begin.elapsed().as_nanos() as u64;
+    // The link may lose some of these or have no room for them.
+    for _ in 0..LAST_WORDS {
+        std::thread::sleep(BETWEEN_LAST_WORDS);
+        match socket.send(&[]) {
+            Ok(_) => {}
+            // It was heard: nobody listens any more.
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => break,
+            Err(error) => return Err(error).context("cannot send"),
+        }
+    }
+    say(&Report::Sent { datagrams: u64::from(count), nanos })
+}
+
+/// The clock of the kernel's stamps, which all nodes of a machine share.
+fn now() -> anyhow::Result<Duration> {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")
+}
+
+fn gauge(listen: SocketAddr) -> anyhow::Result<()> {
+    let socket = UdpSocket::bind(listen).with_context(|| format!("cannot bind {listen}"))?;
+    // What the link delivers must not be lost for want of room here while this process waits for a core.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 4 << 20).context("cannot enlarge the receive buffer")?;
+    sys::stamp_arrivals(&socket).context("cannot ask for the times of arrival")?;
+    say(&Report::Ready)?;
+    let mut buffer = [0; 2048];
+    let mut trips: Vec<u64> = Vec::new();
+    let mut span: Option<(Duration, Duration)> = None;
+    loop {
+        match sys::receive(&socket, &mut buffer) {
+            Ok((length, at)) => {
+                // The last word.
+                let Some(sent) = buffer[..length].first_chunk() else { break };
+                trips.push((at.as_nanos() as u64).saturating_sub(u64::from_be_bytes(*sent)));
+                span = Some((span.map_or(at, |(first, _)| first), at));
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
+            Err(error) => return Err(error).context("cannot receive"),
+        }
+        if trips.len() == 1 {
+            socket.set_read_timeout(Some(SILENCE)).context("cannot set the time-out")?;
+        }
+    }
+    trips.sort_unstable();
+    let (first, last) = span.context("nothing came")?;
+    say(&Report::Gauged(Gauged {
+        datagrams: trips.len() as u64,
+        nanos: last.saturating_sub(first).as_nanos() as u64,
+        least_ns: trips[0],
+        median_ns: trips[trips.len() / 2],
+        most_ns: trips[trips.len() - 1],
+    }))
 }

@@ -41,6 +41,11 @@ pub(super) fn rows(arms: &[&ArmSummary]) -> Vec<Row> {
     rows.push(row("speed p10 (Mbit/s)", &|arm| number(arm.figures.get("speed_mbps.p10"))));
     rows.push(row("speed p50 (Mbit/s)", &|arm| number(arm.figures.get("speed_mbps.p50"))));
     rows.push(row("speed p90 (Mbit/s)", &|arm| number(arm.figures.get("speed_mbps.p90"))));
+    // Else an arm would look faster for not completing its slow downloads.
+    if arms.iter().any(|arm| arm.downloads_total.failed + arm.downloads_total.unfinished > 0) {
+        rows.push(row("  p10, unfinished as 0", &|arm| number(arm.figures.get("speed_ranked_mbps.p10"))));
+        rows.push(row("  p50, unfinished as 0", &|arm| number(arm.figures.get("speed_ranked_mbps.p50"))));
+    }
     rows.push(row("pause rate", &|arm| percent(arm.figures.get("pause_rate"))));
     rows.push(row("peer efficiency (bytes)", &|arm| percent(arm.figures.get("peer_efficiency.bytes"))));
     rows.push(row("peer efficiency (mean)", &|arm| percent(arm.figures.get("peer_efficiency.mean"))));

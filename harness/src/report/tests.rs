@@ -55,6 +55,8 @@ fn the_table_fits_and_says_what_is_wrong() {
     │ speed p10 (Mbit/s)        ┆      4.00 ┆           [2.20] │
     │ speed p50 (Mbit/s)        ┆      4.00 ┆           [3.00] │
     │ speed p90 (Mbit/s)        ┆      4.00 ┆           [3.80] │
+    │   p10, unfinished as 0    ┆      4.00 ┆          [0.400] │
+    │   p50, unfinished as 0    ┆      4.00 ┆           [2.00] │
     │ pause rate                ┆     0.0 % ┆         [50.0 %] │
     │ peer efficiency (bytes)   ┆     0.0 % ┆         [64.3 %] │
     │ peer efficiency (mean)    ┆     0.0 % ┆         [45.0 %] │
@@ -92,6 +94,8 @@ fn the_summary_in_markdown() {
     | speed p10 (Mbit/s)        |      4.00 |           [2.20] |
     | speed p50 (Mbit/s)        |      4.00 |           [3.00] |
     | speed p90 (Mbit/s)        |      4.00 |           [3.80] |
+    |   p10, unfinished as 0    |      4.00 |          [0.400] |
+    |   p50, unfinished as 0    |      4.00 |           [2.00] |
     | pause rate                |     0.0 % |         [50.0 %] |
     | peer efficiency (bytes)   |     0.0 % |         [64.3 %] |
     | peer efficiency (mean)    |     0.0 % |         [45.0 %] |

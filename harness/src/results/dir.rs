@@ -18,9 +18,10 @@ use super::{
     Identity, RunOutcome, Summary,
     files::{ResultsError, point_link, rename_new, write_json, write_lines, write_text},
     layout::{self, DirName, is_plain},
-    manifest, tables,
+    manifest::Manifest,
+    tables,
 };
-use crate::{metrics::Metric, report};
+use crate::{calibrate::Calibrated, metrics::Metric, report};
 
 /// A results directory that is being filled.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub struct ResultsDir {
     plans: Vec<Arc<Plan>>,
     identity: Identity,
     created: Timestamp,
+    calibration: Option<Vec<Calibrated>>,
 }
 
 /// How an experiment's sequence of runs ended.
@@ -43,6 +45,8 @@ pub enum Ending {
     Interrupted,
     /// A run could not be carried out; one sentence why.
     Failed(String),
+    /// Links are not what was asked for, so that no run was begun; a sentence for each quantity of each.
+    Unfit(Vec<String>),
 }
 
 /// A results directory that is there to stay.
@@ -84,7 +88,7 @@ impl ResultsDir {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| ResultsError::io(&lock_path)(error.into()))?;
         write_plans(&partial.join(layout::PLAN), plans)?;
-        Ok(Self { experiment, name, partial, lock, plans: plans.to_vec(), identity, created })
+        Ok(Self { experiment, name, partial, lock, plans: plans.to_vec(), identity, created, calibration: None })
     }
 
     /// Where it is while it is not finished; absolute.
@@ -101,6 +105,13 @@ impl ResultsDir {
     pub fn as_finished(&self, message: &str) -> String {
         let path = |path: &Path| path.display().to_string();
         message.replace(&path(&self.partial), &path(&self.finished_path()))
+    }
+
+    /// The file for what calibration complains of; its directory is made if need be.
+    pub fn calibration_log(&self) -> Result<PathBuf, ResultsError> {
+        let logs = self.partial.join(layout::LOGS);
+        fs::create_dir_all(&logs).map_err(ResultsError::io(&logs))?;
+        Ok(logs.join("calibration.log"))
     }
 
     /// The directory for the standard error of a run's nodes; made if need be.
@@ -122,15 +133,23 @@ impl ResultsDir {
         Ok(path)
     }
 
+    /// The links were calibrated; goes into the manifest.
+    pub fn calibrated(&mut self, calibration: Vec<Calibrated>) {
+        self.calibration = Some(calibration);
+    }
+
     /// Writes everything that was found, gives the directory its name and lets `latest` point to it. Runs that were
     /// planned and are missing here make their arm invalid, with the ending as the reason; no runs at all is fine too.
-    pub fn finish(self, outcomes: &[RunOutcome], ending: &Ending) -> Result<Finished, ResultsError> {
+    pub fn finish(mut self, outcomes: &[RunOutcome], ending: &Ending) -> Result<Finished, ResultsError> {
         let summary = Summary::of(&self.plans, outcomes, ending, &self.identity, self.created);
         let file = |name| self.partial.join(name);
         write_lines(&file(layout::EVENTS), outcomes.iter().flat_map(events))?;
         write_lines(&file(layout::METRICS), outcomes.iter().flat_map(metrics))?;
         tables::write_all(&self.partial, outcomes)?;
-        let manifest = manifest::Manifest::of(&self.plans, outcomes, &self.identity, self.created);
+        let manifest = Manifest {
+            calibration: self.calibration.take(),
+            ..Manifest::of(&self.plans, outcomes, &self.identity, self.created)
+        };
         write_json(&file(layout::SUMMARY_JSON), &summary)?;
         write_text(&file(layout::SUMMARY_MD), &report::markdown(&summary))?;
         write_text(&file(layout::REPORT), &report::html(&summary, outcomes, &manifest))?;

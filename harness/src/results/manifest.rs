@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Identity, RunOutcome, layout};
 use crate::{
+    calibrate::Calibrated,
     engine::EngineReport,
     host::Machine,
     reconcile::Validity,
@@ -44,6 +45,8 @@ pub struct Manifest {
     pub fingerprint: Option<String>,
     /// Policy parameters by arm, defaults included.
     pub parameters: BTreeMap<String, BTreeMap<String, Setting>>,
+    /// Every class of links with what was measured of it before the runs; none if that was not wanted.
+    pub calibration: Option<Vec<Calibrated>>,
     /// The runs that were made.
     pub runs: Vec<RunEntry>,
 }
@@ -120,6 +123,7 @@ impl Manifest {
             machine_unknown_because,
             fingerprint,
             parameters: plans.iter().map(|plan| (plan.arm.clone(), plan.parameters.clone())).collect(),
+            calibration: None,
             runs: outcomes.iter().map(entry).collect(),
         }
     }

@@ -171,6 +171,7 @@ fn arm(first: &Plan, plans: &[Arc<Plan>], outcomes: &[RunOutcome], ending: &Endi
             Ending::Complete => String::new(),
             Ending::Interrupted => ": interrupted".to_owned(),
             Ending::Failed(reason) => format!(": {reason}"),
+            Ending::Unfit(complaints) => format!(": links are not what was asked for: {}", complaints.join("; ")),
         };
         reasons.push(format!("only {} of {planned} planned runs were made{why}", runs.len()));
     }

@@ -8,7 +8,8 @@ mod watch;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use peerbed_contract::{Command, NodeName, Role};
+use peerbed_contract::{Command, NodeName};
+use peerbed_link::Kind;
 use peerbed_model::{Act, Plan};
 use tokio::time::{Instant, sleep_until};
 
@@ -38,14 +39,16 @@ impl Interrupt {
         use tokio::signal::unix::{SignalKind, signal};
         let mut interrupts = signal(SignalKind::interrupt()).context("cannot listen for Ctrl-C")?;
         let mut terminations = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-        let mut hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+        // `nohup` asks that the end of the terminal shall not be the end of the run.
+        let hangups = (!ignored(SignalKind::hangup())).then(|| signal(SignalKind::hangup())).transpose();
+        let mut hangups = hangups.context("cannot listen for SIGHUP")?;
         let (sender, receiver) = tokio::sync::watch::channel(0);
         tokio::spawn(async move {
             for count in 1.. {
                 tokio::select! {
                     _ = interrupts.recv() => {}
                     _ = terminations.recv() => {}
-                    _ = hangups.recv() => {}
+                    () = received(&mut hangups) => {}
                 }
                 if count >= 3 {
                     std::process::exit(i32::from(crate::status::Status::Interrupted.code()));
@@ -69,6 +72,23 @@ impl Interrupt {
         if receiver.wait_for(|count| *count > 0).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+}
+
+/// Whether this process was started with a signal ignored.
+fn ignored(signal: tokio::signal::unix::SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.as_raw_value() - 1) & 1 == 1)
+}
+
+/// The next signal; never, if it is not listened for.
+async fn received(signals: &mut Option<tokio::signal::unix::Signal>) {
+    match signals {
+        Some(signals) => {
+            signals.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }
 
@@ -277,22 +297,17 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
     fn show(&mut self) {
         let [.., before, now] = self.samples.as_slice() else { return };
         let seconds = (now.at_ns - before.at_ns) as f64 / 1e9;
-        let mut mbps = [0.0; 2];
-        for ((node, now), before) in self.plan.nodes.iter().zip(&now.access).zip(&before.access) {
-            let bits = (now.forward.carried_bytes - before.forward.carried_bytes) as f64 * 8.0;
-            match node.role {
-                Role::Edge => mbps[0] += bits / seconds / 1e6,
-                Role::Peer => mbps[1] += bits / seconds / 1e6,
-                Role::Control => {}
-            }
-        }
+        let bytes = |sample: &Sample, kind: Kind| -> u64 {
+            sample.ledger.iter().filter(|entry| entry.kind == kind).map(|entry| entry.bytes).sum()
+        };
+        let mbps = |kind| (bytes(now, kind) - bytes(before, kind)) as f64 * 8.0 / seconds / 1e6;
         let tick = Tick {
             elapsed: self.epoch.elapsed(),
             ended: self.watch.ended(),
             active: self.watch.active(),
             planned: self.plan.downloads(),
-            edge_mbps: mbps[0],
-            peer_mbps: mbps[1],
+            edge_mbps: mbps(Kind::Edge),
+            peer_mbps: mbps(Kind::Peer),
         };
         self.progress.tick(tick, self.plan.duration);
     }

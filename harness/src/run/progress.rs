@@ -31,9 +31,9 @@ pub(crate) struct Tick {
     pub(crate) active: usize,
     /// Downloads in the plan.
     pub(crate) planned: usize,
-    /// What edges' uplinks carried in the last second, Mbit/s.
+    /// What went to and from edges in the last second, Mbit/s.
     pub(crate) edge_mbps: f64,
-    /// What peers' uplinks carried in the last second, Mbit/s.
+    /// What went between peers in the last second, Mbit/s.
     pub(crate) peer_mbps: f64,
 }
 
@@ -98,6 +98,18 @@ impl Progress {
         ));
     }
 
+    /// Something is done before the first run.
+    pub(crate) fn preparing(&mut self, what: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_prefix(String::new());
+            bar.set_message(what.to_owned());
+            bar.tick();
+        }
+        if self.plain {
+            complain(what);
+        }
+    }
+
     /// A phase that takes a moment.
     pub(crate) fn phase(&mut self, what: &str) {
         if let Some(bar) = &self.bar {
@@ -105,10 +117,10 @@ impl Progress {
         }
     }
 
-    /// A run ended.
-    pub(crate) fn ended(&mut self, summary: &str) {
+    /// A run ended; whether it was the last one, for whatever reason.
+    pub(crate) fn ended(&mut self, summary: &str, last: bool) {
         self.finished += 1;
-        let left = self.total_runs - self.finished;
+        let left = if last { 0 } else { self.total_runs - self.finished };
         let mean = self.began.elapsed() / self.finished as u32;
         let rest = if left > 0 { format!("; about {} s to go", (mean * left as u32).as_secs()) } else { String::new() };
         let text = format!("{} {summary}{rest}", self.title);

@@ -1,12 +1,16 @@
 //! What happens when something breaks, on purpose or not.
 
-use std::{path::Path, process::Child, time::Duration};
+use std::{
+    path::Path,
+    process::{Child, Command},
+    time::Duration,
+};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::program::{
-    alone, bin_dir, json, measure, nothing_is_left, peerbed, said, survivors, tiny, tiny_run, under_way,
+    alone, bin_dir, checkout, json, measure, nothing_is_left, peerbed, said, survivors, tiny, tiny_run, under_way,
 };
 
 #[test]
@@ -92,6 +96,25 @@ fn an_interrupt_keeps_what_was_measured_and_leaves_nothing() {
     let summary = std::fs::read(results.path().join("quick/latest/summary.json")).expect("a summary is kept");
     let summary: Value = serde_json::from_slice(&summary).expect("it is JSON");
     assert_eq!(summary["arms"]["hybrid"]["valid"], false, "{summary:#}");
+    nothing_is_left(&bin_dir(), 5);
+}
+
+#[test]
+fn under_nohup_a_hang_up_is_nothing() {
+    let _alone = alone();
+    let project = tiny();
+    let plain = tiny_run(project.path(), &[]);
+    let mut nohup = Command::new("nohup");
+    nohup.arg(plain.get_program()).args(plain.get_args()).current_dir(checkout());
+    nohup.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let run = under_way(nohup);
+    // `nohup` has become the program.
+    kill_process(Pid::from_child(&run.child), Signal::HUP).expect("it can be told");
+    let output = run.end();
+    let summary = std::fs::read(project.path().join("results/tiny/latest/summary.json")).expect("a summary");
+    let summary: Value = serde_json::from_slice(&summary).expect("it is JSON");
+    assert_eq!(summary["interrupted"], false, "{summary:#}\n{}", said(&output));
+    assert_eq!(summary["arms"]["only"]["downloads"]["completed"], 2, "{summary:#}");
     nothing_is_left(&bin_dir(), 5);
 }
 

@@ -42,6 +42,8 @@ pub(crate) fn bin_dir() -> PathBuf {
 pub(crate) fn peerbed(args: &[&str]) -> Command {
     let mut command = Command::new(bin_dir().join("peerbed"));
     command.args(args).current_dir(checkout());
+    // What it remembers of links is not for the user of this machine.
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 
@@ -113,7 +115,8 @@ pub(crate) fn under_way(mut command: Command) -> UnderWay {
 }
 
 /// What makes a run invalid when other programs had the machine's cores: no fault of the program under test.
-const OVERLOAD: &[&str] = &["the link engine was late", "the harness's own tick was", "the hypervisor took"];
+const OVERLOAD: &[&str] =
+    &["the link engine was late", "the harness's own tick was", "the hypervisor took", "the machine is overloaded"];
 
 /// Runs a measurement until the machine was free enough to believe it, three times at most. Whatever else is wrong with
 /// it, and an overload that stays, is for the caller to judge.

@@ -102,6 +102,7 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
         },
     });
     Plan {
+        tolerance: peerbed_model::Tolerance::default(),
         experiment: "test".to_owned(),
         question: "does it stand?".to_owned(),
         arm: "only".to_owned(),

@@ -12,6 +12,7 @@ use crate::{
         workload::{self, Known, Names},
     },
     limits,
+    plan::Tolerance,
     read::Fields,
     shape::experiment::{CONTENT, EXPERIMENT, GROUP},
     units,
@@ -52,6 +53,8 @@ pub(crate) fn decode<'n>(root: &'n Node, report: &mut Report) -> Option<Decoded<
         None => Some("cubic".to_owned()),
     };
 
+    let tolerance = fields.get("tolerance").map_or_else(Tolerance::default, |node| Tolerance::decode(node, report));
+
     let nodes = list(&fields, "content", "content objects", limits::CONTENTS, report);
     let content: Vec<Part<Object>> = nodes.iter().map(|node| read_content(node, report)).collect();
     let content_names = names_of("content", "content objects", &content, report);
@@ -74,7 +77,7 @@ pub(crate) fn decode<'n>(root: &'n Node, report: &mut Report) -> Option<Decoded<
     let whole = report.errors() == before;
     let body = match (duration, congestion_control, content, &groups) {
         (Some(duration), Some(congestion_control), Some(content), Some(groups)) if whole => {
-            Some(Body { duration, congestion_control, content, groups: groups.clone(), workloads, policy })
+            Some(Body { duration, congestion_control, tolerance, content, groups: groups.clone(), workloads, policy })
         }
         _ => None,
     };

@@ -96,7 +96,7 @@ impl Policy {
     }
 }
 
-fn set<T>(value: &mut T, fields: &Fields<'_>, key: &'static str, read: impl FnOnce(&Node) -> Option<T>) {
+pub(super) fn set<T>(value: &mut T, fields: &Fields<'_>, key: &'static str, read: impl FnOnce(&Node) -> Option<T>) {
     if let Some(found) = fields.get(key).and_then(|node| read(node)) {
         *value = found;
     }

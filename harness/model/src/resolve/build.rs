@@ -73,6 +73,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
             links: layout.links.clone(),
             routes: layout.routes.clone(),
         },
+        tolerance: body.tolerance,
         as_names: layout.ases.iter().map(|one| (one.number, one.name.clone())).collect(),
         nodes,
         timeline: arm.timeline.clone(),

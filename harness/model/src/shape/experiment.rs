@@ -1,5 +1,7 @@
 //! The keys of an experiment file.
 
+use std::time::Duration;
+
 use crate::{
     limits,
     shape::{
@@ -184,6 +186,39 @@ pub(crate) static EXPECTATION: Shape = Shape {
     ],
 };
 
+pub(crate) static TOLERANCE: Shape = Shape {
+    name: "a tolerance",
+    doc: "How far links may be from what was asked for when they are calibrated before a run; a run whose links are \
+          farther off does not begin.",
+    keys: &[
+        Key { name: "rate", form: Form::Share, need: Need::Default("2%"), doc: "Of a rate." },
+        Key {
+            name: "round_trip",
+            form: Form::Time(Duration::from_micros(1), limits::DELAY.1),
+            need: Need::Default("500us"),
+            doc: "Of the median round trip, whatever its length.",
+        },
+        Key {
+            name: "round_trip_share",
+            form: Form::Share,
+            need: Need::Default("2%"),
+            doc: "Of the median round trip, as a share of it; the larger of the two counts.",
+        },
+        Key {
+            name: "loss_deviations",
+            form: Form::Number(1.0, 100.0),
+            need: Need::Default("4"),
+            doc: "Of the number of lost packets: so many standard deviations of what chance gives.",
+        },
+        Key {
+            name: "queue",
+            form: Form::Share,
+            need: Need::Default("5%"),
+            doc: "Of what may wait in front of a link, beside two packets.",
+        },
+    ],
+};
+
 /// The whole file.
 pub(crate) static EXPERIMENT: Shape = Shape {
     name: "an experiment",
@@ -237,6 +272,12 @@ pub(crate) static EXPERIMENT: Shape = Shape {
             form: Form::Name,
             need: Need::Default("cubic"),
             doc: "TCP congestion control of every node, as the kernel calls it.",
+        },
+        Key {
+            name: "tolerance",
+            form: Form::Map(&TOLERANCE),
+            need: Need::Optional("the defaults"),
+            doc: "How far links may be from what was asked for.",
         },
         Key {
             name: "arms",

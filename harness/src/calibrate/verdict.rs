@@ -1,0 +1,168 @@
+//! Is a class of links what it should be? What was asked for, what was measured, and how far apart they may be.
+
+use peerbed_model::Tolerance;
+use serde::Serialize;
+
+use super::{Class, Measured, course};
+
+/// One quantity of one class.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// `round trip`, `rate (datagrams)`, `rate (TCP)`, `loss`, `queue`.
+    pub what: &'static str,
+    /// The unit of the numbers.
+    pub unit: &'static str,
+    /// What the link should do.
+    pub asked: f64,
+    /// What it did.
+    pub got: f64,
+    /// How far `got` may be from `asked`.
+    pub tolerance: f64,
+    /// Whether it is within.
+    pub good: bool,
+}
+
+/// Kernel, processes and the engine's own timers may make a queue look so much longer or shorter: two packets.
+const QUEUE_SLACK_BYTES: f64 = 3000.0;
+
+impl Finding {
+    fn new(what: &'static str, unit: &'static str, asked: f64, got: f64, tolerance: f64) -> Self {
+        let good = (got - asked).abs() <= tolerance;
+        Self { what, unit, asked, got, tolerance, good }
+    }
+}
+
+/// Judges what was measured; what could not be measured is left out.
+pub(super) fn findings(class: &Class, measured: &Measured, tolerance: &Tolerance) -> Vec<Finding> {
+    let spec = &class.spec;
+    let mut findings = Vec::new();
+    if let Some(median) = measured.round_trip_ns {
+        findings.push(round_trip(class, median, tolerance));
+    }
+    if let Some(rate) = course::bps(spec) {
+        let mbps = |bps: f64| bps / 1e6;
+        let mut of = |what, ideal: f64, got: Option<f64>| {
+            let got =
+                got.map(|got| Finding::new(what, "Mbit/s", mbps(ideal), mbps(got), mbps(ideal) * tolerance.rate.get()));
+            findings.extend(got);
+        };
+        of("rate (datagrams)", rate, measured.flood_bps);
+        of("rate (TCP)", rate * course::PAYLOAD, measured.flow_bps);
+    }
+    if let Some((sent, lost)) = measured.trickled {
+        let (share, stretch) = course::loss(spec);
+        let deviation = (share * (1.0 - share) * stretch / sent.max(1) as f64).sqrt();
+        let percent = 100.0;
+        let allowed = tolerance.loss_deviations * deviation * percent;
+        findings.push(Finding::new("loss", "%", share * percent, lost as f64 / sent.max(1) as f64 * percent, allowed));
+    }
+    if let (Some(asked), Some(got)) = (spec.queue_bytes(), measured.queue_bytes) {
+        let allowed = asked as f64 * tolerance.queue.get() + QUEUE_SLACK_BYTES;
+        findings.push(Finding::new("queue", "kB", asked as f64 / 1e3, got / 1e3, allowed / 1e3));
+    }
+    findings
+}
+
+fn round_trip(class: &Class, median_ns: u64, tolerance: &Tolerance) -> Finding {
+    /// An IP packet of a ping: 4 bytes of payload.
+    const PING_BITS: f64 = 32.0 * 8.0;
+    let spec = &class.spec;
+    let ms = |seconds: f64| seconds * 1e3;
+    let sending = course::bps(spec).map_or(0.0, |rate| PING_BITS / rate);
+    let asked = spec.delay.as_secs_f64() + sending;
+    // The median of n draws from an even spread of ± j has a deviation of j / √n; four of them are allowed.
+    let spread = 4.0 * spec.jitter.as_secs_f64() / f64::from(course::round_trips(spec)).sqrt();
+    let allowed = (asked * tolerance.round_trip_share.get()).max(tolerance.round_trip.as_secs_f64()) + spread;
+    Finding::new("round trip", "ms", ms(asked), median_ns as f64 / 1e6, ms(allowed))
+}
+
+/// Why a link may not be what it should be, as far as it can be told from here.
+pub(super) fn likely_cause(late_p99_ms: f64, overruns: u64, busy: f64) -> String {
+    if overruns > 0 {
+        return format!(
+            "{overruns} packets were lost between kernel and engine: the receive buffer is too small or the machine too slow"
+        );
+    }
+    if late_p99_ms > 1.0 || busy > 0.9 {
+        return format!(
+            "the machine is overloaded (engine late by {late_p99_ms:.1} ms at the 99th percentile, processors {:.0} % busy): \
+             end other programs, or run a smaller experiment",
+            busy * 100.0
+        );
+    }
+    "the machine was not overloaded, so the engine is at fault or the processor's clock is: please report it".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use peerbed_link::{Bandwidth, LinkSpec, Loss, Probability, Queue, Rate};
+
+    use super::*;
+    use crate::calibrate::Place;
+
+    fn class(change: impl FnOnce(&mut LinkSpec)) -> Class {
+        let mut spec = LinkSpec {
+            bandwidth: Bandwidth::Limited(Rate::from_bps(10_000_000).unwrap()),
+            delay: Duration::from_millis(20),
+            queue: Queue::Time(Duration::from_millis(100)),
+            ..LinkSpec::TRANSPARENT
+        };
+        change(&mut spec);
+        Class { place: Place::Up, spec, users: vec!["homes".to_owned()] }
+    }
+
+    fn exact() -> Measured {
+        Measured {
+            round_trip_ns: Some(20_200_000),
+            least_round_trip_ns: Some(20_100_000),
+            flood_bps: Some(10e6),
+            flow_bps: Some(10e6 * course::PAYLOAD),
+            trickled: Some((7500, 0)),
+            queue_bytes: Some(125_000.0),
+        }
+    }
+
+    /// The quantities that are wrong.
+    fn wrong(class: &Class, change: impl FnOnce(&mut Measured)) -> Vec<&'static str> {
+        let mut measured = exact();
+        change(&mut measured);
+        let findings = findings(class, &measured, &Tolerance::default());
+        findings.iter().filter(|finding| !finding.good).map(|finding| finding.what).collect()
+    }
+
+    #[test]
+    fn an_exact_link_is_good() {
+        assert_eq!(wrong(&class(|_| ()), |_| ()), [""; 0]);
+        assert_eq!(findings(&class(|_| ()), &exact(), &Tolerance::default()).len(), 5);
+    }
+
+    #[test]
+    fn each_quantity_can_be_wrong() {
+        let class = class(|_| ());
+        assert_eq!(wrong(&class, |measured| measured.round_trip_ns = Some(20_600_000)), ["round trip"]);
+        assert_eq!(wrong(&class, |measured| measured.round_trip_ns = Some(19_400_000)), ["round trip"]);
+        assert_eq!(wrong(&class, |measured| measured.flood_bps = Some(10.3e6)), ["rate (datagrams)"]);
+        assert_eq!(wrong(&class, |measured| measured.flow_bps = Some(9.4e6)), ["rate (TCP)"]);
+        assert_eq!(wrong(&class, |measured| measured.trickled = Some((7500, 1))), ["loss"]);
+        assert_eq!(wrong(&class, |measured| measured.queue_bytes = Some(60_000.0)), ["queue"]);
+    }
+
+    #[test]
+    fn losses_vary_as_chance_has_it() {
+        let lossy = class(|spec| spec.loss = Loss::Random(Probability::new(0.01).unwrap()));
+        for (lost, expected) in [(100, 0), (137, 0), (63, 0), (145, 1), (55, 1), (0, 1)] {
+            let wrong = wrong(&lossy, |measured| measured.trickled = Some((10_000, lost)));
+            assert_eq!(wrong.len(), expected, "{lost} of 10000: {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_judged() {
+        let open = class(|spec| spec.bandwidth = Bandwidth::Unlimited);
+        let measured = Measured { round_trip_ns: Some(20_000_000), ..Measured::default() };
+        let findings = findings(&open, &measured, &Tolerance::default());
+        assert_eq!(findings.iter().map(|finding| finding.what).collect::<Vec<_>>(), ["round trip"]);
+    }
+}

@@ -1,0 +1,70 @@
+//! `peerbed calibrate`: what an experiment's links do on this machine, beside what they should.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Args;
+use peerbed_model::Plan;
+
+use super::refuse_unmet;
+use crate::{
+    calibrate::{Calibrator, When, complaints, table},
+    engine::{EndsChoice, EngineOptions},
+    project::Project,
+    run::{Interrupt, progress::Progress},
+    runtime::{Runtime, netns::Netns},
+    say::say,
+    scratch::Scratch,
+    status::Status,
+};
+
+/// What to calibrate and how.
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// The experiment: a file in experiments/, without `.yaml`
+    name: String,
+    /// How the ends of links are held
+    #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
+    ends: EndsChoice,
+    /// Threads of the link engine, instead of as many as suit the machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    threads: Option<u32>,
+    /// Print JSON instead of the table
+    #[arg(long)]
+    json: bool,
+}
+
+/// Measures every class, whatever is remembered.
+pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
+    let experiment = project.load(&args.name)?;
+    let plans: Vec<Plan> = experiment.arms().map(|arm| experiment.plan(arm, 0, None)).collect::<Result<_, _>>()?;
+    let options = EngineOptions { ends: args.ends, threads: args.threads };
+    let runtime = Netns { options: options.clone(), ..Netns::default() };
+    let first = plans.first().context("an experiment has an arm")?;
+    refuse_unmet(&args.name, &runtime.preflight(first))?;
+    let scratch = Scratch::make("calibrate")?;
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let mut progress = Progress::new(1, args.json);
+    let calibrator = Calibrator { options: &options, when: When::Always, log: &scratch.path().join("probes.log") };
+    let calibrated = tokio.block_on(async {
+        let interrupt = Interrupt::listen()?;
+        let plans: Vec<&Plan> = plans.iter().collect();
+        let mut show = |what: &str| progress.preparing(what);
+        tokio::select! {
+            calibrated = calibrator.calibrate(&plans, &mut show) => calibrated.map(Some),
+            () = interrupt.wait() => Ok(None),
+        }
+    });
+    progress.finish();
+    let Some(calibrated) = calibrated? else { return Ok(Status::Interrupted.into()) };
+    if args.json {
+        let rows: Vec<_> = calibrated.iter().map(|(_, of)| of).collect();
+        say(&(serde_json::to_string_pretty(&rows)? + "\n"))?;
+    } else {
+        say(&table(&calibrated))?;
+        for complaint in complaints(&calibrated) {
+            say(&format!("NOT RIGHT {complaint}\n"))?;
+        }
+    }
+    Ok(if calibrated.iter().all(|(_, of)| of.good()) { Status::Good } else { Status::Invalid }.into())
+}

@@ -1,0 +1,85 @@
+//! Links are measured before they are used, and a run whose links are not right does not begin.
+
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::program::{alone, bin_dir, json, measure, nothing_is_left, said, tiny, tiny_run};
+
+/// A project with one small experiment of this tolerance; what it remembers stays in it.
+fn project(tolerance: &str) -> TempDir {
+    let project = tiny();
+    let file = project.path().join("experiments/tiny.yaml");
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    std::fs::write(&file, format!("{text}tolerance: {tolerance}\n")).expect("it can be written");
+    project
+}
+
+fn run(project: &Path, more: &[&str]) -> std::process::Command {
+    let mut command = tiny_run(project, &[&["--json"], more].concat());
+    command.env("XDG_CACHE_HOME", project.join("cache"));
+    command
+}
+
+fn manifest(project: &Path) -> Value {
+    let text = std::fs::read(project.join("results/tiny/latest/manifest.json")).expect("there is a manifest");
+    serde_json::from_slice(&text).expect("it is JSON")
+}
+
+fn each(calibration: &Value, key: &str) -> Vec<Value> {
+    calibration.as_array().expect("a list").iter().map(|class| class[key].clone()).collect()
+}
+
+#[test]
+fn links_are_measured_and_remembered() {
+    let _alone = alone();
+    let project = project("{}");
+    let output = measure(|| run(project.path(), &[]));
+    assert!(output.status.success(), "{}", said(&output));
+    let first = manifest(project.path())["calibration"].clone();
+    assert_eq!(each(&first, "place"), ["up", "down"], "{first:#}");
+    assert!(each(&first, "cached").iter().all(|cached| cached == false), "{first:#}");
+    for class in first.as_array().expect("a list") {
+        assert_eq!(class["users"], serde_json::json!(["control", "edges", "homes"]), "{class:#}");
+        let what: Vec<&str> =
+            class["findings"].as_array().expect("a list").iter().filter_map(|f| f["what"].as_str()).collect();
+        assert_eq!(what, ["round trip", "rate (datagrams)", "rate (TCP)", "loss", "queue"], "{class:#}");
+    }
+
+    // The same links are not measured again, unless that is wanted.
+    let output = measure(|| run(project.path(), &[]));
+    assert!(output.status.success(), "{}", said(&output));
+    let second = manifest(project.path())["calibration"].clone();
+    assert!(each(&second, "cached").iter().all(|cached| cached == true), "{second:#}");
+    assert_eq!(each(&second, "measured"), each(&first, "measured"));
+    let output = measure(|| run(project.path(), &["--calibrate", "never"]));
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(manifest(project.path())["calibration"], Value::Null);
+    nothing_is_left(&bin_dir(), 5);
+}
+
+#[test]
+fn a_run_whose_links_are_not_right_does_not_begin() {
+    let _alone = alone();
+    // No machine is as exact as this asks for.
+    let project = project("{round_trip: 1us, round_trip_share: 0%}");
+    let output = run(project.path(), &[]).output().expect("peerbed runs");
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    let reasons = json(&output)["arms"]["only"]["invalid_reasons"].to_string();
+    for words in [
+        "0 of 1 planned runs",
+        "uplink of control, edges, homes: round trip: asked 1.",
+        "ms, got 1.",
+        "allowed ± 0.001",
+    ] {
+        assert!(reasons.contains(words), "`{words}`: {reasons}");
+    }
+    let manifest = manifest(project.path());
+    assert_eq!(manifest["runs"], Value::Array(Vec::new()), "{manifest:#}");
+    assert!(each(&manifest["calibration"], "attempts").iter().all(|attempts| attempts == 3), "{manifest:#}");
+    // What is not right is not remembered.
+    let remembered = std::fs::read_to_string(project.path().join("cache/peerbed/calibration.json")).expect("a cache");
+    assert_eq!(remembered, "{}");
+    nothing_is_left(&bin_dir(), 5);
+}
