@@ -26,6 +26,11 @@ impl Span {
         Self { file, start: start as u32, end: end.max(start) as u32 }
     }
 
+    /// Its first byte.
+    pub(crate) fn start(self) -> usize {
+        self.start as usize
+    }
+
     /// From the beginning of `self` to the end of `other`, for two spans of one file.
     pub(crate) fn to(self, other: Self) -> Self {
         Self { end: other.end.max(self.end), ..self }

@@ -198,16 +198,24 @@ impl Report {
         self.scalar(node, "a number", |text| units::number(text, least, most))
     }
 
-    /// `true` or `false`.
-    pub(crate) fn flag(&mut self, node: &Node) -> Option<bool> {
-        self.word(node, &[("true", true), ("false", false)])
+    /// A number in a range where the text may also have another form; `forms` says how both are written.
+    pub(crate) fn number_or(&mut self, node: &Node, (least, most): (f64, f64), forms: &str) -> Option<f64> {
+        self.scalar(node, "a number", |text| {
+            units::number(text, least, most).map_err(|bad| Bad::new(bad.what, format!("write {forms}")))
+        })
     }
 
     /// One of some words.
     pub(crate) fn word<T: Copy>(&mut self, node: &Node, words: &[(&str, T)]) -> Option<T> {
+        self.word_or(node, words, "")
+    }
+
+    /// One of some words where something else may stand as well: `other` says how that is written.
+    pub(crate) fn word_or<T: Copy>(&mut self, node: &Node, words: &[(&str, T)], other: &str) -> Option<T> {
         let known = || words.iter().map(|(word, _)| *word);
         let all: Vec<String> = known().map(|word| format!("`{word}`")).collect();
         let expected = if all.len() > 1 { format!("one of {}", all.join(", ")) } else { all.concat() };
+        let expected = if other.is_empty() { expected } else { format!("{expected}, or {other}") };
         self.scalar(node, &expected, |text| {
             let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
             let bad = || {

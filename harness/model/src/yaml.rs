@@ -104,8 +104,7 @@ pub(crate) fn read(source: &Source, file: u8, report: &mut Report) -> Option<Nod
                 if *error.kind() == ErrorKind::RecursionLimitExceeded {
                     return builder.too_deep(span);
                 }
-                let finding = builder.report.error(span, format!("not valid YAML: {}", error.info()));
-                finding.help("check the indentation, the brackets and the quotes at and before this place");
+                builder.not_yaml(source.text(), span, &error.info());
                 return None;
             }
         };
@@ -193,6 +192,34 @@ impl Builder<'_> {
             }
             _ => Some(()),
         }
+    }
+
+    /// Notes that the parser gave up at a place. It says where it was then; the cause may stand elsewhere.
+    fn not_yaml(&mut self, text: &str, span: Span, why: &str) {
+        let byte = text.as_bytes();
+        // It stops right behind a tab, or where the value before it ended.
+        let from = span.start().saturating_sub(1);
+        if why.contains("tab")
+            && let Some(tab) = byte.iter().skip(from).position(|byte| *byte == b'\t').map(|skipped| from + skipped)
+        {
+            let finding = self.report.error(Span::new(self.file, tab, tab + 1), "not valid YAML: a tab");
+            finding.help("indent and separate with spaces");
+            return;
+        }
+        let bracket = |open: &&Open| matches!(byte.get(open.span.start()), Some(b'{' | b'['));
+        let line = self.report.line_of(span);
+        if why.contains("while parsing a flow")
+            && let Some(open) = self.open.last().filter(bracket)
+            && self.report.line_of(open.span) < line
+        {
+            let at = open.span.start();
+            let message = format!("not valid YAML: `{}` is not closed, or lacks a comma", char::from(byte[at]));
+            let finding = self.report.error(Span::new(self.file, at, at + 1), message);
+            finding.help(format!("add the bracket or comma that is missing in line {line} or before it"));
+            return;
+        }
+        let finding = self.report.error(span, format!("not valid YAML: {why}"));
+        finding.help("check the indentation, the brackets and the quotes at and before this place");
     }
 
     fn refuse_tag(&mut self, tagged: bool, span: Span) -> Option<()> {

@@ -351,6 +351,22 @@ fn values_that_cannot_be() {
         ("duration: 60s", "duration: 60"),
         ("seed: 1", "seed: 9007199254740992"),
         ("hybrid: {}", "hybrid: {duration: 0s}"),
+        ("arrivals:", "popularity: zipf\n  arrivals:"),
+        ("burst: 4", "burst: al"),
+        ("peers: 10", "peers: 10, corrupts: yes"),
+        ("arms:", "expect: [{peer_efficiency: {at_least: 3MB}}]\narms:"),
+        ("arms:", "expect: [{speed_mbps.p50: {at_least: fast}}]\narms:"),
+        ("arms:", "expect: [{bytes.edge: {at_most: 5%}}]\narms:"),
+        ("provider: A}", "provider: A}\n\t- {id: more, size: 1MiB, provider: A}"),
+        ("seed: 1", "\tseed: 1"),
+        ("{id: patch, size", "{id: patch size"),
+        ("{id: patch, size: 1MiB, provider: A}", "{\n    id: patch\n    size: 1MiB\n  }"),
+        ("isp-x, peers", "isp-x,\n\tpeers"),
+        ("holds: {patch: 2}}", "holds: {patch: 2}"),
+        ("arrivals: {burst: 4}", "arrivals: {burst: 4"),
+        ("provider: A}", "provider: [A}"),
+        ("hybrid: {}", "hybrid: {"),
+        ("Does it work?", "'Does it work?"),
     ] {
         let found = wrong(from, to);
         assert_eq!(found.len(), 1, "{to}: {found}");
@@ -389,6 +405,22 @@ fn values_that_cannot_be() {
     experiments/e.yaml:4:11 `60` is not a time: it has no unit [write a time as `20ms`; units: ns, us, µs, ms, s, min, h]
     experiments/e.yaml:3:7 9007199254740992 is out of range [a whole number from 0 to 9007199254740991 is expected]
     experiments/e.yaml:12:22 0s is out of range [from 100ms to 24h is allowed]
+    experiments/e.yaml:10:15 `zipf` is not allowed here [write `uniform`, or `{zipf: 0.8}` with the exponent of Zipf's law]
+    experiments/e.yaml:10:21 `al` is not allowed here, did you mean `all`? [write `all`, or a whole number]
+    experiments/e.yaml:8:51 `yes` is not allowed here [write one of `true`, `false`, or a percentage such as `10%`]
+    experiments/e.yaml:11:39 `3MB` is not a plain number [write a share as `30%`, or as a number from 0 to 1]
+    experiments/e.yaml:11:38 `fast` is not a number: it does not begin with a number [write a rate as `10mbit`, or as Mbit/s from 0 to 1000000]
+    experiments/e.yaml:11:33 `5%` is not a plain number [write a size as `64MiB`, or as bytes without unit]
+    experiments/e.yaml:7:1 not valid YAML: a tab [indent and separate with spaces]
+    experiments/e.yaml:3:1 not valid YAML: a tab [indent and separate with spaces]
+    experiments/e.yaml:6:20 not valid YAML: while parsing a flow mapping, did not find expected ',' or '}' [check the indentation, the brackets and the quotes at and before this place]
+    experiments/e.yaml:6:5 not valid YAML: `{` is not closed, or lacks a comma [add the bracket or comma that is missing in line 8 or before it]
+    experiments/e.yaml:9:1 not valid YAML: a tab [indent and separate with spaces]
+    experiments/e.yaml:8:5 not valid YAML: unclosed bracket '{' [check the indentation, the brackets and the quotes at and before this place]
+    experiments/e.yaml:10:13 not valid YAML: `{` is not closed, or lacks a comma [add the bracket or comma that is missing in line 11 or before it]
+    experiments/e.yaml:6:39 not valid YAML: mismatched bracket '[' closed by '}' [check the indentation, the brackets and the quotes at and before this place]
+    experiments/e.yaml:12:11 not valid YAML: unclosed bracket '{' [check the indentation, the brackets and the quotes at and before this place]
+    experiments/e.yaml:1:11 not valid YAML: unclosed quote [check the indentation, the brackets and the quotes at and before this place]
     "#);
 }
 

@@ -188,7 +188,7 @@ fn read_corrupts(node: &Node, report: &mut Report) -> Option<f64> {
     if matches!(&node.value, Value::Scalar { text, .. } if text.ends_with('%')) {
         return report.share(node).map(Probability::get);
     }
-    report.flag(node).map(|flag| if flag { 1.0 } else { 0.0 })
+    report.word_or(node, &[("true", 1.0), ("false", 0.0)], "a percentage such as `10%`")
 }
 
 fn read_holds(

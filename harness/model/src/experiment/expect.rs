@@ -129,14 +129,20 @@ fn read_limit(node: &Node, metric: &str, report: &mut Report) -> Option<Limit> {
     let ends = |end: &str| matches!(&node.value, Value::Scalar { text, .. } if text.ends_with(end));
     match Unit::of(metric) {
         Unit::Share if ends("%") => report.share(node).map(|share| Limit::Value(share.get())),
-        Unit::Share => report.number(node, 0.0, 1.0).map(Limit::Value),
+        Unit::Share => {
+            report.number_or(node, (0.0, 1.0), "a share as `30%`, or as a number from 0 to 1").map(Limit::Value)
+        }
         Unit::Downloads if ends("%") => report.share(node).map(|share| Limit::OfPlanned(share.get())),
         Unit::Downloads => report.whole(node, 0, u64::from(u32::MAX)).map(|value| Limit::Value(value as f64)),
         Unit::Speed if ends("bit") => report
             .scalar(node, "a rate such as `10mbit`", units::rate)
             .map(|rate| Limit::Value(rate.bps() as f64 / 1e6)),
-        Unit::Speed => report.number(node, 0.0, 1e6).map(Limit::Value),
+        Unit::Speed => {
+            report.number_or(node, (0.0, 1e6), "a rate as `10mbit`, or as Mbit/s from 0 to 1000000").map(Limit::Value)
+        }
         Unit::Bytes if ends("B") => report.size(node, (0, 1 << 50)).map(|bytes| Limit::Value(bytes as f64)),
-        Unit::Bytes => report.number(node, 0.0, 1e15).map(Limit::Value),
+        Unit::Bytes => {
+            report.number_or(node, (0.0, 1e15), "a size as `64MiB`, or as bytes without unit").map(Limit::Value)
+        }
     }
 }

@@ -121,7 +121,7 @@ fn read(node: &Node, index: usize, known: &Known<'_>, report: &mut Report) -> Op
 
 fn read_popularity(node: &Node, report: &mut Report) -> Option<f64> {
     if matches!(node.value, Value::Scalar { .. }) {
-        return report.word(node, &[("uniform", 0.0)]);
+        return report.word_or(node, &[("uniform", 0.0)], "`{zipf: 0.8}` with the exponent of Zipf's law");
     }
     let fields = report.map(node, &POPULARITY)?;
     report.number(fields.get("zipf")?, 0.0, 10.0)
@@ -205,8 +205,11 @@ fn poisson(fields: &Fields<'_>, duration: Duration, report: &mut Report) -> Opti
 fn burst(fields: &Fields<'_>, duration: Duration, report: &mut Report) -> Option<Arrivals> {
     let node = fields.get("burst")?;
     let all = matches!(&node.value, Value::Scalar { text, .. } if text.starts_with(|c: char| c.is_alphabetic()));
-    let count =
-        if all { report.word(node, &[("all", None)]) } else { report.whole(node, 1, limits::DOWNLOADS).map(Some) };
+    let count = if all {
+        report.word_or(node, &[("all", None)], "a whole number")
+    } else {
+        report.whole(node, 1, limits::DOWNLOADS).map(Some)
+    };
     let at = fields.get("at").map_or(Some(Duration::ZERO), |node| moment(node, duration, report));
     let within = fields.get("within").map_or(Some(Duration::ZERO), |node| moment(node, duration, report));
     let (at, within) = (at?, within?);

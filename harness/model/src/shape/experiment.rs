@@ -80,7 +80,7 @@ pub(crate) static GROUP: Shape = Shape {
             name: "command",
             form: Form::List(&Form::Text),
             need: Need::Optional("the project's own peer"),
-            doc: "The program and its arguments to run instead; `--config FILE` is appended.",
+            doc: "The program and its arguments to run instead; `--config FILE` is appended. A program with a `/` in it is a path from the directory where `peerbed` was started (not from this file), any other is looked up in PATH.",
         },
     ],
 };
