@@ -14,12 +14,12 @@ CARGO  ?= cargo
 .PHONY: help build experiment test check bench fmt lint doc deny clean doctor
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / {sub(/\$$\(BIN\)/, "$(BIN)"); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the harness and the three nodes, static, in $(BIN)
 	@$(STATIC) $(CARGO) build --release --locked --target $(HOST) -p peerbed -p peerbed-edge -p peerbed-control -p peerbed-peer
 
-experiment: build ## run experiments/$(NAME).yaml: make experiment NAME=quick
+experiment: build ## run experiments/NAME.yaml: make experiment NAME=quick
 	@$(BIN)/peerbed run '$(subst ','\'',$(NAME))' $(ARGS)
 
 doctor: build ## what this machine can do, and what is missing

@@ -23,6 +23,11 @@ pub(crate) fn complain(line: impl Display) {
     let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
+/// So many of something: `1 arm`, `2 arms`.
+pub(crate) fn counted(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
 /// An error with its causes; those that its own text already gives are not said twice.
 pub(crate) fn describe(error: &anyhow::Error) -> String {
     let mut text = error.to_string();

@@ -39,4 +39,4 @@ pub(crate) const QUEUE_TIME: (Duration, Duration) = (Duration::from_millis(1), D
 /// What may wait in front of a link, in bytes: at least one full-size packet.
 pub(crate) const QUEUE_BYTES: (u64, u64) = (1_500, 1 << 30);
 /// The largest seed: whole numbers up to here survive every reader of JSON.
-pub(crate) const SEED: u64 = (1 << 53) - 1;
+pub const SEED: u64 = (1 << 53) - 1;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{
     project::Project,
-    say::{complain, describe, say},
+    say::{complain, counted, describe, say},
     status::Status,
 };
 
@@ -31,12 +31,12 @@ pub(crate) fn run(args: &CheckArgs, project: &Project) -> anyhow::Result<ExitCod
                 let arm = experiment.arms().next().context("an experiment has at least one arm")?;
                 let plan = experiment.plan(arm, 0, None)?;
                 say(&format!(
-                    "{name}: good ({} ASes, {} nodes, {} downloads, {} arms, {} repeats)\n",
-                    plan.as_names.len(),
-                    plan.nodes.len(),
-                    plan.downloads(),
-                    experiment.arms().len(),
-                    experiment.repeats(),
+                    "{name}: good ({}, {}, {}, {}, {})\n",
+                    ases(plan.as_names.len()),
+                    counted(plan.nodes.len(), "node"),
+                    counted(plan.downloads(), "download"),
+                    counted(experiment.arms().len(), "arm"),
+                    counted(experiment.repeats() as usize, "repeat"),
                 ))?;
             }
             Err(error) => {
@@ -46,8 +46,35 @@ pub(crate) fn run(args: &CheckArgs, project: &Project) -> anyhow::Result<ExitCod
         }
     }
     if bad > 0 {
-        complain(format_args!("{bad} of {} experiments cannot be run", names.len()));
+        complain(verdict(bad, names.len()));
         return Ok(Status::Usage.into());
     }
     Ok(Status::Good.into())
+}
+
+fn ases(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "AS" } else { "ASes" })
+}
+
+fn verdict(bad: usize, all: usize) -> String {
+    if all == 1 {
+        return "the experiment cannot be run".to_owned();
+    }
+    format!("{bad} of {all} experiments cannot be run")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!(
+            (counted(1, "arm"), counted(2, "arm"), counted(0, "arm")),
+            ("1 arm".into(), "2 arms".into(), "0 arms".into())
+        );
+        assert_eq!((ases(1), ases(4)), ("1 AS".into(), "4 ASes".into()));
+        assert_eq!(verdict(1, 1), "the experiment cannot be run");
+        assert_eq!(verdict(1, 3), "1 of 3 experiments cannot be run");
+    }
 }

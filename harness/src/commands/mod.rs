@@ -12,7 +12,14 @@ pub(crate) mod schema;
 pub(crate) mod up;
 
 use anyhow::bail;
-use peerbed_model::Experiment;
+use peerbed_model::{Experiment, MAX_SEED};
+
+/// Reads a seed; its range is that of the files.
+pub(crate) fn seed(text: &str) -> Result<u64, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let seed = text.parse().ok().filter(|seed| digits && *seed <= MAX_SEED);
+    seed.ok_or_else(|| format!("a whole number from 0 to {MAX_SEED} is expected"))
+}
 
 use crate::runtime::Unmet;
 
@@ -38,4 +45,17 @@ pub(crate) fn choose_arm<'a>(experiment: &'a Experiment, wanted: Option<&str>) -
         bail!("experiment `{}` has no arm `{wanted}`; it has: {}", experiment.name(), known.join(", "));
     };
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::seed;
+
+    #[test]
+    fn seeds_are_those_that_files_can_have() {
+        assert_eq!((seed("0"), seed("9007199254740991")), (Ok(0), Ok(9_007_199_254_740_991)));
+        for bad in ["abc", "", "-1", "+1", "1.5", "9007199254740992", "99999999999999999999"] {
+            assert_eq!(seed(bad).unwrap_err(), "a whole number from 0 to 9007199254740991 is expected", "{bad}");
+        }
+    }
 }

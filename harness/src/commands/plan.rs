@@ -20,7 +20,7 @@ pub(crate) struct PlanArgs {
     #[arg(long, default_value_t = 0)]
     repeat: u32,
     /// Another seed than the file's
-    #[arg(long)]
+    #[arg(long, value_parser = super::seed)]
     seed: Option<u64>,
     /// JSON instead of YAML
     #[arg(long)]

@@ -24,7 +24,7 @@ use crate::{
     project::Project,
     run::{Interrupt, progress::Progress},
     runtime::{Runtime, netns::Netns},
-    say::say,
+    say::{counted, say},
     status::Status,
 };
 
@@ -40,7 +40,7 @@ pub(crate) struct UpArgs {
     #[arg(long)]
     idle: bool,
     /// Another seed than the file's
-    #[arg(long)]
+    #[arg(long, value_parser = super::seed)]
     seed: Option<u64>,
     /// How the ends of links are held
     #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
@@ -159,9 +159,9 @@ fn tell(args: &UpArgs, dir: &StateDir) -> anyhow::Result<ExitCode> {
     let table: String = held.nodes.iter().map(line).collect();
     let example = held.nodes.first().map_or("NODE", |node| node.name.as_str());
     say(&format!(
-        "{table}\n`{}`, arm `{arm}`, is up: {} nodes{}.\n  peerbed exec {example} -- ip address\n  peerbed down\nEvents and logs are in {}.\n",
+        "{table}\n`{}`, arm `{arm}`, is up: {}{}.\n  peerbed exec {example} -- ip address\n  peerbed down\nEvents and logs are in {} until `peerbed down`, which removes them.\n",
         args.name,
-        held.nodes.len(),
+        counted(held.nodes.len(), "node"),
         if args.idle { ", waiting" } else { "" },
         dir.events().parent().unwrap_or(&dir.events()).display(),
     ))?;

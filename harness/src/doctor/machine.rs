@@ -153,6 +153,19 @@ pub(super) fn receive_buffer() -> Finding {
     }
 }
 
+/// What to do where a congestion control cannot be had.
+pub(super) fn other_congestion_control(wanted: &str) -> String {
+    let available = fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control");
+    instead_of(wanted, available.ok().as_deref())
+}
+
+/// Nobody but the kernel knows every name, so a module is only a possibility.
+fn instead_of(wanted: &str, available: Option<&str>) -> String {
+    let names = available.map(|names| names.split_whitespace().collect::<Vec<_>>()).unwrap_or_default();
+    let possibly = format!("if `{wanted}` is a module of this kernel, `sudo modprobe tcp_{wanted}` loads it");
+    if names.is_empty() { possibly } else { format!("available here: {}; {possibly}", names.join(", ")) }
+}
+
 fn number(path: impl AsRef<Path>) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
@@ -170,5 +183,14 @@ mod tests {
         assert_eq!(descriptors(1).state, State::Ok);
         assert_eq!(processes(usize::MAX / 4).state, State::Warn);
         assert!(namespaces(10).found.contains("allowed"));
+    }
+
+    #[test]
+    fn a_congestion_control_that_is_not_there_leads_to_those_that_are() {
+        insta::assert_snapshot!(instead_of("bbr9", Some("reno cubic\n")), @"available here: reno, cubic; if `bbr9` is a module of this kernel, `sudo modprobe tcp_bbr9` loads it");
+        insta::assert_snapshot!(instead_of("bbr", None), @"if `bbr` is a module of this kernel, `sudo modprobe tcp_bbr` loads it");
+        assert!(
+            other_congestion_control("bbr9").contains("cubic") || other_congestion_control("bbr9").contains("reno")
+        );
     }
 }

@@ -175,7 +175,7 @@ fn inside_findings(inside: &Inside, ends: EndsChoice, congestion_control: &str) 
             State::Missing,
             "congestion control",
             error,
-            format!("load it: `sudo modprobe tcp_{congestion_control}`"),
+            machine::other_congestion_control(congestion_control),
         ),
     });
     if !inside.udp_segments {
