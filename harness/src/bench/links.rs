@@ -99,7 +99,7 @@ pub(super) async fn rtt(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             let uplink = LinkSpec { delay: Duration::from_millis(ms), ..LinkSpec::TRANSPARENT };
             let to = format!("{}:{PORT}", address(1));
             let count = if ms >= 200 { 20 } else { 200 };
-            let (echo, ping) = (words(&[&"echo", &to]), words(&[&"ping", &to, &count, &10_000]));
+            let (echo, ping) = (words(&[&"echo", &to]), words(&[&"ping", &to, &count, &10_000, &2_000]));
             let reports = measure(bench, uplink, repeat, (echo, true), ping).await?;
             let Report::RoundTrips(trips) = reports.client else { bail!("the ping did not measure") };
             let median = *trips.get(trips.len() / 2).context("no echo came back")?;
@@ -121,7 +121,7 @@ pub(super) async fn loss(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             let share = Probability::new(percent / 100.0)?;
             let uplink = LinkSpec { loss: Loss::Random(share), ..LinkSpec::TRANSPARENT };
             let to = format!("{}:{PORT}", address(1));
-            let (gauge, blast) = (words(&[&"gauge", &to]), words(&[&"blast", &to, &PACKETS, &200, &10_000]));
+            let (gauge, blast) = (words(&[&"gauge", &to, &2_000]), words(&[&"blast", &to, &PACKETS, &200, &10_000]));
             let reports = measure(bench, uplink, repeat, (gauge, false), blast).await?;
             let Some(Report::Gauged(gauged)) = reports.server else { bail!("the receiver did not count") };
             let n = f64::from(PACKETS);

@@ -23,6 +23,8 @@ const LEAST_PAYLOAD: u64 = 8;
 pub(super) const FILLED_UP_TO_MBPS: f64 = 500.0;
 /// Links faster than this are not overfilled with single datagrams, for the same reason. Mbit/s.
 pub(super) const FLOODED_UP_TO_MBPS: f64 = 150.0;
+/// Of a link that loses more than this share, only the loss is measured.
+const MOSTLY_LOST: f64 = 0.5;
 /// What may be under way at once, all classes together, in units of what a Mbit/s of full datagrams costs.
 const TOGETHER: f64 = 300.0;
 /// The same amount of TCP costs less, as it crosses in super-packets.
@@ -98,13 +100,13 @@ impl Blast {
 pub(super) fn flood(spec: &LinkSpec) -> Option<Blast> {
     /// The queue shall be full after so long.
     const FULL_AFTER: f64 = 0.8;
-    let rate = bps(spec).filter(|rate| *rate <= FLOODED_UP_TO_MBPS * 1e6)?;
+    let rate = bps(spec).filter(|rate| *rate <= FLOODED_UP_TO_MBPS * 1e6 && loss(spec).0 <= MOSTLY_LOST)?;
     let waits = spec.queue_bytes().unwrap_or(0) as f64 * 8.0 / rate;
     // A queue that takes minutes to fill is not filled.
     let beyond = (waits / FULL_AFTER).clamp(0.3, 3.0);
     let seconds = (waits / beyond * 1.25).clamp(0.6, 5.0);
     let (lost, _) = loss(spec);
-    let offered = rate * (1.0 + beyond) / (1.0 - lost).max(0.1);
+    let offered = rate * (1.0 + beyond) / (1.0 - lost);
     // At least fifty packets a second, however slow the link.
     let payload = (rate / 8.0 / 50.0) as u64;
     let payload = payload.saturating_sub(UDP_HEADERS).clamp(LEAST_PAYLOAD, 1500 - UDP_HEADERS);
@@ -140,13 +142,20 @@ pub(super) fn flow(spec: &LinkSpec) -> Option<(Duration, Duration)> {
     Some((warm, Duration::from_secs_f64(window)))
 }
 
-/// How many round trips are measured.
-pub(super) fn round_trips(spec: &LinkSpec) -> u32 {
+/// How many round trips are measured; none if most would be lost.
+pub(super) fn round_trips(spec: &LinkSpec) -> Option<u32> {
     let (lost, _) = loss(spec);
     let trip = spec.delay.as_secs_f64() + spec.jitter.as_secs_f64() + 0.005;
-    // A lost one takes two seconds.
+    // A lost one takes as long as one waits for it.
     let most = if lost > 0.0 { 20.0 } else { 50.0 };
-    (1.0 / trip).clamp(10.0, most) as u32
+    (lost <= MOSTLY_LOST).then(|| (1.0 / trip).clamp(5.0, most) as u32)
+}
+
+/// How long nothing may come over a link until nothing more will.
+fn wait_ms(spec: &LinkSpec) -> u64 {
+    let waits = bps(spec).map_or(0.0, |rate| spec.queue_bytes().unwrap_or(0) as f64 * 8.0 / rate);
+    let longest = spec.delay.as_secs_f64() + spec.jitter.as_secs_f64() + waits;
+    1_000 + (longest * 1e3) as u64
 }
 
 fn from(index: usize) -> NodeName {
@@ -201,18 +210,19 @@ pub(super) fn fabric(classes: &[Class], seed: u64, congestion_control: &str) -> 
 /// What a stage does to a class, and what it costs; none if nothing.
 fn exchange(stage: Stage, index: usize, spec: &LinkSpec) -> Option<(Exchange, f64)> {
     let listen = format!("{}:{PORT}", address(2 * index + 1));
+    let gauge = words(&[&"gauge", &listen, &wait_ms(spec)]);
     let (serve, ask, cost) = match stage {
         Stage::RoundTrips => {
-            let ping = words(&[&"ping", &listen, &round_trips(spec), &5_000]);
+            let ping = words(&[&"ping", &listen, &round_trips(spec)?, &5_000, &wait_ms(spec)]);
             (words(&[&"echo", &listen]), ping, 1.0)
         }
         Stage::Flood => {
             let blast = flood(spec)?;
-            (words(&[&"gauge", &listen]), blast.ask(&listen), blast.per_second / DATAGRAMS_PER_MBIT)
+            (gauge, blast.ask(&listen), blast.per_second / DATAGRAMS_PER_MBIT)
         }
         Stage::Trickle => {
             let blast = trickle(spec);
-            (words(&[&"gauge", &listen]), blast.ask(&listen), blast.per_second / DATAGRAMS_PER_MBIT)
+            (gauge, blast.ask(&listen), blast.per_second / DATAGRAMS_PER_MBIT)
         }
         Stage::Flow => {
             let (warm, window) = flow(spec)?;
@@ -249,6 +259,9 @@ pub(super) fn groups(stage: Stage, classes: &[Class]) -> Vec<Vec<(usize, Exchang
 pub(super) fn take_in(stage: Stage, spec: &LinkSpec, reports: &Reports, into: &mut Measured) -> anyhow::Result<()> {
     match (stage, &reports.server, &reports.client) {
         (Stage::RoundTrips, None, Report::RoundTrips(trips)) => {
+            if trips.is_empty() && loss(spec).0 == 0.0 {
+                bail!("no echo came back over a link that loses nothing");
+            }
             into.round_trip_ns = trips.get(trips.len() / 2).copied();
             into.least_round_trip_ns = trips.first().copied();
         }
@@ -323,6 +336,33 @@ mod tests {
         let slow = trickle(&spec(0.001));
         assert!(slow.per_second * slow.packet_bytes() as f64 * 8.0 <= 1000.0 && slow.count >= 1);
         assert!(trickle(&LinkSpec::TRANSPARENT).per_second <= LOSS_PER_SECOND);
+    }
+
+    #[test]
+    fn a_link_that_was_cut_is_only_seen_to_lose_everything() {
+        let cut = class(Place::Up, LinkSpec { loss: Loss::Random(Probability::ONE), ..spec(10.0) });
+        let stages = Stage::ALL.map(|stage| groups(stage, std::slice::from_ref(&cut)).len());
+        assert_eq!(stages, [0, 0, 1, 0]);
+        let nothing = Gauged { datagrams: 0, nanos: 0, least_ns: 0, median_ns: 0, most_ns: 0 };
+        let reports = Reports {
+            server: Some(Report::Gauged(nothing)),
+            client: Report::Sent { datagrams: 500, nanos: 1_000_000_000 },
+        };
+        let mut measured = Measured::default();
+        take_in(Stage::Trickle, &cut.spec, &reports, &mut measured).unwrap();
+        assert_eq!(measured, Measured { trickled: Some((500, 500)), ..Measured::default() });
+    }
+
+    #[test]
+    fn one_waits_as_long_as_the_link_may_take() {
+        let slow = LinkSpec {
+            delay: Duration::from_secs(10),
+            jitter: Duration::from_secs(1),
+            queue: Queue::Time(Duration::from_secs(4)),
+            ..spec(10.0)
+        };
+        assert_eq!((wait_ms(&slow), round_trips(&slow)), (16_000, Some(5)));
+        assert_eq!(wait_ms(&LinkSpec::TRANSPARENT), 1_000);
     }
 
     #[test]

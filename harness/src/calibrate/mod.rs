@@ -191,13 +191,16 @@ impl Calibrator<'_> {
         let before = HostSample::read()?.cpu;
         let mut measured = vec![Measured::default(); classes.len()];
         for stage in Stage::ALL {
-            for group in course::groups(stage, classes) {
-                progress(match stage {
-                    Stage::RoundTrips => "round trips",
-                    Stage::Flood => "rates and queues, by datagrams",
-                    Stage::Trickle => "loss",
-                    Stage::Flow => "rates, by TCP",
-                });
+            let what = match stage {
+                Stage::RoundTrips => "round trips",
+                Stage::Flood => "rates and queues, by datagrams",
+                Stage::Trickle => "loss",
+                Stage::Flow => "rates, by TCP",
+            };
+            let groups = course::groups(stage, classes);
+            let total = groups.len();
+            for (number, group) in (1..).zip(groups) {
+                progress(&if total > 1 { format!("{what} ({number}/{total})") } else { what.to_owned() });
                 let (indexes, exchanges): (Vec<_>, Vec<_>) = group.into_iter().unzip();
                 let reports = field.carry_out(&exchanges).await?;
                 for (index, reports) in indexes.into_iter().zip(&reports) {

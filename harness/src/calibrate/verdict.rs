@@ -71,7 +71,7 @@ fn round_trip(class: &Class, median_ns: u64, tolerance: &Tolerance) -> Finding {
     let sending = course::bps(spec).map_or(0.0, |rate| PING_BITS / rate);
     let asked = spec.delay.as_secs_f64() + sending;
     // The median of n draws from an even spread of ± j has a deviation of j / √n; four of them are allowed.
-    let spread = 4.0 * spec.jitter.as_secs_f64() / f64::from(course::round_trips(spec)).sqrt();
+    let spread = 4.0 * spec.jitter.as_secs_f64() / f64::from(course::round_trips(spec).unwrap_or(1)).sqrt();
     let allowed = (asked * tolerance.round_trip_share.get()).max(tolerance.round_trip.as_secs_f64()) + spread;
     Finding::new("round trip", "ms", ms(asked), median_ns as f64 / 1e6, ms(allowed))
 }

@@ -34,11 +34,11 @@ enum Probe {
     /// Sends every datagram back
     Echo { listen: SocketAddr },
     /// Sends datagrams one after the other to an echo and measures the round trips
-    Ping { to: SocketAddr, count: u32, interval_us: u64 },
+    Ping { to: SocketAddr, count: u32, interval_us: u64, wait_ms: u64 },
     /// Sends datagrams at a steady pace
     Blast { to: SocketAddr, count: u32, bytes: usize, per_second: u32 },
-    /// Receives what a blast sends, and measures how long each datagram was under way
-    Gauge { listen: SocketAddr },
+    /// Receives what a blast sends, and measures how long each datagram was under way; gives up after so long a silence
+    Gauge { listen: SocketAddr, wait_ms: u64 },
 }
 
 /// What a probe says.
@@ -72,10 +72,8 @@ pub(crate) enum Report {
 /// Empty datagrams that end a blast.
 const LAST_WORDS: u32 = 10;
 const BETWEEN_LAST_WORDS: Duration = Duration::from_millis(20);
-/// Without any of them, a blast is over when nothing came for so long.
-const SILENCE: Duration = Duration::from_secs(1);
 
-/// What came of a blast, by the times at which the kernel got it.
+/// What came of a blast, by the times at which the kernel got it; all zero if nothing did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Gauged {
     /// Datagrams that came.
@@ -103,9 +101,11 @@ pub(crate) fn run(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
         Probe::Sink { listen, skip_ms, for_ms } => sink(listen, ms(skip_ms), ms(for_ms))?,
         Probe::Source { to, for_ms } => source(to, ms(for_ms))?,
         Probe::Echo { listen } => echo(listen)?,
-        Probe::Ping { to, count, interval_us } => ping(to, count, Duration::from_micros(interval_us))?,
+        Probe::Ping { to, count, interval_us, wait_ms } => {
+            ping(to, count, Duration::from_micros(interval_us), ms(wait_ms))?;
+        }
         Probe::Blast { to, count, bytes, per_second } => blast(to, count, bytes, per_second)?,
-        Probe::Gauge { listen } => gauge(listen)?,
+        Probe::Gauge { listen, wait_ms } => gauge(listen, ms(wait_ms))?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -158,12 +158,12 @@ fn echo(listen: SocketAddr) -> anyhow::Result<()> {
     }
 }
 
-fn ping(to: SocketAddr, count: u32, interval: Duration) -> anyhow::Result<()> {
+fn ping(to: SocketAddr, count: u32, interval: Duration, wait: Duration) -> anyhow::Result<()> {
     let socket = UdpSocket::bind(("0.0.0.0", 0)).context("cannot bind a socket")?;
     socket.connect(to).with_context(|| format!("cannot reach {to}"))?;
     // The kernel notes when an answer comes in: how long it then takes to wake this process is not the link's doing.
     sys::stamp_arrivals(&socket).context("cannot ask for the times of arrival")?;
-    socket.set_read_timeout(Some(Duration::from_secs(2))).context("cannot set the time-out")?;
+    socket.set_read_timeout(Some(wait)).context("cannot set the time-out")?;
     let mut trips = Vec::with_capacity(count as usize);
     let mut buffer = [0; 64];
     let mut next = Instant::now();
@@ -225,11 +225,12 @@ fn now() -> anyhow::Result<Duration> {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")
 }
 
-fn gauge(listen: SocketAddr) -> anyhow::Result<()> {
+fn gauge(listen: SocketAddr, wait: Duration) -> anyhow::Result<()> {
     let socket = UdpSocket::bind(listen).with_context(|| format!("cannot bind {listen}"))?;
     // What the link delivers must not be lost for want of room here while this process waits for a core.
     rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 4 << 20).context("cannot enlarge the receive buffer")?;
     sys::stamp_arrivals(&socket).context("cannot ask for the times of arrival")?;
+    socket.set_read_timeout(Some(wait)).context("cannot set the time-out")?;
     say(&Report::Ready)?;
     let mut buffer = [0; 2048];
     let mut trips: Vec<u64> = Vec::new();
@@ -245,17 +246,15 @@ fn gauge(listen: SocketAddr) -> anyhow::Result<()> {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
             Err(error) => return Err(error).context("cannot receive"),
         }
-        if trips.len() == 1 {
-            socket.set_read_timeout(Some(SILENCE)).context("cannot set the time-out")?;
-        }
     }
     trips.sort_unstable();
-    let (first, last) = span.context("nothing came")?;
+    let trip = |index: usize| trips.get(index).copied().unwrap_or(0);
+    let nanos = span.map_or(0, |(first, last)| last.saturating_sub(first).as_nanos() as u64);
     say(&Report::Gauged(Gauged {
         datagrams: trips.len() as u64,
-        nanos: last.saturating_sub(first).as_nanos() as u64,
-        least_ns: trips[0],
-        median_ns: trips[trips.len() / 2],
-        most_ns: trips[trips.len() - 1],
+        nanos,
+        least_ns: trip(0),
+        median_ns: trip(trips.len() / 2),
+        most_ns: trip(trips.len().saturating_sub(1)),
     }))
 }
