@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     regular,
-    report::{number, percent},
+    report::{number, percent, shown},
     results::{Entry, State, layout, scan},
     say::say,
 };
@@ -132,14 +132,15 @@ fn arm_lines(arms: &Value) -> String {
     let Some(arms) = arms.as_object() else { return text };
     let width = arms.keys().map(|name| name.chars().count()).max().unwrap_or(0);
     for (name, arm) in arms {
-        let verdict = if arm["valid"] == true { "valid" } else { "INVALID" };
+        let valid = arm["valid"] == true;
+        let verdict = if valid { "valid" } else { "INVALID" };
         let count = |key: &str| arm["downloads"][key].as_u64().unwrap_or(0);
         let _ = writeln!(
             text,
-            "  {name:width$}  {verdict:7}  {:>9} done  p50 {:>5} Mbit/s  peers {:>6}",
-            format!("{}/{}", count("completed"), count("started")),
-            number(arm["speed_mbps"]["p50"].as_f64()),
-            percent(arm["peer_efficiency"]["bytes"].as_f64()),
+            "  {name:width$}  {verdict:7}  {:>9} done  p50 {:>6} Mbit/s  peers {:>8}",
+            shown(valid, format!("{}/{}", count("completed"), count("started"))),
+            shown(valid, number(arm["speed_mbps"]["p50"].as_f64())),
+            shown(valid, percent(arm["peer_efficiency"]["bytes"].as_f64())),
         );
         if let Some([first, more @ ..]) = arm["invalid_reasons"].as_array().map(Vec::as_slice) {
             let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
@@ -181,13 +182,13 @@ mod tests {
           UNREADABLE: summary.json: EOF while parsing a value at line 1 column 8
         small  1970-01-12 13:46:40 UTC  commit 0123456789-dirty
           results/small/19700112T134640Z-0123456789-dirty
-          hybrid  valid          2/4 done  p50  3.00 Mbit/s  peers 64.3 %
+          hybrid  valid          2/4 done  p50   3.00 Mbit/s  peers   64.3 %
         small  1970-01-24 03:33:20 UTC  commit 0123456789-dirty
           results/small/.partial-19700124T033320Z-0123456789-dirty
           UNFINISHED: its maker is gone; `peerbed clean --partial` removes it
         small  1970-02-27 20:53:20 UTC  commit 0123456789-dirty
           results/small/19700227T205320Z-0123456789-dirty
-          hybrid  INVALID        2/4 done  p50  3.00 Mbit/s  peers 64.3 %
+          hybrid  INVALID      [2/4] done  p50 [3.00] Mbit/s  peers [64.3 %]
                   interrupted: the run was ended before its time (and 1 more)
         ");
         drop(running);

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
+use super::number;
+
 /// One line of the picture.
 pub(super) struct Series {
     pub(super) name: String,
@@ -13,7 +15,7 @@ pub(super) struct Series {
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 52.0;
+const LEFT: f64 = 70.0;
 const BOTTOM: f64 = 44.0;
 const TOP: f64 = 12.0;
 const RIGHT: f64 = 12.0;
@@ -34,9 +36,10 @@ pub(super) fn cdf(series: &[Series]) -> Option<Markup> {
     if low <= 0.0 || low > high {
         return None;
     }
-    // Whole steps of 1-2-5 around the values.
-    let ticks = ticks(low, high);
-    let (first, last) = (ticks[0].ln(), ticks[ticks.len() - 1].ln());
+    // A little room on both sides, so that the first and the last step show.
+    let room = ((high / low).ln() * 0.04).max(0.02);
+    let (first, last) = (low.ln() - room, high.ln() + room);
+    let ticks = ticks(first.exp(), last.exp());
     let x = |value: f64| LEFT + (value.ln() - first) / (last - first) * (WIDTH - LEFT - RIGHT);
     let y = |share: f64| TOP + (1.0 - share) * (HEIGHT - TOP - BOTTOM);
     let path = |values: &[f64]| {
@@ -47,6 +50,8 @@ pub(super) fn cdf(series: &[Series]) -> Option<Markup> {
         path + &format!(" H{:.1}", WIDTH - RIGHT)
     };
     let stroke = |index: usize| STROKES[index % STROKES.len()];
+    // What has no values is neither drawn nor explained; the others keep their strokes.
+    let drawn = || series.iter().enumerate().filter(|(_, series)| !series.values.is_empty());
     Some(html! {
         figure {
             svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label="Cumulative distribution of download speeds by arm" {
@@ -54,17 +59,18 @@ pub(super) fn cdf(series: &[Series]) -> Option<Markup> {
                     line .grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(format!("{:.1}", y(share))) y2=(format!("{:.1}", y(share))) {}
                     text x=(LEFT - 8.0) y=(format!("{:.1}", y(share) + 4.0)) text-anchor="end" { (format!("{:.0} %", share * 100.0)) }
                 }
-                @for tick in &ticks {
+                @for (tick, label) in &ticks {
                     line .grid x1=(format!("{:.1}", x(*tick))) x2=(format!("{:.1}", x(*tick))) y1=(TOP) y2=(HEIGHT - BOTTOM) {}
-                    text x=(format!("{:.1}", x(*tick))) y=(HEIGHT - BOTTOM + 16.0) text-anchor="middle" { (tick) }
+                    text x=(format!("{:.1}", x(*tick))) y=(HEIGHT - BOTTOM + 16.0) text-anchor="middle" { (label) }
                 }
                 text x=((LEFT + WIDTH - RIGHT) / 2.0) y=(HEIGHT - 8.0) text-anchor="middle" { "average speed of a download, Mbit/s (logarithmic)" }
-                @for (index, series) in series.iter().enumerate().filter(|(_, series)| !series.values.is_empty()) {
+                text transform=(format!("translate(16 {:.1}) rotate(-90)", y(0.5))) text-anchor="middle" { "share of downloads" }
+                @for (index, series) in drawn() {
                     path d=(path(&series.values)) fill="none" stroke=(stroke(index).0) stroke-dasharray=(stroke(index).1) stroke-width="2" {}
                 }
             }
             figcaption {
-                @for (index, series) in series.iter().enumerate() {
+                @for (index, series) in drawn() {
                     span .key {
                         svg viewBox="0 0 32 8" width="32" height="8" aria-hidden="true" {
                             line x1="0" x2="32" y1="4" y2="4" stroke=(stroke(index).0) stroke-dasharray=(stroke(index).1) stroke-width="2" {}
@@ -77,18 +83,25 @@ pub(super) fn cdf(series: &[Series]) -> Option<Markup> {
     })
 }
 
-/// At least two steps of 1, 2, 5, 10, … that enclose both values.
-fn ticks(low: f64, high: f64) -> Vec<f64> {
-    let mut all = Vec::new();
-    for exponent in low.log10().floor() as i32 - 1..=high.log10().ceil() as i32 + 1 {
-        all.extend([1.0, 2.0, 5.0].map(|step| {
+/// Round values between both ends with their labels: steps of 1-2-5, finer ones where fewer than two of those fall within,
+/// and the ends' middle where nothing round does.
+fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
+    let within = |steps: &[f64]| -> Vec<(f64, String)> {
+        let exponents = low.log10().floor() as i32 - 1..=high.log10().ceil() as i32 + 1;
+        let all = exponents.flat_map(|exponent| {
             // By way of text, so that 5e-2 is printed as 0.05.
-            format!("{step}e{exponent}").parse::<f64>().unwrap_or(step)
-        }));
-    }
-    let begin = all.iter().rposition(|tick| *tick <= low).unwrap_or(0);
-    let end = all.iter().position(|tick| *tick >= high).unwrap_or(all.len() - 1).max(begin + 1);
-    all[begin..=end].to_vec()
+            steps.iter().map(move |step| format!("{step}e{exponent}").parse::<f64>().unwrap_or(*step))
+        });
+        all.filter(|tick| (low..=high).contains(tick)).map(|tick| (tick, tick.to_string())).collect()
+    };
+    let tenths: Vec<f64> = (10..100).map(|tenth| f64::from(tenth) / 10.0).collect();
+    let finer: [&[f64]; 3] = [&[1.0, 2.0, 5.0], &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], &tenths];
+    let middle = (low * high).sqrt();
+    finer
+        .iter()
+        .map(|steps| within(steps))
+        .find(|ticks| ticks.len() > 1)
+        .unwrap_or_else(|| vec![(middle, number(Some(middle)))])
 }
 
 #[cfg(test)]
@@ -96,10 +109,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ticks_enclose_the_values() {
-        assert_eq!(ticks(0.6, 14.0), [0.5, 1.0, 2.0, 5.0, 10.0, 20.0]);
-        assert_eq!(ticks(1.0, 1.0), [1.0, 2.0]);
-        assert_eq!(ticks(0.05, 0.05), [0.05, 0.1]);
+    fn ticks_are_round_and_within_the_values() {
+        let labels = |low, high| ticks(low, high).into_iter().map(|(_, label)| label).collect::<Vec<_>>().join(" ");
+        assert_eq!(labels(0.6, 14.0), "1 2 5 10");
+        assert_eq!(labels(0.02, 0.1), "0.02 0.05 0.1");
+        assert_eq!(labels(6.1, 9.5), "7 8 9");
+        assert_eq!(labels(3.12, 3.35), "3.2 3.3");
+        assert_eq!(labels(3.12, 3.18), "3.15");
+    }
+
+    #[test]
+    fn what_has_no_values_is_not_in_the_legend() {
+        let series = |name: &str, values: &[f64]| Series { name: name.into(), values: values.to_vec() };
+        let drawn = cdf(&[series("none", &[]), series("some", &[1.0, 9.0])]).expect("values").into_string();
+        assert!(drawn.contains("some") && !drawn.contains("none (0)"), "{drawn}");
+        assert!(drawn.contains("share of downloads") && drawn.contains(STROKES[1].0) && !drawn.contains(STROKES[0].0));
     }
 
     #[test]
@@ -107,7 +131,7 @@ mod tests {
         let series = |values: &[f64]| [Series { name: "a".into(), values: values.to_vec() }];
         assert!(cdf(&series(&[])).is_none() && cdf(&[]).is_none());
         let drawn = cdf(&series(&[1.0, 2.0])).expect("values").into_string();
-        // Half of the downloads are at most 1 Mbit/s (the left edge), all of them at most 2 (the right one).
-        assert!(drawn.contains(r#"d="M52.0 256.0 H52.0 V134.0 H628.0 V12.0 H628.0""#), "{drawn}");
+        // Half of the downloads are at most 1 Mbit/s (near the left edge), all of them at most 2.
+        assert!(drawn.contains(r#"d="M70.0 256.0 H90.7 V134.0 H607.3 V12.0 H628.0""#), "{drawn}");
     }
 }

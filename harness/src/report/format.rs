@@ -32,6 +32,11 @@ pub fn bytes(count: Option<f64>) -> String {
     unreachable!("the last unit takes everything")
 }
 
+/// A figure as it stands in tables: in brackets where it cannot be believed.
+pub fn shown(valid: bool, figure: String) -> String {
+    if valid { figure } else { format!("[{figure}]") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,7 @@ use super::{
     cdf::{Series, cdf},
     expected, number, percent,
     rows::{heading, rows, runs_note},
+    shown,
 };
 use crate::{
     metrics::{sorted, speed_mbps},
@@ -19,8 +20,10 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 table { border-collapse: collapse; margin: 1rem 0; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .8rem; text-align: right; font-variant-numeric: tabular-nums; }
 th:first-child, td:first-child { text-align: left; }
+td { white-space: nowrap; }
 td:first-child { white-space: pre; }
 .bad { color: var(--bad); font-weight: 600; }
+h1, p, li { overflow-wrap: anywhere; }
 .banner { border: 2px solid var(--bad); padding: .5rem 1rem; margin: 1rem 0; }
 .wide { overflow-x: auto; }
 .grid { stroke: var(--line); }
@@ -60,7 +63,6 @@ pub fn html(summary: &Summary, outcomes: &[RunOutcome], manifest: &Manifest) -> 
                 (expectations(summary))
                 h2 { "Speed" }
                 (speeds(&arms, outcomes))
-                h2 { "Runs" }
                 (runs(&arms))
                 h2 { "Manifest" }
                 // A manifest is plain data; if it could not be written here, `manifest.json` would have failed as well.
@@ -154,24 +156,31 @@ fn completed(arm: &ArmSummary, outcomes: &[RunOutcome]) -> Vec<f64> {
 
 fn runs(arms: &[&ArmSummary]) -> Markup {
     let figure = |run: &RunDetail, key| run.figures.get(key);
+    if arms.iter().all(|arm| arm.runs_detail.is_empty()) {
+        return markup! { h2 { "Runs" } p { "No run was made." } };
+    }
+    let count = |run: &RunDetail, key| figure(run, key).unwrap_or(0.0);
     markup! {
+        h2 { "Runs" }
         div .wide {
             table {
                 thead { tr {
                     th { "arm" } th { "repeat" } th { "seed" } th { "validity" } th { "completed / started" }
-                    th { "p10" } th { "p50" } th { "p90 (Mbit/s)" } th { "pause rate" } th { "peer efficiency" }
+                    @for quantile in ["p10", "p50", "p90"] { th { "speed " (quantile) " (Mbit/s)" } }
+                    th { "pause rate" } th { "peer efficiency" }
                 } }
                 tbody {
                     @for arm in arms { @for run in &arm.runs_detail {
                         tr {
                             td { (arm.arm) } td { (run.repeat) } td { (run.seed) }
                             td class=(if run.valid { "" } else { "bad" }) { (if run.valid { "valid" } else { "INVALID" }) }
-                            td { (figure(run, "downloads.completed").unwrap_or(0.0)) " / " (figure(run, "downloads.started").unwrap_or(0.0)) }
-                            td { (number(figure(run, "speed_mbps.p10"))) }
-                            td { (number(figure(run, "speed_mbps.p50"))) }
-                            td { (number(figure(run, "speed_mbps.p90"))) }
-                            td { (percent(figure(run, "pause_rate"))) }
-                            td { (percent(figure(run, "peer_efficiency.bytes"))) }
+                            td { (shown(run.valid, format!("{} / {}", count(run, "downloads.completed"), count(run, "downloads.started")))) }
+                            @for key in ["speed_mbps.p10", "speed_mbps.p50", "speed_mbps.p90"] {
+                                td { (shown(run.valid, number(figure(run, key)))) }
+                            }
+                            @for key in ["pause_rate", "peer_efficiency.bytes"] {
+                                td { (shown(run.valid, percent(figure(run, key)))) }
+                            }
                         }
                     } }
                 }

@@ -10,7 +10,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use format::{bytes, number, percent};
+pub use format::{bytes, number, percent, shown};
 pub use html::html;
 pub use table::{markdown, table};
 

@@ -235,6 +235,12 @@ fn the_report_loads_nothing_and_escapes_what_it_shows() {
     }
     assert!(page.contains("class=\"banner\"") && page.contains("hybrid (INVALID)"));
     assert!(page.contains("<path d=\"M"), "there is a picture of the speeds");
+    // The invalid run's figures are in brackets in its own row as well.
+    let row = page.rsplit("<tr><td>hybrid</td>").next().expect("the row of the run");
+    assert!(row.contains("<td>[2 / 4]</td><td>[2.20]</td><td>[3.00]</td><td>[3.80]</td><td>[50.0 %]</td>"), "{row}");
+    assert!(page.contains("<td>1 / 1</td><td>4.00</td>"));
+    let nothing = html(&summary(&plans, &[]), &[], &manifest);
+    assert!(nothing.contains("No run was made.") && !nothing.contains("<th>repeat</th>"));
 
     let (plans, valid) = self::outcomes(false);
     let page = html(&summary(&plans, &valid), &valid, &manifest);
