@@ -136,7 +136,10 @@ pub(super) fn flow(spec: &LinkSpec) -> Option<(Duration, Duration)> {
     if spec.loss != Loss::None || !spec.jitter.is_zero() || queue < product / 2.0 || rate < 200e3 {
         return None;
     }
-    let warm = Duration::from_secs(1) + spec.delay * 20;
+    // Slow start overshoots by as much as the queue holds, again and again, and each time recovers in some round trips
+    // through the full queue; only then is the flow steady.
+    let full = spec.delay.as_secs_f64() + queue * 8.0 / rate;
+    let warm = Duration::from_secs_f64((1.0 + full * 15.0).min(10.0));
     // One packet more or less must not show.
     let window = (1500.0 * 8.0 / rate / 0.002).clamp(1.0, 10.0);
     Some((warm, Duration::from_secs_f64(window)))
@@ -382,7 +385,7 @@ mod tests {
             change(&mut spec);
             flow(&spec)
         };
-        assert_eq!(with(|_| ()), Some((Duration::from_millis(1400), Duration::from_secs(1))));
+        assert_eq!(with(|_| ()), Some((Duration::from_millis(2800), Duration::from_secs(1))));
         assert_eq!(with(|spec| spec.loss = Loss::Random(Probability::new(0.01).unwrap())), None);
         assert_eq!(with(|spec| spec.jitter = Duration::from_millis(1)), None);
         assert_eq!(with(|spec| spec.delay = Duration::from_secs(1)), None, "the queue is too short");

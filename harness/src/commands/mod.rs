@@ -14,14 +14,14 @@ pub(crate) mod up;
 use anyhow::bail;
 use peerbed_model::{Experiment, MAX_SEED};
 
+use crate::runtime::Unmet;
+
 /// Reads a seed; its range is that of the files.
 pub(crate) fn seed(text: &str) -> Result<u64, String> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let seed = text.parse().ok().filter(|seed| digits && *seed <= MAX_SEED);
     seed.ok_or_else(|| format!("a whole number from 0 to {MAX_SEED} is expected"))
 }
-
-use crate::runtime::Unmet;
 
 /// Refuses what this machine cannot carry, with everything that it lacks and the remedies.
 pub(crate) fn refuse_unmet(name: &str, unmet: &[Unmet]) -> anyhow::Result<()> {
