@@ -213,8 +213,10 @@ impl Calibrator<'_> {
         let after = HostSample::read()?.cpu;
         field.down().await?;
         let total = (after.total_ms() - before.total_ms()).max(1) as f64;
-        let busy = 1.0 - (after.idle_ms - before.idle_ms) as f64 / total;
-        Ok((measured, verdict::likely_cause(health.late_p99_ns as f64 / 1e6, health.overruns, busy)))
+        let share = |before: u64, after: u64| after.saturating_sub(before) as f64 / total;
+        let busy = 1.0 - share(before.idle_ms, after.idle_ms);
+        let stolen = share(before.steal_ms, after.steal_ms);
+        Ok((measured, verdict::likely_cause(health.late_p99_ns as f64 / 1e6, health.overruns, busy, stolen)))
     }
 }
 

@@ -35,7 +35,7 @@ fn each(calibration: &Value, key: &str) -> Vec<Value> {
 fn links_are_measured_and_remembered() {
     let _alone = alone();
     let project = project("{}");
-    let output = measure(|| run(project.path(), &[]));
+    let output = measure(|| run(project.path(), &["--calibrate", "cached"]));
     assert!(output.status.success(), "{}", said(&output));
     let first = manifest(project.path())["calibration"].clone();
     assert_eq!(each(&first, "place"), ["up", "down"], "{first:#}");
@@ -48,7 +48,7 @@ fn links_are_measured_and_remembered() {
     }
 
     // The same links are not measured again, unless that is wanted.
-    let output = measure(|| run(project.path(), &[]));
+    let output = measure(|| run(project.path(), &["--calibrate", "cached"]));
     assert!(output.status.success(), "{}", said(&output));
     let second = manifest(project.path())["calibration"].clone();
     assert!(each(&second, "cached").iter().all(|cached| cached == true), "{second:#}");
@@ -64,7 +64,7 @@ fn a_run_whose_links_are_not_right_does_not_begin() {
     let _alone = alone();
     // No machine is as exact as this asks for.
     let project = project("{round_trip: 1us, round_trip_share: 0%}");
-    let output = run(project.path(), &[]).output().expect("peerbed runs");
+    let output = run(project.path(), &["--calibrate", "cached"]).output().expect("peerbed runs");
     assert_eq!(output.status.code(), Some(4), "{}", said(&output));
     let reasons = json(&output)["arms"]["only"]["invalid_reasons"].to_string();
     for words in [

@@ -39,7 +39,7 @@ fn every_download_completes_although_the_control_plane_is_killed() {
 /// `quick`, in the background, until its peers run.
 fn quick_under_way(results: &Path) -> Child {
     let dir = results.to_str().expect("UTF-8");
-    under_way(peerbed(&["run", "quick", "--arm", "hybrid", "--results", dir])).child
+    under_way(peerbed(&["run", "quick", "--calibrate", "never", "--arm", "hybrid", "--results", dir])).child
 }
 
 /// A process of the run under way.
