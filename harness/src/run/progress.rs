@@ -55,6 +55,10 @@ impl Progress {
 
     /// A run is being set up.
     pub(crate) fn run(&mut self, arm: &str, repeat: u32, repeats: u32) {
+        if self.finished == 0 {
+            // How long runs take is what is extrapolated, without what was prepared.
+            self.began = Instant::now();
+        }
         let repeat = if repeats > 1 { format!(" #{}", repeat + 1) } else { String::new() };
         self.title = format!("[{}/{}] {arm}{repeat}", self.finished + 1, self.total_runs);
         if let Some(bar) = &self.bar {
