@@ -69,7 +69,7 @@ fn engine(record: &RunRecord, reasons: &mut Reasons) {
     let late = busy.iter().filter(|sample| ms(sample) > limits::LATE_P99_MAX_MS).count();
     if busy.is_empty() {
         reasons.add("the link engine released no packet".to_owned());
-    } else if late > limits::LATE_SECONDS_ALLOWED && late as f64 > busy.len() as f64 * limits::LATE_SECONDS_SHARE_MAX {
+    } else if late as f64 > busy.len() as f64 * limits::LATE_SECONDS_SHARE_MAX {
         let worst = busy.iter().map(|sample| ms(&sample)).fold(0.0, f64::max);
         reasons.add(format!(
             "the link engine was late: in {late} of {} seconds the 99th percentile was over {} ms (worst {worst:.3} ms)",

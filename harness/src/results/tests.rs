@@ -368,7 +368,6 @@ fn the_docs_list_every_figure_and_every_limit() {
         ("BROKEN_SHARE_MAX", limits::BROKEN_SHARE_MAX.to_string()),
         ("LATE_P99_MAX_MS", limits::LATE_P99_MAX_MS.to_string()),
         ("LATE_SECONDS_SHARE_MAX", limits::LATE_SECONDS_SHARE_MAX.to_string()),
-        ("LATE_SECONDS_ALLOWED", limits::LATE_SECONDS_ALLOWED.to_string()),
         ("TICK_LATE_MAX_MS", limits::TICK_LATE_MAX_MS.to_string()),
         ("STEAL_SHARE_MAX", limits::STEAL_SHARE_MAX.to_string()),
         ("START_GRACE_MS", limits::START_GRACE_MS.to_string()),

@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -183,18 +183,24 @@ fn a_killed_holder_leaves_a_state_that_is_understood() {
     place.up();
 }
 
+/// `peerbed up`, when it has begun to set up.
+fn being_set_up(place: &Place) -> Child {
+    let up = place.peerbed(&["up", "quick"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    // The watcher, process 1, the holder, and every node: none of them is this process's child, so it looks again and again.
+    while members(place.path()).len() < 10 {
+        assert!(Instant::now() < deadline, "it does not begin");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    up
+}
+
 #[test]
 fn down_ends_what_is_still_being_set_up() {
     let place = Place::new();
     // It is never ready.
     fs::write(place.path().join("edge"), "#!/bin/sh\nexec sleep 1000\n").unwrap();
-    let up = place.peerbed(&["up", "quick"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    // The watcher, process 1, the holder, and every node.
-    while members(place.path()).len() < 10 {
-        assert!(Instant::now() < deadline, "it does not begin");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let up = being_set_up(&place);
     let spaces = namespaces(&members(place.path()));
     let inside = place.run(&["exec", "edge-0", "--", "true"]);
     assert!(String::from_utf8_lossy(&inside.stderr).contains("still being set up"), "{inside:?}");
@@ -217,12 +223,7 @@ fn every_signal_that_ends_the_set_up_ends_it_alike() {
     // It is never ready.
     fs::write(place.path().join("edge"), "#!/bin/sh\nexec sleep 1000\n").unwrap();
     for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
-        let up = place.peerbed(&["up", "quick"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while members(place.path()).len() < 10 {
-            assert!(Instant::now() < deadline, "it does not begin");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        let up = being_set_up(&place);
         let spaces = namespaces(&members(place.path()));
         kill_process(Pid::from_child(&up), signal).unwrap();
         let output = up.wait_with_output().unwrap();
