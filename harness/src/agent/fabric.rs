@@ -3,7 +3,6 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    sync::Arc,
 };
 
 use peerbed_contract::NodeName;
@@ -86,7 +85,7 @@ pub(super) struct Standing {
     /// How it was made.
     pub(super) report: EngineReport,
     /// The nodes, in the order of the fabric.
-    pub(super) nodes: Vec<(NodeName, Arc<OwnedFd>)>,
+    pub(super) nodes: Vec<(NodeName, OwnedFd)>,
 }
 
 /// Devices in the agent's own namespace have this index plus the node's position, clear of those the kernel gives out.
@@ -145,7 +144,7 @@ struct Builder {
     /// Speaks to the agent's own namespace.
     netlink: Netlink,
     settings: Settings,
-    nodes: Vec<(NodeName, Arc<OwnedFd>)>,
+    nodes: Vec<(NodeName, OwnedFd)>,
     tuns: Vec<Tun>,
 }
 
@@ -177,7 +176,7 @@ impl Builder {
             }
         }
         Netlink::open(name)?.carry_out(name, &netlink::node(node.address, congestion_control))?;
-        self.nodes.push((node.name.clone(), Arc::new(namespace)));
+        self.nodes.push((node.name.clone(), namespace));
         Ok(())
     }
 

@@ -2,13 +2,15 @@
 //!
 //! It is the same program, started as `peerbed agent` by a runtime. [`process`] moves it into namespaces of its own,
 //! where it is process 1; `serve` answers the calls of [`protocol`] that `stream` reads; `fabric` builds and holds the network with
-//! `netlink`, `settings` and `devices`; `spawn` owns the node processes and `relay` what they print; [`probe`] tries, for
+//! `netlink`, `settings` and `devices`; `spawn` owns the node processes, whose
+//! pipes come through a `passage`, and `relay` what they print; [`probe`] tries, for
 //! `peerbed doctor`, what this machine lets an agent do.
 
 mod devices;
 mod fabric;
 mod lines;
 mod netlink;
+mod passage;
 pub mod probe;
 pub mod process;
 pub mod protocol;

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -25,9 +25,10 @@ use tokio::{
 
 use super::{
     fabric::{FabricError, Standing},
+    passage,
     protocol::{Call, Installed, Notice, Reply, Request, Said, Signal, Spawn},
     relay::{self, ToldLine, WAITING_LINES},
-    spawn::{Ended, Happened, Order, SpawnError, Spawner, Started},
+    spawn::{Ended, Happened, Order, SpawnError, Spawner},
     stream,
 };
 use crate::{engine::EngineOptions, say::complain};
@@ -68,7 +69,9 @@ async fn serve(inherited: Inherited) -> io::Result<()> {
     let (tell, mut processes) = mpsc::unbounded_channel();
     let ending = Arc::new(AtomicBool::new(false));
     let Inherited { stdin, stdout, pid, outer_proc, node_descriptors } = inherited;
-    let orders = Spawner { outer_proc, node_descriptors, tell, ending: Arc::clone(&ending) }.begin()?;
+    let (entrance, pipes) = passage::open()?;
+    let orders =
+        Spawner { outer_proc, node_descriptors, pipes: entrance, tell, ending: Arc::clone(&ending) }.begin()?;
     let calls = pipe::Receiver::from_owned_fd(stdin)?;
     let said = pipe::Sender::from_owned_fd(stdout)?;
     tokio::spawn(stream::calls(calls, events.clone()));
@@ -79,6 +82,7 @@ async fn serve(inherited: Inherited) -> io::Result<()> {
         broken: false,
         nodes: BTreeMap::new(),
         orders,
+        pipes,
         urgent,
         notices,
         events,
@@ -92,7 +96,7 @@ async fn serve(inherited: Inherited) -> io::Result<()> {
                 Event::Gone { node } => agent.gone(&node)?,
                 Event::Over => break,
             },
-            Some(happened) = processes.recv() => agent.happened(happened),
+            Some(happened) = processes.recv() => agent.happened(happened)?,
             Some(()) = children.recv() => agent.order(Order::Look)?,
             Some(()) = terminate.recv() => break,
             _ = health.tick() => agent.look_at_engine(),
@@ -125,6 +129,8 @@ struct Agent {
     broken: bool,
     nodes: BTreeMap<NodeName, Node>,
     orders: threads::Sender<Order>,
+    /// The pipes of started processes, in the order in which the thread tells of them.
+    pipes: passage::Exit,
     urgent: mpsc::UnboundedSender<Said>,
     notices: mpsc::Sender<Notice>,
     events: mpsc::UnboundedSender<Event>,
@@ -138,7 +144,8 @@ enum Installation {
 
 struct Node {
     position: usize,
-    namespace: Arc<OwnedFd>,
+    /// The number of its namespace's descriptor, which `fabric` holds.
+    namespace: RawFd,
     state: State,
     /// A start that waits for the end of the process before.
     next: Option<(u64, Spawn)>,
@@ -170,7 +177,7 @@ impl Agent {
     }
 
     fn order(&self, order: Order) -> io::Result<()> {
-        self.orders.send(order).map_err(|_| io::Error::other("the thread that owns the node processes has ended"))
+        self.orders.send(order).map_err(no_spawner)
     }
 
     fn call(&mut self, Call { id, request }: Call) -> io::Result<()> {
@@ -235,8 +242,8 @@ impl Agent {
                 return self.refuse(id, &error);
             }
         };
-        let node = |(position, (name, namespace)): (usize, &(NodeName, Arc<OwnedFd>))| {
-            let node = Node { position, namespace: Arc::clone(namespace), state: State::Idle, next: None };
+        let node = |(position, (name, namespace)): (usize, &(NodeName, OwnedFd))| {
+            let node = Node { position, namespace: namespace.as_raw_fd(), state: State::Idle, next: None };
             (name.clone(), node)
         };
         self.nodes = standing.nodes.iter().enumerate().map(node).collect();
@@ -254,7 +261,7 @@ impl Agent {
         match &node.state {
             State::Idle => {
                 node.state = State::Starting;
-                let namespace = Arc::clone(&node.namespace);
+                let namespace = node.namespace;
                 return self.order(Order::Spawn { call: id, spawn, namespace });
             }
             State::Ending | State::Running(Running { killed: true, .. }) if node.next.is_none() => {
@@ -311,9 +318,10 @@ impl Agent {
         Ok(())
     }
 
-    fn happened(&mut self, happened: Happened) {
+    fn happened(&mut self, happened: Happened) -> io::Result<()> {
         match happened {
-            Happened::Started { call, node, result: Ok(Started { pid, stdin, stdout }) } => {
+            Happened::Started { call, node, result: Ok(pid) } => {
+                let [stdin, stdout] = self.pipes.receive()?;
                 self.started(&node, stdin, stdout);
                 self.reply(call, Reply::Spawned { pid });
             }
@@ -334,6 +342,7 @@ impl Agent {
                 }
             }
         }
+        Ok(())
     }
 
     fn set(&mut self, node: &NodeName, state: State) -> Option<State> {
@@ -378,15 +387,19 @@ impl Agent {
 
     /// Kill the nodes, take the engine down.
     async fn end(self) -> io::Result<()> {
+        // From now on nobody takes pipes, and the thread must not wait for that.
+        drop(self.pipes);
         let (done, killed) = oneshot::channel();
-        self.order(Order::KillAll { done })?;
-        if killed.await.is_err() {
-            return Err(io::Error::other("the thread that owns the node processes has ended"));
-        }
+        self.orders.send(Order::KillAll { done }).map_err(no_spawner)?;
+        killed.await.map_err(no_spawner)?;
         // Stops the engine's threads and closes its ports. Nothing else is served any more, so this thread may wait.
         drop(self.fabric);
         Ok(())
     }
+}
+
+fn no_spawner<E>(_: E) -> io::Error {
+    io::Error::other("the thread that owns the node processes has ended")
 }
 
 const NOT_INSTALLED: &str = "no network is installed";

@@ -1,8 +1,9 @@
 //! Owns the node processes: one thread that starts, signals and reaps them. Only this module starts processes in nodes.
 //!
 //! A process is started by entering the node's network namespace with this thread and then using the library's plain
-//! spawn, which shares the agent's memory with the child until it executes the program. So a start costs the same
-//! however large the agent has grown, and leaves no page of it to be copied while the engine works.
+//! spawn, which shares the agent's memory with the child until it executes the program. Nor does the child get a copy of
+//! the agent's descriptors, of which there are several for each node: the thread has a table of its own with few in it. So
+//! a start costs the same however large the agent has grown, and leaves no page of it to be copied while the engine works.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +11,7 @@ use std::{
     io,
     num::NonZeroI32,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
         unix::process::CommandExt,
     },
     path::{Path, PathBuf},
@@ -24,7 +25,7 @@ use std::{
 
 use peerbed_contract::NodeName;
 use rustix::{
-    fs::{Mode, OFlags, openat},
+    fs::{CWD, Mode, OFlags, openat},
     pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
     process::{
         Pid, PidfdFlags, Resource, Rlimit, Signal as Kernel, WaitOptions, WaitStatus, kill_process_group, pidfd_open,
@@ -34,7 +35,11 @@ use rustix::{
 };
 use tokio::sync::{mpsc::UnboundedSender, oneshot};
 
-use super::protocol::{Signal, Spawn};
+use super::{
+    passage,
+    protocol::{Signal, Spawn},
+    sys,
+};
 use crate::say::complain;
 
 /// Why a process could not be started or signalled.
@@ -92,17 +97,6 @@ pub(super) enum SpawnError {
     },
 }
 
-/// A process that was started.
-#[derive(Debug)]
-pub(super) struct Started {
-    /// Its id outside of the agent's namespace, where that can be known, else inside.
-    pub(super) pid: u32,
-    /// The writing end of its standard input.
-    pub(super) stdin: OwnedFd,
-    /// The reading end of its standard output.
-    pub(super) stdout: OwnedFd,
-}
-
 /// How a process ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ended {
@@ -120,8 +114,9 @@ impl From<WaitStatus> for Ended {
 
 /// What the thread is asked for.
 pub(super) enum Order {
-    /// Start a process; the call's number comes back with the answer.
-    Spawn { call: u64, spawn: Spawn, namespace: Arc<OwnedFd> },
+    /// Start a process; the call's number comes back with the answer. The namespace is that of a descriptor with this
+    /// number in the agent's table, which must stay there until then.
+    Spawn { call: u64, spawn: Spawn, namespace: RawFd },
     /// Signal a node's process group.
     Signal { node: NodeName, signal: Signal, answer: oneshot::Sender<Result<(), SpawnError>> },
     /// Children have ended, stand still or go on: look which.
@@ -133,8 +128,9 @@ pub(super) enum Order {
 /// What the thread tells, in the order in which it happened.
 #[derive(Debug)]
 pub(super) enum Happened {
-    /// A call for a process is answered.
-    Started { call: u64, node: NodeName, result: Result<Started, SpawnError> },
+    /// A call for a process is answered, with its id outside of the agent's namespace, where that can be known, else inside.
+    /// The writing end of its standard input and the reading end of its output were put into the passage before.
+    Started { call: u64, node: NodeName, result: Result<u32, SpawnError> },
     /// A node's process stands still, or goes on.
     Stood { node: NodeName, still: bool },
     /// A node's process has ended.
@@ -150,6 +146,8 @@ pub(super) struct Spawner {
     pub(super) outer_proc: Option<OwnedFd>,
     /// The soft limit of descriptors that nodes begin with.
     pub(super) node_descriptors: Option<u64>,
+    /// Takes the pipes of what was started.
+    pub(super) pipes: passage::Entrance,
     /// Gets told what happens.
     pub(super) tell: UnboundedSender<Happened>,
     /// Set when the agent is ending: nothing is started any more.
@@ -165,6 +163,10 @@ impl Spawner {
     }
 
     fn work(self, orders: &mpsc::Receiver<Order>) {
+        // What wakes the agent's runtime and what the signal handler writes to are in both tables, as both begin before.
+        if let Err(error) = sys::own_descriptors() {
+            return complain(format_args!("agent: no table of descriptors for the thread that starts nodes: {error}"));
+        }
         // The agent may be favoured by the scheduler; the nodes, which inherit this thread's place, must not be.
         if let Err(error) = setpriority_process(None, 0) {
             complain(format_args!("agent: nodes keep the agent's priority: {error}"));
@@ -174,9 +176,9 @@ impl Spawner {
             match order {
                 Order::Spawn { .. } if self.ending.load(Ordering::Relaxed) => {}
                 Order::Spawn { call, spawn, namespace } => {
-                    let result = self.start(&spawn, &namespace).map(|(pid, started)| {
+                    let result = self.start(&spawn, namespace).map(|pid| {
                         running.insert(pid.as_raw_nonzero(), spawn.node.clone());
-                        started
+                        self.outer_pid(pid).unwrap_or(pid.as_raw_nonzero().get() as u32)
                     });
                     self.happened(Happened::Started { call, node: spawn.node, result });
                 }
@@ -200,7 +202,7 @@ impl Spawner {
         let _ = self.tell.send(what);
     }
 
-    fn start(&self, spawn: &Spawn, namespace: &OwnedFd) -> Result<(Pid, Started), SpawnError> {
+    fn start(&self, spawn: &Spawn, namespace: RawFd) -> Result<Pid, SpawnError> {
         let node = || spawn.node.clone();
         let Some(program) = spawn.argv.first() else { return Err(SpawnError::NoProgram(node())) };
         let failed = |source| SpawnError::Program { node: node(), program: program.clone(), source };
@@ -226,12 +228,19 @@ impl Spawner {
             }
         }
         command.stdin(Stdio::from(stdin_read)).stdout(Stdio::from(stdout_write)).stderr(log);
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+        // `self` is the agent's first thread, with the agent's table.
+        openat(CWD, format!("/proc/self/fd/{namespace}"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|namespace| move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)))
             .map_err(|source| SpawnError::Namespace { node: node(), source: source.into() })?;
         let child = command.spawn().map_err(failed)?;
         let pid = Pid::from_raw(child.id() as i32).expect("a child's process id is positive");
         self.settle(pid);
-        Ok((pid, Started { pid: self.outer_pid(pid).unwrap_or(child.id()), stdin, stdout }))
+        self.pipes.send([stdin.as_fd(), stdout.as_fd()]).map_err(|source| {
+            // Nobody could speak to it.
+            let _ = kill_process_group(pid, Kernel::KILL);
+            SpawnError::Pipe { node: node(), source }
+        })?;
+        Ok(pid)
     }
 
     /// Take from a new process what it has from the agent and should not have. The process may have ended already.
@@ -249,7 +258,7 @@ impl Spawner {
     fn outer_pid(&self, pid: Pid) -> Option<u32> {
         let outer = self.outer_proc.as_ref()?;
         let process = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-        // `thread-self`, as this is not the agent's first thread; they share their descriptors, but one is enough to ask.
+        // `thread-self`, as the table is this thread's.
         let path = format!("thread-self/fdinfo/{}", process.as_raw_fd());
         let info = openat(outer, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
         let text = io::read_to_string(fs::File::from(info)).ok()?;

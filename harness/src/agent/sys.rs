@@ -19,6 +19,13 @@ pub(super) fn unshare(flags: UnshareFlags) -> io::Result<()> {
     Ok(unsafe { unshare_unsafe(flags) }?)
 }
 
+/// Give the calling thread a table of descriptors of its own: a copy of the shared one as it is now. From then on it must
+/// not close a descriptor for others, nor take one from them, by its number: [`super::passage`] is for that.
+pub(super) fn own_descriptors() -> io::Result<()> {
+    // SAFETY: what this thread owns or borrows until now has the same number in the copy.
+    Ok(unsafe { unshare_unsafe(UnshareFlags::FILES) }?)
+}
+
 /// Which side of a [`fork`] this is.
 pub(super) enum Forked {
     /// The new process.

@@ -11,11 +11,13 @@ use super::{Bench, Figure, at_least, at_most};
 use crate::{
     agent::protocol::Notice,
     engine::EngineOptions,
+    host::HostSample,
     run::monotonic_ns,
     runtime::{
         Deployment, NodeFiles, Notices, Runtime,
         netns::{Netns, NetnsDeployment},
     },
+    say::complain,
 };
 
 /// Nodes on links that do nothing, so that only the nodes and the machine are measured.
@@ -130,12 +132,13 @@ impl Nodes {
 /// Numbers of peers, and the seconds within which so many shall be ready.
 const CROWDS: [(usize, f64); 3] = [(100, 2.0), (200, 4.0), (1000, 20.0)];
 
-/// From declared to ready, and from the end to nothing left. Small crowds come first: the kernel clears namespaces away
-/// for a while after they are gone, and who comes after a large crowd waits for that.
+/// From declared to ready, and from the end to nothing left. The kernel goes on clearing away for a while what is gone,
+/// so each crowd waits until the machine has come to rest: otherwise it would be charged for the one before it.
 pub(super) async fn setup(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let (mut ready, mut gone) = ([const { Vec::new() }; CROWDS.len()], [const { Vec::new() }; CROWDS.len()]);
-    for (crowd, (peers, _)) in CROWDS.into_iter().enumerate() {
-        for _ in 0..bench.repeats {
+    for _ in 0..bench.repeats {
+        for (crowd, (peers, _)) in CROWDS.into_iter().enumerate() {
+            rest().await?;
             let nodes = Nodes::up(bench, idle_peers(peers)?).await?;
             ready[crowd].push(nodes.setup.as_secs_f64());
             gone[crowd].push(nodes.down().await?.as_secs_f64());
@@ -154,6 +157,25 @@ pub(super) async fn setup(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let what = "set-up time per peer, 1000 against 100".to_owned();
     figures.push(Figure { what, unit: "×", measured: growth, target: at_most(1.0) });
     Ok(figures)
+}
+
+/// Wait until the processors have been idle for most of a second; if that does not come, say so and go on.
+async fn rest() -> anyhow::Result<()> {
+    const IDLE_AT_LEAST: f64 = 0.9;
+    const PATIENCE: u32 = 20;
+    let mut before = HostSample::read()?.cpu;
+    for _ in 0..PATIENCE {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = HostSample::read()?.cpu;
+        let idle =
+            now.idle_ms.saturating_sub(before.idle_ms) as f64 / (now.total_ms() - before.total_ms()).max(1) as f64;
+        if idle >= IDLE_AT_LEAST {
+            return Ok(());
+        }
+        before = now;
+    }
+    complain(format_args!("the machine has other work to do, which the next figure includes"));
+    Ok(())
 }
 
 /// Private memory of a process, MB.

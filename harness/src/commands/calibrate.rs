@@ -14,7 +14,7 @@ use crate::{
     run::{Interrupt, progress::Progress},
     runtime::{Runtime, netns::Netns},
     say::say,
-    scratch::Scratch,
+    scratch,
     status::Status,
 };
 
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<Exi
     let runtime = Netns { options: options.clone(), ..Netns::default() };
     let first = plans.first().context("an experiment has an arm")?;
     refuse_unmet(&args.name, &runtime.preflight(first))?;
-    let scratch = Scratch::make("calibrate")?;
+    let scratch = scratch::make("calibrate")?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let mut progress = Progress::new(1, args.json);
     let calibrator = Calibrator { options: &options, when: When::Always, log: &scratch.path().join("probes.log") };
