@@ -3,6 +3,7 @@
 
 use std::{fs, io};
 
+use rustix::time::ClockId;
 use serde::Serialize;
 
 /// Why the machine could not be read.
@@ -43,6 +44,14 @@ pub struct HostSample {
     pub memory_available_bytes: u64,
     /// Mean number of runnable tasks over the last minute.
     pub load_1m: f64,
+    /// Tasks that run or wait for a processor at this moment.
+    pub runnable: u32,
+    /// Cores that are online, hardware threads counted.
+    pub cores: u32,
+    /// `CLOCK_REALTIME` less `CLOCK_MONOTONIC`: it changes when the machine's clock is set.
+    pub wall_offset_ns: i64,
+    /// `CLOCK_BOOTTIME` less `CLOCK_MONOTONIC`: it grows while the machine sleeps.
+    pub boot_offset_ns: i64,
     /// Pressure stall information; none where the kernel does not keep it.
     pub pressure: Option<Pressure>,
 }
@@ -83,11 +92,17 @@ pub struct Pressure {
 impl HostSample {
     /// Reads the host now.
     pub fn read() -> Result<Self, HostError> {
-        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = clock(ClockId::Monotonic);
+        let (wall, boot) = (clock(ClockId::Realtime), clock(ClockId::Boottime));
+        let stat = read(STAT)?;
         let ticks = rustix::param::clock_ticks_per_second();
         Ok(Self {
-            at_ns: now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64,
-            cpu: parse_cpu(&read(STAT)?, ticks).ok_or(HostError::Field { file: STAT, field: "cpu" })?,
+            at_ns: now as u64,
+            wall_offset_ns: wall - now,
+            boot_offset_ns: boot - now,
+            cpu: parse_cpu(&stat, ticks).ok_or(HostError::Field { file: STAT, field: "cpu" })?,
+            runnable: parse_runnable(&stat).ok_or(HostError::Field { file: STAT, field: "procs_running" })?,
+            cores: stat.lines().filter(|line| is_core(line)).count() as u32,
             memory_available_bytes: parse_meminfo(&read(MEMINFO)?, "MemAvailable")
                 .ok_or(HostError::Field { file: MEMINFO, field: "MemAvailable" })?,
             load_1m: parse_load(&read(LOADAVG)?).ok_or(HostError::Field { file: LOADAVG, field: "load" })?,
@@ -152,6 +167,20 @@ fn parse_cpu(stat: &str, ticks_per_second: u64) -> Option<CpuTimes> {
     })
 }
 
+fn clock(which: ClockId) -> i64 {
+    let time = rustix::time::clock_gettime(which);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
+fn parse_runnable(stat: &str) -> Option<u32> {
+    stat.lines().find_map(|line| line.strip_prefix("procs_running "))?.trim().parse().ok()
+}
+
+/// Whether a line of `/proc/stat` is about one core.
+fn is_core(line: &str) -> bool {
+    line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+}
+
 fn parse_meminfo(meminfo: &str, field: &str) -> Option<u64> {
     let rest = meminfo.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     let kib: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
@@ -190,6 +219,10 @@ mod tests {
         let expected = CpuTimes { user_ms: 1200, system_ms: 300, interrupt_ms: 130, idle_ms: 4500, steal_ms: 800 };
         assert_eq!(cpu, expected);
         assert_eq!(cpu.total_ms(), 6930);
+        let stat = format!("{stat}cpu1 0\ncpufreq 1\nprocs_running 7\n");
+        assert_eq!(parse_runnable(&stat), Some(7));
+        assert_eq!(stat.lines().filter(|line| is_core(line)).count(), 2);
+        assert_eq!(parse_runnable("procs_running many\n"), None);
         assert_eq!(parse_cpu("cpu  1 2 3", 100), None);
         assert_eq!(parse_cpu("intr 5", 100), None);
     }

@@ -37,12 +37,19 @@ pub struct RunRecord {
     pub samples: Vec<Sample>,
     /// The machine itself: one at the start, one a second, one at the end.
     pub host: Vec<HostSample>,
-    /// How late the harness's own one-second tick was: the worst.
-    pub tick_late_max: Duration,
+    /// How late the harness's own tick was at which each sample of the host was read; the first and the last are not on a tick.
+    pub tick_late: Vec<Duration>,
     /// What the run loop saw that makes the run untrustworthy, one sentence each.
     pub faults: Vec<String>,
     /// The user ended it early.
     pub interrupted: bool,
+}
+
+impl RunRecord {
+    /// The latest of the harness's own one-second ticks.
+    pub fn tick_late_max(&self) -> Duration {
+        self.tick_late.iter().copied().max().unwrap_or_default()
+    }
 }
 
 /// The end of a node's process.

@@ -9,6 +9,7 @@
 mod devices;
 mod fabric;
 mod lines;
+mod misshape;
 mod netlink;
 mod passage;
 pub mod probe;

@@ -25,6 +25,7 @@ use tokio::{
 
 use super::{
     fabric::{FabricError, Standing},
+    misshape::misshape,
     passage,
     protocol::{Call, Installed, Notice, Reply, Request, Said, Signal, Spawn},
     relay::{self, ToldLine, WAITING_LINES},
@@ -211,11 +212,12 @@ impl Agent {
         }
     }
 
-    fn install(&mut self, id: u64, fabric: Fabric, options: EngineOptions) -> io::Result<()> {
+    fn install(&mut self, id: u64, mut fabric: Fabric, options: EngineOptions) -> io::Result<()> {
         if !matches!(self.fabric, Installation::None) {
             self.refuse(id, "the network was installed before; an agent holds one");
             return Ok(());
         }
+        misshape(&mut fabric);
         self.fabric = Installation::UnderWay;
         let (events, urgent) = (self.events.clone(), self.urgent.clone());
         let total = fabric.nodes.len();

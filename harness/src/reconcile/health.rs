@@ -10,7 +10,7 @@ use crate::{
 pub(super) fn check(record: &RunRecord, reasons: &mut Reasons) {
     reasons.add_all("faults of the counters", counters(record));
     engine(record, reasons);
-    let tick_ms = record.tick_late_max.as_secs_f64() * 1e3;
+    let tick_ms = record.tick_late_max().as_secs_f64() * 1e3;
     if tick_ms > limits::TICK_LATE_MAX_MS {
         reasons.add(format!(
             "the harness's own tick was {tick_ms:.0} ms late (limit {:.0} ms): the machine was overloaded",
@@ -18,6 +18,7 @@ pub(super) fn check(record: &RunRecord, reasons: &mut Reasons) {
         ));
     }
     steal(record, reasons);
+    clocks(record, reasons);
 }
 
 fn counters(record: &RunRecord) -> Vec<String> {
@@ -64,18 +65,8 @@ fn engine(record: &RunRecord, reasons: &mut Reasons) {
             "{overruns} packets were lost between the kernel and the link engine, which no link was asked to lose"
         ));
     }
-    let busy: Vec<_> = later.iter().chain([last]).filter(|sample| sample.health.released > 0).collect();
-    let ms = |sample: &&&Sample| sample.health.late_p99_ns as f64 / 1e6;
-    let late = busy.iter().filter(|sample| ms(sample) > limits::LATE_P99_MAX_MS).count();
-    if busy.is_empty() {
+    if later.iter().chain([last]).all(|sample| sample.health.released == 0) {
         reasons.add("the link engine released no packet".to_owned());
-    } else if late as f64 > busy.len() as f64 * limits::LATE_SECONDS_SHARE_MAX {
-        let worst = busy.iter().map(|sample| ms(&sample)).fold(0.0, f64::max);
-        reasons.add(format!(
-            "the link engine was late: in {late} of {} seconds the 99th percentile was over {} ms (worst {worst:.3} ms)",
-            busy.len(),
-            limits::LATE_P99_MAX_MS
-        ));
     }
 }
 
@@ -94,4 +85,20 @@ fn steal(record: &RunRecord, reasons: &mut Reasons) {
             limits::STEAL_SHARE_MAX * 100.0
         ));
     }
+}
+
+/// A machine that slept, or whose clock was set.
+fn clocks(record: &RunRecord, reasons: &mut Reasons) {
+    let mut sentences = Vec::new();
+    for pair in record.host.windows(2) {
+        let at = pair[1].at_ns.saturating_sub(record.epoch_ns) as f64 / 1e9;
+        let slept_ms = (pair[1].boot_offset_ns - pair[0].boot_offset_ns) as f64 / 1e6;
+        let set_ms = (pair[1].wall_offset_ns - pair[0].wall_offset_ns) as f64 / 1e6;
+        if slept_ms > limits::CLOCK_STEP_MAX_MS {
+            sentences.push(format!("the machine slept for {:.1} s, {at:.1} s into the run", slept_ms / 1e3));
+        } else if set_ms.abs() > limits::CLOCK_STEP_MAX_MS {
+            sentences.push(format!("the machine's clock was set by {:+.1} s, {at:.1} s into the run", set_ms / 1e3));
+        }
+    }
+    reasons.add_all("steps of the clock", sentences);
 }

@@ -30,12 +30,42 @@ pub const UNDERWAY_UNLIMITED_BYTES: u64 = 4 << 20;
 /// mostly set apart is not reconciled.
 pub const BROKEN_SHARE_MAX: f64 = 0.5;
 
-/// A second is late when the 99th percentile of the engine's lateness in it is over this.
+/// A second is marked when the 99th percentile of the engine's lateness in it is over this.
 pub const LATE_P99_MAX_MS: f64 = 5.0;
 
-/// At most this share of the seconds in which packets were released may be late. In a run of less than ten seconds a single
+/// A second is marked when a single packet was later than this in the engine: about what a TCP sender takes for a change of the
+/// path.
+pub const LATE_MAX_MAX_MS: f64 = 50.0;
+
+/// A second is marked when the harness's own tick was later than this.
+pub const TICK_LATE_MARK_MS: f64 = 100.0;
+
+/// A second is marked when the processors were idle for less than the rest: whoever becomes runnable then waits.
+pub const BUSY_MAX_PERCENT: f64 = 95.0;
+
+/// A second is marked when for more than this share of it some task waited for a processor. Runs that keep their times reach
+/// 60 % on two cores.
+pub const PRESSURE_CPU_MAX_PERCENT: f64 = 85.0;
+
+/// A second is marked when for more than this share of it some task waited for memory.
+pub const PRESSURE_MEMORY_MAX_PERCENT: f64 = 10.0;
+
+/// A second is marked when the hypervisor took more than this share of the processor time.
+pub const STEAL_MARK_PERCENT: f64 = 20.0;
+
+/// A second is marked when interrupts and soft interrupts took more than this share of the processor time.
+pub const INTERRUPTS_MAX_PERCENT: f64 = 50.0;
+
+/// A second is marked when at its end more than so many tasks were runnable for each core.
+pub const RUNNABLE_PER_CORE_MAX: f64 = 8.0;
+
+/// At most this share of the seconds in which packets were released may be marked. In a run of less than ten seconds a single
 /// one is over it.
-pub const LATE_SECONDS_SHARE_MAX: f64 = 0.1;
+pub const MARKED_SECONDS_SHARE_MAX: f64 = 0.1;
+
+/// Between two samples the wall clock may go so much faster or slower than the monotonic one: what time daemons do without a
+/// step is at most a tenth of it.
+pub const CLOCK_STEP_MAX_MS: f64 = 100.0;
 
 /// The harness's own one-second tick may be at most so late.
 pub const TICK_LATE_MAX_MS: f64 = 500.0;

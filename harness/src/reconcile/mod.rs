@@ -5,6 +5,7 @@ mod downloads;
 mod health;
 mod lifecycle;
 pub mod limits;
+pub mod overload;
 mod transfers;
 mod wire;
 
@@ -41,6 +42,7 @@ impl Validity {
         let mut reasons = Reasons::default();
         lifecycle::check(view, &mut reasons);
         health::check(view.record, &mut reasons);
+        overload::check(view.record, &mut reasons);
         downloads::check(view, &mut reasons);
         let set_apart = transfers::check(view, &mut reasons);
         wire::check(view, &mut reasons);

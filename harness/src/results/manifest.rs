@@ -142,7 +142,7 @@ fn entry(outcome: &RunOutcome) -> RunEntry {
         setup_s: record.setup.as_secs_f64(),
         elapsed_s: record.elapsed.as_secs_f64(),
         teardown_s: record.teardown.as_secs_f64(),
-        tick_late_max_ms: record.tick_late_max.as_secs_f64() * 1e3,
+        tick_late_max_ms: record.tick_late_max().as_secs_f64() * 1e3,
         engine: record.engine.clone(),
         events: record.events.len(),
         odd_exits: record.exits.iter().filter(odd).map(exit).collect(),

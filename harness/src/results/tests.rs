@@ -20,7 +20,11 @@ use super::{
     test_tree::{Tree, identity},
     *,
 };
-use crate::{fixture, reconcile::limits, record::RunRecord};
+use crate::{
+    fixture,
+    reconcile::{limits, overload::SIGNALS},
+    record::RunRecord,
+};
 
 const DOCS: &str = include_str!("../../../docs/results.md");
 
@@ -366,15 +370,19 @@ fn the_docs_list_every_figure_and_every_limit() {
         ("UNDERWAY_PER_NODE_BYTES", limits::UNDERWAY_PER_NODE_BYTES.to_string()),
         ("UNDERWAY_UNLIMITED_BYTES", limits::UNDERWAY_UNLIMITED_BYTES.to_string()),
         ("BROKEN_SHARE_MAX", limits::BROKEN_SHARE_MAX.to_string()),
-        ("LATE_P99_MAX_MS", limits::LATE_P99_MAX_MS.to_string()),
-        ("LATE_SECONDS_SHARE_MAX", limits::LATE_SECONDS_SHARE_MAX.to_string()),
         ("TICK_LATE_MAX_MS", limits::TICK_LATE_MAX_MS.to_string()),
         ("STEAL_SHARE_MAX", limits::STEAL_SHARE_MAX.to_string()),
+        ("MARKED_SECONDS_SHARE_MAX", limits::MARKED_SECONDS_SHARE_MAX.to_string()),
+        ("CLOCK_STEP_MAX_MS", limits::CLOCK_STEP_MAX_MS.to_string()),
         ("START_GRACE_MS", limits::START_GRACE_MS.to_string()),
         ("REASONS_PER_CHECK", limits::REASONS_PER_CHECK.to_string()),
     ];
     assert_eq!(limits, in_code.map(|(name, value)| [name.to_owned(), value]));
-    // And the code has no limit that is not in this list.
+    let marks: Vec<[String; 2]> =
+        documented("Marked seconds").into_iter().map(|row| [row[0].clone(), row[1].clone()]).collect();
+    let signals = SIGNALS.iter().map(|signal| [signal.word.to_owned(), signal.limit_text()]);
+    assert_eq!(marks, signals.collect::<Vec<_>>());
+    // And the code has no limit that is in neither list.
     let source = include_str!("../reconcile/limits.rs");
-    assert_eq!(source.matches("pub const ").count(), limits.len());
+    assert_eq!(source.matches("pub const ").count(), limits.len() + marks.len());
 }

@@ -126,7 +126,7 @@ struct RunLoop<'a, D> {
     epoch_ns: u64,
     samples: Vec<Sample>,
     host: Vec<HostSample>,
-    tick_late_max: Duration,
+    tick_late: Vec<Duration>,
 }
 
 impl<'a, D: Deployment> RunLoop<'a, D> {
@@ -141,7 +141,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             epoch_ns: monotonic_ns(),
             samples: Vec::new(),
             host: Vec::new(),
-            tick_late_max: Duration::ZERO,
+            tick_late: Vec::new(),
         }
     }
 
@@ -149,14 +149,14 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         let started = jiff::Timestamp::now();
         self.epoch = Instant::now();
         self.epoch_ns = monotonic_ns();
-        self.read_counters().await?;
+        self.read_counters(Duration::ZERO).await?;
         let names: Vec<_> = self.plan.nodes.iter().map(|node| node.name.clone()).collect();
         self.tell(&names, &Command::Start { epoch_ns: self.epoch_ns }).await;
         let interrupted = self.follow(interrupt).await?;
         self.progress.phase("stopping");
         self.stop(true).await?;
         self.stop(false).await?;
-        self.read_counters().await?;
+        self.read_counters(Duration::ZERO).await?;
         Ok(RunRecord {
             elapsed: self.epoch.elapsed(),
             plan: self.plan,
@@ -170,7 +170,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             exits: self.watch.exits,
             samples: self.samples,
             host: self.host,
-            tick_late_max: self.tick_late_max,
+            tick_late: self.tick_late,
             faults: self.watch.faults,
             interrupted,
         })
@@ -187,8 +187,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             tokio::select! {
                 notice = self.notices.next() => self.take(notice).await?,
                 () = sleep_until(tick) => {
-                    self.tick_late_max = self.tick_late_max.max(tick.elapsed());
-                    self.read_counters().await?;
+                    self.read_counters(tick.elapsed()).await?;
                     self.show();
                     tick += TICK;
                     if tick < Instant::now() {
@@ -288,9 +287,10 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         }
     }
 
-    async fn read_counters(&mut self) -> anyhow::Result<()> {
+    async fn read_counters(&mut self, tick_late: Duration) -> anyhow::Result<()> {
         self.samples.push(self.deployment.sample().await?);
         self.host.push(HostSample::read()?);
+        self.tick_late.push(tick_late);
         Ok(())
     }
 

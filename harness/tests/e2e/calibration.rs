@@ -60,6 +60,31 @@ fn links_are_measured_and_remembered() {
 }
 
 #[test]
+fn links_that_are_shaped_wrongly_are_refused() {
+    let _alone = alone();
+    let project = project("{}");
+    let run = |percent: &str| {
+        let mut command = run(project.path(), &["--calibrate", "always"]);
+        command.env("PEERBED_TEST_RATE_PERCENT", percent);
+        command
+    };
+    let output = run("97").output().expect("peerbed runs");
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    let reasons = json(&output)["arms"]["only"]["invalid_reasons"].to_string();
+    for words in
+        ["0 of 1 planned runs", "link of control, edges, homes: rate (TCP): asked ", "rate (datagrams): asked "]
+    {
+        assert!(reasons.contains(words), "`{words}`: {reasons}");
+    }
+    let manifest = manifest(project.path());
+    assert_eq!(manifest["runs"], Value::Array(Vec::new()), "{manifest:#}");
+    // What is within the tolerance is not refused.
+    let output = measure(|| run("99"));
+    assert!(output.status.success(), "{}", said(&output));
+    nothing_is_left(&bin_dir(), 5);
+}
+
+#[test]
 fn a_run_whose_links_are_not_right_does_not_begin() {
     let _alone = alone();
     // No machine is as exact as this asks for.

@@ -3,6 +3,11 @@
 use std::{
     path::Path,
     process::{Child, Command},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
     time::Duration,
 };
 
@@ -96,6 +101,55 @@ fn an_interrupt_keeps_what_was_measured_and_leaves_nothing() {
     let summary = std::fs::read(results.path().join("quick/latest/summary.json")).expect("a summary is kept");
     let summary: Value = serde_json::from_slice(&summary).expect("it is JSON");
     assert_eq!(summary["arms"]["hybrid"]["valid"], false, "{summary:#}");
+    nothing_is_left(&bin_dir(), 5);
+}
+
+/// Keeps every core of the machine busy, twice, until it is dropped.
+struct Burners {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Burners {
+    fn begin() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let burn = |stop: Arc<AtomicBool>| while !stop.load(Ordering::Relaxed) {};
+        let cores = std::thread::available_parallelism().expect("a number of cores").get();
+        let threads = (0..2 * cores).map(|_| {
+            std::thread::spawn({
+                let stop = Arc::clone(&stop);
+                move || burn(stop)
+            })
+        });
+        let threads = threads.collect();
+        Self { stop, threads }
+    }
+}
+
+impl Drop for Burners {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            thread.join().expect("it only burns");
+        }
+    }
+}
+
+#[test]
+fn a_run_on_a_starved_machine_is_invalid() {
+    let _alone = alone();
+    let results = tempfile::tempdir().expect("a temporary directory");
+    let dir = results.path().to_str().expect("a UTF-8 path");
+    let burners = Burners::begin();
+    let args = ["run", "quick", "--json", "--calibrate", "never", "--arm", "hybrid", "--results", dir];
+    let output = peerbed(&args).output().expect("peerbed runs");
+    drop(burners);
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    let summary = json(&output);
+    let reasons = summary["arms"]["hybrid"]["invalid_reasons"].to_string();
+    for words in ["the machine was not up to it in ", "the processors were busy in "] {
+        assert!(reasons.contains(words), "`{words}`: {summary:#}");
+    }
     nothing_is_left(&bin_dir(), 5);
 }
 

@@ -119,7 +119,7 @@ pub(crate) fn under_way(mut command: Command) -> UnderWay {
 
 /// What makes a run invalid when other programs had the machine's cores: no fault of the program under test.
 const OVERLOAD: &[&str] =
-    &["the link engine was late", "the harness's own tick was", "the hypervisor took", "the machine is overloaded"];
+    &["the machine was not up to it", "the harness's own tick was", "the hypervisor took", "the machine is overloaded"];
 
 /// Runs a measurement until the machine was free enough to believe it, ten times at most. Whatever else is wrong with
 /// it, and an overload that stays, is for the caller to judge.
