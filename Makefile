@@ -5,6 +5,8 @@ ARGS ?=
 
 HOST   := $(shell rustc -vV | sed -n 's/^host: //p')
 BIN    := target/$(HOST)/release
+# The programs are started from there, wherever cargo is configured to build.
+export CARGO_TARGET_DIR := $(CURDIR)/target
 # Nodes and harness are static, so that they run in any container and start fast.
 HOSTUP := $(shell echo $(HOST) | tr 'a-z-' 'A-Z_')
 STATIC := CARGO_TARGET_$(HOSTUP)_RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static"

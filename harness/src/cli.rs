@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     bench,
-    commands::{calibrate, check, clean, down, exec, ls, plan, run, schema, up},
+    commands::{calibrate, capacity, check, clean, down, exec, ls, plan, run, schema, up},
     doctor, hold, probe,
     project::Project,
     say::{complain, describe, say},
@@ -53,6 +53,8 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     /// Measure what an experiment's links do on this machine, beside what they should
     Calibrate(calibrate::CalibrateArgs),
+    /// Find the largest scale of an experiment whose runs stay valid on this machine
+    Capacity(capacity::CapacityArgs),
     /// Measure Peerbed itself on this machine
     Bench(bench::BenchArgs),
     /// Print completions for a shell
@@ -114,6 +116,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Doctor(args) => doctor::run(args),
         Verb::Hold => hold::main(),
         Verb::Calibrate(args) => calibrate::run(args, &project()?),
+        Verb::Capacity(args) => capacity::run(args, &project()?),
         Verb::Bench(args) => bench::run(args, &project()?),
         Verb::Completions { shell } => {
             let mut script = Vec::new();

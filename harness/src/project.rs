@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use peerbed_model::{Experiment, ExperimentFile, Source, TopologyFile, experiment_name};
+use peerbed_model::{Experiment, ExperimentFile, ExperimentName, Source, TopologyFile, experiment_name};
 
 use crate::regular;
 
@@ -69,6 +69,12 @@ impl Project {
 
     /// The experiment of this name with the topology that it names.
     pub(crate) fn load(&self, name: &str) -> anyhow::Result<Experiment> {
+        let (name, file, topology) = self.files(name)?;
+        Ok(Experiment::resolve(name, file, topology)?)
+    }
+
+    /// The two files of an experiment, well-formed.
+    pub(crate) fn files(&self, name: &str) -> anyhow::Result<(ExperimentName, ExperimentFile, TopologyFile)> {
         let name = experiment_name(name)?;
         let path = self.root.join("experiments").join(format!("{name}.yaml"));
         if !is_anything(&path) {
@@ -84,7 +90,7 @@ impl Project {
             return Err(file.no_such_topology(&self.topologies()?).into());
         }
         let topology = TopologyFile::parse(self.read(&path)?)?;
-        Ok(Experiment::resolve(name, file, topology)?)
+        Ok((name, file, topology))
     }
 
     fn read(&self, path: &Path) -> anyhow::Result<Source> {

@@ -14,6 +14,7 @@ pub(crate) mod arms;
 pub(crate) mod decode;
 pub(crate) mod expect;
 mod policy;
+pub(crate) mod scale;
 mod tolerance;
 pub(crate) mod workload;
 

@@ -23,6 +23,7 @@ mod yaml;
 pub mod schema;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub use experiment::scale::Scale;
 pub use files::{ExperimentFile, TopologyFile};
 pub use limits::SEED as MAX_SEED;
 pub use plan::{Act, Action, Bound, Expectation, ExpectedValue, Plan, PlannedNode, Setting, Tolerance};

@@ -9,6 +9,7 @@ use crate::{
         arms::{self, ArmTree},
         decode::{Decoded, decode},
         expect::{self, Expected},
+        scale::Scale,
     },
     files::{EXPERIMENT_FILE, ExperimentFile, TopologyFile},
     limits,
@@ -55,6 +56,16 @@ impl Experiment {
         experiment: ExperimentFile,
         topology: TopologyFile,
     ) -> Result<Self, Diagnostics> {
+        Self::resolve_scaled(name, experiment, topology, Scale::ONE)
+    }
+
+    /// The same with so many times the peers and downloads; the topology stays as it is.
+    pub fn resolve_scaled(
+        name: ExperimentName,
+        experiment: ExperimentFile,
+        topology: TopologyFile,
+        scale: Scale,
+    ) -> Result<Self, Diagnostics> {
         let ExperimentFile { source, root, .. } = experiment;
         let TopologyFile { source: topology_source, root: topology } = topology;
         let files = vec![source.clone(), topology_source];
@@ -63,7 +74,7 @@ impl Experiment {
         let mut layouts = Layouts::default();
 
         // The files as they stand come first; an arm then says only what it adds.
-        let read = read_arm(&base, &[], &mut layouts, &mut report);
+        let read = read_arm(&base, scale, &[], &mut layouts, &mut report);
         let arms_node = root.get("arms");
         let trees = arms_node.map_or_else(Vec::new, |node| arms::apply(node, &root, &topology, &mut report));
         let names: Vec<&str> = trees.iter().map(|tree| tree.name.value.as_str()).collect();
@@ -73,7 +84,7 @@ impl Experiment {
         for tree in &trees {
             let arm = if tree.varied {
                 let mut own = Report::new(files.clone());
-                let arm = read_arm(tree, &expected, &mut layouts, &mut own);
+                let arm = read_arm(tree, scale, &expected, &mut layouts, &mut own);
                 report.absorb(own, &format!("in arm `{}`", tree.name.value));
                 arm
             } else {
@@ -183,9 +194,22 @@ impl Layouts {
 }
 
 /// Reads and checks one arm.
-fn read_arm(tree: &ArmTree, expected: &[Expected], layouts: &mut Layouts, report: &mut Report) -> Option<Read> {
+fn read_arm(
+    tree: &ArmTree,
+    scale: Scale,
+    expected: &[Expected],
+    layouts: &mut Layouts,
+    report: &mut Report,
+) -> Option<Read> {
     let topology::decode::Decoded { topology, names } = Topology::decode(&tree.topology, report);
-    let Decoded { fields, head, duration, places, groups, body } = decode(&tree.experiment, report)?;
+    let Decoded { fields, head, duration, places, mut groups, mut body } = decode(&tree.experiment, report)?;
+    if let Some(groups) = &mut groups {
+        scale.groups(groups);
+    }
+    if let Some(body) = &mut body {
+        scale.groups(&mut body.groups);
+        scale.workloads(&mut body.workloads);
+    }
     let before = report.errors();
     layout::check_places(names.as_deref(), topology.as_ref(), &places, report);
     let layout = match (&topology, &groups) {

@@ -11,14 +11,13 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use tempfile::TempDir;
 
 use crate::{
     engine::EndsChoice,
     project::Project,
     run::Interrupt,
     say::{complain, say},
-    scratch,
+    scratch::Scratch,
     status::Status,
 };
 
@@ -124,7 +123,7 @@ fn short(value: f64) -> String {
 pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let wanted = |subject| args.only.is_empty() || args.only.contains(&subject);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let bench = Bench { ends: args.ends, repeats: args.repeats, scratch: scratch::make("bench")? };
+    let bench = Bench { ends: args.ends, repeats: args.repeats, scratch: Scratch::make("bench")? };
     let mut figures = Vec::new();
     let mut take = |subject: Subject, figure: anyhow::Result<Vec<Figure>>| -> anyhow::Result<()> {
         let new = figure.with_context(|| format!("cannot measure {subject:?}"))?;
@@ -186,7 +185,7 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
 pub(crate) struct Bench {
     ends: EndsChoice,
     repeats: u32,
-    scratch: TempDir,
+    scratch: Scratch,
 }
 
 /// The figures with what they were measured on, written whole.

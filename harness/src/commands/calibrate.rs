@@ -14,7 +14,7 @@ use crate::{
     run::{Interrupt, progress::Progress},
     runtime::{Runtime, netns::Netns},
     say::say,
-    scratch,
+    scratch::Scratch,
     status::Status,
 };
 
@@ -32,6 +32,9 @@ pub(crate) struct CalibrateArgs {
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 /// Measures every class, whatever is remembered.
@@ -42,9 +45,9 @@ pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<Exi
     let runtime = Netns { options: options.clone(), ..Netns::default() };
     let first = plans.first().context("an experiment has an arm")?;
     refuse_unmet(&args.name, &runtime.preflight(first))?;
-    let scratch = scratch::make("calibrate")?;
+    let scratch = Scratch::make("calibrate")?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let mut progress = Progress::new(1, args.json);
+    let mut progress = Progress::new(1, args.quiet || args.json);
     let calibrator = Calibrator { options: &options, when: When::Always, log: &scratch.path().join("probes.log") };
     let calibrated = tokio.block_on(async {
         let interrupt = Interrupt::listen()?;

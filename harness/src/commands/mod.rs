@@ -1,6 +1,7 @@
 //! The commands of the program, one module each: arguments in, exit code out.
 
 pub(crate) mod calibrate;
+pub(crate) mod capacity;
 pub(crate) mod check;
 pub(crate) mod clean;
 pub(crate) mod down;

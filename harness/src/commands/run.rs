@@ -90,6 +90,11 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
             (Ending::Failed(dir.as_finished(&failure)), Some(failure))
         }
     };
+    if outcomes.is_empty() && matches!(ending, Ending::Interrupted) {
+        dir.discard()?;
+        complain("interrupted before anything was measured: there are no results");
+        return Ok(Status::Interrupted.into());
+    }
     let unfinished = dir.path().to_owned();
     let finished = match dir.finish(&outcomes, &ending) {
         Ok(finished) => finished,

@@ -16,6 +16,9 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::metrics::RunView;
 
+/// How the reason begins that speaks of an overloaded machine.
+pub const OVERLOADED: &str = "the machine was not up to it";
+
 /// The judgement on one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validity {

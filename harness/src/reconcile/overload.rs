@@ -1,7 +1,7 @@
 //! Was the machine up to the run, second by second: which signals were beyond their limits in each interval between two
 //! samples of the host. `host.parquet` shows the marks; a run with too many marked seconds is not valid.
 
-use super::{Reasons, limits};
+use super::{OVERLOADED, Reasons, limits};
 use crate::{
     engine::{EngineHealth, Sample},
     host::{HostSample, Pressure},
@@ -70,6 +70,11 @@ impl<'a> Interval<'a> {
         Some(field(after).saturating_sub(field(before)))
     }
 
+    /// Processor time that was not idle, of all cores; none for a very short interval.
+    pub fn busy_percent(&self) -> Option<f64> {
+        self.share(|cpu| cpu.total_ms() - cpu.idle_ms)
+    }
+
     /// The signals that were beyond their limits.
     pub fn marks(&self) -> impl Iterator<Item = &'static Signal> {
         SIGNALS.iter().filter(|signal| (signal.of)(self).is_some_and(|value| value > signal.limit))
@@ -132,7 +137,7 @@ pub const SIGNALS: [Signal; 9] = [
         what: "the processors were busy",
         unit: "%",
         limit: limits::BUSY_MAX_PERCENT,
-        of: |interval| interval.share(|cpu| cpu.total_ms() - cpu.idle_ms),
+        of: |interval| interval.busy_percent(),
     },
     Signal {
         word: "pressure-cpu",
@@ -198,7 +203,7 @@ pub(super) fn check(record: &RunRecord, reasons: &mut Reasons) {
         (count > 0).then(text)
     });
     reasons.add(format!(
-        "the machine was not up to it in {marked} of {} seconds (limit {:.0} %): {}",
+        "{OVERLOADED} in {marked} of {} seconds (limit {:.0} %): {}",
         intervals.len(),
         limits::MARKED_SECONDS_SHARE_MAX * 100.0,
         findings.collect::<Vec<_>>().join("; ")

@@ -14,16 +14,25 @@ pub use format::{bytes, number, percent, shown};
 pub use html::html;
 pub use table::{markdown, table};
 
-use crate::results::{ExpectationResult, Summary};
+use crate::results::{ArmSummary, ExpectationResult, Summary};
 
-/// One sentence for each reason why an arm is invalid, then one for each expectation that is not met.
+/// One sentence for each reason why an arm is invalid, with the remedy if it was the machine's overload; then one for each expectation that is not met.
 pub fn complaints(summary: &Summary) -> Vec<String> {
     let reasons = summary
         .arms
         .iter()
         .flat_map(|arm| arm.invalid_reasons.iter().map(move |reason| format!("INVALID {}: {reason}", arm.arm)));
+    let overloaded =
+        |arm: &ArmSummary| arm.invalid_reasons.iter().any(|reason| reason.contains(crate::reconcile::OVERLOADED));
+    let remedy = summary.arms.iter().any(overloaded).then(|| {
+        format!(
+            "REMEDY run it again while nothing else uses the machine; if it says the same then, it is more than this machine \
+             carries: `peerbed capacity {}` finds out how much it does",
+            summary.experiment
+        )
+    });
     let unmet = summary.expectations.iter().filter(|expectation| expectation.met == Some(false));
-    reasons.chain(unmet.map(|expectation| format!("UNMET {}", expected(expectation)))).collect()
+    reasons.chain(remedy).chain(unmet.map(|expectation| format!("UNMET {}", expected(expectation)))).collect()
 }
 
 /// `hybrid: peer_efficiency.bytes is 0.42, expected at least 0.5`.

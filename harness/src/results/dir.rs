@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::{
     Identity, RunOutcome, Summary,
-    files::{ResultsError, point_link, rename_new, write_json, write_lines, write_text},
+    files::{ResultsError, point_link, remove_if_empty, rename_new, write_json, write_lines, write_text},
     layout::{self, DirName, is_plain},
     manifest::Manifest,
     tables,
@@ -136,6 +136,12 @@ impl ResultsDir {
     /// The links were calibrated; goes into the manifest.
     pub fn calibrated(&mut self, calibration: Vec<Calibrated>) {
         self.calibration = Some(calibration);
+    }
+
+    /// Takes it away again: there is nothing to keep.
+    pub fn discard(self) -> Result<(), ResultsError> {
+        fs::remove_dir_all(&self.partial).map_err(ResultsError::io(&self.partial))?;
+        remove_if_empty(&self.experiment)
     }
 
     /// Writes everything that was found, gives the directory its name and lets `latest` point to it. Runs that were

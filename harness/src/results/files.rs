@@ -108,6 +108,14 @@ pub(super) fn write_lines<T: serde::Serialize>(
     })
 }
 
+/// Removes a directory unless there is something in it.
+pub(super) fn remove_if_empty(path: &Path) -> Result<(), ResultsError> {
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
+        other => other.map_err(ResultsError::io(path)),
+    }
+}
+
 /// Renames, and fails if something is there already.
 pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {

@@ -1,14 +1,14 @@
 //! Takes results directories away: the only code that deletes results.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
 
 use super::{
-    files::{ResultsError, point_link, rename_new},
+    files::{ResultsError, point_link, remove_if_empty, rename_new},
     layout::{self, DirName},
     scan::{Entry, State, abandoned, scan},
 };
@@ -54,11 +54,7 @@ pub fn remove(entry: &Entry) -> Result<Removal, ResultsError> {
         mend_latest(&parent, &entry.name)?;
     }
     fs::remove_dir_all(&path).map_err(ResultsError::io(&path))?;
-    match fs::remove_dir(&parent) {
-        // Other things are there: it stays.
-        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
-        other => other.map_err(ResultsError::io(&parent))?,
-    }
+    remove_if_empty(&parent)?;
     Ok(Removal::Removed(freed))
 }
 

@@ -262,10 +262,13 @@ fn an_interrupted_experiment_keeps_what_was_measured() {
     assert_eq!(summary["arms"]["hybrid"]["invalid_reasons"][0], "only 0 of 1 planned runs were made: interrupted");
     assert!(text(&done.path.join("summary.md")).contains("interrupted"));
 
-    // Ctrl-C before the first run.
-    let empty = tree.running("small", 2).finish(&[], &Ending::Interrupted).expect("written");
-    assert!(!empty.summary.valid && empty.summary.interrupted);
-    assert_eq!(rows(&empty.path.join("downloads.parquet")).len(), 0);
+    // Ctrl-C before the first run: nothing takes the place of what was measured earlier.
+    let latest = done.path.parent().expect("an experiment's directory").join("latest");
+    let before = fs::read_link(&latest).expect("a link");
+    tree.running(&plans[0].experiment, 2).discard().expect("removed");
+    assert_eq!(fs::read_link(&latest).expect("a link"), before);
+    tree.running("other", 2).discard().expect("removed");
+    assert!(!tree.root().join("other").exists());
 
     let failed = Ending::Failed("edge-0 could not bind its port".into());
     let failed = tree.running("small", 3).finish(&[], &failed).expect("written");
