@@ -12,9 +12,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::Measured;
+use crate::regular::{self, ReadError};
 
 /// How long a measurement holds.
 const HOLDS: SignedDuration = SignedDuration::from_hours(24);
+/// A larger file was not written here: an entry has some 300 bytes.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// Something remembered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,21 +38,21 @@ pub(super) struct Cache {
 impl Cache {
     /// The user's; empty where there is none yet, or no place for one.
     pub(super) fn open() -> Self {
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        // What is not absolute counts as not set, as the XDG specification has it.
+        let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let directory = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
         directory.map_or_else(Self::default, |directory| Self::at(&directory.join("peerbed/calibration.json")))
     }
 
     fn at(file: &Path) -> Self {
-        let entries = match fs::read(file) {
+        let entries = match regular::read(file, MOST_BYTES) {
             Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
                 tracing::warn!("{} is not what it should be and is made anew: {error}", file.display());
                 BTreeMap::new()
             }),
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => {
-                if error.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!("{} cannot be read: {error}", file.display());
-                }
+                tracing::warn!("{} cannot be read: {error}", file.display());
                 BTreeMap::new()
             }
         };
@@ -82,12 +85,19 @@ fn write(file: &Path, entries: &BTreeMap<String, Entry>) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     // Whole or not at all, also if two write at once: the last one wins.
     let new = directory.join(format!("calibration.json.{}", std::process::id()));
-    fs::write(&new, serde_json::to_vec(entries).map_err(io::Error::other)?)?;
-    fs::rename(&new, file)
+    let text = serde_json::to_vec(entries).map_err(io::Error::other)?;
+    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, file));
+    if written.is_err() {
+        // Where it could not be made, there is nothing to remove.
+        let _ = fs::remove_file(&new);
+    }
+    written
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     use super::*;
 
     fn entry(at: Timestamp) -> Entry {
@@ -120,6 +130,16 @@ mod tests {
             fs::write(&file, text).unwrap();
             assert!(Cache::at(&file).entries.is_empty());
         }
-        assert!(Cache::at(directory.path()).entries.is_empty(), "a directory");
+        // One that cannot be replaced, either; and one that would make whoever opens it wait for ever.
+        let (taken, pipe) = (directory.path().join("taken"), directory.path().join("pipe"));
+        fs::create_dir(&taken).unwrap();
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        for file in [&taken, &pipe] {
+            let cache = Cache::at(file);
+            assert!(cache.entries.is_empty());
+            cache.keep(Timestamp::now());
+        }
+        assert!(taken.is_dir() && pipe.is_file(), "what is not a directory is replaced");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3, "nothing else is left");
     }
 }

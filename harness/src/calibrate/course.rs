@@ -16,6 +16,7 @@ use crate::probe::{
 pub(super) const PAYLOAD: f64 = 1448.0 / 1500.0;
 /// Bytes of an IP packet beside the payload of a datagram.
 const UDP_HEADERS: u64 = 28;
+/// The first of the stages' ports.
 const PORT: u16 = 5001;
 /// The least datagram: room for the moment at which it was sent.
 const LEAST_PAYLOAD: u64 = 8;
@@ -49,6 +50,11 @@ pub(super) enum Stage {
 
 impl Stage {
     pub(super) const ALL: [Stage; 4] = [Stage::RoundTrips, Stage::Flood, Stage::Trickle, Stage::Flow];
+
+    /// Its own, as what one stage sent may arrive during the next one.
+    fn port(self) -> u16 {
+        PORT + self as u16
+    }
 }
 
 /// The link's rate in bit/s; none if it is not limited.
@@ -96,15 +102,36 @@ impl Blast {
     }
 }
 
+/// How long a full queue takes to run empty, seconds.
+fn queue_seconds(spec: &LinkSpec) -> f64 {
+    bps(spec).map_or(0.0, |rate| spec.queue_bytes().unwrap_or(0) as f64 * 8.0 / rate)
+}
+
+/// Whether the queue lasts while a sender waits for its timer: otherwise the link stands idle through no fault of its own.
+fn bridges_gaps(spec: &LinkSpec) -> bool {
+    const GAP_SECONDS: f64 = 0.005;
+    const PACKETS: u64 = 4;
+    queue_seconds(spec) >= GAP_SECONDS && spec.queue_bytes().unwrap_or(0) >= PACKETS * 1500
+}
+
 /// How a class is flooded; none if it is not.
 pub(super) fn flood(spec: &LinkSpec) -> Option<Blast> {
     /// The queue shall be full after so long.
     const FULL_AFTER: f64 = 0.8;
+    const MOST_BEYOND: f64 = 3.0;
+    const LONGEST: f64 = 5.0;
+    /// The first and the last datagram may be late by different jitters, which shall not show.
+    const JITTERS: f64 = 150.0;
     let rate = bps(spec).filter(|rate| *rate <= FLOODED_UP_TO_MBPS * 1e6 && loss(spec).0 <= MOSTLY_LOST)?;
-    let waits = spec.queue_bytes().unwrap_or(0) as f64 * 8.0 / rate;
-    // A queue that takes minutes to fill is not filled.
-    let beyond = (waits / FULL_AFTER).clamp(0.3, 3.0);
-    let seconds = (waits / beyond * 1.25).clamp(0.6, 5.0);
+    let jitter = spec.jitter.as_secs_f64() * JITTERS;
+    if jitter > LONGEST || !bridges_gaps(spec) {
+        return None;
+    }
+    let waits = queue_seconds(spec);
+    // A queue that takes long to fill is not filled, nor does anyone wait until it is empty again.
+    let beyond = if waits * 1.25 > MOST_BEYOND * LONGEST { 0.0 } else { waits / FULL_AFTER };
+    let beyond = beyond.clamp(0.3, MOST_BEYOND);
+    let seconds = (waits / beyond * 1.25).max(jitter).clamp(0.6, LONGEST);
     let (lost, _) = loss(spec);
     let offered = rate * (1.0 + beyond) / (1.0 - lost);
     // At least fifty packets a second, however slow the link.
@@ -136,6 +163,10 @@ pub(super) fn flow(spec: &LinkSpec) -> Option<(Duration, Duration)> {
     if spec.loss != Loss::None || !spec.jitter.is_zero() || queue < product / 2.0 || rate < 200e3 {
         return None;
     }
+    // Through a longer queue it is not steady within the time.
+    if !bridges_gaps(spec) || queue_seconds(spec) > 5.0 {
+        return None;
+    }
     // Slow start overshoots by as much as the queue holds, again and again, and each time recovers in some round trips
     // through the full queue; only then is the flow steady.
     let full = spec.delay.as_secs_f64() + queue * 8.0 / rate;
@@ -156,8 +187,7 @@ pub(super) fn round_trips(spec: &LinkSpec) -> Option<u32> {
 
 /// How long nothing may come over a link until nothing more will.
 fn wait_ms(spec: &LinkSpec) -> u64 {
-    let waits = bps(spec).map_or(0.0, |rate| spec.queue_bytes().unwrap_or(0) as f64 * 8.0 / rate);
-    let longest = spec.delay.as_secs_f64() + spec.jitter.as_secs_f64() + waits;
+    let longest = spec.delay.as_secs_f64() + spec.jitter.as_secs_f64() + queue_seconds(spec);
     1_000 + (longest * 1e3) as u64
 }
 
@@ -212,7 +242,7 @@ pub(super) fn fabric(classes: &[Class], seed: u64, congestion_control: &str) -> 
 
 /// What a stage does to a class, and what it costs; none if nothing.
 fn exchange(stage: Stage, index: usize, spec: &LinkSpec) -> Option<(Exchange, f64)> {
-    let listen = format!("{}:{PORT}", address(2 * index + 1));
+    let listen = format!("{}:{}", address(2 * index + 1), stage.port());
     let gauge = words(&[&"gauge", &listen, &wait_ms(spec)]);
     let (serve, ask, cost) = match stage {
         Stage::RoundTrips => {
@@ -278,7 +308,10 @@ pub(super) fn take_in(stage: Stage, spec: &LinkSpec, reports: &Reports, into: &m
             if offered > rate * 1.05 {
                 into.flood_bps = Some(got);
                 let waited = (gauged.most_ns - gauged.least_ns) as f64 / 1e9;
-                into.queue_bytes = Some(waited * rate / 8.0).filter(|_| spec.jitter.is_zero());
+                // What was sent beyond the rate is what can have waited.
+                let waiting = (offered - rate) * (*nanos as f64 / 1e9) / 8.0;
+                let filled = spec.queue_bytes().is_some_and(|queue| waiting > queue as f64 * 1.05);
+                into.queue_bytes = Some(waited * rate / 8.0).filter(|_| spec.jitter.is_zero() && filled);
             }
         }
         (Stage::Trickle, Some(Report::Gauged(gauged)), Report::Sent { datagrams, .. }) => {
@@ -311,9 +344,12 @@ mod tests {
     #[test]
     fn a_flood_fills_the_queue_and_lasts_seconds() {
         for mbit in [0.001, 0.064, 1.0, 24.0, 150.0] {
-            for queue in [1, 100, 2_000] {
+            for queue in [6, 100, 2_000] {
                 let spec = LinkSpec { queue: Queue::Time(Duration::from_millis(queue)), ..spec(mbit) };
-                let blast = flood(&spec).unwrap();
+                let Some(blast) = flood(&spec) else {
+                    // The least queue in bytes is a long one on a slow link, and a short one is none on a fast link.
+                    panic!("{mbit} Mbit/s, {queue} ms: not flooded");
+                };
                 let seconds = blast.count as f64 / blast.per_second;
                 let offered = blast.per_second * blast.packet_bytes() as f64 * 8.0;
                 assert!((0.5..7.0).contains(&seconds), "{mbit} Mbit/s, {queue} ms: {seconds} s");
@@ -354,6 +390,30 @@ mod tests {
         let mut measured = Measured::default();
         take_in(Stage::Trickle, &cut.spec, &reports, &mut measured).unwrap();
         assert_eq!(measured, Measured { trickled: Some((500, 500)), ..Measured::default() });
+    }
+
+    #[test]
+    fn what_would_say_nothing_is_not_tried() {
+        let queue = |mbit: f64, queue: Queue| LinkSpec { queue, ..spec(mbit) };
+        // A sender's timer is coarser than such queues.
+        for short in [queue(10.0, Queue::Bytes(1500)), queue(100.0, Queue::Time(Duration::from_millis(1)))] {
+            assert_eq!((flood(&short), flow(&short)), (None, None), "{short:?}");
+        }
+        let jittery = |ms: u64| flood(&LinkSpec { jitter: Duration::from_millis(ms), ..spec(10.0) });
+        let seconds = |blast: Blast| blast.count as f64 / blast.per_second;
+        assert!((4.4..4.6).contains(&seconds(jittery(30).unwrap())));
+        assert_eq!(jittery(40), None);
+        // One that takes minutes to fill is left nearly empty.
+        let long = queue(10.0, Queue::Bytes(1 << 30));
+        let blast = flood(&long).unwrap();
+        assert!(blast.per_second * blast.packet_bytes() as f64 * 8.0 < 13.1e6 && seconds(blast) < 5.01, "{blast:?}");
+        assert_eq!(flow(&long), None);
+    }
+
+    #[test]
+    fn stages_do_not_hear_each_other() {
+        let ports: std::collections::BTreeSet<u16> = Stage::ALL.map(Stage::port).into();
+        assert_eq!(ports.len(), Stage::ALL.len());
     }
 
     #[test]
@@ -443,5 +503,11 @@ mod tests {
         assert!((filled.flood_bps.unwrap() - 10e6).abs() < 1.0, "{filled:?}");
         assert!((filled.queue_bytes.unwrap() - 125_000.0).abs() < 1e-6, "{filled:?}");
         assert_eq!(take(1_000_000_000), Measured::default());
+        // What was sent beyond the rate does not fill a longer queue.
+        let spec = LinkSpec { queue: Queue::Time(Duration::from_millis(200)), ..spec };
+        let mut measured = Measured::default();
+        let client = Report::Sent { datagrams: 200, nanos: 100_000_000 };
+        take_in(Stage::Flood, &spec, &Reports { server: Some(Report::Gauged(gauged)), client }, &mut measured).unwrap();
+        assert_eq!((measured.flood_bps.is_some(), measured.queue_bytes), (true, None));
     }
 }

@@ -124,7 +124,30 @@ impl Calibrator<'_> {
         plans: &[&Plan],
         progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<Vec<(Class, Calibrated)>> {
-        let Some(first) = plans.first().filter(|_| self.when != When::Never) else { return Ok(Vec::new()) };
+        if self.when == When::Never {
+            return Ok(Vec::new());
+        }
+        // Arms may differ in what they tolerate and in their congestion control; those that do not are one.
+        let alike = |a: &Plan, b: &Plan| {
+            a.tolerance == b.tolerance && a.fabric.congestion_control == b.fabric.congestion_control
+        };
+        let mut all = Vec::new();
+        for (at, first) in plans.iter().enumerate() {
+            if plans[..at].iter().all(|earlier| !alike(earlier, first)) {
+                let those: Vec<&Plan> = plans.iter().copied().filter(|plan| alike(plan, first)).collect();
+                all.extend(self.calibrate_alike(first, &those, progress).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Calibrates the classes of plans with the tolerance and the congestion control of the first.
+    async fn calibrate_alike(
+        &self,
+        first: &Plan,
+        plans: &[&Plan],
+        progress: &mut dyn FnMut(&str),
+    ) -> anyhow::Result<Vec<(Class, Calibrated)>> {
         let classes = classes(plans.iter().copied());
         let tolerance = first.tolerance;
         let congestion_control = &first.fabric.congestion_control;

@@ -204,20 +204,27 @@ fn blast(to: SocketAddr, count: u32, bytes: usize, per_second: u32) -> anyhow::R
             std::thread::sleep(wait);
         }
         payload[..size_of::<u64>()].copy_from_slice(&(now()?.as_nanos() as u64).to_be_bytes());
-        socket.send(&payload).context("cannot send")?;
+        send(&socket, &payload)?;
     }
     let nanos = begin.elapsed().as_nanos() as u64;
     // The link may lose some of these or have no room for them.
     for _ in 0..LAST_WORDS {
         std::thread::sleep(BETWEEN_LAST_WORDS);
-        match socket.send(&[]) {
-            Ok(_) => {}
-            // It was heard: nobody listens any more.
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => break,
-            Err(error) => return Err(error).context("cannot send"),
+        if !send(&socket, &[])? {
+            // It was heard.
+            break;
         }
     }
     say(&Report::Sent { datagrams: u64::from(count), nanos })
+}
+
+/// Send; false if nobody listens any more, which was found out by something that was sent before.
+fn send(socket: &UdpSocket, payload: &[u8]) -> anyhow::Result<bool> {
+    match socket.send(payload) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => Ok(false),
+        Err(error) => Err(error).context("cannot send"),
+    }
 }
 
 /// The clock of the kernel's stamps, which all nodes of a machine share.

@@ -90,10 +90,13 @@ impl Client {
         let Some(lines) = lines.as_ref().filter(|_| pending.closed.is_none()) else { return Err(pending.gone()) };
         let id = pending.next;
         pending.next += 1;
+        // Everything but a path can always be written.
+        let written = serde_json::to_string(&Call { id, request });
+        let refused = |error| RuntimeError::Refused(format!("{error}: use directories whose names are UTF-8"));
+        let mut line = written.map_err(refused)?;
+        line.push('\n');
         let (answer, answered) = oneshot::channel();
         pending.open.insert(id, answer);
-        let mut line = serde_json::to_string(&Call { id, request }).expect("a request has only plain values");
-        line.push('\n');
         // When the writer has gone, the reader closes `pending`, which ends the call.
         let _ = lines.send(line);
         Ok(answered)
