@@ -10,20 +10,19 @@ use super::{Bench, Figure, within};
 use crate::{
     engine::EngineOptions,
     probe::{
-        Report,
+        Report, TCP_PAYLOAD,
         field::{Exchange, Field, Reports, words},
     },
 };
 
-/// TCP payload of a 1500-byte packet with timestamps.
-const PAYLOAD: f64 = 1448.0 / 1500.0;
-const PORT: u16 = 5001;
+pub(super) const PORT: u16 = 5001;
 
-fn address(node: usize) -> Ipv4Addr {
-    Ipv4Addr::new(10, 99, 0, 1 + node as u8)
+/// Addresses for benchmarks (RFC 2544).
+pub(super) fn address(node: usize) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(198, 18, 0, 1)) + node as u32)
 }
 
-fn name(node: usize) -> NodeName {
+pub(super) fn name(node: usize) -> NodeName {
     format!("probe-{node}").parse().expect("a constant name is good")
 }
 
@@ -78,7 +77,7 @@ pub(super) async fn goodput(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             let reports = measure(bench, uplink, repeat, (sink, false), source).await?;
             let Some(Report::Window { bytes, nanos }) = reports.server else { bail!("the sink did not count") };
             let bps = bytes as f64 * 8.0 / (nanos as f64 / 1e9);
-            measured.push((bps / (mbit as f64 * 1e6 * PAYLOAD) - 1.0) * 100.0);
+            measured.push((bps / (mbit as f64 * 1e6 * TCP_PAYLOAD) - 1.0) * 100.0);
         }
         figures.push(Figure {
             what: format!("goodput error at {mbit} Mbit/s"),

@@ -5,6 +5,7 @@
 
 mod links;
 mod nodes;
+mod pairs;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -49,6 +50,8 @@ enum Subject {
     Rtt,
     /// Random loss
     Loss,
+    /// Many flows side by side, and where the link engine does not keep up
+    Pairs,
     /// From declared to ready, and teardown, for 100, 200 and 1000 peers
     Setup,
     /// Private memory of a peer
@@ -85,7 +88,7 @@ impl Figure {
 
     fn target_text(&self) -> String {
         match self.target {
-            (None, None) => "none".to_owned(),
+            (None, None) => String::new(),
             (None, Some(high)) => format!("≤ {}", short(high)),
             (Some(low), None) => format!("≥ {}", short(low)),
             (Some(low), Some(high)) => format!("{} to {}", short(low), short(high)),
@@ -129,11 +132,15 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
         let new = figure.with_context(|| format!("cannot measure {subject:?}"))?;
         for figure in &new {
             complain(format_args!(
-                "{}: {} {} (target {})",
+                "{}: {} {}{}",
                 figure.what,
                 short(figure.median()),
                 figure.unit,
-                figure.target_text()
+                if figure.target == (None, None) {
+                    String::new()
+                } else {
+                    format!(" (target {})", figure.target_text())
+                }
             ));
         }
         figures.extend(new);
@@ -148,6 +155,9 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
         }
         if wanted(Subject::Loss) {
             take(Subject::Loss, links::loss(&bench).await)?;
+        }
+        if wanted(Subject::Pairs) {
+            take(Subject::Pairs, pairs::pairs(&bench).await)?;
         }
         if wanted(Subject::Setup) {
             take(Subject::Setup, nodes::setup(&bench).await)?;
@@ -214,7 +224,12 @@ fn table(figures: &[Figure]) -> comfy_table::Table {
             format!("{} to {}", short(least), short(most)),
             figure.unit.to_owned(),
             figure.target_text(),
-            if figure.met() { "yes" } else { "NO" }.to_owned(),
+            match figure.target {
+                (None, None) => "",
+                _ if figure.met() => "yes",
+                _ => "NO",
+            }
+            .to_owned(),
         ]);
     }
     table

@@ -12,8 +12,6 @@ use crate::probe::{
     field::{Exchange, Reports, words},
 };
 
-/// TCP payload of a 1500-byte packet with timestamps: what a flow's payload is of its rate.
-pub(super) const PAYLOAD: f64 = 1448.0 / 1500.0;
 /// Bytes of an IP packet beside the payload of a datagram.
 const UDP_HEADERS: u64 = 28;
 /// The first of the stages' ports.

@@ -4,6 +4,7 @@ use peerbed_model::Tolerance;
 use serde::Serialize;
 
 use super::{Class, Measured, course};
+use crate::probe::TCP_PAYLOAD;
 
 /// One quantity of one class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,7 +50,7 @@ pub(super) fn findings(class: &Class, measured: &Measured, tolerance: &Tolerance
             findings.extend(got);
         };
         of("rate (datagrams)", rate, measured.flood_bps);
-        of("rate (TCP)", rate * course::PAYLOAD, measured.flow_bps);
+        of("rate (TCP)", rate * TCP_PAYLOAD, measured.flow_bps);
     }
     if let Some((sent, lost)) = measured.trickled {
         let (share, stretch) = course::loss(spec);
@@ -126,7 +127,7 @@ mod tests {
             round_trip_ns: Some(20_200_000),
             least_round_trip_ns: Some(20_100_000),
             flood_bps: Some(10e6),
-            flow_bps: Some(10e6 * course::PAYLOAD),
+            flow_bps: Some(10e6 * TCP_PAYLOAD),
             trickled: Some((7500, 0)),
             queue_bytes: Some(125_000.0),
         }

@@ -28,7 +28,14 @@ pub(crate) struct ProbeArgs {
 #[derive(Debug, Subcommand)]
 enum Probe {
     /// Accepts one TCP connection and counts what it reads in a window after `skip_ms`
-    Sink { listen: SocketAddr, skip_ms: u64, for_ms: u64 },
+    Sink {
+        listen: SocketAddr,
+        skip_ms: u64,
+        for_ms: u64,
+        /// So many bytes are read at once, so that the sink itself costs little
+        #[arg(default_value_t = 1)]
+        at_once: u32,
+    },
     /// Connects and writes for so long
     Source { to: SocketAddr, for_ms: u64 },
     /// Sends every datagram back
@@ -69,6 +76,9 @@ pub(crate) enum Report {
     Done,
 }
 
+/// TCP payload of a 1500-byte packet with timestamps: what a flow's payload is of its rate.
+pub(crate) const TCP_PAYLOAD: f64 = 1448.0 / 1500.0;
+
 /// Empty datagrams that end a blast.
 const LAST_WORDS: u32 = 10;
 const BETWEEN_LAST_WORDS: Duration = Duration::from_millis(20);
@@ -98,7 +108,7 @@ fn say(report: &Report) -> anyhow::Result<()> {
 pub(crate) fn run(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
     let ms = Duration::from_millis;
     match args.probe {
-        Probe::Sink { listen, skip_ms, for_ms } => sink(listen, ms(skip_ms), ms(for_ms))?,
+        Probe::Sink { listen, skip_ms, for_ms, at_once } => sink(listen, ms(skip_ms), ms(for_ms), at_once)?,
         Probe::Source { to, for_ms } => source(to, ms(for_ms))?,
         Probe::Echo { listen } => echo(listen)?,
         Probe::Ping { to, count, interval_us, wait_ms } => {
@@ -110,10 +120,11 @@ pub(crate) fn run(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn sink(listen: SocketAddr, skip: Duration, window: Duration) -> anyhow::Result<()> {
+fn sink(listen: SocketAddr, skip: Duration, window: Duration, at_once: u32) -> anyhow::Result<()> {
     let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
     say(&Report::Ready)?;
     let (mut stream, _) = listener.accept().context("cannot accept")?;
+    sys::wake_for(&stream, at_once).context("cannot choose how much is read at once")?;
     let mut buffer = vec![0; 1 << 20];
     let mut first_read: Option<Instant> = None;
     let mut span: Option<(Instant, Instant, u64)> = None;

@@ -4,17 +4,29 @@
     reason = "a socket option and a system call without a safe wrapper; each block says why it is sound"
 )]
 
-use std::{io, mem, net::UdpSocket, os::fd::AsRawFd, time::Duration};
+use std::{
+    io, mem,
+    net::{TcpStream, UdpSocket},
+    os::fd::AsRawFd,
+    time::Duration,
+};
 
 /// Ask the kernel to note when each datagram comes in. If no socket of the machine asked before, it begins to do so within
 /// milliseconds; datagrams that come in before that get the time at which they were read.
 pub(super) fn stamp_arrivals(socket: &UdpSocket) -> io::Result<()> {
-    let on: libc::c_int = 1;
+    set(socket, libc::SO_TIMESTAMPNS, 1)
+}
+
+/// Wake who reads only when so many bytes are there, or the end.
+pub(super) fn wake_for(socket: &TcpStream, bytes: u32) -> io::Result<()> {
+    set(socket, libc::SO_RCVLOWAT, bytes as libc::c_int)
+}
+
+fn set(socket: &impl AsRawFd, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the call reads `length` bytes through the pointer to a `c_int` that outlives it.
-    let result = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, (&raw const on).cast(), length)
-    };
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, (&raw const value).cast(), length) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 

@@ -114,6 +114,18 @@ impl Mouth {
     }
 }
 
+/// Which of so many threads a node belongs to. Of as many neighbours as there are threads, each has one; which one it has is
+/// drawn for each such row of neighbours, so that nodes that do the same, and were declared in turn with others, do not
+/// all come to the same thread.
+fn share(node: usize, threads: usize) -> usize {
+    // The finalizer of MurmurHash3 (A. Appleby), which spreads every bit over all.
+    let mut row = (node / threads) as u32;
+    for (shift, factor) in [(16, 0x85eb_ca6b), (13, 0xc2b2_ae35)] {
+        row = (row ^ (row >> shift)).wrapping_mul(factor);
+    }
+    (node + (row ^ (row >> 16)) as usize) % threads
+}
+
 /// What the threads share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -147,7 +159,7 @@ impl Shared {
 
     /// The thread that carries packets to this node and reads those from it.
     pub(super) fn thread_of(&self, node: NodeIndex) -> usize {
-        node.0 as usize % self.inboxes.len()
+        share(node.0 as usize, self.inboxes.len())
     }
 
     /// One thread's counts.
@@ -230,4 +242,24 @@ fn buffer_cap() -> u64 {
 /// A thread that panicked has marked the engine broken; what it left may be read.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_have_as_many_nodes_whichever_are_looked_at() {
+        for threads in 1..=8 {
+            for step in 1..=8 {
+                let mut counts = vec![0_usize; threads];
+                (0..1024).for_each(|number| counts[share(number * step, threads)] += 1);
+                let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
+                assert!(
+                    *most as f64 <= *least as f64 * 1.25 + 1.0,
+                    "{threads} threads, each {step}th node: {counts:?}"
+                );
+            }
+        }
+    }
 }
