@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Display,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,9 +24,22 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A network that stands.
 pub(crate) struct Field {
-    client: Client,
+    client: Arc<Client>,
     notices: Notices,
     log: PathBuf,
+}
+
+/// Reads the counters of a network.
+pub(crate) struct Gauge(Arc<Client>);
+
+impl Gauge {
+    /// Every counter.
+    pub(crate) async fn read(&self) -> anyhow::Result<Sample> {
+        match self.0.call(Request::Sample).await? {
+            Reply::Sample(sample) => Ok(*sample),
+            other => bail!("the agent answered {other:?}"),
+        }
+    }
 }
 
 /// Two probes that work together: a listening one, and one that begins when the other is ready.
@@ -70,17 +84,19 @@ impl Field {
     pub(crate) async fn up(fabric: Fabric, options: EngineOptions, log: &Path) -> anyhow::Result<Self> {
         let (client, notices) = Client::start("/proc/self/exe".as_ref(), log)?;
         match client.call(Request::Install { fabric: Box::new(fabric), options }).await? {
-            Reply::Installed(_) => Ok(Self { client, notices, log: log.to_owned() }),
+            Reply::Installed(_) => Ok(Self { client: Arc::new(client), notices, log: log.to_owned() }),
             other => bail!("the agent answered {other:?}"),
         }
     }
 
     /// Every counter.
     pub(crate) async fn sample(&self) -> anyhow::Result<Sample> {
-        match self.client.call(Request::Sample).await? {
-            Reply::Sample(sample) => Ok(*sample),
-            other => bail!("the agent answered {other:?}"),
-        }
+        self.gauge().read().await
+    }
+
+    /// What reads its counters while it carries something out.
+    pub(crate) fn gauge(&self) -> Gauge {
+        Gauge(Arc::clone(&self.client))
     }
 
     /// Carries out exchanges side by side, no two of them in the same host, and gives what each reported.
