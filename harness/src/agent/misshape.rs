@@ -9,6 +9,11 @@ use crate::say::complain;
 /// The environment variable with the percentage of its rate that every link really gets.
 const RATE_PERCENT: &str = "PEERBED_TEST_RATE_PERCENT";
 
+/// What to say against a run whose agent was started with it.
+pub(crate) fn misshaped() -> Option<String> {
+    std::env::var_os(RATE_PERCENT).map(|_| format!("{RATE_PERCENT} is set, so links are not what was asked for"))
+}
+
 /// Change the fabric as the environment asks for, and say so in the agent's log.
 pub(super) fn misshape(fabric: &mut Fabric) {
     let Some(percent) = std::env::var_os(RATE_PERCENT) else { return };

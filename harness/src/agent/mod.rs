@@ -1,10 +1,10 @@
 //! The agent: the privileged half, which holds one run's fabric (namespaces, devices, link engine) and its node processes.
 //!
 //! It is the same program, started as `peerbed agent` by a runtime. [`process`] moves it into namespaces of its own,
-//! where it is process 1; `serve` answers the calls of [`protocol`] that `stream` reads; `fabric` builds and holds the network with
-//! `netlink`, `settings` and `devices`; `spawn` owns the node processes, whose
-//! pipes come through a `passage`, and `relay` what they print; [`probe`] tries, for
-//! `peerbed doctor`, what this machine lets an agent do.
+//! where it is process 1; `serve` answers the calls of [`protocol`] that `stream` reads; `fabric` builds and holds the
+//! network with `netlink`, `settings` and `devices`; `spawn` owns the node processes, whose pipes come through a `passage`,
+//! and `relay` what they print; [`probe`] tries, for `peerbed doctor`, what this machine lets an agent do; `misshape` lets
+//! tests see that wrong links are noticed.
 
 mod devices;
 mod fabric;
@@ -22,4 +22,4 @@ mod spawn;
 mod stream;
 mod sys;
 
-pub(crate) use self::{devices::kernel_version, fabric::descriptors_needed};
+pub(crate) use self::{devices::kernel_version, fabric::descriptors_needed, misshape::misshaped};

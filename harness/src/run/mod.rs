@@ -14,7 +14,10 @@ use peerbed_model::{Act, Plan};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    agent::protocol::{Notice, Signal},
+    agent::{
+        misshaped,
+        protocol::{Notice, Signal},
+    },
     engine::Sample,
     host::HostSample,
     record::RunRecord,
@@ -147,6 +150,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
 
     async fn run(mut self, interrupt: &Interrupt) -> anyhow::Result<RunRecord> {
         let started = jiff::Timestamp::now();
+        self.watch.faults.extend(misshaped());
         self.epoch = Instant::now();
         self.epoch_ns = monotonic_ns();
         self.read_counters(Duration::ZERO).await?;

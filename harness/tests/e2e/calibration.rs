@@ -78,9 +78,12 @@ fn links_that_are_shaped_wrongly_are_refused() {
     }
     let manifest = manifest(project.path());
     assert_eq!(manifest["runs"], Value::Array(Vec::new()), "{manifest:#}");
-    // What is within the tolerance is not refused.
+    // What is within the tolerance is not refused; but no run with this variable is valid.
     let output = measure(|| run("99"));
-    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    let arm = json(&output)["arms"]["only"].clone();
+    assert_eq!(arm["runs"], 1, "{arm:#}");
+    assert!(arm["invalid_reasons"].to_string().contains("PEERBED_TEST_RATE_PERCENT is set"), "{arm:#}");
     nothing_is_left(&bin_dir(), 5);
 }
 
