@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod calibration;
+mod capacity;
 mod disk;
 mod faults;
 mod past_results;
