@@ -109,15 +109,16 @@ fn round(scale: f64) -> f64 {
 #[derive(Debug, Clone, Serialize)]
 struct Tried {
     scale: f64,
-    peers: usize,
-    downloads: usize,
+    /// Of the largest arm; none if it could not be planned.
+    peers: Option<usize>,
+    downloads: Option<usize>,
     valid: bool,
     /// Why it is not, with the arm.
     why: Vec<String>,
     /// Of the last run of each arm, the worst.
-    engine_late_p99_ms: f64,
+    engine_late_p99_ms: Option<f64>,
     /// Processor time that was not idle in the busiest second.
-    busy_percent: f64,
+    busy_percent: Option<f64>,
 }
 
 /// Tries scales until it is known well enough.
@@ -147,7 +148,12 @@ pub(crate) fn run(args: &CapacityArgs, project: &Project) -> anyhow::Result<Exit
         let text = serde_json::json!({ "experiment": args.name, "largest": largest, "most": args.most, "tried": all });
         say(&(serde_json::to_string_pretty(&text)? + "\n"))?;
     } else {
-        say(&format!("{}\n{}\n", table(&all), conclusion(&search, largest)))?;
+        let why =
+            |tried: &Tried| tried.why.iter().map(|why| format!("{} times: {why}", tried.scale)).collect::<Vec<_>>();
+        let mut lines = vec![table(&all).to_string()];
+        lines.extend(all.iter().flat_map(why));
+        lines.push(conclusion(&search, largest) + "\n");
+        say(&lines.join("\n"))?;
     }
     Ok(match largest {
         _ if interrupt.asked() => Status::Interrupted,
@@ -167,12 +173,12 @@ async fn try_scale(
 ) -> anyhow::Result<Option<Tried>> {
     let mut tried = Tried {
         scale,
-        peers: 0,
-        downloads: 0,
+        peers: None,
+        downloads: None,
         valid: false,
         why: Vec::new(),
-        engine_late_p99_ms: 0.0,
-        busy_percent: 0.0,
+        engine_late_p99_ms: None,
+        busy_percent: None,
     };
     let (name, file, topology) = project.files(&args.name)?;
     let factor = Scale::new(scale).context("scales stay between the smallest and the largest")?;
@@ -186,10 +192,13 @@ async fn try_scale(
     let wanted = |arm: &&str| args.arm.as_deref().is_none_or(|wanted| wanted == *arm);
     let plans: Vec<Plan> =
         experiment.arms().filter(wanted).map(|arm| experiment.plan(arm, 0, None)).collect::<Result<_, _>>()?;
-    tried.peers = plans.iter().map(peers).max().unwrap_or(0);
-    tried.downloads = plans.iter().map(Plan::downloads).max().unwrap_or(0);
-    let mut progress = Progress::new(plans.len(), args.quiet || args.json);
-    progress.notice(&format!("scale {scale}: {} peers, {} downloads", tried.peers, tried.downloads));
+    tried.peers = plans.iter().map(peers).max();
+    tried.downloads = plans.iter().map(Plan::downloads).max();
+    let quiet = args.quiet || args.json;
+    let mut progress = Progress::new(plans.len(), quiet);
+    if !quiet {
+        progress.notice(&format!("scale {scale}: {}", tried.size()));
+    }
     for plan in plans {
         let plan = Arc::new(plan);
         for _ in 0..=args.retries {
@@ -210,7 +219,6 @@ async fn try_scale(
         }
         if !tried.why.is_empty() {
             tried.why.iter_mut().for_each(|why| *why = format!("{}: {why}", plan.arm));
-            progress.notice(&format!("scale {scale} is too much: {}", tried.why[0]));
             return Ok(Some(tried));
         }
     }
@@ -249,11 +257,22 @@ fn first_line(text: &str) -> String {
 impl Tried {
     fn look_at(&mut self, record: &RunRecord) {
         for interval in Interval::all(record) {
-            let late = interval.worst(|health| health.late_p99_ns).unwrap_or(0) as f64 / 1e6;
-            self.engine_late_p99_ms = self.engine_late_p99_ms.max(late);
-            self.busy_percent = self.busy_percent.max(interval.busy_percent().unwrap_or(0.0));
+            let late = interval.worst(|health| health.late_p99_ns).map(|ns| ns as f64 / 1e6);
+            for (worst, now) in
+                [(&mut self.engine_late_p99_ms, late), (&mut self.busy_percent, interval.busy_percent())]
+            {
+                *worst = worst.iter().copied().chain(now).reduce(f64::max);
+            }
         }
     }
+
+    fn size(&self) -> String {
+        format!("{} peers, {} downloads", shown(self.peers), shown(self.downloads))
+    }
+}
+
+fn shown<T: ToString>(value: Option<T>) -> String {
+    value.map_or("–".to_owned(), |value| value.to_string())
 }
 
 fn table(all: &[Tried]) -> Table {
@@ -263,10 +282,10 @@ fn table(all: &[Tried]) -> Table {
     for tried in all {
         table.add_row([
             tried.scale.to_string(),
-            tried.peers.to_string(),
-            tried.downloads.to_string(),
-            format!("{:.2}", tried.engine_late_p99_ms),
-            format!("{:.0} %", tried.busy_percent),
+            shown(tried.peers),
+            shown(tried.downloads),
+            shown(tried.engine_late_p99_ms.map(|ms| format!("{ms:.2}"))),
+            shown(tried.busy_percent.map(|percent| format!("{percent:.0} %"))),
             if tried.valid { "yes" } else { "NO" }.to_owned(),
         ]);
     }
@@ -279,13 +298,13 @@ fn table(all: &[Tried]) -> Table {
 fn conclusion(search: &Search, largest: Option<&Tried>) -> String {
     match (largest, search.invalid) {
         (Some(largest), Some(invalid)) => format!(
-            "this machine carries {} times the experiment: {} peers, {} downloads; {invalid} times was too much",
-            largest.scale, largest.peers, largest.downloads
+            "this machine carries {} times the experiment: {}; {invalid} times was too much",
+            largest.scale,
+            largest.size()
         ),
-        (Some(largest), None) => format!(
-            "this machine carries {} times the experiment, and perhaps more: {} peers, {} downloads",
-            largest.scale, largest.peers, largest.downloads
-        ),
+        (Some(largest), None) => {
+            format!("this machine carries {} times the experiment, and perhaps more: {}", largest.scale, largest.size())
+        }
         (None, _) => "this machine carries no scale that was tried".to_owned(),
     }
 }
