@@ -53,7 +53,7 @@ impl Exit {
             _ => None,
         });
         let pair = received.and_then(|descriptors| descriptors.try_into().ok());
-        pair.ok_or_else(|| io::Error::other("the limit of descriptors is reached"))
+        pair.ok_or_else(|| io::Error::other("the limit of descriptors is reached: raise it (`ulimit -n`)"))
     }
 }
 

@@ -6,10 +6,9 @@ use anyhow::Context;
 use clap::Args;
 use peerbed_model::Plan;
 
-use super::refuse_unmet;
+use super::{EngineArgs, refuse_unmet};
 use crate::{
     calibrate::{Calibrator, When, complaints, table},
-    engine::{EndsChoice, EngineOptions},
     project::Project,
     run::{Interrupt, progress::Progress},
     runtime::{Runtime, netns::Netns},
@@ -23,12 +22,8 @@ use crate::{
 pub(crate) struct CalibrateArgs {
     /// The experiment: a file in experiments/, without `.yaml`
     name: String,
-    /// How the ends of links are held
-    #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
-    ends: EndsChoice,
-    /// Threads of the link engine, instead of as many as suit the machine
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
-    threads: Option<u32>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
@@ -41,7 +36,7 @@ pub(crate) struct CalibrateArgs {
 pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let experiment = project.load(&args.name)?;
     let plans: Vec<Plan> = experiment.arms().map(|arm| experiment.plan(arm, 0, None)).collect::<Result<_, _>>()?;
-    let options = EngineOptions { ends: args.ends, threads: args.threads };
+    let options = args.engine.options();
     let runtime = Netns { options: options.clone(), ..Netns::default() };
     let first = plans.first().context("an experiment has an arm")?;
     refuse_unmet(&args.name, &runtime.preflight(first))?;

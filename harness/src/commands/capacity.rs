@@ -7,12 +7,11 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context;
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets};
-use peerbed_model::{Experiment, Plan, Scale};
+use peerbed_model::{Experiment, ExperimentFile, ExperimentName, Plan, Scale, TopologyFile};
 use serde::Serialize;
 
-use super::choose_arm;
+use super::{EngineArgs, choose_arm};
 use crate::{
-    engine::{EndsChoice, EngineOptions},
     project::Project,
     reconcile::overload::Interval,
     record::RunRecord,
@@ -41,12 +40,8 @@ pub(crate) struct CapacityArgs {
     /// Run a scale again so often before it counts as invalid: other programs may have disturbed it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=20))]
     retries: u32,
-    /// How the ends of links are held
-    #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
-    ends: EndsChoice,
-    /// Threads of the link engine, instead of as many as suit the machine
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
-    threads: Option<u32>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
@@ -124,17 +119,19 @@ struct Tried {
 /// Tries scales until it is known well enough.
 pub(crate) fn run(args: &CapacityArgs, project: &Project) -> anyhow::Result<ExitCode> {
     // What is wrong with the experiment as it is written is said first, and as everywhere.
-    let written = project.load(&args.name)?;
+    let files = project.files(&args.name)?;
+    let (name, file, topology) = files.clone();
+    let written = Experiment::resolve(name, file, topology)?;
     if let Some(arm) = &args.arm {
         choose_arm(&written, Some(arm))?;
     }
-    let runtime = Netns { options: EngineOptions { ends: args.ends, threads: args.threads }, ..Netns::default() };
+    let runtime = Netns { options: args.engine.options(), ..Netns::default() };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
     let mut search = Search { valid: None, invalid: None, most: args.most, within: args.within };
     let mut all = Vec::new();
     while let Some(scale) = search.next() {
-        let tried = tokio.block_on(try_scale(args, project, &runtime, scale, &interrupt))?;
+        let tried = tokio.block_on(try_scale(args, files.clone(), &runtime, scale, &interrupt))?;
         let Some(tried) = tried else {
             complain("interrupted: what was tried until then follows");
             break;
@@ -166,7 +163,7 @@ pub(crate) fn run(args: &CapacityArgs, project: &Project) -> anyhow::Result<Exit
 /// One scale, every arm of it; none if the user wanted no more.
 async fn try_scale(
     args: &CapacityArgs,
-    project: &Project,
+    (name, file, topology): (ExperimentName, ExperimentFile, TopologyFile),
     runtime: &Netns,
     scale: f64,
     interrupt: &Interrupt,
@@ -180,7 +177,6 @@ async fn try_scale(
         engine_late_p99_ms: None,
         busy_percent: None,
     };
-    let (name, file, topology) = project.files(&args.name)?;
     let factor = Scale::new(scale).context("scales stay between the smallest and the largest")?;
     let experiment = match Experiment::resolve_scaled(name, file, topology, factor) {
         Ok(experiment) => experiment,

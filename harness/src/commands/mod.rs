@@ -13,9 +13,30 @@ pub(crate) mod schema;
 pub(crate) mod up;
 
 use anyhow::bail;
+use clap::Args;
 use peerbed_model::{Experiment, MAX_SEED};
 
-use crate::runtime::Unmet;
+use crate::{
+    engine::{EndsChoice, EngineOptions},
+    runtime::Unmet,
+};
+
+/// How the link engine is set up.
+#[derive(Debug, Args)]
+pub(crate) struct EngineArgs {
+    /// How the ends of links are held
+    #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
+    ends: EndsChoice,
+    /// Threads of the link engine, instead of as many as suit the machine
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    threads: Option<u32>,
+}
+
+impl EngineArgs {
+    pub(crate) fn options(&self) -> EngineOptions {
+        EngineOptions { ends: self.ends, threads: self.threads }
+    }
+}
 
 /// Reads a seed; its range is that of the files.
 pub(crate) fn seed(text: &str) -> Result<u64, String> {

@@ -10,10 +10,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 use peerbed_model::{Experiment, Plan};
 
-use super::{choose_arm, refuse_unmet};
+use super::{EngineArgs, choose_arm, refuse_unmet};
 use crate::{
     calibrate::{Calibrator, When, complaints},
-    engine::{EndsChoice, EngineOptions},
     project::Project,
     report,
     results::{Ending, Identity, ResultsDir, ResultsError, RunOutcome},
@@ -40,12 +39,8 @@ pub(crate) struct RunArgs {
     /// Where results go, instead of results/
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
-    /// How the ends of links are held
-    #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
-    ends: EndsChoice,
-    /// Threads of the link engine, instead of as many as suit the machine
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
-    threads: Option<u32>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Which links are measured before the runs begin
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
     calibrate: When,
@@ -66,7 +61,7 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
     // From now on, and not only from the first run: whatever was begun is then ended in good order.
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
     let root = args.results.clone().unwrap_or_else(|| project.results());
-    let options = EngineOptions { ends: args.ends, threads: args.threads };
+    let options = args.engine.options();
     let runtime = Netns { options, ..Netns::default() };
     let largest = plans.iter().max_by_key(|plan| plan.nodes.len()).context("there is no run to do")?;
     refuse_unmet(&args.name, &runtime.preflight(largest))?;

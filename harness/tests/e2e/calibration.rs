@@ -1,7 +1,14 @@
 //! Links are measured before they are used, and a run whose links are not right does not begin.
 
-use std::path::Path;
+use std::{
+    ffi::OsStr,
+    io::{BufRead, BufReader},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    process::Stdio,
+};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -84,6 +91,58 @@ fn links_that_are_shaped_wrongly_are_refused() {
     let arm = json(&output)["arms"]["only"].clone();
     assert_eq!(arm["runs"], 1, "{arm:#}");
     assert!(arm["invalid_reasons"].to_string().contains("PEERBED_TEST_RATE_PERCENT is set"), "{arm:#}");
+    nothing_is_left(&bin_dir(), 5);
+}
+
+#[test]
+fn each_arm_has_its_own_tolerance() {
+    let _alone = alone();
+    let project = project("{}");
+    let file = project.path().join("experiments/tiny.yaml");
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    let arms = "arms:\n  loose: {tolerance.round_trip: 10s}\n  strict: {tolerance.round_trip: 1us, \
+                tolerance.round_trip_share: 0%}\n";
+    std::fs::write(&file, text.replace("arms: {only: {}}\n", arms)).expect("it can be written");
+    let output = run(project.path(), &["--calibrate", "cached"]).output().expect("peerbed runs");
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    let reasons = json(&output)["arms"]["loose"]["invalid_reasons"].to_string();
+    assert!(reasons.contains("round trip: asked 1.") && reasons.contains("allowed ± 0.001"), "{reasons}");
+    nothing_is_left(&bin_dir(), 5);
+}
+
+#[test]
+fn an_interrupted_calibration_leaves_no_results() {
+    let _alone = alone();
+    let project = project("{}");
+    let mut command = tiny_run(project.path(), &["--calibrate", "always"]);
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("peerbed starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("it was piped")).lines();
+    let begun = lines.by_ref().any(|line| line.expect("standard error is text").starts_with("calibrating"));
+    assert!(begun, "it says what it does");
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it can be told");
+    let rest: Vec<String> = lines.map(|line| line.expect("standard error is text")).collect();
+    assert_eq!(child.wait().expect("it ends").code(), Some(130), "{rest:?}");
+    assert!(rest.iter().any(|line| line.contains("there are no results")), "{rest:?}");
+    let results = project.path().join("results");
+    let left: Vec<_> = results.read_dir().expect("it was made").collect();
+    assert!(left.is_empty(), "{left:?}");
+    nothing_is_left(&bin_dir(), 5);
+}
+
+#[test]
+fn a_directory_that_cannot_be_named_is_refused() {
+    let _alone = alone();
+    let project = tiny();
+    let odd = OsStr::from_bytes(b"r\xff");
+    let mut command = tiny_run(project.path(), &[]);
+    command.arg("--results").arg(project.path().join(odd));
+    let output = command.output().expect("peerbed runs");
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(
+        String::from_utf8_lossy(&output.stderr).contains("use directories whose names are UTF-8"),
+        "{}",
+        said(&output)
+    );
     nothing_is_left(&bin_dir(), 5);
 }
 
