@@ -5,6 +5,7 @@
 mod cache;
 mod classes;
 mod course;
+mod stages;
 mod table;
 mod verdict;
 
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     cache::{Cache, Entry},
-    course::Stage,
+    stages::Stage,
 };
 pub use self::{
     classes::{Class, Place, classes},
@@ -208,7 +209,7 @@ impl Calibrator<'_> {
         congestion_control: &str,
         progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<(Vec<Measured>, String)> {
-        let fabric = course::fabric(classes, 1, congestion_control);
+        let fabric = stages::fabric(classes, 1, congestion_control);
         let mut field = Field::up(fabric, self.options.clone(), self.log).await?;
         field.sample().await?;
         let before = HostSample::read()?.cpu;
@@ -220,14 +221,14 @@ impl Calibrator<'_> {
                 Stage::Trickle => "loss",
                 Stage::Flow => "rates, by TCP",
             };
-            let groups = course::groups(stage, classes);
+            let groups = stages::groups(stage, classes);
             let total = groups.len();
             for (number, group) in (1..).zip(groups) {
                 progress(&if total > 1 { format!("{what} ({number}/{total})") } else { what.to_owned() });
                 let (indexes, exchanges): (Vec<_>, Vec<_>) = group.into_iter().unzip();
                 let reports = field.carry_out(&exchanges).await?;
                 for (index, reports) in indexes.into_iter().zip(&reports) {
-                    course::take_in(stage, &classes[index].spec, reports, &mut measured[index])
+                    stages::take_in(stage, &classes[index].spec, reports, &mut measured[index])
                         .with_context(|| classes[index].to_string())?;
                 }
             }

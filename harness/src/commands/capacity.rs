@@ -133,7 +133,7 @@ pub(crate) fn run(args: &CapacityArgs, project: &Project) -> anyhow::Result<Exit
     while let Some(scale) = search.next() {
         let tried = tokio.block_on(try_scale(args, files.clone(), &runtime, scale, &interrupt))?;
         let Some(tried) = tried else {
-            complain("interrupted: what was tried until then follows");
+            complain("interrupted");
             break;
         };
         search.told(scale, tried.valid);
@@ -141,7 +141,9 @@ pub(crate) fn run(args: &CapacityArgs, project: &Project) -> anyhow::Result<Exit
     }
     all.sort_by(|a: &Tried, b| a.scale.total_cmp(&b.scale));
     let largest = all.iter().filter(|tried| tried.valid).max_by(|a, b| a.scale.total_cmp(&b.scale));
-    if args.json {
+    if all.is_empty() {
+        complain("nothing was tried to its end");
+    } else if args.json {
         let text = serde_json::json!({ "experiment": args.name, "largest": largest, "most": args.most, "tried": all });
         say(&(serde_json::to_string_pretty(&text)? + "\n"))?;
     } else {

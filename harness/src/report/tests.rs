@@ -246,3 +246,17 @@ fn the_report_loads_nothing_and_escapes_what_it_shows() {
     let page = html(&summary(&plans, &valid), &valid, &manifest);
     assert!(page.contains("Every run is valid.") && !page.contains("class=\"banner\""));
 }
+
+#[test]
+fn an_overloaded_machine_comes_with_the_remedy() {
+    let (plans, outcomes) = outcomes(true);
+    let remedies = |outcomes: &[RunOutcome]| {
+        complaints(&summary(&plans, outcomes)).into_iter().filter(|line| line.starts_with("REMEDY")).collect::<Vec<_>>()
+    };
+    assert_eq!(remedies(&outcomes), [""; 0], "it is invalid for other reasons");
+    let mut record = outcomes[0].record().clone();
+    record.samples.iter_mut().for_each(|sample| sample.health.late_p99_ns = 9_000_000);
+    let overloaded = [RunOutcome::of(record), outcomes[1].clone()];
+    let [remedy] = &remedies(&overloaded)[..] else { panic!("once: {:?}", remedies(&overloaded)) };
+    assert!(remedy.contains("`peerbed capacity small`"), "{remedy}");
+}
