@@ -45,6 +45,9 @@ pub struct Measured {
     pub trickled: Option<(u64, u64)>,
     /// What waited in front of the flooded link at most: time under way beyond the shortest, at the link's rate.
     pub queue_bytes: Option<f64>,
+    /// Bits a second that should have been offered to flood the link and fill its queue, and the fewer that were: the sender
+    /// was held up.
+    pub underfed_bps: Option<(f64, f64)>,
 }
 
 /// When links are measured.

@@ -163,11 +163,20 @@ pub(super) fn take_in(stage: Stage, spec: &LinkSpec, reports: &Reports, into: &m
             let offered = bits(*datagrams) / ((*nanos).max(1) as f64 / 1e9) * (1.0 - lost);
             if offered > rate * 1.05 {
                 into.flood_bps = Some(got);
+            }
+            // What is sent beyond the rate is what can wait; a queue that is too long to be filled is not judged.
+            let fills = |offered: f64, seconds: f64| {
+                spec.queue_bytes().is_some_and(|queue| (offered - rate) * seconds / 8.0 > queue as f64 * 1.05)
+            };
+            let planned = blast.per_second * blast.packet_bytes() as f64 * 8.0 * (1.0 - lost);
+            let to_be_filled = fills(planned, blast.count as f64 / blast.per_second);
+            let filled = fills(offered, *nanos as f64 / 1e9);
+            if filled && spec.jitter.is_zero() {
                 let waited = (gauged.most_ns - gauged.least_ns) as f64 / 1e9;
-                // What was sent beyond the rate is what can have waited.
-                let waiting = (offered - rate) * (*nanos as f64 / 1e9) / 8.0;
-                let filled = spec.queue_bytes().is_some_and(|queue| waiting > queue as f64 * 1.05);
-                into.queue_bytes = Some(waited * rate / 8.0).filter(|_| spec.jitter.is_zero() && filled);
+                into.queue_bytes = Some(waited * rate / 8.0);
+            }
+            if offered <= rate * 1.05 || (to_be_filled && !filled) {
+                into.underfed_bps = Some((planned, offered));
             }
         }
         (Stage::Trickle, Some(Report::Gauged(gauged)), Report::Sent { datagrams, .. }) => {
@@ -266,7 +275,11 @@ mod tests {
         let filled = take(100_000_000);
         assert!((filled.flood_bps.unwrap() - 10e6).abs() < 1.0, "{filled:?}");
         assert!((filled.queue_bytes.unwrap() - 125_000.0).abs() < 1e-6, "{filled:?}");
-        assert_eq!(take(1_000_000_000), Measured::default());
+        let underfed = take(1_000_000_000);
+        let (planned, offered) = underfed.underfed_bps.unwrap();
+        assert!(planned > 11e6 && (offered - 2.4e6).abs() < 1.0, "{underfed:?}");
+        assert_eq!(Measured { underfed_bps: None, ..underfed }, Measured::default());
+        assert_eq!(filled.underfed_bps, None);
         // What was sent beyond the rate does not fill a longer queue.
         let spec = LinkSpec { queue: Queue::Time(Duration::from_millis(200)), ..spec };
         let mut measured = Measured::default();

@@ -9,7 +9,7 @@ use crate::probe::TCP_PAYLOAD;
 /// One quantity of one class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
-    /// `round trip`, `rate (datagrams)`, `rate (TCP)`, `loss`, `queue`.
+    /// `round trip`, `rate (datagrams)`, `rate (TCP)`, `loss`, `queue`; `offered (datagrams)` if that was too little.
     pub what: &'static str,
     /// The unit of the numbers.
     pub unit: &'static str,
@@ -62,6 +62,10 @@ pub(super) fn findings(class: &Class, measured: &Measured, tolerance: &Tolerance
             let got = lost as f64 / sent.max(1) as f64 * percent;
             findings.push(Finding::new("loss", "%", share * percent, got, allowed));
         }
+    }
+    if let Some((planned, offered)) = measured.underfed_bps {
+        // Rate or queue could not be measured: that is no reason to believe in them.
+        findings.push(Finding::new("offered (datagrams)", "Mbit/s", planned / 1e6, offered / 1e6, 0.0));
     }
     if let (Some(asked), Some(got)) = (spec.queue_bytes(), measured.queue_bytes) {
         let late = course::bps(spec).unwrap_or(0.0) / 8.0 * QUEUE_SLACK_SECONDS;
@@ -130,6 +134,7 @@ mod tests {
             flow_bps: Some(10e6 * TCP_PAYLOAD),
             trickled: Some((7500, 0)),
             queue_bytes: Some(125_000.0),
+            underfed_bps: None,
         }
     }
 
@@ -156,6 +161,7 @@ mod tests {
         assert_eq!(wrong(&class, |measured| measured.flow_bps = Some(9.4e6)), ["rate (TCP)"]);
         assert_eq!(wrong(&class, |measured| measured.trickled = Some((7500, 1))), ["loss"]);
         assert_eq!(wrong(&class, |measured| measured.queue_bytes = Some(60_000.0)), ["queue"]);
+        assert_eq!(wrong(&class, |measured| measured.underfed_bps = Some((2e7, 1e7))), ["offered (datagrams)"]);
     }
 
     #[test]
