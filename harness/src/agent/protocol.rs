@@ -74,8 +74,8 @@ pub struct Spawn {
     pub node: NodeName,
     /// The program and its arguments.
     pub argv: Vec<String>,
-    /// Where its standard error goes, appended.
-    pub log: PathBuf,
+    /// Where its standard error goes, appended; none: to the agent's own.
+    pub log: Option<PathBuf>,
 }
 
 /// Which signal.

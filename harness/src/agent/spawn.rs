@@ -206,11 +206,13 @@ impl Spawner {
         let node = || spawn.node.clone();
         let Some(program) = spawn.argv.first() else { return Err(SpawnError::NoProgram(node())) };
         let failed = |source| SpawnError::Program { node: node(), program: program.clone(), source };
-        let log = OpenOptions::new().append(true).create(true).open(&spawn.log).map_err(|source| SpawnError::Log {
-            node: node(),
-            log: spawn.log.clone(),
-            source,
-        })?;
+        let open = |log: &PathBuf| OpenOptions::new().append(true).create(true).open(log);
+        let errors = match &spawn.log {
+            Some(log) => {
+                Stdio::from(open(log).map_err(|source| SpawnError::Log { node: node(), log: log.clone(), source })?)
+            }
+            None => Stdio::inherit(),
+        };
         let pipes = || -> io::Result<_> { Ok((pipe_with(PipeFlags::CLOEXEC)?, pipe_with(PipeFlags::CLOEXEC)?)) };
         let ((stdin_read, stdin), (stdout, stdout_write)) =
             pipes().map_err(|source| SpawnError::Pipe { node: node(), source })?;
@@ -227,7 +229,7 @@ impl Spawner {
                 command.env(name, value);
             }
         }
-        command.stdin(Stdio::from(stdin_read)).stdout(Stdio::from(stdout_write)).stderr(log);
+        command.stdin(Stdio::from(stdin_read)).stdout(Stdio::from(stdout_write)).stderr(errors);
         // `self` is the agent's first thread, with the agent's table.
         openat(CWD, format!("/proc/self/fd/{namespace}"), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .and_then(|namespace| move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)))

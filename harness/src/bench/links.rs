@@ -50,7 +50,7 @@ async fn measure(
         routes: Vec::new(),
     };
     let options = EngineOptions { ends: bench.ends, threads: None };
-    let mut field = Field::up(fabric, options, &bench.scratch.path().join("probes.log")).await?;
+    let mut field = Field::up(&bench.launch, fabric, options, &bench.scratch.path().join("probes.log")).await?;
     let exchange = Exchange { server: name(1), serve, endless, client: name(0), ask };
     let mut reports = field.carry_out(&[exchange]).await?;
     field.down().await?;

@@ -17,6 +17,7 @@ use crate::{
     engine::EndsChoice,
     project::Project,
     run::Interrupt,
+    runtime::Launch,
     say::{complain, say},
     scratch::Scratch,
     status::Status,
@@ -126,7 +127,8 @@ fn short(value: f64) -> String {
 pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let wanted = |subject| args.only.is_empty() || args.only.contains(&subject);
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let bench = Bench { ends: args.ends, repeats: args.repeats, scratch: Scratch::make("bench")? };
+    let launch = Launch::process(PathBuf::from("/proc/self/exe"));
+    let bench = Bench { launch, ends: args.ends, repeats: args.repeats, scratch: Scratch::make("bench")? };
     let mut figures = Vec::new();
     let mut take = |subject: Subject, figure: anyhow::Result<Vec<Figure>>| -> anyhow::Result<()> {
         let new = figure.with_context(|| format!("cannot measure {subject:?}"))?;
@@ -193,6 +195,7 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
 
 /// What every measurement needs.
 pub(crate) struct Bench {
+    launch: Launch,
     ends: EndsChoice,
     repeats: u32,
     scratch: Scratch,

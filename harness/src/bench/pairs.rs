@@ -131,7 +131,7 @@ async fn try_carry(bench: &Bench, pairs: usize) -> anyhow::Result<Carried> {
         routes: Vec::new(),
     };
     let options = EngineOptions { ends: bench.ends, threads: None };
-    let mut field = Field::up(fabric, options, &bench.scratch.path().join("probes.log")).await?;
+    let mut field = Field::up(&bench.launch, fabric, options, &bench.scratch.path().join("probes.log")).await?;
     let exchange = |pair: usize| {
         let to = format!("{}:{PORT}", address(2 * pair + 1));
         let length = SKIP + WINDOW + Duration::from_secs(2);

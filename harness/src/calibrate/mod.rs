@@ -28,6 +28,7 @@ use crate::{
     engine::EngineOptions,
     host::{HostSample, Machine},
     probe::field::Field,
+    runtime::Launch,
 };
 
 /// What was found out about a class; none: not measured, for example because no flow can fill the link.
@@ -113,6 +114,8 @@ const ATTEMPTS: u32 = 3;
 
 /// What calibration works with.
 pub(crate) struct Calibrator<'a> {
+    /// What starts the runs' agents.
+    pub(crate) launch: &'a Launch,
     /// How the runs' links are made.
     pub(crate) options: &'a EngineOptions,
     /// When to measure.
@@ -213,7 +216,7 @@ impl Calibrator<'_> {
         progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<(Vec<Measured>, String)> {
         let fabric = stages::fabric(classes, 1, congestion_control);
-        let mut field = Field::up(fabric, self.options.clone(), self.log).await?;
+        let mut field = Field::up(self.launch, fabric, self.options.clone(), self.log).await?;
         field.sample().await?;
         let before = HostSample::read()?.cpu;
         let mut measured = vec![Measured::default(); classes.len()];

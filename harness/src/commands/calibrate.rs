@@ -6,12 +6,12 @@ use anyhow::Context;
 use clap::Args;
 use peerbed_model::Plan;
 
-use super::{EngineArgs, refuse_unmet};
+use super::{CarrierArgs, refuse_unmet};
 use crate::{
     calibrate::{Calibrator, When, complaints, table},
     project::Project,
     run::{Interrupt, progress::Progress},
-    runtime::{Runtime, netns::Netns},
+    runtime::Runtime,
     say::say,
     scratch::Scratch,
     status::Status,
@@ -23,7 +23,7 @@ pub(crate) struct CalibrateArgs {
     /// The experiment: a file in experiments/, without `.yaml`
     name: String,
     #[command(flatten)]
-    engine: EngineArgs,
+    carrier: CarrierArgs,
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
@@ -36,21 +36,28 @@ pub(crate) struct CalibrateArgs {
 pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let experiment = project.load(&args.name)?;
     let plans: Vec<Plan> = experiment.arms().map(|arm| experiment.plan(arm, 0, None)).collect::<Result<_, _>>()?;
-    let options = args.engine.options();
-    let runtime = Netns { options: options.clone(), ..Netns::default() };
     let first = plans.first().context("an experiment has an arm")?;
-    refuse_unmet(&args.name, &runtime.preflight(first))?;
-    let scratch = Scratch::make("calibrate")?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio.block_on(args.carrier.runtime())?;
+    refuse_unmet(&args.name, &tokio.block_on(runtime.preflight(first)))?;
+    let scratch = Scratch::make("calibrate")?;
     let mut progress = Progress::new(1, args.quiet || args.json);
-    let calibrator = Calibrator { options: &options, when: When::Always, log: &scratch.path().join("probes.log") };
+    let calibrator = Calibrator {
+        launch: runtime.launch(),
+        options: runtime.options(),
+        when: When::Always,
+        log: &scratch.path().join("probes.log"),
+    };
     let calibrated = tokio.block_on(async {
         let interrupt = Interrupt::listen()?;
         let plans: Vec<&Plan> = plans.iter().collect();
         let mut show = |what: &str| progress.preparing(what);
         tokio::select! {
             calibrated = calibrator.calibrate(&plans, &mut show) => calibrated.map(Some),
-            () = interrupt.wait() => Ok(None),
+            () = interrupt.wait() => {
+                runtime.settle().await;
+                Ok(None)
+            }
         }
     });
     progress.finish();

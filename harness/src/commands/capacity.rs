@@ -10,14 +10,14 @@ use comfy_table::{CellAlignment, Table, presets};
 use peerbed_model::{Experiment, ExperimentFile, ExperimentName, Plan, Scale, TopologyFile};
 use serde::Serialize;
 
-use super::{EngineArgs, choose_arm};
+use super::{CarrierArgs, choose_arm};
 use crate::{
     project::Project,
     reconcile::overload::Interval,
     record::RunRecord,
     results::RunOutcome,
     run::{Interrupt, execute, progress::Progress},
-    runtime::{NodeFiles, Runtime, netns::Netns},
+    runtime::{Chosen, NodeFiles, Runtime},
     say::{complain, describe, say},
     scratch::Scratch,
     status::Status,
@@ -41,7 +41,7 @@ pub(crate) struct CapacityArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=20))]
     retries: u32,
     #[command(flatten)]
-    engine: EngineArgs,
+    carrier: CarrierArgs,
     /// Print JSON instead of the table
     #[arg(long)]
     json: bool,
@@ -125,8 +125,8 @@ pub(crate) fn run(args: &CapacityArgs, project: &Project) -> anyhow::Result<Exit
     if let Some(arm) = &args.arm {
         choose_arm(&written, Some(arm))?;
     }
-    let runtime = Netns { options: args.engine.options(), ..Netns::default() };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio.block_on(args.carrier.runtime())?;
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
     let mut search = Search { valid: None, invalid: None, most: args.most, within: args.within };
     let mut all = Vec::new();
@@ -166,7 +166,7 @@ pub(crate) fn run(args: &CapacityArgs, project: &Project) -> anyhow::Result<Exit
 async fn try_scale(
     args: &CapacityArgs,
     (name, file, topology): (ExperimentName, ExperimentFile, TopologyFile),
-    runtime: &Netns,
+    runtime: &Chosen,
     scale: f64,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Option<Tried>> {
@@ -231,11 +231,11 @@ fn peers(plan: &Plan) -> usize {
 /// One run, or why there is none on this machine; nothing of it is kept.
 async fn run_once(
     plan: &Arc<Plan>,
-    runtime: &Netns,
+    runtime: &Chosen,
     progress: &mut Progress,
     interrupt: &Interrupt,
 ) -> anyhow::Result<Option<Result<RunOutcome, String>>> {
-    let unmet = runtime.preflight(plan);
+    let unmet = runtime.preflight(plan).await;
     if let Some(unmet) = unmet.first() {
         return Ok(Some(Err(unmet.to_string())));
     }

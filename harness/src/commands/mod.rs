@@ -18,7 +18,7 @@ use peerbed_model::{Experiment, MAX_SEED};
 
 use crate::{
     engine::{EndsChoice, EngineOptions},
-    runtime::Unmet,
+    runtime::{Chosen, Kind, Unmet},
 };
 
 /// How the link engine is set up.
@@ -35,6 +35,23 @@ pub(crate) struct EngineArgs {
 impl EngineArgs {
     pub(crate) fn options(&self) -> EngineOptions {
         EngineOptions { ends: self.ends, threads: self.threads }
+    }
+}
+
+/// What carries the nodes, and how their links are made.
+#[derive(Debug, Args)]
+pub(crate) struct CarrierArgs {
+    /// What carries the nodes
+    #[arg(long, value_enum, default_value_t = Kind::Netns)]
+    pub(crate) runtime: Kind,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+impl CarrierArgs {
+    /// The runtime that was chosen.
+    pub(crate) async fn runtime(&self) -> anyhow::Result<Chosen> {
+        Ok(Chosen::of(self.runtime, self.engine.options()).await?)
     }
 }
 

@@ -10,14 +10,14 @@ use anyhow::{Context, bail};
 use clap::Args;
 use peerbed_model::{Experiment, Plan};
 
-use super::{EngineArgs, choose_arm, refuse_unmet};
+use super::{CarrierArgs, choose_arm, refuse_unmet};
 use crate::{
     calibrate::{Calibrator, When, complaints},
     project::Project,
     report,
     results::{Ending, Identity, ResultsDir, ResultsError, RunOutcome},
     run::{Interrupt, execute, progress::Progress},
-    runtime::{NodeFiles, Runtime, netns::Netns},
+    runtime::{Chosen, NodeFiles, Runtime},
     say::{complain, describe, say},
     status::Status,
 };
@@ -40,7 +40,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR")]
     results: Option<PathBuf>,
     #[command(flatten)]
-    engine: EngineArgs,
+    carrier: CarrierArgs,
     /// Which links are measured before the runs begin
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
     calibrate: When,
@@ -61,16 +61,20 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
     // From now on, and not only from the first run: whatever was begun is then ended in good order.
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
     let root = args.results.clone().unwrap_or_else(|| project.results());
-    let options = args.engine.options();
-    let runtime = Netns { options, ..Netns::default() };
+    let runtime = tokio.block_on(args.carrier.runtime())?;
     let largest = plans.iter().max_by_key(|plan| plan.nodes.len()).context("there is no run to do")?;
-    refuse_unmet(&args.name, &runtime.preflight(largest))?;
+    refuse_unmet(&args.name, &tokio.block_on(runtime.preflight(largest)))?;
     let mut dir = ResultsDir::create(&root, &plans, Identity::of(project.root()))
         .with_context(|| format!("cannot make a result directory in {}", root.display()))?;
     let mut progress = Progress::new(plans.len(), args.quiet || args.json);
     let mut outcomes = Vec::new();
     let ended = tokio.block_on(async {
-        let calibrator = Calibrator { options: &runtime.options, when: args.calibrate, log: &dir.calibration_log()? };
+        let calibrator = Calibrator {
+            launch: runtime.launch(),
+            options: runtime.options(),
+            when: args.calibrate,
+            log: &dir.calibration_log()?,
+        };
         if let Some(ending) = calibrate(&calibrator, &plans, &mut dir, &interrupt, &mut progress).await? {
             return Ok(ending);
         }
@@ -159,7 +163,10 @@ async fn calibrate(
     let mut show = |what: &str| progress.preparing(what);
     let calibrated = tokio::select! {
         calibrated = calibrator.calibrate(&all, &mut show) => calibrated?,
-        () = interrupt.wait() => return Ok(Some(Ending::Interrupted)),
+        () = interrupt.wait() => {
+            calibrator.launch.settle().await;
+            return Ok(Some(Ending::Interrupted));
+        }
     };
     let complaints = complaints(&calibrated);
     dir.calibrated(calibrated.into_iter().map(|(_, calibrated)| calibrated).collect());
@@ -168,7 +175,7 @@ async fn calibrate(
 
 async fn run_all(
     plans: &[Arc<Plan>],
-    runtime: &Netns,
+    runtime: &Chosen,
     dir: &ResultsDir,
     interrupt: &Interrupt,
     progress: &mut Progress,

@@ -14,16 +14,15 @@ use tokio::{
     process::{ChildStdin, ChildStdout, Command},
 };
 
-use super::refuse_unmet;
+use super::{CarrierArgs, refuse_unmet};
 use crate::{
-    engine::{EndsChoice, EngineOptions},
     hold::{
         ALREADY_UP, Order, Said,
         state::{HeldNode, StateDir},
     },
     project::Project,
     run::{Interrupt, progress::Progress},
-    runtime::{Runtime, netns::Netns},
+    runtime::Runtime,
     say::{counted, say},
     status::Status,
 };
@@ -42,9 +41,8 @@ pub(crate) struct UpArgs {
     /// Another seed than the file's
     #[arg(long, value_parser = super::seed)]
     seed: Option<u64>,
-    /// How the ends of links are held
-    #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
-    ends: EndsChoice,
+    #[command(flatten)]
+    carrier: CarrierArgs,
     /// Print the nodes as a JSON list: name, role, AS number, address, process
     #[arg(long)]
     json: bool,
@@ -58,7 +56,6 @@ pub(crate) fn run(args: &UpArgs, project: &Project) -> anyhow::Result<ExitCode> 
     let experiment = project.load(&args.name)?;
     let arm = super::choose_arm(&experiment, args.arm.as_deref())?;
     let plan = experiment.plan(arm, 0, args.seed)?;
-    let options = EngineOptions { ends: args.ends, threads: None };
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     // From now on: whatever was begun is then ended in good order.
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
@@ -66,11 +63,11 @@ pub(crate) fn run(args: &UpArgs, project: &Project) -> anyhow::Result<ExitCode> 
     if dir.lock()?.is_none() {
         bail!(ALREADY_UP);
     }
-    let runtime = Netns { options: options.clone(), ..Netns::default() };
-    refuse_unmet(&args.name, &runtime.preflight(&plan))?;
+    let runtime = tokio.block_on(args.carrier.runtime())?;
+    refuse_unmet(&args.name, &tokio.block_on(runtime.preflight(&plan)))?;
     let mut progress = Progress::new(1, args.quiet || args.json);
     progress.run(arm, 0, 1);
-    let order = Order { plan, options, idle: args.idle };
+    let order = Order { plan, runtime: args.carrier.runtime, options: args.carrier.engine.options(), idle: args.idle };
     let outcome = tokio.block_on(hold(&dir, &order, &interrupt, &mut progress));
     progress.finish();
     match outcome? {

@@ -4,14 +4,13 @@ use std::{
     fs::File,
     io::{self, BufWriter, Write},
     process::ExitCode,
-    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use peerbed_contract::{Command, NodeName};
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
-    process::{WaitId, WaitIdOptions, setsid, waitid},
+    process::setsid,
     time::{ClockId, clock_gettime},
 };
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,10 +22,7 @@ use super::{
 };
 use crate::{
     agent::protocol::Notice,
-    runtime::{
-        Deployment, Notices, Runtime,
-        netns::{Netns, NetnsDeployment},
-    },
+    runtime::{Chosen, ChosenDeployment, Deployment, Notices, Runtime},
     say::{complain, describe},
     status::Status,
 };
@@ -59,11 +55,11 @@ async fn hold() -> anyhow::Result<()> {
     let Some(_lock) = dir.lock()? else { bail!(ALREADY_UP) };
     dir.clear()?;
     let this = ProcessId::of(std::process::id()).context("/proc does not show this process")?;
-    let Order { plan, options, idle } = order;
+    let Order { plan, runtime, options, idle } = order;
     let (experiment, arm) = (plan.experiment.clone(), plan.arm.clone());
     let mut state = State { experiment, arm, holder: this, held: None };
     dir.write(&state)?;
-    let runtime = Netns { options, ..Netns::default() };
+    let runtime = Chosen::of(runtime, options).await?;
     let files = dir.files();
     let mut alone = false;
     let mut progress = |step| alone |= say(&Said::Progress(step)).is_err();
@@ -73,7 +69,7 @@ async fn hold() -> anyhow::Result<()> {
     };
     let Some((deployment, notices)) = brought_up else {
         // Dropping the half-made deployment told the agent to end.
-        childless().await?;
+        runtime.settle().await;
         dir.clear()?;
         bail!("it was told to end before everything was ready");
     };
@@ -97,23 +93,11 @@ async fn hold() -> anyhow::Result<()> {
     outcome
 }
 
-/// Wait until this process has no child any more. Others reap them, so this can only look again and again.
-async fn childless() -> io::Result<()> {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    loop {
-        match waitid(WaitId::All, options) {
-            Err(rustix::io::Errno::CHILD) => return Ok(()),
-            Ok(_) | Err(rustix::io::Errno::INTR) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
 /// The words for a second `up`.
 pub(crate) const ALREADY_UP: &str = "an experiment is up already; end it with `peerbed down`";
 
 /// Start every node's script now.
-async fn start(deployment: &NetnsDeployment, names: &[NodeName]) -> anyhow::Result<()> {
+async fn start(deployment: &ChosenDeployment, names: &[NodeName]) -> anyhow::Result<()> {
     let now = clock_gettime(ClockId::Monotonic);
     let epoch_ns = now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
     let untold = deployment.tell(names, &Command::Start { epoch_ns }.to_line()).await;
@@ -123,7 +107,7 @@ async fn start(deployment: &NetnsDeployment, names: &[NodeName]) -> anyhow::Resu
     }
 }
 
-fn held(plan: &peerbed_model::Plan, deployment: &NetnsDeployment) -> anyhow::Result<Held> {
+fn held(plan: &peerbed_model::Plan, deployment: &ChosenDeployment) -> anyhow::Result<Held> {
     let doors = deployment.doors();
     let agent = ProcessId::of(doors.installed.agent_pid).context("the agent has ended")?;
     let numbers = doors.installed.namespaces.iter().zip(&doors.pids);

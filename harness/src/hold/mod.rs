@@ -13,13 +13,18 @@ use peerbed_model::Plan;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::holder::{ALREADY_UP, main};
-use crate::{engine::EngineOptions, runtime::Progress};
+use crate::{
+    engine::EngineOptions,
+    runtime::{Kind, Progress},
+};
 
 /// What a holder is to hold.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Order {
     /// The nodes and their network.
     pub(crate) plan: Plan,
+    /// What carries them.
+    pub(crate) runtime: Kind,
     /// How the links are made.
     pub(crate) options: EngineOptions,
     /// Leave the nodes waiting instead of starting their scripts.

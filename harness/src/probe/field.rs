@@ -16,7 +16,7 @@ use super::Report;
 use crate::{
     agent::protocol::{Notice, Reply, Request, Signal, Spawn},
     engine::{EngineOptions, Sample},
-    runtime::{Notices, client::Client},
+    runtime::{Launch, Notices, client::Client},
 };
 
 /// Probes that say nothing for so long have failed.
@@ -27,6 +27,8 @@ pub(crate) struct Field {
     client: Arc<Client>,
     notices: Notices,
     log: PathBuf,
+    /// This program's file, as the agent sees it.
+    program: String,
 }
 
 /// Reads the counters of a network.
@@ -81,10 +83,16 @@ struct Heard {
 
 impl Field {
     /// Builds it. What agent and probes complain of goes to `log`.
-    pub(crate) async fn up(fabric: Fabric, options: EngineOptions, log: &Path) -> anyhow::Result<Self> {
-        let (client, notices) = Client::start("/proc/self/exe".as_ref(), log)?;
+    pub(crate) async fn up(
+        launch: &Launch,
+        fabric: Fabric,
+        options: EngineOptions,
+        log: &Path,
+    ) -> anyhow::Result<Self> {
+        let program = launch.own_program()?.display().to_string();
+        let (client, notices) = launch.start(log).await?;
         match client.call(Request::Install { fabric: Box::new(fabric), options }).await? {
-            Reply::Installed(_) => Ok(Self { client: Arc::new(client), notices, log: log.to_owned() }),
+            Reply::Installed(_) => Ok(Self { client: Arc::new(client), notices, log: log.to_owned(), program }),
             other => bail!("the agent answered {other:?}"),
         }
     }
@@ -127,12 +135,12 @@ impl Field {
         probes: impl Iterator<Item = (&'a NodeName, &'a Vec<String>)>,
         heard: &mut BTreeMap<NodeName, Heard>,
     ) -> anyhow::Result<()> {
-        let program = std::env::current_exe().context("cannot find this program")?.display().to_string();
         let mut spawned = Vec::new();
         for (node, arguments) in probes {
-            let argv = [program.clone(), "probe".to_owned()].into_iter().chain(arguments.iter().cloned()).collect();
+            let argv =
+                [self.program.clone(), "probe".to_owned()].into_iter().chain(arguments.iter().cloned()).collect();
             heard.insert(node.clone(), Heard::default());
-            let spawn = Spawn { node: node.clone(), argv, log: self.log.clone() };
+            let spawn = Spawn { node: node.clone(), argv, log: None };
             spawned.push(self.client.call(Request::Spawn(spawn)));
         }
         for reply in spawned {

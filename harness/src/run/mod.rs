@@ -107,7 +107,10 @@ pub(crate) async fn execute<R: Runtime>(
     let mut show = |step| progress.setup(step);
     let (deployment, notices) = tokio::select! {
         up = runtime.up(&plan, files, &mut show) => up?,
-        () = interrupt.wait() => return Ok(None),
+        () = interrupt.wait() => {
+            runtime.settle().await;
+            return Ok(None);
+        }
     };
     let setup = before.elapsed();
     let outcome = RunLoop::new(plan, &deployment, notices, progress).run(interrupt).await;

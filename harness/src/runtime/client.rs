@@ -1,35 +1,63 @@
-//! The harness's side of the agent: starts the process, numbers the calls, sorts replies from notices, awaits its end.
+//! The harness's side of the agent: numbers the calls, sorts replies from notices, awaits its end. How the agent was
+//! started, and so what its streams are, is [`launch`](super::launch)'s business.
 
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
+    fmt,
     future::Future,
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::Stdio,
+    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    process::{Child, ChildStdin, ChildStdout, Command},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
     sync::{mpsc, oneshot, watch},
 };
 
 use super::{Notices, RuntimeError};
 use crate::agent::protocol::{Call, Notice, Reply, Request, Said};
 
-/// How long the agent may take to remove everything before it is killed.
-const END_WITHIN: Duration = Duration::from_secs(10);
+/// An agent that was just started: its streams, and its end.
+pub(super) struct Carriage {
+    /// Its standard input.
+    pub(super) stdin: Pin<Box<dyn AsyncWrite + Send>>,
+    /// Its standard output.
+    pub(super) stdout: Pin<Box<dyn AsyncRead + Send>>,
+    /// Waits for its end, and kills it if it is told to before.
+    pub(super) end: Box<dyn FnOnce(Killed) -> Ending + Send>,
+    /// How long it may take to remove everything before it is killed.
+    pub(super) end_within: Duration,
+}
+
+/// Ends with the agent; if that was not in good order, with the reason.
+pub(super) type Ending = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// Tells when the agent is to be killed.
+pub(super) struct Killed(watch::Receiver<bool>);
+
+impl Killed {
+    /// Returns when it is; never, if whoever could want it has gone.
+    pub(super) async fn wanted(&mut self) {
+        if self.0.wait_for(|killed| *killed).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
 
 /// A running agent. Dropping it closes the agent's standard input, so the agent removes everything and ends.
-#[derive(Debug)]
 pub struct Client {
     lines: Mutex<Option<mpsc::UnboundedSender<String>>>,
     pending: Arc<Mutex<Pending>>,
     ended: watch::Receiver<bool>,
     kill: watch::Sender<bool>,
+    end_within: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("ended", &*self.ended.borrow()).finish_non_exhaustive()
+    }
 }
 
 /// Calls without an answer yet.
@@ -47,17 +75,9 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Client {
-    /// Start `program agent`; its log is appended to `log`. The calling thread must outlive the agent.
-    pub fn start(program: &Path, log: &Path) -> Result<(Self, Notices), RuntimeError> {
-        let errors = OpenOptions::new().append(true).create(true).open(log).map_err(RuntimeError::file(log))?;
-        let mut command = std::process::Command::new(program);
-        // The agent makes a session of its own: Ctrl-C reaches the harness, which then ends the agent in good order.
-        command.arg0("peerbed").arg("agent");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
-        let mut child = Command::from(command).spawn().map_err(RuntimeError::Start)?;
-        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            unreachable!("both were asked for as pipes");
-        };
+    /// Speak to an agent that was started.
+    pub(super) fn over(carriage: Carriage) -> (Self, Notices) {
+        let Carriage { stdin, stdout, end, end_within } = carriage;
         let (lines, outgoing) = mpsc::unbounded_channel();
         let (notify, notices) = mpsc::unbounded_channel();
         let (kill, killed) = watch::channel(false);
@@ -65,10 +85,13 @@ impl Client {
         let pending = Arc::new(Mutex::new(Pending::default()));
         tokio::spawn(write(stdin, outgoing));
         let reader = tokio::spawn(read(stdout, Arc::clone(&pending), notify.clone()));
-        tokio::spawn(
-            Ending { log: log.to_owned(), pending: Arc::clone(&pending), notify, tell_end }.wait(child, reader, killed),
-        );
-        Ok((Self { lines: Mutex::new(Some(lines)), pending, ended, kill }, Notices::new(notices)))
+        tokio::spawn(see_out(end(Killed(killed)), reader, Arc::clone(&pending), notify, tell_end));
+        (Self { lines: Mutex::new(Some(lines)), pending, ended, kill, end_within }, Notices::new(notices))
+    }
+
+    /// Becomes true when the agent, and with it everything, is gone; also after the client was dropped.
+    pub(super) fn ended(&self) -> watch::Receiver<bool> {
+        self.ended.clone()
     }
 
     /// Send a request now; the future gives its answer. A refusal is an error.
@@ -106,13 +129,13 @@ impl Client {
     pub async fn end(&self) -> Result<(), RuntimeError> {
         locked(&self.lines).take();
         let mut ended = self.ended.clone();
-        if tokio::time::timeout(END_WITHIN, ended.wait_for(|ended| *ended)).await.is_ok() {
+        if tokio::time::timeout(self.end_within, ended.wait_for(|ended| *ended)).await.is_ok() {
             return Ok(());
         }
         self.kill.send_replace(true);
         // The channel closes when the waiting task is gone, which is an end as well.
         let _ = ended.wait_for(|ended| *ended).await;
-        Err(RuntimeError::Stuck(END_WITHIN))
+        Err(RuntimeError::Stuck(self.end_within))
     }
 }
 
@@ -128,16 +151,22 @@ impl Pending {
     }
 }
 
-async fn write(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<String>) {
+async fn write(mut stdin: Pin<Box<dyn AsyncWrite + Send>>, mut lines: mpsc::UnboundedReceiver<String>) {
     while let Some(line) = lines.recv().await {
         if stdin.write_all(line.as_bytes()).await.is_err() {
             // The agent is going; its end is seen, and reported, by whoever waits for it.
             return;
         }
     }
+    // A stream that goes both ways is closed in this direction only by saying so. If that fails, the agent is gone.
+    let _ = stdin.shutdown().await;
 }
 
-async fn read(stdout: ChildStdout, pending: Arc<Mutex<Pending>>, notify: mpsc::UnboundedSender<Notice>) {
+async fn read(
+    stdout: Pin<Box<dyn AsyncRead + Send>>,
+    pending: Arc<Mutex<Pending>>,
+    notify: mpsc::UnboundedSender<Notice>,
+) {
     let mut lines = BufReader::with_capacity(1 << 16, stdout);
     let mut line = Vec::new();
     loop {
@@ -166,47 +195,25 @@ async fn read(stdout: ChildStdout, pending: Arc<Mutex<Pending>>, notify: mpsc::U
     }
 }
 
-/// Returns when the flag is raised; never, if whoever could raise it has gone.
-async fn told_to_kill(killed: &mut watch::Receiver<bool>) {
-    if killed.wait_for(|killed| *killed).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Sees the agent's process out.
-struct Ending {
-    log: PathBuf,
+/// Sees the agent out.
+async fn see_out(
+    end: Ending,
+    reader: tokio::task::JoinHandle<()>,
     pending: Arc<Mutex<Pending>>,
     notify: mpsc::UnboundedSender<Notice>,
     tell_end: watch::Sender<bool>,
-}
-
-impl Ending {
-    async fn wait(self, mut child: Child, reader: tokio::task::JoinHandle<()>, mut killed: watch::Receiver<bool>) {
-        let ended = tokio::select! {
-            status = child.wait() => Some(status),
-            () = told_to_kill(&mut killed) => None,
-        };
-        let status = if let Some(status) = ended {
-            status
-        } else {
-            // It may have ended in this moment; then there is nothing to kill.
-            let _ = child.start_kill();
-            child.wait().await
-        };
-        // The last words come before the end. The reader ends with the agent's last descriptor of the pipe.
-        if let Err(error) = reader.await {
-            locked(&self.pending).close(&format!("its reader failed: {error}"));
-        }
-        let reason = match status {
-            Ok(status) if status.success() => None,
-            Ok(status) => Some(format!("{status}; its log is {}", self.log.display())),
-            Err(error) => Some(error.to_string()),
-        };
-        locked(&self.pending).close(reason.as_deref().unwrap_or("it was told to"));
-        if let Some(reason) = reason {
-            let _ = self.notify.send(Notice::Broken { message: format!("the agent ended: {reason}") });
-        }
-        self.tell_end.send_replace(true);
+) {
+    let ended = end.await;
+    // The last words come before the end. The reader ends with the agent's last descriptor of the pipe.
+    if let Err(error) = reader.await {
+        locked(&pending).close(&format!("its reader failed: {error}"));
     }
+    match ended {
+        Ok(()) => locked(&pending).close("it was told to"),
+        Err(reason) => {
+            locked(&pending).close(&reason);
+            let _ = notify.send(Notice::Broken { message: format!("the agent ended: {reason}") });
+        }
+    }
+    tell_end.send_replace(true);
 }

@@ -1,8 +1,11 @@
 //! The runtime seam: what carries the nodes of a plan and the network between them. The run loop and `peerbed up` speak
 //! only to the traits here; [`netns`] is the implementation with processes in network namespaces.
 
+mod calls;
+mod chosen;
 pub mod client;
 pub mod enter;
+mod launch;
 pub mod netns;
 mod notices;
 mod programs;
@@ -10,19 +13,24 @@ mod ready;
 mod sys;
 
 use std::{
+    fs,
     future::Future,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use peerbed_contract::NodeName;
-use peerbed_model::{Act, Plan};
+use peerbed_model::{Act, Plan, PlannedNode};
 use serde::{Deserialize, Serialize};
 
-pub use self::notices::Notices;
+pub use self::{
+    chosen::{Chosen, ChosenDeployment, Kind},
+    launch::Launch,
+    notices::Notices,
+};
 use crate::{
     agent::protocol::{Installed, Signal},
-    engine::{EngineReport, Sample},
+    engine::{EngineOptions, EngineReport, Sample},
 };
 
 /// What carries nodes.
@@ -33,8 +41,14 @@ pub trait Runtime {
     /// Its name in results: `netns`.
     fn name(&self) -> &'static str;
 
+    /// What starts its agents.
+    fn launch(&self) -> &Launch;
+
+    /// How its links are made.
+    fn options(&self) -> &EngineOptions;
+
     /// Everything that this machine lacks for the plan, all at once. Changes nothing.
-    fn preflight(&self, plan: &Plan) -> Vec<Unmet>;
+    fn preflight(&self, plan: &Plan) -> impl Future<Output = Vec<Unmet>>;
 
     /// Build the network, write every node's configuration, start every node and wait until all are ready.
     ///
@@ -46,11 +60,19 @@ pub trait Runtime {
         files: &NodeFiles,
         progress: &mut dyn FnMut(Progress),
     ) -> impl Future<Output = Result<(Self::Deployment, Notices), RuntimeError>>;
+
+    /// Wait until nothing is left of what was last brought up, also if that was given up half-way.
+    fn settle(&self) -> impl Future<Output = ()> {
+        self.launch().settle()
+    }
 }
 
 /// A network with its nodes, ready for the run. Every verb may be called while others are under way; none of them needs
 /// the [`Notices`] to be read meanwhile.
 pub trait Deployment {
+    /// What others need to enter the nodes, as it was after the set-up.
+    fn doors(&self) -> &Doors;
+
     /// How the links were made.
     fn engine(&self) -> &EngineReport;
 
@@ -102,6 +124,30 @@ impl NodeFiles {
     pub fn agent_log(&self) -> PathBuf {
         self.logs.join("agent.log")
     }
+
+    /// Make the directories and write every node's configuration; gives the files by absolute paths.
+    fn written(&self, plan: &Plan) -> Result<Self, RuntimeError> {
+        for directory in [&self.configs, &self.logs] {
+            fs::create_dir_all(directory).map_err(RuntimeError::file(directory))?;
+        }
+        let files = self.absolute()?;
+        for node in &plan.nodes {
+            let path = files.config(&node.name);
+            fs::write(&path, config(node)).map_err(RuntimeError::file(&path))?;
+        }
+        Ok(files)
+    }
+
+    /// The same files by absolute paths.
+    fn absolute(&self) -> Result<Self, RuntimeError> {
+        let absolute = |path: &PathBuf| fs::canonicalize(path).map_err(RuntimeError::file(path));
+        Ok(Self { configs: absolute(&self.configs)?, logs: absolute(&self.logs)? })
+    }
+}
+
+/// A node's configuration as it is in its file.
+fn config(node: &PlannedNode) -> Vec<u8> {
+    serde_json::to_vec(&node.config).expect("a configuration has only plain values")
 }
 
 /// How far [`Runtime::up`] is.
@@ -223,7 +269,7 @@ impl RuntimeError {
     }
 }
 
-/// What a holder of a `netns` deployment may tell others so that they can enter its nodes.
+/// What a holder of a deployment may tell others so that they can enter its nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Doors {
     /// What the agent said after the installation.

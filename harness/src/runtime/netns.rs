@@ -1,48 +1,43 @@
 //! The `netns` runtime: every node a process in a network namespace of its own, all of them under one agent.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use peerbed_contract::NodeName;
 use peerbed_model::{Act, Plan};
 
 use super::{
-    Deployment, Doors, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet,
+    Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet, calls,
+    calls::{confused, done},
     client::Client,
     programs::{self, command_line, position},
     ready,
 };
 use crate::{
-    agent::protocol::{Installed, Notice, Reply, Request, Signal, Spawn},
+    agent::protocol::{Reply, Request, Signal, Spawn},
     doctor,
-    engine::{EndsChoice, EngineOptions, EngineReport, Sample},
+    engine::{EngineOptions, EngineReport, Sample},
 };
 
 /// Processes in network namespaces.
 #[derive(Debug, Clone)]
 pub struct Netns {
-    /// The program whose `agent` subcommand is the agent.
-    pub program: PathBuf,
-    /// How the links are made.
-    pub options: EngineOptions,
+    program: PathBuf,
+    launch: Launch,
+    options: EngineOptions,
     /// How long the nodes may take from their start until all are ready; none: 10 s and 50 ms for each node.
     pub ready_within: Option<Duration>,
 }
 
-impl Default for Netns {
-    /// This very program is the agent; the engine chooses for itself.
-    fn default() -> Self {
-        Self {
-            // Still the same program when its file has been replaced by a newer build.
-            program: PathBuf::from("/proc/self/exe"),
-            options: EngineOptions { ends: EndsChoice::Auto, threads: None },
-            ready_within: None,
-        }
+impl Netns {
+    /// `program agent` is the agent.
+    pub fn new(program: PathBuf, options: EngineOptions) -> Self {
+        Self { launch: Launch::process(program.clone()), program, options, ready_within: None }
+    }
+
+    /// This very program is the agent.
+    pub fn with(options: EngineOptions) -> Self {
+        // Still the same program when its file has been replaced by a newer build.
+        Self::new(PathBuf::from("/proc/self/exe"), options)
     }
 }
 
@@ -55,13 +50,6 @@ pub struct NetnsDeployment {
     doors: Doors,
 }
 
-impl NetnsDeployment {
-    /// What others need to enter the nodes, as it was after the set-up.
-    pub fn doors(&self) -> &Doors {
-        &self.doors
-    }
-}
-
 impl Runtime for Netns {
     type Deployment = NetnsDeployment;
 
@@ -69,7 +57,15 @@ impl Runtime for Netns {
         "netns"
     }
 
-    fn preflight(&self, plan: &Plan) -> Vec<Unmet> {
+    fn launch(&self) -> &Launch {
+        &self.launch
+    }
+
+    fn options(&self) -> &EngineOptions {
+        &self.options
+    }
+
+    async fn preflight(&self, plan: &Plan) -> Vec<Unmet> {
         let mut unmet = programs::missing(plan);
         unmet.extend(doctor::unmet(
             &self.program,
@@ -86,8 +82,8 @@ impl Runtime for Netns {
         files: &NodeFiles,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(NetnsDeployment, Notices), RuntimeError> {
-        let spawns = write_files(plan, files)?;
-        let (client, mut notices) = Client::start(&self.program, &files.agent_log())?;
+        let spawns = spawns(plan, files)?;
+        let (client, mut notices) = self.launch.start(&files.agent_log()).await?;
         match self.build(plan, spawns, files, &client, &mut notices, progress).await {
             Ok(doors) => {
                 let deployment = NetnsDeployment { client, plan: Arc::new(plan.clone()), files: files.clone(), doors };
@@ -114,7 +110,7 @@ impl Netns {
         notices: &mut Notices,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Doors, RuntimeError> {
-        let installed = self.install(plan, client, notices, progress).await?;
+        let installed = calls::install(plan, &self.options, client, notices, progress).await?;
         let within =
             self.ready_within.unwrap_or(Duration::from_secs(10) + Duration::from_millis(50) * spawns.len() as u32);
         let started: Vec<_> = spawns.into_iter().map(|spawn| client.call(Request::Spawn(spawn))).collect();
@@ -126,64 +122,15 @@ impl Netns {
         ready::wait(&awaited, within, notices, files, progress).await?;
         Ok(Doors { installed, pids })
     }
-
-    async fn install(
-        &self,
-        plan: &Plan,
-        client: &Client,
-        notices: &mut Notices,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Installed, RuntimeError> {
-        let request = Request::Install { fabric: Box::new(plan.fabric.clone()), options: self.options.clone() };
-        let installed = client.call(request);
-        tokio::pin!(installed);
-        // What the agent said before it ended tells more than that it ended.
-        let mut broken = None;
-        loop {
-            let reply = tokio::select! {
-                biased;
-                notice = notices.next(), if broken.is_none() => {
-                    match notice {
-                        Some(Notice::Progress { made, total }) => {
-                            progress(Progress::Hosts { made: made as usize, total: total as usize });
-                        }
-                        Some(Notice::Broken { message }) => broken = Some(message),
-                        Some(_) => {}
-                        None => broken = Some("its output ended".to_owned()),
-                    }
-                    continue;
-                }
-                reply = &mut installed => reply,
-            };
-            return match (reply, broken) {
-                (Ok(Reply::Installed(installed)), _) => Ok(installed),
-                (Ok(other), _) => Err(confused("install", &other)),
-                (Err(RuntimeError::Gone(_)), Some(message)) => Err(RuntimeError::Broken(message)),
-                (Err(error), _) => Err(error),
-            };
-        }
-    }
 }
 
 /// Write each node's configuration and give what starts each node.
-fn write_files(plan: &Plan, files: &NodeFiles) -> Result<Vec<Spawn>, RuntimeError> {
-    for directory in [&files.configs, &files.logs] {
-        fs::create_dir_all(directory).map_err(RuntimeError::file(directory))?;
-    }
-    let absolute = NodeFiles { configs: absolute(&files.configs)?, logs: absolute(&files.logs)? };
-    let mut spawns = Vec::with_capacity(plan.nodes.len());
-    for node in &plan.nodes {
-        let path = absolute.config(&node.name);
-        let config = serde_json::to_vec(&node.config).expect("a configuration has only plain values");
-        fs::write(&path, config).map_err(RuntimeError::file(&path))?;
-        let log = absolute.log(&node.name);
-        spawns.push(Spawn { node: node.name.clone(), argv: command_line(node, &absolute)?, log });
-    }
-    Ok(spawns)
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, RuntimeError> {
-    fs::canonicalize(path).map_err(RuntimeError::file(path))
+fn spawns(plan: &Plan, files: &NodeFiles) -> Result<Vec<Spawn>, RuntimeError> {
+    let files = files.written(plan)?;
+    let spawn = |node| {
+        Ok(Spawn { argv: command_line(node, &files)?, log: Some(files.log(&node.name)), node: node.name.clone() })
+    };
+    plan.nodes.iter().map(spawn).collect()
 }
 
 fn spawned(reply: Reply) -> Result<u32, RuntimeError> {
@@ -193,18 +140,11 @@ fn spawned(reply: Reply) -> Result<u32, RuntimeError> {
     }
 }
 
-fn done(call: &'static str, reply: Reply) -> Result<(), RuntimeError> {
-    match reply {
-        Reply::Done => Ok(()),
-        other => Err(confused(call, &other)),
-    }
-}
-
-fn confused(call: &'static str, answer: &Reply) -> RuntimeError {
-    RuntimeError::Confused { call, answer: format!("{answer:?}").chars().take(200).collect() }
-}
-
 impl Deployment for NetnsDeployment {
+    fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
     fn engine(&self) -> &EngineReport {
         &self.doors.installed.engine
     }
@@ -231,9 +171,8 @@ impl Deployment for NetnsDeployment {
 
     async fn spawn(&self, node: &NodeName) -> Result<u32, RuntimeError> {
         let planned = &self.plan.nodes[position(&self.plan, node)?];
-        let files = NodeFiles { configs: absolute(&self.files.configs)?, logs: absolute(&self.files.logs)? };
-        let log = files.log(node);
-        let spawn = Spawn { node: node.clone(), argv: command_line(planned, &files)?, log };
+        let files = self.files.absolute()?;
+        let spawn = Spawn { node: node.clone(), argv: command_line(planned, &files)?, log: Some(files.log(node)) };
         spawned(self.client.call(Request::Spawn(spawn)).await?)
     }
 
@@ -251,21 +190,14 @@ impl Deployment for NetnsDeployment {
                 self.spawn(node).await.map(|_| ())
             }
             Act::SetLink { link, forward, backward, .. } => {
-                let request = Request::SetLink { link: *link, forward: *forward, backward: *backward };
-                done("set link", self.client.call(request).await?)
+                calls::set_link(&self.client, *link, [*forward, *backward]).await
             }
-            Act::SetAccess { node, up, down } => {
-                let request = Request::SetAccess { node: node.clone(), up: *up, down: *down };
-                done("set access", self.client.call(request).await?)
-            }
+            Act::SetAccess { node, up, down } => calls::set_access(&self.client, node, [*up, *down]).await,
         }
     }
 
     async fn sample(&self) -> Result<Sample, RuntimeError> {
-        match self.client.call(Request::Sample).await? {
-            Reply::Sample(sample) => Ok(*sample),
-            other => Err(confused("sample", &other)),
-        }
+        calls::sample(&self.client).await
     }
 
     async fn down(&self) -> Result<(), RuntimeError> {

@@ -236,7 +236,7 @@ fn a_congestion_control_that_is_not_there_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let mut plan = plan(vec![idle()]);
     plan.fabric.congestion_control = "nonesuch".to_owned();
-    let unmet = runtime(peerbed::engine::EndsChoice::Auto).preflight(&plan);
+    let unmet = block_on(runtime(peerbed::engine::EndsChoice::Auto).preflight(&plan));
     assert!(unmet.iter().any(|unmet| unmet.need == "congestion control"), "{unmet:?}");
     let error = block_on(up(&plan, directory.path())).unwrap_err().to_string();
     assert!(error.contains("node n0: device eth0") && error.contains("congestion control"), "{error}");

@@ -119,11 +119,7 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
 }
 
 pub(crate) fn runtime(ends: EndsChoice) -> Netns {
-    Netns {
-        program: PathBuf::from(env!("CARGO_BIN_EXE_peerbed")),
-        options: EngineOptions { ends, threads: None },
-        ready_within: None,
-    }
+    Netns::new(PathBuf::from(env!("CARGO_BIN_EXE_peerbed")), EngineOptions { ends, threads: None })
 }
 
 pub(crate) fn files(directory: &Path) -> NodeFiles {

@@ -153,7 +153,7 @@ impl Lab {
         let own = std::env::current_exe().expect("this program has a path").to_string_lossy().into_owned();
         let argv = [own, "traffic".to_owned()].into_iter().chain(program.split(' ').map(str::to_owned)).collect();
         let log = std::path::PathBuf::from("/dev/null");
-        let reply = self.call(Request::Spawn(Spawn { node, argv, log }));
+        let reply = self.call(Request::Spawn(Spawn { node, argv, log: Some(log) }));
         assert!(matches!(reply, Reply::Spawned { .. }), "{reply:?}");
     }
 

@@ -1,0 +1,126 @@
+//! The runtime that a command line names: whichever it is, behind the one seam.
+
+use peerbed_contract::NodeName;
+use peerbed_model::{Act, Plan};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet,
+    netns::{Netns, NetnsDeployment},
+};
+use crate::{
+    agent::protocol::Signal,
+    engine::{EngineOptions, EngineReport, Sample},
+};
+
+/// The runtimes there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Processes in network namespaces
+    Netns,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub enum Chosen {
+    /// Processes in network namespaces.
+    Netns(Netns),
+}
+
+/// What one of them brought up.
+#[derive(Debug)]
+pub enum ChosenDeployment {
+    /// By [`Netns`].
+    Netns(NetnsDeployment),
+}
+
+impl Chosen {
+    /// The one of this kind, with this very program as its agent.
+    pub async fn of(kind: Kind, options: EngineOptions) -> Result<Self, RuntimeError> {
+        match kind {
+            Kind::Netns => Ok(Self::Netns(Netns::with(options))),
+        }
+    }
+}
+
+/// Asks whichever it is.
+macro_rules! whichever {
+    ($type:ident, $self:ident, $one:ident => $ask:expr) => {
+        match $self {
+            $type::Netns($one) => $ask,
+        }
+    };
+}
+
+impl Runtime for Chosen {
+    type Deployment = ChosenDeployment;
+
+    fn name(&self) -> &'static str {
+        whichever!(Chosen, self, one => one.name())
+    }
+
+    fn launch(&self) -> &Launch {
+        whichever!(Chosen, self, one => one.launch())
+    }
+
+    fn options(&self) -> &EngineOptions {
+        whichever!(Chosen, self, one => one.options())
+    }
+
+    async fn preflight(&self, plan: &Plan) -> Vec<Unmet> {
+        whichever!(Chosen, self, one => one.preflight(plan).await)
+    }
+
+    async fn up(
+        &self,
+        plan: &Plan,
+        files: &NodeFiles,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(ChosenDeployment, Notices), RuntimeError> {
+        match self {
+            Chosen::Netns(one) => {
+                let (deployment, notices) = one.up(plan, files, progress).await?;
+                Ok((ChosenDeployment::Netns(deployment), notices))
+            }
+        }
+    }
+}
+
+impl Deployment for ChosenDeployment {
+    fn doors(&self) -> &Doors {
+        whichever!(ChosenDeployment, self, one => one.doors())
+    }
+
+    fn engine(&self) -> &EngineReport {
+        whichever!(ChosenDeployment, self, one => one.engine())
+    }
+
+    async fn line(&self, node: &NodeName, line: &str) -> Result<(), RuntimeError> {
+        whichever!(ChosenDeployment, self, one => one.line(node, line).await)
+    }
+
+    async fn tell(&self, nodes: &[NodeName], line: &str) -> Vec<(NodeName, RuntimeError)> {
+        whichever!(ChosenDeployment, self, one => one.tell(nodes, line).await)
+    }
+
+    async fn signal(&self, node: &NodeName, signal: Signal) -> Result<(), RuntimeError> {
+        whichever!(ChosenDeployment, self, one => one.signal(node, signal).await)
+    }
+
+    async fn spawn(&self, node: &NodeName) -> Result<u32, RuntimeError> {
+        whichever!(ChosenDeployment, self, one => one.spawn(node).await)
+    }
+
+    async fn apply(&self, act: &Act) -> Result<(), RuntimeError> {
+        whichever!(ChosenDeployment, self, one => one.apply(act).await)
+    }
+
+    async fn sample(&self) -> Result<Sample, RuntimeError> {
+        whichever!(ChosenDeployment, self, one => one.sample().await)
+    }
+
+    async fn down(&self) -> Result<(), RuntimeError> {
+        whichever!(ChosenDeployment, self, one => one.down().await)
+    }
+}
