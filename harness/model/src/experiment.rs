@@ -7,7 +7,7 @@ use peerbed_link::{Bandwidth, Probability};
 
 use crate::{
     diagnostic::{Span, Spanned},
-    plan::Tolerance,
+    plan::{Limits, Tolerance},
 };
 
 pub(crate) mod arms;
@@ -53,6 +53,10 @@ pub(crate) struct Group {
     /// Copies by index of content.
     pub(crate) holds: Vec<(usize, u32)>,
     pub(crate) command: Vec<String>,
+    /// The image whose program they run; none: the project's own.
+    pub(crate) image: Option<String>,
+    /// Of the container of each.
+    pub(crate) limits: Limits,
 }
 
 /// Who asks for what, and when.

@@ -30,6 +30,12 @@ pub(crate) const SIZE: (u64, u64) = (1, 1 << 40);
 pub(crate) const PIECE: (u64, u64) = (16 << 10, 4 << 20);
 /// Pieces of one object; its manifest has 32 bytes for each.
 pub(crate) const PIECES: u64 = 262_144;
+/// Bytes of the name of a container image, its registry and its tag or digest included.
+pub(crate) const IMAGE: usize = 255;
+/// Memory of one container: 8 MiB, a little more than the least that engines take, to 64 GiB.
+pub(crate) const MEMORY: (u64, u64) = (8 << 20, 64 << 30);
+/// Processes and threads of one container: at most what kernels number by default.
+pub(crate) const PIDS: (u64, u64) = (1, 32_768);
 /// Length of a run.
 pub(crate) const DURATION: (Duration, Duration) = (Duration::from_millis(100), Duration::from_hours(24));
 /// One-way delay of a link.

@@ -102,9 +102,32 @@ pub struct PlannedNode {
     /// The group it was declared in (`edges`, `control` and the names of groups of peers).
     pub group: String,
     /// The program and its arguments where the group names its own; `--config FILE` is appended. Empty: the role's own.
+    /// With an image: the arguments behind its entrypoint. Empty: the image's own command.
     pub command: Vec<String>,
+    /// The container image whose program is run, where the group names one. None: the project's own.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// What its container may use.
+    #[serde(default)]
+    pub limits: Limits,
     /// What it is told.
     pub config: NodeConfig,
+}
+
+/// What the container of a node may use. For runtimes that have containers; others do not enforce it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Memory, in bytes.
+    pub memory_bytes: u64,
+    /// Processes and threads, counted together.
+    pub pids: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory_bytes: 256 << 20, pids: 256 }
+    }
 }
 
 /// Something that happens to the network or to a node during the run.

@@ -41,7 +41,8 @@ congestion_control: reno
 content:
   - {id: patch, size: 1MiB, provider: A, peers: forbidden, piece: 64KiB}
 groups:
-  - {name: homes, as: isp-x, peers: 30, access: cable, uploads: 50%, holds: {patch: 2}, corrupts: true, command: [peer, -v]}
+  - {name: homes, as: isp-x, peers: 30, access: cable, uploads: 50%, holds: {patch: 2}, corrupts: true, command: [-v],
+     image: 'peer:1', memory: 64MiB, pids: 32}
 workload:
   - name: slow
     groups: [homes]

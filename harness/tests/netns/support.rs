@@ -87,6 +87,8 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
         role: Role::Control,
         group: "control".to_owned(),
         command,
+        image: None,
+        limits: peerbed_model::Limits::default(),
         config: NodeConfig {
             name: node_name(position),
             as_number: number(position),

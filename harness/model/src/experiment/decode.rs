@@ -12,11 +12,11 @@ use crate::{
         workload::{self, Known, Names},
     },
     limits,
-    plan::Tolerance,
+    plan::{Limits, Tolerance},
     read::Fields,
     shape::experiment::{CONTENT, EXPERIMENT, GROUP},
     units,
-    yaml::{Node, Value},
+    yaml::{Node, Value, shorten},
 };
 
 /// Names of groups become parts of names of nodes: room for `-19999`.
@@ -161,6 +161,8 @@ fn read_group(node: &Node, content: &Names<'_>, report: &mut Report) -> (Part<Gr
     let corrupts = fields.get("corrupts").map_or(Some(0.0), |node| read_corrupts(node, report));
     let holds = fields.get("holds").map_or(Some(Vec::new()), |node| read_holds(node, content, peers, report));
     let command = fields.get("command").map_or(Some(Vec::new()), |node| read_command(node, report));
+    let image = fields.get("image").map_or(Some(None), |node| read_image(node, report).map(Some));
+    let limits = read_limits(&fields, report);
     if let Some(name) = name.as_ref().filter(|name| matches!(name.value.as_str(), "edge" | "edges" | "control")) {
         let message = format!("a group cannot be named `{}`: the infrastructure's nodes are", name.value);
         report.error(name.span, message).help("take another name, for example `homes`");
@@ -178,6 +180,8 @@ fn read_group(node: &Node, content: &Names<'_>, report: &mut Report) -> (Part<Gr
             corrupts: of_peers(corrupts?),
             holds: holds?,
             command: command?,
+            image: image?,
+            limits: limits?,
         })
     };
     let value = value();
@@ -227,6 +231,33 @@ fn read_command(node: &Node, report: &mut Report) -> Option<Vec<String>> {
         return None;
     }
     Some(words)
+}
+
+/// The engine knows which names are good and which images it has; what could not be a name anywhere is refused here.
+fn read_image(node: &Node, report: &mut Report) -> Option<String> {
+    let text = report.text(node)?;
+    let quoted = shorten(&text);
+    let (message, help) = if text.is_empty() {
+        ("the name of the image is empty".to_owned(), "leave `image` out for the project's own".to_owned())
+    } else if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        let message = format!("`{quoted}` is not the name of an image: it has whitespace or control characters");
+        (message, "write it as the engine does, for example `my-peer:1.0`".to_owned())
+    } else if text.len() > limits::IMAGE {
+        let message = format!("`{quoted}` is too long for the name of an image: it has {} bytes", text.len());
+        (message, format!("at most {} bytes are allowed; give the image a shorter tag", limits::IMAGE))
+    } else {
+        return Some(text);
+    };
+    report.error(node.span, message).help(help);
+    None
+}
+
+fn read_limits(fields: &Fields<'_>, report: &mut Report) -> Option<Limits> {
+    let Limits { memory_bytes, pids } = Limits::default();
+    let memory_bytes = fields.get("memory").map_or(Some(memory_bytes), |node| report.size(node, limits::MEMORY));
+    let (least, most) = limits::PIDS;
+    let pids = fields.get("pids").map_or(Some(pids), |node| report.whole(node, least, most).map(|pids| pids as u32));
+    Some(Limits { memory_bytes: memory_bytes?, pids: pids? })
 }
 
 fn check_copies(groups: &[Group], fields: &Fields<'_>, report: &mut Report) {

@@ -170,11 +170,14 @@ impl<'a> Context<'a> {
             }
         };
         let at = &self.layout.ases[host.at];
+        let declared = host.group.map(|group| &self.body.groups[group]);
         PlannedNode {
             name: host.name.clone(),
             role: host.role,
             group,
             command,
+            image: declared.and_then(|group| group.image.clone()),
+            limits: declared.map(|group| group.limits).unwrap_or_default(),
             config: NodeConfig {
                 name: host.name.clone(),
                 as_number: at.number,

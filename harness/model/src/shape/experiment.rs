@@ -80,7 +80,28 @@ pub(crate) static GROUP: Shape = Shape {
             name: "command",
             form: Form::List(&Form::Text),
             need: Need::Optional("the project's own peer"),
-            doc: "The program and its arguments to run instead; `--config FILE` is appended. A program with a `/` in it is a path from the directory where `peerbed` was started (not from this file), any other is looked up in PATH.",
+            doc: "The program and its arguments to run instead; `--config FILE` is appended. A program with a `/` in it is a path from the directory where `peerbed` was started (not from this file), any other is looked up in PATH. With `image`: the arguments behind the image's entrypoint, in place of the image's own command.",
+        },
+        Key {
+            name: "image",
+            form: Form::Text,
+            need: Need::Optional("the project's own"),
+            doc: "The container image whose program is run instead, for the docker runtime: its entrypoint, then `command` (else \
+                  the image's own command), then `--config FILE`. It must be in the engine already, it is never pulled; at \
+                  most 255 bytes without whitespace.",
+        },
+        Key {
+            name: "memory",
+            form: Form::Size(limits::MEMORY.0, limits::MEMORY.1),
+            need: Need::Default("256MiB"),
+            doc: "The most memory that the container of one of its peers may use; the docker runtime enforces it, the others \
+                  do not.",
+        },
+        Key {
+            name: "pids",
+            form: Form::Whole(limits::PIDS.0, limits::PIDS.1),
+            need: Need::Default("256"),
+            doc: "The most processes and threads that one of its peers may have, counted together; enforced like `memory`.",
         },
     ],
 };
