@@ -80,8 +80,12 @@ pub(super) fn tun() -> io::Result<Tun> {
         sys::tun_offloads(tun.as_fd(), sys::TUN_TCP)?;
     }
     sys::tun_persist(tun.as_fd())?;
-    let statistics = openat(CWD, "/proc/thread-self/net/dev", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    Ok(Tun { fd: tun, statistics, udp: UdpSegments(udp) })
+    Ok(Tun { fd: tun, statistics: statistics()?, udp: UdpSegments(udp) })
+}
+
+/// The statistics of the devices of the calling thread's network namespace.
+pub(super) fn statistics() -> io::Result<OwnedFd> {
+    Ok(openat(CWD, "/proc/thread-self/net/dev", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// A socket for what comes in on one interface of the calling thread's network namespace.

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::Ipv4Addr,
     os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
@@ -9,6 +10,7 @@ use peerbed_contract::NodeName;
 use peerbed_link::{Fabric, FabricNode};
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
+    io::DupFlags,
     process::{Resource, getrlimit},
     thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space},
 };
@@ -16,6 +18,7 @@ use rustix::{
 use super::{
     devices::{self, Ends, Tun, UdpSegments},
     netlink::{self, Netlink, NetlinkError},
+    plug::Plugged,
     settings::{SettingError, Settings},
     sys,
 };
@@ -84,8 +87,23 @@ pub(super) struct Standing {
     pub(super) wire: Wire,
     /// How it was made.
     pub(super) report: EngineReport,
-    /// The nodes, in the order of the fabric.
+    /// The nodes with the namespaces that have their devices, in the order of the fabric.
     pub(super) nodes: Vec<(NodeName, OwnedFd)>,
+    /// What is set up in each of those namespaces, in the same order.
+    pub(super) sites: Vec<Site>,
+}
+
+/// What a node's namespace is to have.
+#[derive(Debug, Clone)]
+pub(super) struct Site {
+    /// Whose it is.
+    pub(super) node: NodeName,
+    /// Its address.
+    pub(super) address: Ipv4Addr,
+    /// TCP's congestion control on its route.
+    pub(super) congestion_control: String,
+    /// What its device is.
+    pub(super) ends: Ends,
 }
 
 /// Devices in the agent's own namespace have this index plus the node's position, clear of those the kernel gives out.
@@ -113,6 +131,13 @@ impl Standing {
     /// The numbers of the nodes' namespaces among this process's descriptors.
     pub(super) fn namespace_numbers(&self) -> Vec<u32> {
         self.nodes.iter().map(|(_, namespace)| namespace.as_raw_fd() as u32).collect()
+    }
+
+    /// A node's device is in another namespace now. The descriptor keeps its number, by which others know it.
+    pub(super) fn moved(&mut self, position: usize, to: Plugged) -> io::Result<()> {
+        rustix::io::dup3(&to.namespace, &mut self.nodes[position].1, DupFlags::CLOEXEC)?;
+        self.wire.arrived(position, to.statistics);
+        Ok(())
     }
 }
 
@@ -175,7 +200,8 @@ impl Builder {
                 self.netlink.carry_out(name, &[netlink::veth(&outer, index, namespace.as_raw_fd())])?;
             }
         }
-        Netlink::open(name)?.carry_out(name, &netlink::node(node.address, congestion_control))?;
+        Netlink::open(name)?
+            .carry_out(name, &netlink::node(netlink::DEVICE_INDEX, node.address, congestion_control))?;
         self.nodes.push((node.name.clone(), namespace));
         Ok(())
     }
@@ -214,7 +240,14 @@ impl Builder {
             congestion_control: fabric.congestion_control.clone(),
             offloads: devices::offloads(udp),
         };
-        Ok(Standing { wire, report, nodes })
+        let site = |node: &FabricNode| Site {
+            node: node.name.clone(),
+            address: node.address,
+            congestion_control: fabric.congestion_control.clone(),
+            ends,
+        };
+        let sites = fabric.nodes.iter().map(site).collect();
+        Ok(Standing { wire, report, nodes, sites })
     }
 }
 

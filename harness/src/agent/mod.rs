@@ -12,6 +12,7 @@ mod lines;
 mod misshape;
 mod netlink;
 mod passage;
+mod plug;
 pub mod probe;
 pub mod process;
 pub mod protocol;

@@ -121,24 +121,30 @@ pub(super) fn veth(name: &str, index: u32, namespace: RawFd) -> Step {
     Step::create(name, "make the veth pair", RouteNetlinkMessage::NewLink(outer))
 }
 
-/// Everything that a node's namespace needs once its device is there.
-pub(super) fn node(address: Ipv4Addr, congestion_control: &str) -> Vec<Step> {
+/// Give the node's device to the namespace of this descriptor. It loses its address and its routes on the way.
+pub(super) fn give(index: u32, namespace: RawFd) -> Step {
+    let message = set_link(index, LinkFlags::empty(), vec![LinkAttribute::NetNsFd(namespace)]);
+    Step::new(DEVICE, "move it into the node's namespace", message)
+}
+
+/// Everything that a node's namespace needs once its device is there, with this index.
+pub(super) fn node(index: u32, address: Ipv4Addr, congestion_control: &str) -> Vec<Step> {
     vec![
         loopback(),
         Step::new(
             DEVICE,
             "take it up",
             set_link(
-                DEVICE_INDEX,
+                index,
                 LinkFlags::Up | LinkFlags::Noarp,
                 vec![LinkAttribute::Mtu(MTU), LinkAttribute::TxQueueLen(QUEUE_PACKETS)],
             ),
         ),
-        Step::create(DEVICE, "add its address", add_address(address)),
+        Step::create(DEVICE, "add its address", add_address(index, address)),
         Step::create(
             DEVICE,
             "add the default route with its congestion control",
-            default_route(address, congestion_control),
+            default_route(index, address, congestion_control),
         ),
     ]
 }
@@ -152,19 +158,19 @@ fn set_link(index: u32, flags: LinkFlags, attributes: Vec<LinkAttribute>) -> Rou
     RouteNetlinkMessage::SetLink(message)
 }
 
-fn add_address(address: Ipv4Addr) -> RouteNetlinkMessage {
+fn add_address(index: u32, address: Ipv4Addr) -> RouteNetlinkMessage {
     let mut message = AddressMessage::default();
     message.header.family = AddressFamily::Inet;
     message.header.prefix_len = 32;
     message.header.scope = AddressScope::Universe;
-    message.header.index = DEVICE_INDEX;
+    message.header.index = index;
     message.attributes =
         vec![AddressAttribute::Local(IpAddr::V4(address)), AddressAttribute::Address(IpAddr::V4(address))];
     RouteNetlinkMessage::NewAddress(message)
 }
 
 /// The congestion control is a property of the route, because a child namespace may not write the sysctl for it.
-fn default_route(address: Ipv4Addr, congestion_control: &str) -> RouteNetlinkMessage {
+fn default_route(index: u32, address: Ipv4Addr, congestion_control: &str) -> RouteNetlinkMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = AddressFamily::Inet;
     message.header.table = RouteHeader::RT_TABLE_MAIN;
@@ -172,7 +178,7 @@ fn default_route(address: Ipv4Addr, congestion_control: &str) -> RouteNetlinkMes
     message.header.scope = RouteScope::Link;
     message.header.kind = RouteType::Unicast;
     message.attributes = vec![
-        RouteAttribute::Oif(DEVICE_INDEX),
+        RouteAttribute::Oif(index),
         RouteAttribute::PrefSource(RouteAddress::Inet(address)),
         RouteAttribute::Metrics(vec![RouteMetric::CcAlgo(congestion_control.to_owned())]),
     ];
@@ -279,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_nodes_program() {
-        let steps = node(Ipv4Addr::new(10, 1, 0, 16), "cubic");
+        let steps = node(DEVICE_INDEX, Ipv4Addr::new(10, 1, 0, 16), "cubic");
         let said: Vec<_> =
             steps.iter().map(|step| format!("{} {}: {:?}", step.device, step.what, step.message)).collect();
         insta::assert_snapshot!(said.join("\n"), @r#"
@@ -294,7 +300,7 @@ mod tests {
     #[test]
     fn batches_are_aligned_and_numbered() {
         let mut batch = Vec::new();
-        let steps = node(Ipv4Addr::new(10, 1, 0, 16), "reno");
+        let steps = node(DEVICE_INDEX, Ipv4Addr::new(10, 1, 0, 16), "reno");
         for (number, step) in steps.iter().enumerate() {
             append(&mut batch, step, number as u32 + 5);
         }

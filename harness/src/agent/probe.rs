@@ -138,5 +138,5 @@ fn try_all(congestion_control: &str) -> Inside {
 }
 
 fn program(congestion_control: &str) -> Vec<netlink::Step> {
-    netlink::node(Ipv4Addr::new(10, 0, 0, 1), congestion_control)
+    netlink::node(netlink::DEVICE_INDEX, Ipv4Addr::new(10, 0, 0, 1), congestion_control)
 }

@@ -224,7 +224,7 @@ fn wait_for_any(ends: &mut [PollFd<'_>], timeout: Option<&rustix::time::Timespec
 fn work(task: Task, outer_proc: Option<OwnedFd>, node_descriptors: Option<u64>) -> ExitCode {
     let result = match task {
         Task::Serve => settle().and_then(|(pid, [stdin, stdout])| {
-            serve::run(Inherited { stdin, stdout, pid, outer_proc, node_descriptors })
+            serve::run(Inherited { stdin, stdout, pid, outer_proc, node_descriptors }).map(drop)
         }),
         Task::Probe => settle_mounts().and_then(|()| probe::inside()),
     };

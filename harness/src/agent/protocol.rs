@@ -31,6 +31,14 @@ pub enum Request {
     },
     /// Start a process in a node's namespace. Answered by [`Reply::Spawned`].
     Spawn(Spawn),
+    /// Give a node's device to the network namespace of a process that somebody else started. Answered by [`Reply::Done`]
+    /// when the device is up there, with its address and route.
+    Plug {
+        /// The node.
+        node: NodeName,
+        /// The process, as the agent sees it.
+        pid: u32,
+    },
     /// Write a line to a node's standard input.
     Line {
         /// The node.
@@ -65,6 +73,9 @@ pub enum Request {
     },
     /// Read every counter. Answered by [`Reply::Sample`].
     Sample,
+    /// Nothing will be asked for any more, nor is anything being started elsewhere: whoever removes what is left need not look
+    /// twice.
+    Farewell,
 }
 
 /// A process to start.

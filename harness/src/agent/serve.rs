@@ -26,7 +26,7 @@ use tokio::{
 use super::{
     fabric::{FabricError, Standing},
     misshape::misshape,
-    passage,
+    passage, plug,
     protocol::{Call, Installed, Notice, Reply, Request, Said, Signal, Spawn},
     relay::{self, ToldLine, WAITING_LINES},
     spawn::{Ended, Happened, Order, SpawnError, Spawner},
@@ -53,8 +53,9 @@ pub(super) struct Inherited {
     pub(super) node_descriptors: Option<u64>,
 }
 
-/// Serve until the end of the input or SIGTERM. Nodes and namespaces then go with the process.
-pub(super) fn run(inherited: Inherited) -> io::Result<()> {
+/// Serve until the end of the input or SIGTERM. Nodes and namespaces then go with the process. Gives whether the harness
+/// took leave before it went.
+pub(super) fn run(inherited: Inherited) -> io::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let served = runtime.block_on(serve(inherited));
     // Tasks that still wait for a node or the harness must not hold up the end.
@@ -62,12 +63,13 @@ pub(super) fn run(inherited: Inherited) -> io::Result<()> {
     served
 }
 
-async fn serve(inherited: Inherited) -> io::Result<()> {
+async fn serve(inherited: Inherited) -> io::Result<bool> {
     let (mut children, mut terminate) = (signal(SignalKind::child())?, signal(SignalKind::terminate())?);
     let (urgent, urgent_queue) = mpsc::unbounded_channel();
     let (notices, notice_queue) = mpsc::channel(WAITING_NOTICES);
     let (events, mut happenings) = mpsc::unbounded_channel();
     let (tell, mut processes) = mpsc::unbounded_channel();
+    let (tell_plugged, mut plugged) = mpsc::unbounded_channel();
     let ending = Arc::new(AtomicBool::new(false));
     let Inherited { stdin, stdout, pid, outer_proc, node_descriptors } = inherited;
     let (entrance, pipes) = passage::open()?;
@@ -83,6 +85,8 @@ async fn serve(inherited: Inherited) -> io::Result<()> {
         broken: false,
         nodes: BTreeMap::new(),
         orders,
+        plugs: plug::begin(tell_plugged)?,
+        farewell: false,
         pipes,
         urgent,
         notices,
@@ -98,6 +102,7 @@ async fn serve(inherited: Inherited) -> io::Result<()> {
                 Event::Over => break,
             },
             Some(happened) = processes.recv() => agent.happened(happened)?,
+            Some(outcome) = plugged.recv() => agent.plugged(outcome),
             Some(()) = children.recv() => agent.order(Order::Look)?,
             Some(()) = terminate.recv() => break,
             _ = health.tick() => agent.look_at_engine(),
@@ -130,6 +135,10 @@ struct Agent {
     broken: bool,
     nodes: BTreeMap<NodeName, Node>,
     orders: threads::Sender<Order>,
+    /// Devices to be moved.
+    plugs: threads::Sender<plug::Order>,
+    /// Nothing more will be asked for.
+    farewell: bool,
     /// The pipes of started processes, in the order in which the thread tells of them.
     pipes: passage::Exit,
     urgent: mpsc::UnboundedSender<Said>,
@@ -185,6 +194,7 @@ impl Agent {
         match request {
             Request::Install { fabric, options } => self.install(id, *fabric, options)?,
             Request::Spawn(spawn) => self.spawn(id, spawn)?,
+            Request::Plug { node, pid } => self.plug(id, &node, pid)?,
             Request::Line { node, line } => self.line(id, node, line),
             Request::Signal { node, signal } => self.signal(id, node, signal)?,
             Request::SetLink { link, forward, backward } => match &self.fabric {
@@ -201,8 +211,39 @@ impl Agent {
                 Installation::Stands(standing) => self.reply(id, Reply::Sample(Box::new(standing.wire.sample()))),
                 _ => self.refuse(id, NOT_INSTALLED),
             },
+            Request::Farewell => {
+                self.farewell = true;
+                self.reply(id, Reply::Done);
+            }
         }
         Ok(())
+    }
+
+    fn plug(&mut self, id: u64, node: &NodeName, pid: u32) -> io::Result<()> {
+        let (Installation::Stands(standing), Some(position)) = (&self.fabric, self.nodes.get(node).map(|n| n.position))
+        else {
+            self.refuse(id, &unknown(node));
+            return Ok(());
+        };
+        let from = standing.nodes[position].1.try_clone()?;
+        standing.wire.departs(position);
+        let order = plug::Order { call: id, position, site: standing.sites[position].clone(), from, pid };
+        self.plugs.send(order).map_err(|_| io::Error::other("the thread that moves devices has ended"))
+    }
+
+    fn plugged(&mut self, outcome: plug::Outcome) {
+        let plug::Outcome { call, position, result } = outcome;
+        let Installation::Stands(standing) = &mut self.fabric else { return };
+        match result {
+            Ok(plugged) => {
+                let moved = standing.moved(position, plugged);
+                self.answer(call, moved);
+            }
+            Err(error) => {
+                standing.wire.arrived(position, None);
+                self.refuse(call, &error);
+            }
+        }
     }
 
     fn answer<E: std::fmt::Display>(&self, id: u64, result: Result<(), E>) {
@@ -387,8 +428,8 @@ impl Agent {
         }
     }
 
-    /// Kill the nodes, take the engine down.
-    async fn end(self) -> io::Result<()> {
+    /// Kill the nodes, take the engine down. Gives whether the harness took leave before it went.
+    async fn end(self) -> io::Result<bool> {
         // From now on nobody takes pipes, and the thread must not wait for that.
         drop(self.pipes);
         let (done, killed) = oneshot::channel();
@@ -396,7 +437,7 @@ impl Agent {
         killed.await.map_err(no_spawner)?;
         // Stops the engine's threads and closes its ports. Nothing else is served any more, so this thread may wait.
         drop(self.fabric);
-        Ok(())
+        Ok(self.farewell)
     }
 }
 

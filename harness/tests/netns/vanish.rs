@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use peerbed::agent::protocol::Notice;
+use peerbed::{agent::protocol::Notice, runtime::Deployment};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{assert_gone, block_on, host, idle, members, namespaces, next, plan, up};

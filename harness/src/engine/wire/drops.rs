@@ -3,7 +3,10 @@
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use super::{End, Port, sys};
@@ -13,8 +16,8 @@ use super::{End, Port, sys};
 pub(super) enum Drops {
     /// A packet socket forgets what it has told, so what it told is summed up.
     Socket(AtomicU64),
-    /// The statistics of a TUN device's namespace.
-    Device(OwnedFd),
+    /// The statistics of the namespace that a TUN device is in.
+    Device(Mutex<OwnedFd>),
     /// Nowhere.
     Untold,
 }
@@ -24,10 +27,17 @@ impl Drops {
     pub(super) fn of(port: Port) -> (OwnedFd, Self) {
         let drops = match (port.end, port.statistics) {
             (End::Packet, _) => Drops::Socket(AtomicU64::new(0)),
-            (End::Tun, Some(statistics)) => Drops::Device(statistics),
+            (End::Tun, Some(statistics)) => Drops::Device(Mutex::new(statistics)),
             (End::Tun, None) => Drops::Untold,
         };
         (port.fd, drops)
+    }
+
+    /// The device, which counts on, is in the namespace with these statistics now.
+    pub(super) fn moved(&self, to: OwnedFd) {
+        if let Drops::Device(statistics) = self {
+            *statistics.lock().unwrap_or_else(PoisonError::into_inner) = to;
+        }
     }
 
     /// Packets lost since the port was made.
@@ -39,7 +49,8 @@ impl Drops {
             }
             Drops::Device(statistics) => {
                 let mut text = [0; 4096];
-                let length = rustix::io::pread(statistics, &mut text, 0)?;
+                let statistics = statistics.lock().unwrap_or_else(PoisonError::into_inner);
+                let length = rustix::io::pread(&*statistics, &mut text, 0)?;
                 sent_drops(&String::from_utf8_lossy(&text[..length]))
             }
             Drops::Untold => Ok(0),

@@ -159,6 +159,16 @@ impl Wire {
         Ok(())
     }
 
+    /// A node's device is about to be moved into another namespace: what is sent to it meanwhile is lost and not counted.
+    pub fn departs(&self, node: usize) {
+        self.shared().mouths[node].departs();
+    }
+
+    /// The device has arrived (or is back), with [`Port::statistics`] of the namespace that it is in, if there are any.
+    pub fn arrived(&self, node: usize, statistics: Option<OwnedFd>) {
+        self.shared().mouths[node].arrived(statistics);
+    }
+
     /// Every counter now.
     pub fn sample(&self) -> Sample {
         let shared = self.shared();

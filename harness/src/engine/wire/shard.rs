@@ -236,7 +236,8 @@ impl Shard {
     fn deliver(&mut self, due: Moment, parcel: Parcel) {
         let shared = &self.shared;
         let late = now().since(due);
-        let written = rustix::io::write(&shared.mouths[parcel.destination.0 as usize].fd, &parcel.frame);
+        let mouth = &shared.mouths[parcel.destination.0 as usize];
+        let written = rustix::io::write(&mouth.fd, &parcel.frame);
         let mut record = shared.record(self.me);
         record.released(parcel.train.segments(), late);
         match written {
@@ -244,6 +245,7 @@ impl Shard {
                 let heading = shared.network.heading(parcel.source, parcel.destination);
                 record.delivered(heading, parcel.train.segments(), parcel.train.bytes());
             }
+            Err(_) if mouth.is_moving() => {}
             // Its buffer is full or its device is down: the packet is lost where no link lost it.
             Err(_) => record.overran(u64::from(parcel.train.segments())),
         }

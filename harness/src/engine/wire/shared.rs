@@ -105,12 +105,33 @@ impl Inbox {
 pub(super) struct Mouth {
     pub(super) fd: OwnedFd,
     drops: Drops,
+    /// The node's device is being moved, so that nothing can reach it.
+    moving: AtomicBool,
 }
 
 impl Mouth {
     fn new(port: Port) -> Self {
         let (fd, drops) = Drops::of(port);
-        Self { fd, drops }
+        Self { fd, drops, moving: AtomicBool::new(false) }
+    }
+
+    /// The node's device leaves its namespace: until it has arrived in another, what is sent to it is lost, as it is on
+    /// the way to a host that is being started.
+    pub(super) fn departs(&self) {
+        self.moving.store(true, Ordering::Relaxed);
+    }
+
+    /// It has arrived; there are its statistics, if it has any.
+    pub(super) fn arrived(&self, statistics: Option<OwnedFd>) {
+        if let Some(statistics) = statistics {
+            self.drops.moved(statistics);
+        }
+        self.moving.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether it is on its way.
+    pub(super) fn is_moving(&self) -> bool {
+        self.moving.load(Ordering::Relaxed)
     }
 }
 
