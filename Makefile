@@ -1,6 +1,8 @@
 # The verbs people type. `make help` lists them.
 
 NAME ?= quick
+# What carries the nodes: netns (the default) or docker.
+RUNTIME ?=
 ARGS ?=
 
 HOST   := $(shell rustc -vV | sed -n 's/^host: //p')
@@ -21,8 +23,8 @@ help: ## this list
 build: ## the harness and the three nodes, static, in $(BIN)
 	@$(STATIC) $(CARGO) build --release --locked --target $(HOST) -p peerbed -p peerbed-edge -p peerbed-control -p peerbed-peer
 
-experiment: build ## run experiments/NAME.yaml: make experiment NAME=quick
-	@$(BIN)/peerbed run '$(subst ','\'',$(NAME))' $(ARGS)
+experiment: build ## run experiments/NAME.yaml: make experiment NAME=quick (RUNTIME=docker: in containers)
+	@$(BIN)/peerbed run '$(subst ','\'',$(NAME))' $(if $(RUNTIME),--runtime $(RUNTIME)) $(ARGS)
 
 doctor: build ## what this machine can do, and what is missing
 	@$(BIN)/peerbed doctor

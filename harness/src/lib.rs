@@ -8,10 +8,12 @@ mod bench;
 pub mod calibrate;
 pub mod cli;
 mod commands;
+pub mod docker;
 pub mod doctor;
 pub mod engine;
 #[cfg(test)]
 mod fixture;
+pub mod gate;
 mod hold;
 pub mod host;
 pub mod metrics;

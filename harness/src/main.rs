@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // Before anything that could begin a thread: the agent moves its whole process into other namespaces.
-    if std::env::args_os().nth(1).is_some_and(|subcommand| subcommand == "agent") {
-        return peerbed::agent::process::main();
+    let subcommand = std::env::args_os().nth(1);
+    match subcommand.as_ref().and_then(|subcommand| subcommand.to_str()) {
+        // Before anything that could begin a thread: the agent moves its whole process into other namespaces.
+        Some("agent") => peerbed::agent::process::main(),
+        Some("gate") => peerbed::gate::main(),
+        _ => peerbed::cli::main(),
     }
-    peerbed::cli::main()
 }

@@ -8,7 +8,7 @@ pub(super) const CUT: &str = "… (the line is longer than 1 MiB and was cut her
 
 /// A stream that is being cut.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     begun: Vec<u8>,
     /// The rest of the line was too long and is left out.
     skipping: bool,
@@ -16,7 +16,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Take more bytes; `line` gets each line that they complete, without its end. Bytes that are not UTF-8 become �.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], line: &mut Vec<String>) {
+    pub(crate) fn feed(&mut self, mut bytes: &[u8], line: &mut Vec<String>) {
         while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
             self.take(&bytes[..end], line);
             if !self.skipping {
@@ -29,7 +29,7 @@ impl Lines {
     }
 
     /// The stream is at its end: a line without an end is a line too.
-    pub(super) fn finish(&mut self) -> Option<String> {
+    pub(crate) fn finish(&mut self) -> Option<String> {
         (!self.begun.is_empty()).then(|| self.text())
     }
 

@@ -5,7 +5,11 @@
 //! network with `netlink`, `settings` and `devices`; `spawn` owns the node processes, whose pipes come through a `passage`,
 //! and `relay` what they print; [`probe`] tries, for `peerbed doctor`, what this machine lets an agent do; `misshape` lets
 //! tests see that wrong links are noticed.
+//!
+//! Where nodes are containers, the agent is one too: [`container`] is its beginning and its end, and `plug` moves devices into
+//! the namespaces that the nodes' containers have.
 
+mod container;
 mod devices;
 mod fabric;
 mod lines;
@@ -23,4 +27,4 @@ mod spawn;
 mod stream;
 mod sys;
 
-pub(crate) use self::{devices::kernel_version, fabric::descriptors_needed, misshape::misshaped};
+pub(crate) use self::{devices::kernel_version, fabric::descriptors_needed, lines::Lines, misshape::misshaped};

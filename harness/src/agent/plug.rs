@@ -7,6 +7,7 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
+    path::{Path, PathBuf},
     sync::mpsc,
 };
 
@@ -88,13 +89,13 @@ pub(super) struct Outcome {
     pub(super) result: Result<Plugged, PlugError>,
 }
 
-/// Begin the thread. It ends when all senders of orders are gone.
-pub(super) fn begin(tell: UnboundedSender<Outcome>) -> io::Result<mpsc::Sender<Order>> {
+/// Begin the thread, which sees processes in this `/proc`. It ends when all senders of orders are gone.
+pub(super) fn begin(proc: PathBuf, tell: UnboundedSender<Outcome>) -> io::Result<mpsc::Sender<Order>> {
     let (orders, incoming) = mpsc::channel::<Order>();
     let work = move || {
         let mut settings = None;
         for Order { call, position, site, from, pid } in incoming {
-            let result = plug(&site, &from, pid, &mut settings);
+            let result = plug(&site, &from, (&proc, pid), &mut settings);
             // Nobody listens any more only when the agent is ending.
             let _ = tell.send(Outcome { call, position, result });
         }
@@ -103,10 +104,15 @@ pub(super) fn begin(tell: UnboundedSender<Outcome>) -> io::Result<mpsc::Sender<O
     Ok(orders)
 }
 
-fn plug(site: &Site, from: &OwnedFd, pid: u32, settings: &mut Option<Settings>) -> Result<Plugged, PlugError> {
+fn plug(
+    site: &Site,
+    from: &OwnedFd,
+    (proc, pid): (&Path, u32),
+    settings: &mut Option<Settings>,
+) -> Result<Plugged, PlugError> {
     let own = current_namespace().map_err(site.cannot("see the agent's namespace"))?;
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let namespace = openat(CWD, format!("/proc/{pid}/ns/net"), flags, Mode::empty())
+    let namespace = openat(CWD, proc.join(format!("{pid}/ns/net")), flags, Mode::empty())
         .map_err(|source| PlugError::Process { node: site.node.clone(), pid, source: source.into() })?;
     let statistics = give(site, from, &namespace).and_then(|()| set_up(site, &namespace, settings));
     site.enter(&own, "go back to the agent's namespace")?;

@@ -12,6 +12,7 @@ use std::{
     fs,
     io::{self, Write},
     os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -29,7 +30,7 @@ use rustix::{
 };
 
 use super::{
-    probe,
+    container, probe,
     protocol::{Notice, Said},
     serve::{self, Inherited},
     sys::{self, Forked},
@@ -73,7 +74,12 @@ enum Task {
 
 /// The subcommand `agent`, and `agent probe`. Must be called before the process has a second thread.
 pub fn main() -> ExitCode {
-    let probing = std::env::args_os().nth(2).is_some_and(|argument| argument == "probe");
+    let mut arguments = std::env::args().skip(2);
+    let task = arguments.next();
+    if task.as_deref() == Some("container") {
+        return container::main(&arguments.next().unwrap_or_default());
+    }
+    let probing = task.as_deref() == Some("probe");
     if let Err(error) = crate::sys::survive_large_files() {
         complain(format_args!("agent: a log that grows beyond `ulimit -f` will end it: {error}"));
     }
@@ -100,14 +106,7 @@ pub fn main() -> ExitCode {
 fn begin(task: Task) -> Result<ExitCode, BeginError> {
     // Parents outside of this PID namespace have no id here; then the end of the input alone tells of their death.
     let parent = getppid().and_then(|parent| pidfd_open(parent, PidfdFlags::empty()).ok());
-    // Only a name.
-    let _ = set_name(c"peerbed-agent");
-    // The terminal's signals are for the harness. Whoever started this as the first of a process group keeps them.
-    let _ = setsid();
-    // Refused to ordinary users; the engine reports what its threads got. Where the kernel shares the processor out by
-    // session first, the session (with the nodes in it) needs its place as well, and nice counts only inside of it.
-    let _ = setpriority_process(None, NICE);
-    let _ = fs::write("/proc/self/autogroup", NICE.to_string());
+    take_precedence();
     let node_descriptors = raise_descriptors().map_err(system("raise its limit of descriptors"))?;
     let outer_proc = openat(CWD, "/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok();
     isolate()?;
@@ -121,8 +120,20 @@ fn begin(task: Task) -> Result<ExitCode, BeginError> {
     }
 }
 
+/// Take a name, a session and a place before others at the processors.
+pub(super) fn take_precedence() {
+    // Only a name.
+    let _ = set_name(c"peerbed-agent");
+    // The terminal's signals are for the harness. Whoever started this as the first of a process group keeps them.
+    let _ = setsid();
+    // Refused to ordinary users; the engine reports what its threads got. Where the kernel shares the processor out by
+    // session first, the session (with the nodes in it) needs its place as well, and nice counts only inside of it.
+    let _ = setpriority_process(None, NICE);
+    let _ = fs::write("/proc/self/autogroup", NICE.to_string());
+}
+
 /// Raise the soft limit of descriptors to the hard one; gives the soft limit for nodes.
-fn raise_descriptors() -> io::Result<Option<u64>> {
+pub(super) fn raise_descriptors() -> io::Result<Option<u64>> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
     Ok(current.map(|current| current.max(NODE_DESCRIPTORS).min(maximum.unwrap_or(u64::MAX))))
@@ -224,7 +235,8 @@ fn wait_for_any(ends: &mut [PollFd<'_>], timeout: Option<&rustix::time::Timespec
 fn work(task: Task, outer_proc: Option<OwnedFd>, node_descriptors: Option<u64>) -> ExitCode {
     let result = match task {
         Task::Serve => settle().and_then(|(pid, [stdin, stdout])| {
-            serve::run(Inherited { stdin, stdout, pid, outer_proc, node_descriptors }).map(drop)
+            let proc = PathBuf::from("/proc");
+            serve::run(Inherited { stdin, stdout, pid, outer_proc, node_descriptors, proc }).map(drop)
         }),
         Task::Probe => settle_mounts().and_then(|()| probe::inside()),
     };
@@ -258,7 +270,7 @@ fn settle_mounts() -> io::Result<()> {
 }
 
 /// Give back standard input and output, with nothing in their places, so that no child and no stray print reaches them.
-fn nothing_as_standard_streams() -> io::Result<[OwnedFd; 2]> {
+pub(super) fn nothing_as_standard_streams() -> io::Result<[OwnedFd; 2]> {
     let (stdin, stdout) = (io::stdin().as_fd().try_clone_to_owned()?, io::stdout().as_fd().try_clone_to_owned()?);
     let nothing = openat(CWD, "/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&nothing)?;

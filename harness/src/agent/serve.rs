@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     io,
     os::fd::{AsRawFd, OwnedFd, RawFd},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -51,6 +52,8 @@ pub(super) struct Inherited {
     pub(super) outer_proc: Option<OwnedFd>,
     /// The soft limit of descriptors that nodes begin with.
     pub(super) node_descriptors: Option<u64>,
+    /// Where processes are seen that somebody else started.
+    pub(super) proc: PathBuf,
 }
 
 /// Serve until the end of the input or SIGTERM. Nodes and namespaces then go with the process. Gives whether the harness
@@ -71,7 +74,7 @@ async fn serve(inherited: Inherited) -> io::Result<bool> {
     let (tell, mut processes) = mpsc::unbounded_channel();
     let (tell_plugged, mut plugged) = mpsc::unbounded_channel();
     let ending = Arc::new(AtomicBool::new(false));
-    let Inherited { stdin, stdout, pid, outer_proc, node_descriptors } = inherited;
+    let Inherited { stdin, stdout, pid, outer_proc, node_descriptors, proc } = inherited;
     let (entrance, pipes) = passage::open()?;
     let orders =
         Spawner { outer_proc, node_descriptors, pipes: entrance, tell, ending: Arc::clone(&ending) }.begin()?;
@@ -85,7 +88,7 @@ async fn serve(inherited: Inherited) -> io::Result<bool> {
         broken: false,
         nodes: BTreeMap::new(),
         orders,
-        plugs: plug::begin(tell_plugged)?,
+        plugs: plug::begin(proc, tell_plugged)?,
         farewell: false,
         pipes,
         urgent,

@@ -1,11 +1,14 @@
 //! The runtime that a command line names: whichever it is, behind the one seam.
 
+use std::collections::BTreeMap;
+
 use peerbed_contract::NodeName;
 use peerbed_model::{Act, Plan};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet,
+    docker::{Docker, DockerDeployment},
     netns::{Netns, NetnsDeployment},
 };
 use crate::{
@@ -19,6 +22,8 @@ use crate::{
 pub enum Kind {
     /// Processes in network namespaces
     Netns,
+    /// Containers of a Docker engine on this machine
+    Docker,
 }
 
 /// One of them.
@@ -26,6 +31,8 @@ pub enum Kind {
 pub enum Chosen {
     /// Processes in network namespaces.
     Netns(Netns),
+    /// Containers.
+    Docker(Docker),
 }
 
 /// What one of them brought up.
@@ -33,6 +40,8 @@ pub enum Chosen {
 pub enum ChosenDeployment {
     /// By [`Netns`].
     Netns(NetnsDeployment),
+    /// By [`Docker`].
+    Docker(DockerDeployment),
 }
 
 impl Chosen {
@@ -40,6 +49,7 @@ impl Chosen {
     pub async fn of(kind: Kind, options: EngineOptions) -> Result<Self, RuntimeError> {
         match kind {
             Kind::Netns => Ok(Self::Netns(Netns::with(options))),
+            Kind::Docker => Docker::find(options).await.map(Self::Docker),
         }
     }
 }
@@ -49,6 +59,7 @@ macro_rules! whichever {
     ($type:ident, $self:ident, $one:ident => $ask:expr) => {
         match $self {
             $type::Netns($one) => $ask,
+            $type::Docker($one) => $ask,
         }
     };
 }
@@ -83,6 +94,10 @@ impl Runtime for Chosen {
                 let (deployment, notices) = one.up(plan, files, progress).await?;
                 Ok((ChosenDeployment::Netns(deployment), notices))
             }
+            Chosen::Docker(one) => {
+                let (deployment, notices) = one.up(plan, files, progress).await?;
+                Ok((ChosenDeployment::Docker(deployment), notices))
+            }
         }
     }
 }
@@ -90,6 +105,10 @@ impl Runtime for Chosen {
 impl Deployment for ChosenDeployment {
     fn doors(&self) -> &Doors {
         whichever!(ChosenDeployment, self, one => one.doors())
+    }
+
+    fn details(&self) -> BTreeMap<String, String> {
+        whichever!(ChosenDeployment, self, one => one.details())
     }
 
     fn engine(&self) -> &EngineReport {

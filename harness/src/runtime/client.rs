@@ -75,8 +75,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Client {
-    /// Speak to an agent that was started.
-    pub(super) fn over(carriage: Carriage) -> (Self, Notices) {
+    /// Speak to an agent that was started. Others may add notices to its own; the stream ends when all of them are done.
+    pub(super) fn over(carriage: Carriage) -> (Self, Notices, mpsc::UnboundedSender<Notice>) {
         let Carriage { stdin, stdout, end, end_within } = carriage;
         let (lines, outgoing) = mpsc::unbounded_channel();
         let (notify, notices) = mpsc::unbounded_channel();
@@ -85,8 +85,9 @@ impl Client {
         let pending = Arc::new(Mutex::new(Pending::default()));
         tokio::spawn(write(stdin, outgoing));
         let reader = tokio::spawn(read(stdout, Arc::clone(&pending), notify.clone()));
-        tokio::spawn(see_out(end(Killed(killed)), reader, Arc::clone(&pending), notify, tell_end));
-        (Self { lines: Mutex::new(Some(lines)), pending, ended, kill, end_within }, Notices::new(notices))
+        tokio::spawn(see_out(end(Killed(killed)), reader, Arc::clone(&pending), notify.clone(), tell_end));
+        let client = Self { lines: Mutex::new(Some(lines)), pending, ended, kill, end_within };
+        (client, Notices::new(notices), notify)
     }
 
     /// Becomes true when the agent, and with it everything, is gone; also after the client was dropped.

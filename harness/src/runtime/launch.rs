@@ -12,12 +12,17 @@ use std::{
 
 use tokio::{
     process::{Child, Command},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 
 use super::{
     Notices, RuntimeError,
-    client::{Carriage, Client, Killed},
+    client::{Carriage, Client, Ending, Killed},
+    docker::Ship,
+};
+use crate::{
+    agent::protocol::Notice,
+    docker::{OWN_PROGRAM, RunId},
 };
 
 /// How long an agent that is a process may take to remove everything.
@@ -34,6 +39,7 @@ pub struct Launch {
 #[derive(Debug, Clone)]
 enum Vessel {
     Process(PathBuf),
+    Container(Arc<Ship>),
 }
 
 impl Launch {
@@ -42,24 +48,41 @@ impl Launch {
         Self::of(Vessel::Process(program))
     }
 
+    /// Agents are containers.
+    pub(super) fn container(ship: Arc<Ship>) -> Self {
+        Self::of(Vessel::Container(ship))
+    }
+
     fn of(vessel: Vessel) -> Self {
         Self { vessel, last: Arc::default() }
     }
 
     /// Start one; its log is appended to `log`. The calling thread must outlive the agent.
     pub(crate) async fn start(&self, log: &Path) -> Result<(Client, Notices), RuntimeError> {
+        let (client, notices, _) = self.start_as(&RunId::new(), log).await?;
+        Ok((client, notices))
+    }
+
+    /// Start the agent of this run, and have a share in its notices.
+    pub(super) async fn start_as(
+        &self,
+        run: &RunId,
+        log: &Path,
+    ) -> Result<(Client, Notices, mpsc::UnboundedSender<Notice>), RuntimeError> {
         let carriage = match &self.vessel {
             Vessel::Process(program) => process(program, log)?,
+            Vessel::Container(ship) => ship.launch(run, log).await?,
         };
-        let (client, notices) = Client::over(carriage);
+        let (client, notices, notify) = Client::over(carriage);
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(client.ended());
-        Ok((client, notices))
+        Ok((client, notices, notify))
     }
 
     /// This program's file, as an agent sees it.
     pub(crate) fn own_program(&self) -> Result<PathBuf, RuntimeError> {
         match &self.vessel {
             Vessel::Process(_) => std::env::current_exe().map_err(RuntimeError::Start),
+            Vessel::Container(_) => Ok(PathBuf::from(OWN_PROGRAM)),
         }
     }
 
@@ -84,7 +107,7 @@ fn process(program: &Path, log: &Path) -> Result<Carriage, RuntimeError> {
         unreachable!("both were asked for as pipes");
     };
     let log = log.to_owned();
-    let end = move |killed| -> super::client::Ending { Box::pin(see_out(child, killed, log)) };
+    let end = move |killed| -> Ending { Box::pin(see_out(child, killed, log)) };
     Ok(Carriage { stdin: Box::pin(stdin), stdout: Box::pin(stdout), end: Box::new(end), end_within: END_WITHIN })
 }
 

@@ -1,9 +1,11 @@
 //! The runtime seam: what carries the nodes of a plan and the network between them. The run loop and `peerbed up` speak
-//! only to the traits here; [`netns`] is the implementation with processes in network namespaces.
+//! only to the traits here; [`netns`] is the implementation with processes in network namespaces, [`docker`] the one with
+//! containers.
 
 mod calls;
 mod chosen;
 pub mod client;
+pub mod docker;
 pub mod enter;
 mod launch;
 pub mod netns;
@@ -13,6 +15,7 @@ mod ready;
 mod sys;
 
 use std::{
+    collections::BTreeMap,
     fs,
     future::Future,
     path::{Path, PathBuf},
@@ -30,6 +33,7 @@ pub use self::{
 };
 use crate::{
     agent::protocol::{Installed, Signal},
+    docker::DockerError,
     engine::{EngineOptions, EngineReport, Sample},
 };
 
@@ -38,7 +42,7 @@ pub trait Runtime {
     /// What stands after [`Runtime::up`].
     type Deployment: Deployment;
 
-    /// Its name in results: `netns`.
+    /// Its name in results: `netns`, `docker`.
     fn name(&self) -> &'static str;
 
     /// What starts its agents.
@@ -75,6 +79,11 @@ pub trait Deployment {
 
     /// How the links were made.
     fn engine(&self) -> &EngineReport;
+
+    /// What else is to be known of what carries the nodes, for the manifest.
+    fn details(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 
     /// Write a line to a node's standard input.
     fn line(&self, node: &NodeName, line: &str) -> impl Future<Output = Result<(), RuntimeError>>;
@@ -217,6 +226,9 @@ pub enum RuntimeError {
     /// The agent could not do something; it says what, for which node, and what to do.
     #[error("{0}")]
     Refused(String),
+    /// The Docker engine did not do something.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
     /// The agent is gone.
     #[error("the agent ended: {0}")]
     Gone(String),

@@ -36,7 +36,7 @@ fn own_program(node: &PlannedNode) -> Result<String, RuntimeError> {
 /// The programs that a plan needs and that are not there, each once.
 pub(super) fn missing(plan: &Plan) -> Vec<Unmet> {
     let mut roles = Vec::new();
-    for node in plan.nodes.iter().filter(|node| node.command.is_empty()) {
+    for node in plan.nodes.iter().filter(|node| node.command.is_empty() && node.image.is_none()) {
         if !roles.contains(&node.role) {
             roles.push(node.role);
         }
@@ -50,6 +50,13 @@ pub(super) fn missing(plan: &Plan) -> Vec<Unmet> {
             remedy: "build the workspace (`make build`), or set PEERBED_NODES to the directory that has it".to_owned(),
         })
         .collect()
+}
+
+/// The node programs that are there.
+pub(super) fn present() -> Vec<(&'static str, PathBuf)> {
+    let directory = directory();
+    let programs = ["control", "edge", "peer"].map(|name| (name, directory.join(name)));
+    programs.into_iter().filter(|(_, path)| path.is_file()).collect()
 }
 
 /// The position of a node in the plan.

@@ -1,0 +1,170 @@
+//! Makes, starts, signals and looks at single containers, and speaks with them.
+
+use std::pin::Pin;
+
+use bollard::{
+    container::LogOutput,
+    query_parameters::{
+        AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
+        WaitContainerOptionsBuilder,
+    },
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use tokio::io::AsyncWrite;
+
+use super::{
+    DockerError, Engine,
+    body::{AgentBody, NodeBody},
+    error::{CONFLICT, ask, reason, settled},
+};
+
+/// The streams of a container.
+pub struct Attached {
+    /// Its standard input.
+    pub voice: Voice,
+    /// Its standard output and standard error.
+    pub heard: Heard,
+}
+
+/// A container's standard input; it ends with this.
+pub type Voice = Pin<Box<dyn AsyncWrite + Send>>;
+
+/// What a container says.
+pub struct Heard(Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>);
+
+/// A piece of what a container says, not necessarily a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// On standard output.
+    Output(Bytes),
+    /// On standard error.
+    Errors(Bytes),
+}
+
+impl Heard {
+    /// The next piece; none at the end, which comes when the container's process has ended.
+    pub async fn next(&mut self) -> Option<Result<Piece, DockerError>> {
+        loop {
+            return match self.0.next().await? {
+                Ok(LogOutput::StdOut { message } | LogOutput::Console { message }) => Some(Ok(Piece::Output(message))),
+                Ok(LogOutput::StdErr { message }) => Some(Ok(Piece::Errors(message))),
+                Ok(LogOutput::StdIn { .. }) => continue,
+                Err(error) => Some(Err(DockerError::Refused {
+                    what: "pass on what a container says".to_owned(),
+                    reason: reason(&error),
+                    status: None,
+                })),
+            };
+        }
+    }
+}
+
+impl Engine {
+    /// Make a node's container.
+    pub async fn create_node(&self, body: &NodeBody<'_>) -> Result<String, DockerError> {
+        let name = body.run.node(body.node);
+        self.create(&name, body.render()).await?;
+        Ok(name)
+    }
+
+    /// Make an agent's container.
+    pub async fn create_agent(&self, body: &AgentBody<'_>) -> Result<String, DockerError> {
+        let name = body.orders.run.agent();
+        self.create(&name, body.render()).await?;
+        Ok(name)
+    }
+
+    pub(super) async fn create(
+        &self,
+        name: &str,
+        body: bollard::models::ContainerCreateBody,
+    ) -> Result<(), DockerError> {
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        let created = ask(format!("make the container {name}"), || {
+            self.api.create_container(Some(options.clone()), body.clone())
+        });
+        match created.await {
+            Ok(made) => {
+                for warning in made.warnings.iter().filter(|warning| !warning.is_empty()) {
+                    tracing::debug!("the Docker engine says of {name}: {warning}");
+                }
+                Ok(())
+            }
+            // Names are given once, so the answer to an earlier try was lost.
+            Err(error) if error.is(CONFLICT) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Connect with a container's streams; before its start, so that nothing is missed.
+    pub async fn attach(&self, name: &str) -> Result<Attached, DockerError> {
+        let options =
+            AttachContainerOptionsBuilder::default().stream(true).stdin(true).stdout(true).stderr(true).build();
+        let attached = ask(format!("connect with the container {name}"), || {
+            self.api.attach_container(name, Some(options.clone()))
+        });
+        let attached = attached.await?;
+        Ok(Attached { voice: attached.input, heard: Heard(attached.output) })
+    }
+
+    /// Start a container.
+    pub async fn start(&self, name: &str) -> Result<(), DockerError> {
+        settled(
+            ask(format!("start the container {name}"), || {
+                self.api.start_container(name, None::<bollard::query_parameters::StartContainerOptions>)
+            })
+            .await,
+        )
+    }
+
+    /// The process id of a container's first process; none if it does not run.
+    pub async fn pid(&self, name: &str) -> Result<Option<u32>, DockerError> {
+        let looked = ask(format!("look at the container {name}"), || {
+            self.api.inspect_container(name, None::<bollard::query_parameters::InspectContainerOptions>)
+        });
+        let pid = looked.await?.state.and_then(|state| state.pid);
+        Ok(pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0))
+    }
+
+    /// Kill a container's processes; false if it did not run.
+    pub async fn kill(&self, name: &str) -> Result<bool, DockerError> {
+        let options = KillContainerOptionsBuilder::default().signal("KILL").build();
+        let killed = ask(format!("kill the container {name}"), || self.api.kill_container(name, Some(options.clone())));
+        match killed.await {
+            Ok(()) => Ok(true),
+            Err(error) if error.is(CONFLICT) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Let a container's processes stand still.
+    pub async fn pause(&self, name: &str) -> Result<(), DockerError> {
+        ask(format!("pause the container {name}"), || self.api.pause_container(name)).await
+    }
+
+    /// Let them go on.
+    pub async fn unpause(&self, name: &str) -> Result<(), DockerError> {
+        ask(format!("unpause the container {name}"), || self.api.unpause_container(name)).await
+    }
+
+    /// Wait until a container is gone, having been started; gives its exit code.
+    pub async fn gone(&self, name: &str) -> Result<i64, DockerError> {
+        let options = WaitContainerOptionsBuilder::default().condition("removed").build();
+        match self.api.wait_container(name, Some(options)).next().await {
+            Some(Ok(ended)) => Ok(ended.status_code),
+            // The library's way of telling an exit code that is not 0.
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+            Some(Err(error)) => Err(DockerError::Refused {
+                what: format!("tell the end of the container {name}"),
+                reason: reason(&error),
+                status: None,
+            }),
+            None => Err(DockerError::Refused {
+                what: format!("tell the end of the container {name}"),
+                reason: "it said nothing".to_owned(),
+                status: None,
+            }),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Removes containers: those of a run at its end, and those that killed runs left; and images that are no longer used.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use bollard::{
+    models::{ContainerSummary, ContainerSummaryStateEnum as State},
+    query_parameters::{
+        ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions,
+    },
+};
+use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
+
+use super::{
+    DockerError, Engine,
+    error::{CONFLICT, NOT_FOUND, ask},
+    marks::{self, Part, RunId},
+};
+
+/// How many containers are removed at once: engines do some of the work one after the other in any case.
+const AT_ONCE: usize = 16;
+/// An agent that was made and does not run yet after so long never will.
+const STARTS_WITHIN: Duration = Duration::from_secs(120);
+/// How often, and how long in all, what is being started elsewhere is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LINGER: Duration = Duration::from_secs(3);
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Runs that were dead.
+    pub runs: usize,
+    /// Their containers.
+    pub containers: usize,
+}
+
+impl Engine {
+    /// Remove every container of a run but its agent; gives how many.
+    pub async fn remove_nodes(&self, run: &RunId) -> Result<usize, DockerError> {
+        let all = self.containers(&run.filter()).await?;
+        let doomed = all.iter().filter(|one| part(one) != Some(Part::Agent.word())).filter_map(|one| one.id.clone());
+        self.remove(doomed.collect()).await
+    }
+
+    /// The same for a run whose harness has vanished: a container that it had asked for may appear a little later.
+    pub async fn remove_nodes_and_stragglers(&self, run: &RunId) -> Result<usize, DockerError> {
+        let mut removed = 0;
+        let mut quiet = Duration::ZERO;
+        while quiet < LINGER {
+            let now = self.remove_nodes(run).await?;
+            removed += now;
+            quiet = if now == 0 { quiet + LOOK_EVERY } else { Duration::ZERO };
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(removed)
+    }
+
+    /// Remove every container of a run, its agent as well; gives how many.
+    pub async fn remove_run(&self, run: &RunId) -> Result<usize, DockerError> {
+        let all = self.containers(&run.filter()).await?;
+        self.remove(all.into_iter().filter_map(|one| one.id).collect()).await
+    }
+
+    /// Remove the containers of all runs whose agent does not run: nobody will come back to them.
+    pub async fn sweep(&self) -> Result<Swept, DockerError> {
+        let all = self.containers(marks::RUN).await?;
+        let dead = dead(&all, Timestamp::now().as_second());
+        let doomed = all.iter().filter(|one| run(one).is_some_and(|run| dead.contains(&run)));
+        let doomed: Vec<String> = doomed.filter_map(|one| one.id.clone()).collect();
+        let containers = self.remove(doomed).await?;
+        Ok(Swept { runs: if containers == 0 { 0 } else { dead.len() }, containers })
+    }
+
+    /// Remove every image of Peerbed's but the ones named; gives how many. Images that something runs from stay.
+    pub async fn remove_images(&self, but: &[String]) -> Result<usize, DockerError> {
+        let filters = HashMap::from([("label", vec![marks::IMAGE.to_owned()])]);
+        let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+        let images = ask("list images", || self.api.list_images(Some(options.clone()))).await?;
+        let mut removed = 0;
+        for image in images.iter().filter(|image| !image.repo_tags.iter().any(|tag| but.contains(tag))) {
+            let removal = ask(format!("remove the image {}", image.id), || {
+                self.api.remove_image(&image.id, None::<RemoveImageOptions>, None)
+            });
+            match removal.await {
+                Ok(_) => removed += 1,
+                Err(error) if error.is(CONFLICT) || error.is(NOT_FOUND) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn containers(&self, label: &str) -> Result<Vec<ContainerSummary>, DockerError> {
+        let filters = HashMap::from([("label", vec![label.to_owned()])]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        ask("list containers", || self.api.list_containers(Some(options.clone()))).await
+    }
+
+    /// Remove containers, with their anonymous volumes, whatever they do. All are tried; the first error is told.
+    async fn remove(&self, ids: Vec<String>) -> Result<usize, DockerError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let remove = |id: String| {
+            let options = options.clone();
+            async move {
+                ask(format!("remove the container {id}"), || self.api.remove_container(&id, Some(options.clone())))
+                    .await
+            }
+        };
+        let removals: Vec<_> = stream::iter(ids).map(remove).buffer_unordered(AT_ONCE).collect().await;
+        let (mut removed, mut failed) = (0, None);
+        for removal in removals {
+            match removal {
+                Ok(()) => removed += 1,
+                // Somebody else has removed it, or is about to.
+                Err(error) if error.is(NOT_FOUND) || error.is(CONFLICT) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(removed), Err)
+    }
+}
+
+fn run(container: &ContainerSummary) -> Option<RunId> {
+    RunId::of(container.labels.as_ref()?)
+}
+
+fn part(container: &ContainerSummary) -> Option<&str> {
+    container.labels.as_ref()?.get(marks::PART).map(String::as_str)
+}
+
+/// The runs whose agent does not run, nor is about to.
+fn dead(containers: &[ContainerSummary], now: i64) -> BTreeSet<RunId> {
+    let mut lives: BTreeMap<RunId, bool> = BTreeMap::new();
+    for container in containers {
+        let Some(run) = run(container) else { continue };
+        let young = now.saturating_sub(container.created.unwrap_or(0)) < STARTS_WITHIN.as_secs() as i64;
+        let alive = part(container) == Some(Part::Agent.word())
+            && match container.state {
+                Some(State::RUNNING | State::PAUSED | State::RESTARTING) => true,
+                Some(State::CREATED) => young,
+                _ => false,
+            };
+        *lives.entry(run).or_default() |= alive;
+    }
+    lives.into_iter().filter(|(_, lives)| !lives).map(|(run, _)| run).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn container(run: &str, part: Part, state: State, created: i64) -> ContainerSummary {
+        let run: RunId = serde_json::from_str(&format!("\"{run}\"")).unwrap();
+        ContainerSummary {
+            labels: Some(marks::labels(&run, part, None)),
+            state: Some(state),
+            created: Some(created),
+            ..ContainerSummary::default()
+        }
+    }
+
+    #[test]
+    fn a_run_lives_as_long_as_its_agent() {
+        let all = [
+            container("living", Part::Agent, State::RUNNING, 0),
+            container("living", Part::Node, State::EXITED, 0),
+            container("killed", Part::Node, State::RUNNING, 900),
+            container("ended", Part::Agent, State::EXITED, 900),
+            container("ended", Part::Node, State::CREATED, 900),
+            container("beginning", Part::Agent, State::CREATED, 990),
+            container("never", Part::Agent, State::CREATED, 10),
+            container("template", Part::Template, State::CREATED, 990),
+            ContainerSummary { state: Some(State::EXITED), ..ContainerSummary::default() },
+        ];
+        let names: Vec<String> = dead(&all, 1000).iter().map(ToString::to_string).collect();
+        assert_eq!(names, ["ended", "killed", "never", "template"]);
+    }
+}

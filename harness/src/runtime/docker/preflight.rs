@@ -1,0 +1,73 @@
+//! What an engine lacks for a plan. Changes nothing.
+
+use std::collections::BTreeSet;
+
+use peerbed_model::Plan;
+
+use crate::{
+    docker::{About, Engine, OLDEST_API, Program},
+    runtime::{Unmet, programs},
+};
+
+/// What to say of an image that the engine does not have.
+pub(super) fn no_image(name: &str) -> String {
+    format!(
+        "the engine has no image `{name}`, and images are never fetched by themselves; `docker pull {name}`, or make it"
+    )
+}
+
+pub(super) async fn unmet(engine: &Engine, about: &About, plan: &Plan) -> Vec<Unmet> {
+    let mut unmet = Vec::new();
+    let mut lacks = |need: &str, found: String, remedy: &str| {
+        unmet.push(Unmet { need: need.to_owned(), found, remedy: remedy.to_owned() });
+    };
+    if !engine.is_new_enough() {
+        let (major, minor) = OLDEST_API;
+        let found = format!("Engine {} speaks API {}, {major}.{minor} is needed", about.version, about.api);
+        lacks("a Docker engine", found, "use Engine 20.10 or newer");
+    }
+    if about.system != "linux" {
+        lacks("a Docker engine for Linux", format!("its containers run on {}", about.system), "switch it to Linux");
+    }
+    if !(about.limits_memory && about.limits_pids) {
+        // Nodes of ours need little; a plan is not refused for a limit that should never be met.
+        tracing::warn!("the engine cannot limit what containers use ({about}): `memory` and `pids` are not enforced");
+    }
+    let mut seen = BTreeSet::new();
+    for node in &plan.nodes {
+        match &node.image {
+            Some(image) if seen.insert(image) => match engine.foreign(image).await {
+                Ok(Some(_)) => {}
+                Ok(None) => lacks("an image", no_image(image), &format!("group {} names it", node.group)),
+                Err(error) => lacks("an image", error.to_string(), "see what the engine logs"),
+            },
+            Some(_) => {}
+            None if !node.command.is_empty() => {
+                if seen.insert(&node.group) {
+                    lacks(
+                        "an image",
+                        format!("group {} names a command, and no image that has it", node.group),
+                        "give the group an `image`, or use --runtime netns",
+                    );
+                }
+            }
+            None => {}
+        }
+    }
+    unmet.extend(programs::missing(plan));
+    for (name, path) in programs::present() {
+        if let Err(error) = Program::read(name, &path) {
+            let remedy = "`make build` makes programs that can be put into an image".to_owned();
+            unmet.push(Unmet { need: format!("the node program `{name}`"), found: error.to_string(), remedy });
+        }
+    }
+    unmet
+}
+
+impl std::fmt::Display for About {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { version, api, rootless, cgroup, .. } = self;
+        let rootless = if *rootless { ", rootless" } else { "" };
+        write!(f, "Engine {version}, API {api}, cgroup v{cgroup}{rootless}")
+    }
+}

@@ -1,0 +1,190 @@
+//! The agent in a container: made, started, heard and seen out.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncWriteExt, DuplexStream},
+    sync::OnceCell,
+};
+
+use crate::{
+    docker::{AgentBody, AgentOrders, DockerError, Engine, Heard, OWN_PROGRAM, Piece, Program, RunId},
+    runtime::{
+        RuntimeError,
+        client::{Carriage, Ending, Killed},
+        programs,
+    },
+};
+
+/// How long the agent may take to remove a thousand containers.
+const END_WITHIN: Duration = Duration::from_secs(180);
+/// What may wait of what the agent says.
+const WAITING: usize = 1 << 16;
+/// Variables that programs of ours read, and a door for tests.
+const VARIABLES: [&str; 3] = ["RUST_LOG", "RUST_BACKTRACE", "PEERBED_TEST_RATE_PERCENT"];
+
+/// What agents in containers are made from.
+#[derive(Debug)]
+pub(crate) struct Ship {
+    pub(super) engine: Engine,
+    rootless: bool,
+    /// The harness's own program.
+    program: PathBuf,
+    image: OnceCell<String>,
+}
+
+impl Ship {
+    pub(super) fn new(engine: Engine, rootless: bool, program: PathBuf) -> Self {
+        Self { engine, rootless, program, image: OnceCell::new() }
+    }
+
+    /// The gate: the harness's own program.
+    pub(super) fn gate(&self) -> Result<Program, DockerError> {
+        Program::read("peerbed", &self.program)
+    }
+
+    /// The image with the harness's program and those of the nodes; made if it is not there.
+    pub(super) async fn image(&self) -> Result<&str, DockerError> {
+        let make = || async {
+            let mut all = vec![self.gate()?];
+            for (name, path) in programs::present() {
+                all.push(Program::read(name, &path)?);
+            }
+            self.engine.own_image(&all).await
+        };
+        Ok(self.image.get_or_try_init(make).await?)
+    }
+
+    /// Start the agent of a run.
+    pub(in crate::runtime) async fn launch(self: &Arc<Self>, run: &RunId, log: &Path) -> Result<Carriage, RuntimeError> {
+        let errors = OpenOptions::new().append(true).create(true).open(log).map_err(RuntimeError::file(log))?;
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(RuntimeError::Start)?;
+        let orders = AgentOrders {
+            run: run.clone(),
+            boot_id: boot_id.trim().to_owned(),
+            endpoint: self.engine.endpoint().clone(),
+            harness_pid: std::process::id(),
+            proc: AgentOrders::proc_of(self.rootless),
+        };
+        let body = AgentBody {
+            orders: &orders,
+            image: self.image().await?,
+            program: OWN_PROGRAM,
+            tun: Path::new("/dev/net/tun").exists(),
+            environment: &environment(),
+        };
+        let name = self.engine.create_agent(&body).await?;
+        // Dropped half-way, it must not leave what was made.
+        let guard = Unstarted { ship: Arc::clone(self), run: run.clone(), armed: true };
+        let attached = self.engine.attach(&name).await?;
+        let gone = tokio::spawn({
+            let (engine, name) = (self.engine.clone(), name.clone());
+            async move { engine.gone(&name).await }
+        });
+        self.engine.start(&name).await?;
+        guard.disarm();
+        let (stdout, ours) = tokio::io::duplex(WAITING);
+        tokio::spawn(pass_on(attached.heard, ours, errors));
+        let last = LastWords { ship: Arc::clone(self), run: run.clone(), log: log.to_owned() };
+        let end = move |killed| -> Ending { Box::pin(last.see_out(gone, killed)) };
+        Ok(Carriage { stdin: attached.voice, stdout: Box::pin(stdout), end: Box::new(end), end_within: END_WITHIN })
+    }
+
+    /// The process of a run's agent.
+    pub(super) async fn agent_pid(&self, run: &RunId) -> Result<u32, RuntimeError> {
+        let pid = self.engine.pid(&run.agent()).await?;
+        pid.ok_or_else(|| RuntimeError::Gone("its container does not run".to_owned()))
+    }
+}
+
+/// The variables that are handed on to programs in containers.
+pub(super) fn environment() -> Vec<(String, String)> {
+    VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
+}
+
+/// An agent's container that was made and is not started.
+struct Unstarted {
+    ship: Arc<Ship>,
+    run: RunId,
+    armed: bool,
+}
+
+impl Unstarted {
+    fn disarm(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Unstarted {
+    fn drop(&mut self) {
+        if self.armed
+            && let Ok(tokio) = tokio::runtime::Handle::try_current()
+        {
+            let (ship, run) = (Arc::clone(&self.ship), self.run.clone());
+            // If this does not come to its end either, the next run sweeps it away.
+            tokio.spawn(async move { ship.engine.remove_run(&run).await });
+        }
+    }
+}
+
+/// Pass on what the agent says: its messages to the client, its complaints to its log.
+async fn pass_on(mut heard: Heard, mut to: DuplexStream, mut log: File) {
+    loop {
+        let piece = match heard.next().await {
+            None => return,
+            Some(Ok(piece)) => piece,
+            Some(Err(error)) => return tracing::warn!(%error, "the agent is no longer heard"),
+        };
+        match piece {
+            // The client has gone; the agent is seen out all the same.
+            Piece::Output(bytes) => drop(to.write_all(&bytes).await),
+            Piece::Errors(bytes) => {
+                if let Err(error) = log.write_all(&bytes) {
+                    tracing::warn!(%error, "the agent's log cannot be written");
+                }
+            }
+        }
+    }
+}
+
+/// What is done when an agent ends.
+struct LastWords {
+    ship: Arc<Ship>,
+    run: RunId,
+    log: PathBuf,
+}
+
+impl LastWords {
+    async fn see_out(
+        self,
+        mut gone: tokio::task::JoinHandle<Result<i64, DockerError>>,
+        mut killed: Killed,
+    ) -> Result<(), String> {
+        let ended = tokio::select! {
+            ended = &mut gone => Some(ended),
+            () = killed.wanted() => None,
+        };
+        // The agent removes everything; what it could not, because it was killed itself, goes now.
+        let removed = self.ship.engine.remove_run(&self.run).await;
+        let ended = match ended {
+            Some(ended) => ended,
+            None => gone.await,
+        };
+        let log = self.log.display();
+        match (removed, ended) {
+            (Err(error), _) => {
+                Err(format!("containers may be left, which `peerbed clean --containers` removes: {error}"))
+            }
+            (Ok(_), Ok(Ok(0))) => Ok(()),
+            (Ok(_), Ok(Ok(code))) => Err(format!("exit code {code}; its log is {log}")),
+            (Ok(_), Ok(Err(error))) => Err(format!("{error}; its log is {log}")),
+            (Ok(_), Err(error)) => Err(error.to_string()),
+        }
+    }
+}
