@@ -1,6 +1,6 @@
 //! What one run left behind in memory: made by the run loop, read by metrics, reconciliation and the results writer.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use peerbed_contract::{Event, NodeName};
 use peerbed_model::Plan;
@@ -25,8 +25,10 @@ pub struct RunRecord {
     pub setup: Duration,
     /// From the last node's end until nothing was left.
     pub teardown: Duration,
-    /// `netns`.
+    /// `netns` or `docker`.
     pub runtime: String,
+    /// What else is to be known of it: the version of the engine, what its images are.
+    pub runtime_details: BTreeMap<String, String>,
     /// How the links were made.
     pub engine: EngineReport,
     /// Everything the nodes said, in order of arrival.

@@ -21,6 +21,7 @@ use rustix::{
 };
 
 use super::{
+    probe,
     process::{CANNOT_BEGIN, FAILED, nothing_as_standard_streams, raise_descriptors, take_precedence},
     protocol::{Notice, Said},
     serve::{self, Inherited},
@@ -57,6 +58,17 @@ pub(super) fn main(orders: &str) -> ExitCode {
         Ok(()) => ExitCode::from(FAILED),
         Err(error) => {
             complain(format_args!("agent: containers are left behind: {error}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// `agent look CONGESTION-CONTROL`: try what an agent in this container may do, and print it.
+pub(super) fn look(congestion_control: &str) -> ExitCode {
+    match probe::inside(congestion_control) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(format_args!("agent: {error}"));
             ExitCode::from(FAILED)
         }
     }

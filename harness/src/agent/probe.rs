@@ -78,9 +78,8 @@ pub fn remedy() -> String {
 }
 
 /// Process 1 of the probe: try everything, print what was found.
-pub(super) fn inside() -> io::Result<()> {
-    let congestion_control = std::env::args().nth(3).unwrap_or_else(|| "cubic".to_owned());
-    let found = try_all(&congestion_control);
+pub(super) fn inside(congestion_control: &str) -> io::Result<()> {
+    let found = try_all(congestion_control);
     serde_json::to_writer(io::stdout(), &found).map_err(io::Error::from)
 }
 

@@ -76,8 +76,10 @@ enum Task {
 pub fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(2);
     let task = arguments.next();
-    if task.as_deref() == Some("container") {
-        return container::main(&arguments.next().unwrap_or_default());
+    match task.as_deref() {
+        Some("container") => return container::main(&arguments.next().unwrap_or_default()),
+        Some("look") => return container::look(&arguments.next().unwrap_or_default()),
+        _ => {}
     }
     let probing = task.as_deref() == Some("probe");
     if let Err(error) = crate::sys::survive_large_files() {
@@ -130,6 +132,11 @@ pub(super) fn take_precedence() {
     // session first, the session (with the nodes in it) needs its place as well, and nice counts only inside of it.
     let _ = setpriority_process(None, NICE);
     let _ = fs::write("/proc/self/autogroup", NICE.to_string());
+}
+
+/// The last argument of `agent probe`.
+fn congestion_control() -> String {
+    std::env::args().nth(3).unwrap_or_else(|| "cubic".to_owned())
 }
 
 /// Raise the soft limit of descriptors to the hard one; gives the soft limit for nodes.
@@ -238,7 +245,7 @@ fn work(task: Task, outer_proc: Option<OwnedFd>, node_descriptors: Option<u64>) 
             let proc = PathBuf::from("/proc");
             serve::run(Inherited { stdin, stdout, pid, outer_proc, node_descriptors, proc }).map(drop)
         }),
-        Task::Probe => settle_mounts().and_then(|()| probe::inside()),
+        Task::Probe => settle_mounts().and_then(|()| probe::inside(&congestion_control())),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! `peerbed clean`: removes old or unfinished results, and says what it removed.
+//! `peerbed clean`: removes old or unfinished results, and what is left in a Docker engine, and says what it removed.
 
 use std::{
     path::{Path, PathBuf},
@@ -6,17 +6,18 @@ use std::{
     str::FromStr,
 };
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    docker::Engine,
     report::bytes,
     results::{Entry, Removal, State, remove, scan, size_bytes},
-    say::say,
+    say::{counted, say},
 };
 
-/// Remove old or unfinished results.
+/// Remove old or unfinished results, and what killed runs left.
 ///
 /// With several of the options, finished results go if they are older than `--older-than` AND not among the `--keep`
 /// newest; unfinished ones go with `--partial`, if they are older than `--older-than`.
@@ -30,9 +31,12 @@ pub(crate) struct CleanArgs {
     /// Keep the N newest finished results of each experiment, remove the others
     #[arg(long, value_name = "N")]
     pub(crate) keep: Option<usize>,
-    /// Remove what was never finished (whose maker is gone)
+    /// Remove what was never finished (whose maker is gone), and the containers of runs that were killed
     #[arg(long)]
     pub(crate) partial: bool,
+    /// Remove the images that Peerbed made in the Docker engine; the next run makes what it needs again
+    #[arg(long)]
+    pub(crate) images: bool,
     /// Only say what would be removed
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -73,8 +77,17 @@ impl FromStr for Age {
 
 /// Removes what the arguments ask for. A directory that could not be removed is named, and makes the exit code 1.
 pub(crate) fn run(args: &CleanArgs, results: &Path) -> anyhow::Result<ExitCode> {
-    if args.older_than.is_none() && args.keep.is_none() && !args.partial {
-        bail!("nothing was asked for: give --older-than AGE, --keep N or --partial (with --dry-run to look first)");
+    let of_results = args.older_than.is_some() || args.keep.is_some() || args.partial;
+    if !of_results && !args.images {
+        bail!(
+            "nothing was asked for: give --older-than AGE, --keep N, --partial or --images (with --dry-run to look first)"
+        );
+    }
+    if args.partial || args.images {
+        clean_engine(args)?;
+    }
+    if !of_results {
+        return Ok(ExitCode::SUCCESS);
     }
     let entries = scan(results, args.experiment.as_deref())?;
     if let (Some(experiment), true) = (&args.experiment, entries.is_empty()) {
@@ -112,6 +125,35 @@ pub(crate) fn run(args: &CleanArgs, results: &Path) -> anyhow::Result<ExitCode> 
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Removes what is left in the Docker engine. Where there is none, nothing is left in it.
+fn clean_engine(args: &CleanArgs) -> anyhow::Result<()> {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    tokio.block_on(async {
+        let engine = match Engine::find().await {
+            Ok(engine) => engine,
+            Err(error) if args.images => return Err(error.into()),
+            Err(error) => {
+                tracing::debug!(%error, "no containers are looked for");
+                return Ok(());
+            }
+        };
+        let verb = if args.dry_run { "would remove" } else { "removed" };
+        if args.partial {
+            let left = if args.dry_run { engine.left_behind().await?.len() } else { engine.sweep().await? };
+            if left > 0 {
+                say(&format!("{verb} {} of killed runs\n", counted(left, "container")))?;
+            }
+        }
+        if args.images {
+            let (ids, sizes): (Vec<String>, Vec<u64>) = engine.images().await?.into_iter().unzip();
+            let size = sizes.iter().sum::<u64>() as f64;
+            let count = if args.dry_run { ids.len() } else { engine.remove_images(&ids).await? };
+            say(&format!("{verb} {} ({} in all)\n", counted(count, "image"), bytes(Some(size))))?;
+        }
+        Ok(())
+    })
+}
+
 /// What the arguments ask to remove; entries are in order of experiment and time.
 fn select<'a>(entries: &'a [Entry], args: &CleanArgs, now: Timestamp) -> Vec<&'a Entry> {
     let newer_finished = |entry: &Entry| {
@@ -141,7 +183,15 @@ mod tests {
     const DAY: i64 = 24 * 3600;
 
     fn args() -> CleanArgs {
-        CleanArgs { experiment: None, older_than: None, keep: None, partial: false, dry_run: false, results: None }
+        CleanArgs {
+            experiment: None,
+            older_than: None,
+            keep: None,
+            partial: false,
+            images: false,
+            dry_run: false,
+            results: None,
+        }
     }
 
     /// Names of all that is there, links with their targets.

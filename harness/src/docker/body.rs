@@ -133,11 +133,22 @@ pub struct AgentOrders {
     pub proc: PathBuf,
 }
 
+/// What an agent is started for.
+#[derive(Debug, Clone)]
+pub enum AgentTask {
+    /// To hold a network.
+    Serve,
+    /// To print what it may do, with this congestion control.
+    Look(String),
+}
+
 /// What an agent's container is made of.
 #[derive(Debug, Clone)]
 pub struct AgentBody<'a> {
     /// What it is told.
     pub orders: &'a AgentOrders,
+    /// What for.
+    pub task: AgentTask,
     /// Its image.
     pub image: &'a str,
     /// The program in it.
@@ -205,13 +216,19 @@ impl AgentBody<'_> {
             log_config: Some(no_log()),
             ..HostConfig::default()
         };
-        let orders = serde_json::to_string(self.orders).expect("orders have only plain values");
+        let words = match &self.task {
+            AgentTask::Serve => {
+                ["agent", "container", &serde_json::to_string(self.orders).expect("orders have only plain values")]
+                    .map(str::to_owned)
+            }
+            AgentTask::Look(congestion_control) => ["agent", "look", congestion_control].map(str::to_owned),
+        };
         let variable = |(name, value): &(String, String)| format!("{name}={value}");
         ContainerCreateBody {
             image: Some(self.image.to_owned()),
             hostname: Some("agent".to_owned()),
             entrypoint: Some(vec![self.program.to_owned()]),
-            cmd: Some(vec!["agent".to_owned(), "container".to_owned(), orders]),
+            cmd: Some(words.to_vec()),
             env: Some(self.environment.iter().map(variable).collect()),
             labels: Some(labels(&self.orders.run, Part::Agent, None)),
             host_config: Some(host),
@@ -299,7 +316,8 @@ mod tests {
             proc: AgentOrders::proc_of(false),
         };
         let shown_with = |orders: &AgentOrders, tun| {
-            let body = AgentBody { orders, image: "peerbed:cafe", program: "/peerbed", tun, environment: &[] };
+            let task = AgentTask::Serve;
+            let body = AgentBody { orders, task, image: "peerbed:cafe", program: "/peerbed", tun, environment: &[] };
             shown(&body.render())
         };
         insta::assert_snapshot!(shown_with(&orders, true));

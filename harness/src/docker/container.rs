@@ -4,6 +4,7 @@ use std::pin::Pin;
 
 use bollard::{
     container::LogOutput,
+    exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults},
     query_parameters::{
         AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, KillContainerOptionsBuilder,
         WaitContainerOptionsBuilder,
@@ -32,6 +33,48 @@ pub type Voice = Pin<Box<dyn AsyncWrite + Send>>;
 
 /// What a container says.
 pub struct Heard(Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>);
+
+/// A program beside what runs in a container.
+pub struct Beside {
+    engine: Engine,
+    id: String,
+    /// Its streams.
+    pub streams: Attached,
+}
+
+/// How such a program is asked about, while its streams are in use.
+#[derive(Clone)]
+pub struct BesideControl {
+    engine: Engine,
+    id: String,
+}
+
+impl Beside {
+    /// What it is asked about with.
+    pub fn control(&self) -> BesideControl {
+        BesideControl { engine: self.engine.clone(), id: self.id.clone() }
+    }
+}
+
+impl BesideControl {
+    /// Its process id, on the machine.
+    pub async fn pid(&self) -> Result<Option<u32>, DockerError> {
+        let state = ask("tell of a program", || self.engine.api.inspect_exec(&self.id)).await?;
+        Ok(state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0))
+    }
+
+    /// Its exit code; none while it runs.
+    pub async fn exit_code(&self) -> Result<Option<u8>, DockerError> {
+        let state = ask("tell of a program", || self.engine.api.inspect_exec(&self.id)).await?;
+        Ok(state.exit_code.map(|code| code as u8))
+    }
+
+    /// Give its terminal another size.
+    pub async fn resize(&self, rows: u16, columns: u16) -> Result<(), DockerError> {
+        let size = ResizeExecOptions { height: rows, width: columns };
+        ask("change the size of a terminal", || self.engine.api.resize_exec(&self.id, size)).await
+    }
+}
 
 /// A piece of what a container says, not necessarily a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,6 +189,33 @@ impl Engine {
     /// Let them go on.
     pub async fn unpause(&self, name: &str) -> Result<(), DockerError> {
         ask(format!("unpause the container {name}"), || self.api.unpause_container(name)).await
+    }
+
+    /// Begin a program beside what runs in a container, as its root, with a terminal of its own or without.
+    pub async fn begin_beside(&self, name: &str, words: &[String], terminal: bool) -> Result<Beside, DockerError> {
+        let config = CreateExecOptions {
+            attach_stdin: Some(true),
+            attach_stdout: Some(true),
+            // A terminal has one stream for both.
+            attach_stderr: Some(!terminal),
+            tty: Some(terminal),
+            user: Some("0:0".to_owned()),
+            cmd: Some(words.to_vec()),
+            ..CreateExecOptions::default()
+        };
+        let what = format!("begin a program in the container {name}");
+        let made = ask(&what, || self.api.create_exec(name, config.clone())).await?;
+        let options = StartExecOptions { detach: false, tty: terminal, output_capacity: None };
+        let started = ask(&what, || self.api.start_exec(&made.id, Some(options))).await?;
+        match started {
+            StartExecResults::Attached { output, input } => {
+                let streams = Attached { voice: input, heard: Heard(output) };
+                Ok(Beside { engine: self.clone(), id: made.id, streams })
+            }
+            StartExecResults::Detached => {
+                Err(DockerError::Refused { what, reason: "its streams were kept back".to_owned(), status: None })
+            }
+        }
     }
 
     /// Wait until a container is gone, having been started; gives its exit code.

@@ -19,14 +19,13 @@ use bollard::API_DEFAULT_VERSION;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    body::{AgentBody, AgentOrders, Limits, NodeBody},
-    container::{Attached, Heard, Piece, Voice},
+    body::{AgentBody, AgentOrders, AgentTask, Limits, NodeBody},
+    container::{Attached, Beside, BesideControl, Heard, Piece, Voice},
     endpoint::{Endpoint, EndpointError},
     error::{DockerError, repeated},
     events::{Events, Happened, What},
     image::{Foreign, GATE, OWN_PROGRAM, Program, this_program},
     marks::RunId,
-    sweep::Swept,
 };
 
 /// The oldest API that has everything needed: Engine 20.10.

@@ -28,15 +28,6 @@ const STARTS_WITHIN: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LINGER: Duration = Duration::from_secs(3);
 
-/// What was removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Runs that were dead.
-    pub runs: usize,
-    /// Their containers.
-    pub containers: usize,
-}
-
 impl Engine {
     /// Remove every container of a run but its agent; gives how many.
     pub async fn remove_nodes(&self, run: &RunId) -> Result<usize, DockerError> {
@@ -64,26 +55,34 @@ impl Engine {
         self.remove(all.into_iter().filter_map(|one| one.id).collect()).await
     }
 
-    /// Remove the containers of all runs whose agent does not run: nobody will come back to them.
-    pub async fn sweep(&self) -> Result<Swept, DockerError> {
-        let all = self.containers(marks::RUN).await?;
-        let dead = dead(&all, Timestamp::now().as_second());
-        let doomed = all.iter().filter(|one| run(one).is_some_and(|run| dead.contains(&run)));
-        let doomed: Vec<String> = doomed.filter_map(|one| one.id.clone()).collect();
-        let containers = self.remove(doomed).await?;
-        Ok(Swept { runs: if containers == 0 { 0 } else { dead.len() }, containers })
+    /// Remove the containers of all runs whose agent does not run: nobody will come back to them. Gives how many.
+    pub async fn sweep(&self) -> Result<usize, DockerError> {
+        let left = self.left_behind().await?;
+        self.remove(left).await
     }
 
-    /// Remove every image of Peerbed's but the ones named; gives how many. Images that something runs from stay.
-    pub async fn remove_images(&self, but: &[String]) -> Result<usize, DockerError> {
+    /// The ids of what [`Engine::sweep`] would remove.
+    pub async fn left_behind(&self) -> Result<Vec<String>, DockerError> {
+        let all = self.containers(marks::RUN).await?;
+        let dead = dead(&all, Timestamp::now().as_second());
+        let left = all.iter().filter(|one| run(one).is_some_and(|run| dead.contains(&run)));
+        Ok(left.filter_map(|one| one.id.clone()).collect())
+    }
+
+    /// The images that Peerbed made: ids, and bytes each.
+    pub async fn images(&self) -> Result<Vec<(String, u64)>, DockerError> {
         let filters = HashMap::from([("label", vec![marks::IMAGE.to_owned()])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         let images = ask("list images", || self.api.list_images(Some(options.clone()))).await?;
+        Ok(images.into_iter().map(|image| (image.id, u64::try_from(image.size).unwrap_or(0))).collect())
+    }
+
+    /// Remove these images; gives how many. Those that something runs from stay.
+    pub async fn remove_images(&self, ids: &[String]) -> Result<usize, DockerError> {
         let mut removed = 0;
-        for image in images.iter().filter(|image| !image.repo_tags.iter().any(|tag| but.contains(tag))) {
-            let removal = ask(format!("remove the image {}", image.id), || {
-                self.api.remove_image(&image.id, None::<RemoveImageOptions>, None)
-            });
+        for id in ids {
+            let removal =
+                ask(format!("remove the image {id}"), || self.api.remove_image(id, None::<RemoveImageOptions>, None));
             match removal.await {
                 Ok(_) => removed += 1,
                 Err(error) if error.is(CONFLICT) || error.is(NOT_FOUND) => {}

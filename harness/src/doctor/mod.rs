@@ -1,5 +1,6 @@
 //! `peerbed doctor`: what this machine can do, what it lacks, and the remedy. Changes nothing.
 
+mod docker;
 mod machine;
 
 use std::{path::Path, process::ExitCode};
@@ -9,7 +10,7 @@ use serde::Serialize;
 use crate::{
     agent::probe::{self, Inside},
     engine::EndsChoice,
-    runtime::Unmet,
+    runtime::{Kind, Unmet},
     say::say,
     status::Status,
 };
@@ -22,6 +23,9 @@ pub struct DoctorArgs {
     /// Print JSON: {"able": …, "ends": …, "findings": [{"topic", "state", "found", "remedy"}, …]}
     #[arg(long)]
     pub json: bool,
+    /// Judge what this runtime needs
+    #[arg(long, value_enum, default_value_t = Kind::Netns)]
+    pub runtime: Kind,
     /// Judge the limits for an experiment of so many nodes
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = nodes)]
     pub nodes: usize,
@@ -76,7 +80,10 @@ pub struct Report {
 
 /// The subcommand.
 pub fn run(args: &DoctorArgs) -> anyhow::Result<ExitCode> {
-    let report = examine(Path::new("/proc/self/exe"), args.nodes, EndsChoice::Auto, "cubic");
+    let report = match args.runtime {
+        Kind::Netns => examine(Path::new("/proc/self/exe"), args.nodes, EndsChoice::Auto, "cubic"),
+        Kind::Docker => docker::examine(args.nodes, "cubic")?,
+    };
     if args.json {
         say(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {

@@ -119,7 +119,7 @@ fn held(plan: &peerbed_model::Plan, deployment: &ChosenDeployment) -> anyhow::Re
         namespace: *namespace,
         pid: *pid,
     });
-    Ok(Held { agent, nodes: nodes.collect() })
+    Ok(Held { agent, container: doors.container.clone(), nodes: nodes.collect() })
 }
 
 /// Write down what the nodes say until it is time to end.

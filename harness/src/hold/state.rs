@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::process::ProcessId;
 use crate::{
     regular::{self, ReadError},
-    runtime::NodeFiles,
+    runtime::{AgentContainer, NodeFiles},
 };
 
 /// The state of the largest experiment is smaller.
@@ -73,6 +73,9 @@ pub(crate) struct State {
 pub(crate) struct Held {
     /// The agent.
     pub(crate) agent: ProcessId,
+    /// The agent's container, if it is one.
+    #[serde(default)]
+    pub(crate) container: Option<AgentContainer>,
     /// The nodes in the order of the plan.
     pub(crate) nodes: Vec<HeldNode>,
 }

@@ -32,6 +32,9 @@ pub struct Manifest {
     pub identity: Identity,
     /// What carried the nodes; none if no run was made.
     pub runtime: Option<String>,
+    /// What else is to be known of that: for `docker` the engine's version, what it can limit, the ids of images that are not
+    /// the project's own; nothing for `netns`.
+    pub runtime_details: BTreeMap<String, String>,
     /// How the links were made; none if no run was made.
     pub engine: Option<EngineReport>,
     /// TCP's congestion control as planned.
@@ -117,6 +120,7 @@ impl Manifest {
             finished: Timestamp::now(),
             identity: identity.clone(),
             runtime: first.map(|record| record.runtime.clone()),
+            runtime_details: first.map(|record| record.runtime_details.clone()).unwrap_or_default(),
             engine: first.map(|record| record.engine.clone()),
             congestion_control,
             machine,
@@ -163,6 +167,7 @@ fn fingerprint(machine: &Machine, record: &RunRecord) -> String {
     let engine = &record.engine;
     let parts = [
         record.runtime.clone(),
+        record.runtime_details.get("docker").cloned().unwrap_or_default(),
         engine.engine.clone(),
         engine.ends.clone(),
         engine.threads.to_string(),

@@ -5,7 +5,7 @@
 pub(crate) mod progress;
 mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use peerbed_contract::{Command, NodeName};
@@ -118,8 +118,14 @@ pub(crate) async fn execute<R: Runtime>(
     let down = deployment.down().await;
     let measured = outcome?;
     down.context("the run was measured, but its network could not be removed")?;
-    let engine = deployment.engine().clone();
-    Ok(Some(RunRecord { setup, teardown: after.elapsed(), runtime: runtime.name().to_owned(), engine, ..measured }))
+    Ok(Some(RunRecord {
+        setup,
+        teardown: after.elapsed(),
+        runtime: runtime.name().to_owned(),
+        runtime_details: deployment.details(),
+        engine: deployment.engine().clone(),
+        ..measured
+    }))
 }
 
 struct RunLoop<'a, D> {
@@ -172,6 +178,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             setup: Duration::ZERO,
             teardown: Duration::ZERO,
             runtime: String::new(),
+            runtime_details: BTreeMap::new(),
             engine: self.deployment.engine().clone(),
             events: self.watch.events,
             exits: self.watch.exits,

@@ -13,6 +13,7 @@ mod notices;
 mod programs;
 mod ready;
 mod sys;
+pub mod visit;
 
 use std::{
     collections::BTreeMap,
@@ -33,7 +34,7 @@ pub use self::{
 };
 use crate::{
     agent::protocol::{Installed, Signal},
-    docker::DockerError,
+    docker::{DockerError, Endpoint},
     engine::{EngineOptions, EngineReport, Sample},
 };
 
@@ -288,4 +289,15 @@ pub struct Doors {
     pub installed: Installed,
     /// The process of each node, in the order of the plan.
     pub pids: Vec<u32>,
+    /// The agent's container, if it is one.
+    pub container: Option<AgentContainer>,
+}
+
+/// An agent that is a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgentContainer {
+    /// The engine.
+    pub endpoint: Endpoint,
+    /// The container's name.
+    pub name: String,
 }

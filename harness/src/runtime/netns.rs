@@ -67,6 +67,7 @@ impl Runtime for Netns {
 
     async fn preflight(&self, plan: &Plan) -> Vec<Unmet> {
         let mut unmet = programs::missing(plan);
+        unmet.extend(programs::images(plan));
         unmet.extend(doctor::unmet(
             &self.program,
             plan.nodes.len(),
@@ -120,7 +121,7 @@ impl Netns {
             pids.push(spawned(started.await?)?);
         }
         ready::wait(&awaited, within, notices, files, progress).await?;
-        Ok(Doors { installed, pids })
+        Ok(Doors { installed, pids, container: None })
     }
 }
 

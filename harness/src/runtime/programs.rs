@@ -52,6 +52,24 @@ pub(super) fn missing(plan: &Plan) -> Vec<Unmet> {
         .collect()
 }
 
+/// Groups whose program is in an image alone, each once: for a runtime that has no images.
+pub(super) fn images(plan: &Plan) -> Vec<Unmet> {
+    let mut groups = Vec::new();
+    for node in &plan.nodes {
+        if let (Some(image), true) = (&node.image, node.command.is_empty())
+            && !groups.iter().any(|(group, _)| *group == &node.group)
+        {
+            groups.push((&node.group, image));
+        }
+    }
+    let unmet = |(group, image)| Unmet {
+        need: format!("the image `{image}`"),
+        found: format!("group {group} runs what is in it, and this runtime has no images"),
+        remedy: "use --runtime docker, or give the group a `command`, which is what runs without images".to_owned(),
+    };
+    groups.into_iter().map(unmet).collect()
+}
+
 /// The node programs that are there.
 pub(super) fn present() -> Vec<(&'static str, PathBuf)> {
     let directory = directory();

@@ -19,13 +19,17 @@ use peerbed_model::{Act, Plan, PlannedNode};
 use self::nodes::{Nodes, Prepared};
 pub(crate) use self::ship::Ship;
 use super::{
-    Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet, calls, client::Client,
-    config, programs::position, ready,
+    AgentContainer, Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet, calls,
+    client::Client, config, programs::position, ready,
 };
 use crate::{
-    agent::protocol::{Request, Signal},
+    agent::{
+        probe::Inside,
+        protocol::{Request, Signal},
+    },
     docker::{self, About, Engine, Foreign, GATE, Limits, NodeBody, OWN_PROGRAM, RunId},
     engine::{EngineOptions, EngineReport, Sample},
+    say::counted,
 };
 
 /// Containers that are made, or started, at once.
@@ -62,6 +66,11 @@ impl Docker {
     /// The image of the project's own programs; made if it is not there.
     pub async fn image(&self) -> Result<String, RuntimeError> {
         Ok(self.ship.image().await?.to_owned())
+    }
+
+    /// What an agent may do in a container of the engine.
+    pub(crate) async fn look(&self, congestion_control: &str) -> Result<Inside, RuntimeError> {
+        self.ship.look(congestion_control).await
     }
 
     /// The engine.
@@ -117,8 +126,8 @@ impl Runtime for Docker {
     ) -> Result<(DockerDeployment, Notices), RuntimeError> {
         let files = files.written(plan)?;
         let swept = self.engine.sweep().await?;
-        if swept.containers > 0 {
-            tracing::warn!("{} containers that killed runs had left were removed", swept.containers);
+        if swept > 0 {
+            tracing::warn!("{} that killed runs had left were removed", counted(swept, "container"));
         }
         let run = RunId::new();
         let (client, mut notices, notify) = self.launch.start_as(&run, &files.agent_log()).await?;
@@ -213,7 +222,8 @@ impl Docker {
         // Nodes become ready while others are still being started, and one that dies is told at once.
         let ready = ready::wait(&awaited, within, notices, files, progress);
         let (pids, ()) = tokio::try_join!(started, ready)?;
-        Ok(Doors { installed, pids })
+        let container = AgentContainer { endpoint: self.engine.endpoint().clone(), name: run.agent() };
+        Ok(Doors { installed, pids, container: Some(container) })
     }
 
     fn details(&self, images: BTreeMap<String, String>) -> BTreeMap<String, String> {

@@ -11,10 +11,14 @@ use std::{
 use tokio::{
     io::{AsyncWriteExt, DuplexStream},
     sync::OnceCell,
+    task::JoinHandle,
 };
 
 use crate::{
-    docker::{AgentBody, AgentOrders, DockerError, Engine, Heard, OWN_PROGRAM, Piece, Program, RunId},
+    agent::probe::Inside,
+    docker::{
+        AgentBody, AgentOrders, AgentTask, DockerError, Engine, Heard, OWN_PROGRAM, Piece, Program, RunId, Voice,
+    },
     runtime::{
         RuntimeError,
         client::{Carriage, Ending, Killed},
@@ -62,8 +66,41 @@ impl Ship {
     }
 
     /// Start the agent of a run.
-    pub(in crate::runtime) async fn launch(self: &Arc<Self>, run: &RunId, log: &Path) -> Result<Carriage, RuntimeError> {
+    pub(in crate::runtime) async fn launch(
+        self: &Arc<Self>,
+        run: &RunId,
+        log: &Path,
+    ) -> Result<Carriage, RuntimeError> {
         let errors = OpenOptions::new().append(true).create(true).open(log).map_err(RuntimeError::file(log))?;
+        let Started { heard, voice, gone } = self.begin(run, AgentTask::Serve).await?;
+        let (stdout, ours) = tokio::io::duplex(WAITING);
+        tokio::spawn(pass_on(heard, ours, errors));
+        let last = LastWords { ship: Arc::clone(self), run: run.clone(), log: log.to_owned() };
+        let end = move |killed| -> Ending { Box::pin(last.see_out(gone, killed)) };
+        Ok(Carriage { stdin: voice, stdout: Box::pin(stdout), end: Box::new(end), end_within: END_WITHIN })
+    }
+
+    /// What an agent may do in a container of this engine.
+    pub(crate) async fn look(self: &Arc<Self>, congestion_control: &str) -> Result<Inside, RuntimeError> {
+        let Started { mut heard, gone, .. } =
+            self.begin(&RunId::new(), AgentTask::Look(congestion_control.to_owned())).await?;
+        let (mut said, mut complaints) = (Vec::new(), Vec::new());
+        while let Some(piece) = heard.next().await {
+            match piece? {
+                Piece::Output(bytes) => said.extend(bytes),
+                Piece::Errors(bytes) => complaints.extend(bytes),
+            }
+        }
+        // Its end is only for the engine to clear up after it.
+        let _ = gone.await;
+        serde_json::from_slice(&said).map_err(|_| {
+            let words = String::from_utf8_lossy(&complaints);
+            RuntimeError::Gone(format!("it could not tell what it may do: {}", words.trim()))
+        })
+    }
+
+    /// Start an agent's container.
+    async fn begin(self: &Arc<Self>, run: &RunId, task: AgentTask) -> Result<Started, RuntimeError> {
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(RuntimeError::Start)?;
         let orders = AgentOrders {
             run: run.clone(),
@@ -74,14 +111,15 @@ impl Ship {
         };
         let body = AgentBody {
             orders: &orders,
+            task,
             image: self.image().await?,
             program: OWN_PROGRAM,
             tun: Path::new("/dev/net/tun").exists(),
             environment: &environment(),
         };
-        let name = self.engine.create_agent(&body).await?;
-        // Dropped half-way, it must not leave what was made.
+        // Given up half-way, it must not leave what was made.
         let guard = Unstarted { ship: Arc::clone(self), run: run.clone(), armed: true };
+        let name = self.engine.create_agent(&body).await?;
         let attached = self.engine.attach(&name).await?;
         let gone = tokio::spawn({
             let (engine, name) = (self.engine.clone(), name.clone());
@@ -89,11 +127,7 @@ impl Ship {
         });
         self.engine.start(&name).await?;
         guard.disarm();
-        let (stdout, ours) = tokio::io::duplex(WAITING);
-        tokio::spawn(pass_on(attached.heard, ours, errors));
-        let last = LastWords { ship: Arc::clone(self), run: run.clone(), log: log.to_owned() };
-        let end = move |killed| -> Ending { Box::pin(last.see_out(gone, killed)) };
-        Ok(Carriage { stdin: attached.voice, stdout: Box::pin(stdout), end: Box::new(end), end_within: END_WITHIN })
+        Ok(Started { heard: attached.heard, voice: attached.voice, gone })
     }
 
     /// The process of a run's agent.
@@ -101,6 +135,13 @@ impl Ship {
         let pid = self.engine.pid(&run.agent()).await?;
         pid.ok_or_else(|| RuntimeError::Gone("its container does not run".to_owned()))
     }
+}
+
+/// An agent's container that was started.
+struct Started {
+    heard: Heard,
+    voice: Voice,
+    gone: JoinHandle<Result<i64, DockerError>>,
 }
 
 /// The variables that are handed on to programs in containers.
@@ -161,11 +202,7 @@ struct LastWords {
 }
 
 impl LastWords {
-    async fn see_out(
-        self,
-        mut gone: tokio::task::JoinHandle<Result<i64, DockerError>>,
-        mut killed: Killed,
-    ) -> Result<(), String> {
+    async fn see_out(self, mut gone: JoinHandle<Result<i64, DockerError>>, mut killed: Killed) -> Result<(), String> {
         let ended = tokio::select! {
             ended = &mut gone => Some(ended),
             () = killed.wanted() => None,
@@ -178,9 +215,7 @@ impl LastWords {
         };
         let log = self.log.display();
         match (removed, ended) {
-            (Err(error), _) => {
-                Err(format!("containers may be left, which `peerbed clean --containers` removes: {error}"))
-            }
+            (Err(error), _) => Err(format!("containers may be left, which `peerbed clean --partial` removes: {error}")),
             (Ok(_), Ok(Ok(0))) => Ok(()),
             (Ok(_), Ok(Ok(code))) => Err(format!("exit code {code}; its log is {log}")),
             (Ok(_), Ok(Err(error))) => Err(format!("{error}; its log is {log}")),
