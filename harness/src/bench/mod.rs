@@ -3,6 +3,7 @@
 //! Each figure is measured through the real thing (agent, namespaces, engine, nodes), repeated, and reported as the median
 //! with its range beside its target. Nothing here fails a build: machines differ; the table says what was met.
 
+mod docker;
 mod links;
 mod nodes;
 mod pairs;
@@ -18,7 +19,7 @@ use crate::{
     project::Project,
     run::Interrupt,
     runtime::Launch,
-    say::{complain, say},
+    say::{complain, describe, say},
     scratch::Scratch,
     status::Status,
 };
@@ -59,6 +60,8 @@ enum Subject {
     Memory,
     /// One download from one peer over an unlimited link
     Download,
+    /// Containers against a plain parallel `docker run`, where an engine answers
+    Docker,
 }
 
 /// One measured figure.
@@ -169,6 +172,15 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
         }
         if wanted(Subject::Download) {
             take(Subject::Download, nodes::download(&bench).await)?;
+        }
+        if wanted(Subject::Docker) {
+            // Who did not ask for it by name may have no engine.
+            match docker::containers(&bench).await {
+                Err(error) if args.only.is_empty() => {
+                    complain(format_args!("docker: not measured: {}", describe(&error)));
+                }
+                figures => take(Subject::Docker, figures)?,
+            }
         }
         anyhow::Ok(())
     };

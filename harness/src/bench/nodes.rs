@@ -48,7 +48,7 @@ fn source(name: &str, text: &str) -> anyhow::Result<Source> {
 }
 
 /// Peers that only wait: the one download is asked for after everything was measured.
-fn idle_peers(peers: usize) -> anyhow::Result<Arc<Plan>> {
+pub(super) fn idle_peers(peers: usize) -> anyhow::Result<Arc<Plan>> {
     let text = format!(
         "question: How fast are {peers} peers ready?\n\
          topology: bench\nseed: 1\nduration: 600s\n\
@@ -160,7 +160,7 @@ pub(super) async fn setup(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
 }
 
 /// Wait until the processors have been idle for most of a second; if that does not come, say so and go on.
-async fn rest() -> anyhow::Result<()> {
+pub(super) async fn rest() -> anyhow::Result<()> {
     const IDLE_AT_LEAST: f64 = 0.9;
     const PATIENCE: u32 = 20;
     let mut before = HostSample::read()?.cpu;

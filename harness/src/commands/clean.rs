@@ -145,8 +145,9 @@ fn clean_engine(args: &CleanArgs) -> anyhow::Result<()> {
             }
         }
         if args.images {
-            let (ids, sizes): (Vec<String>, Vec<u64>) = engine.images().await?.into_iter().unzip();
-            let size = sizes.iter().sum::<u64>() as f64;
+            let images = engine.images().await?;
+            let size = images.iter().map(|image| image.bytes).sum::<u64>() as f64;
+            let ids: Vec<String> = images.into_iter().map(|image| image.id).collect();
             let count = if args.dry_run { ids.len() } else { engine.remove_images(&ids).await? };
             say(&format!("{verb} {} ({} in all)\n", counted(count, "image"), bytes(Some(size))))?;
         }

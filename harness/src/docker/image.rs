@@ -4,6 +4,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use bollard::{
@@ -31,6 +32,8 @@ const WITH_GATE: &str = "peerbed-gated";
 pub const OWN_PROGRAM: &str = "/peerbed";
 /// The gate in the images of others.
 pub const GATE: &str = "/.peerbed-gate";
+/// How long an image is kept that may be of no use any more.
+const KEPT: Duration = Duration::from_hours(48);
 /// Raised when images are made in another way, so that older ones are not taken for them.
 const MADE_LIKE: u8 = 1;
 
@@ -135,7 +138,19 @@ impl Engine {
             Ok(())
         })
         .await?;
+        self.remove_old_images().await;
         Ok(name)
+    }
+
+    /// Every build of Peerbed has an image of its own; when a new one is made, those go that nobody has made for long.
+    async fn remove_old_images(&self) {
+        let removed = async {
+            let old = self.images().await?.into_iter().filter(|image| image.age > KEPT).map(|image| image.id);
+            self.remove_images(&old.collect::<Vec<_>>()).await
+        };
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "older images of Peerbed's stay");
+        }
     }
 
     /// What is known of an image; none if the engine does not have it.

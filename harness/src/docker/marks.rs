@@ -46,8 +46,9 @@ impl RunId {
         format!("peerbed-{self}--agent")
     }
 
-    /// What selects the containers of this run.
-    pub(super) fn filter(&self) -> String {
+    /// What selects the containers of this run: a label and its value. One that somebody else makes with it is swept away
+    /// like those of a killed run, unless the run has an agent.
+    pub fn filter(&self) -> String {
         format!("{RUN}={self}")
     }
 }

@@ -26,6 +26,7 @@ pub use self::{
     events::{Events, Happened, What},
     image::{Foreign, GATE, OWN_PROGRAM, Program, this_program},
     marks::RunId,
+    sweep::Made,
 };
 
 /// The oldest API that has everything needed: Engine 20.10.

@@ -20,6 +20,17 @@ use super::{
     marks::{self, Part, RunId},
 };
 
+/// An image that Peerbed made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The engine's id for it.
+    pub id: String,
+    /// What it takes on disk, where it shares nothing.
+    pub bytes: u64,
+    /// Since it was made.
+    pub age: Duration,
+}
+
 /// How many containers are removed at once: engines do some of the work one after the other in any case.
 const AT_ONCE: usize = 16;
 /// An agent that was made and does not run yet after so long never will.
@@ -69,12 +80,17 @@ impl Engine {
         Ok(left.filter_map(|one| one.id.clone()).collect())
     }
 
-    /// The images that Peerbed made: ids, and bytes each.
-    pub async fn images(&self) -> Result<Vec<(String, u64)>, DockerError> {
+    /// The images that Peerbed made.
+    pub async fn images(&self) -> Result<Vec<Made>, DockerError> {
         let filters = HashMap::from([("label", vec![marks::IMAGE.to_owned()])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         let images = ask("list images", || self.api.list_images(Some(options.clone()))).await?;
-        Ok(images.into_iter().map(|image| (image.id, u64::try_from(image.size).unwrap_or(0))).collect())
+        let made = |image: bollard::models::ImageSummary| Made {
+            id: image.id,
+            bytes: u64::try_from(image.size).unwrap_or(0),
+            age: Duration::from_secs(u64::try_from(Timestamp::now().as_second() - image.created).unwrap_or(0)),
+        };
+        Ok(images.into_iter().map(made).collect())
     }
 
     /// Remove these images; gives how many. Those that something runs from stay.

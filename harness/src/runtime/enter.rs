@@ -217,7 +217,7 @@ async fn wait_for(command: Command, end: Option<OwnedFd>, signals: Signals) -> i
 }
 
 /// Told when the process of this descriptor ends, by a thread that waits for nothing else.
-fn end_of(process: OwnedFd) -> io::Result<oneshot::Receiver<()>> {
+pub(super) fn end_of(process: OwnedFd) -> io::Result<oneshot::Receiver<()>> {
     let (tell, told) = oneshot::channel();
     let wait = move || {
         let waited = rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(&process, PollFlags::IN)], None));
@@ -231,7 +231,7 @@ fn end_of(process: OwnedFd) -> io::Result<oneshot::Receiver<()>> {
 }
 
 /// Returns when it is told; never, if nobody will.
-async fn ended(end: Option<&mut oneshot::Receiver<()>>) {
+pub(super) async fn ended(end: Option<&mut oneshot::Receiver<()>>) {
     if let Some(end) = end
         && end.await.is_ok()
     {

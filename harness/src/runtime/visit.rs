@@ -35,15 +35,17 @@ use tokio::{
 
 use super::{
     AgentContainer, RuntimeError,
-    enter::{NOT_EXECUTABLE, NOT_FOUND, Signals, exit_code, run_until},
+    enter::{EnterError, Signals, end_of, ended, exit_code, run_until},
 };
 use crate::{
-    docker::{BesideControl, Engine, OWN_PROGRAM, Piece, Voice},
+    docker::{BesideControl, Engine, Heard, OWN_PROGRAM, Piece, Voice},
     say::complain,
 };
 
 /// What could not even be begun.
 const NOT_BEGUN: u8 = 125;
+/// What a shell would give for a program that was killed.
+const KILLED: u8 = 128 + 9;
 /// The rights that the program keeps: to speak to the network as it likes and to change what the node has of it.
 const RIGHTS: [CapabilitySet; 3] = [CapabilitySet::NET_ADMIN, CapabilitySet::NET_RAW, CapabilitySet::NET_BIND_SERVICE];
 
@@ -87,16 +89,33 @@ impl Visit {
         let streams = beside.streams;
         tokio::spawn(pass_in(streams.voice));
         tokio::spawn(pass_signals(control.clone(), terminal));
-        let mut heard = streams.heard;
-        while let Some(piece) = heard.next().await {
-            // Whoever reads this may have heard enough; the program goes on all the same.
-            let _ = match piece? {
-                Piece::Output(bytes) => io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()),
-                Piece::Errors(bytes) => io::stderr().write_all(&bytes),
-            };
+        let over = watch_end(self.agent).map_err(RuntimeError::Start)?;
+        tokio::select! {
+            shown = show(streams.heard) => shown?,
+            // With the agent's container the program is killed, of which the engine tells nobody.
+            () = over => return Ok(KILLED),
         }
         Ok(control.exit_code().await?.unwrap_or(NOT_BEGUN))
     }
+}
+
+/// Show what the program says, to its end.
+async fn show(mut heard: Heard) -> Result<(), RuntimeError> {
+    while let Some(piece) = heard.next().await {
+        // Whoever reads this may have heard enough; the program goes on all the same.
+        let _ = match piece? {
+            Piece::Output(bytes) => io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()),
+            Piece::Errors(bytes) => io::stderr().write_all(&bytes),
+        };
+    }
+    Ok(())
+}
+
+/// Returns when this process has ended.
+fn watch_end(process: u32) -> io::Result<impl Future<Output = ()>> {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+    let mut end = end_of(pidfd_open(pid, PidfdFlags::empty())?)?;
+    Ok(async move { ended(Some(&mut end)).await })
 }
 
 /// The terminal passes every key on as it is, until this is dropped.
@@ -194,8 +213,9 @@ pub fn main() -> ExitCode {
     match run_until(command, Some(caller.process), Signals::AreAllPassedOn) {
         Ok(status) => ExitCode::from(exit_code(status)),
         Err(error) => {
-            complain(format_args!("error: `{}` cannot be run: {error}", program.display()));
-            ExitCode::from(if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE })
+            let error = EnterError::Program { program: program.display().to_string(), source: error };
+            complain(format_args!("error: {error}"));
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -165,10 +165,11 @@ impl Docker {
     ) -> Result<(Vec<Prepared>, BTreeMap<String, String>), RuntimeError> {
         let own = self.ship.image().await?;
         let mut foreign: BTreeMap<&str, (Foreign, String)> = BTreeMap::new();
-        for name in plan.nodes.iter().filter_map(|node| node.image.as_deref()) {
+        for (name, node) in plan.nodes.iter().filter_map(|node| Some((node.image.as_deref()?, node))) {
             if !foreign.contains_key(name) {
                 let found = self.engine.foreign(name).await?;
-                let found = found.ok_or_else(|| RuntimeError::Refused(preflight::no_image(name)))?;
+                let lacking = || RuntimeError::Refused(preflight::no_image(name, &node.group).to_string());
+                let found = found.ok_or_else(lacking)?;
                 let gated = self.engine.gated(run, &found, &self.ship.gate()?).await?;
                 foreign.insert(name, (found, gated));
             }

@@ -10,24 +10,26 @@ use crate::{
 };
 
 /// What to say of an image that the engine does not have.
-pub(super) fn no_image(name: &str) -> String {
-    format!(
-        "the engine has no image `{name}`, and images are never fetched by themselves; `docker pull {name}`, or make it"
-    )
+pub(super) fn no_image(name: &str, group: &str) -> Unmet {
+    Unmet {
+        need: format!("the image `{name}`"),
+        found: format!("group {group} names it, and the engine does not have it"),
+        remedy: format!("make it, or fetch it with `docker pull {name}`: Peerbed never fetches images by itself"),
+    }
 }
 
 pub(super) async fn unmet(engine: &Engine, about: &About, plan: &Plan) -> Vec<Unmet> {
     let mut unmet = Vec::new();
-    let mut lacks = |need: &str, found: String, remedy: &str| {
-        unmet.push(Unmet { need: need.to_owned(), found, remedy: remedy.to_owned() });
-    };
+    let lacks =
+        |need: &str, found: String, remedy: &str| Unmet { need: need.to_owned(), found, remedy: remedy.to_owned() };
     if !engine.is_new_enough() {
         let (major, minor) = OLDEST_API;
         let found = format!("Engine {} speaks API {}, {major}.{minor} is needed", about.version, about.api);
-        lacks("a Docker engine", found, "use Engine 20.10 or newer");
+        unmet.push(lacks("a Docker engine", found, "use Engine 20.10 or newer"));
     }
     if about.system != "linux" {
-        lacks("a Docker engine for Linux", format!("its containers run on {}", about.system), "switch it to Linux");
+        let found = format!("its containers run on {}", about.system);
+        unmet.push(lacks("a Docker engine for Linux", found, "switch it to Linux"));
     }
     if !(about.limits_memory && about.limits_pids) {
         // Nodes of ours need little; a plan is not refused for a limit that should never be met.
@@ -38,20 +40,15 @@ pub(super) async fn unmet(engine: &Engine, about: &About, plan: &Plan) -> Vec<Un
         match &node.image {
             Some(image) if seen.insert(image) => match engine.foreign(image).await {
                 Ok(Some(_)) => {}
-                Ok(None) => lacks("an image", no_image(image), &format!("group {} names it", node.group)),
-                Err(error) => lacks("an image", error.to_string(), "see what the engine logs"),
+                Ok(None) => unmet.push(no_image(image, &node.group)),
+                Err(error) => unmet.push(lacks("an image", error.to_string(), "see what the engine logs")),
             },
-            Some(_) => {}
-            None if !node.command.is_empty() => {
-                if seen.insert(&node.group) {
-                    lacks(
-                        "an image",
-                        format!("group {} names a command, and no image that has it", node.group),
-                        "give the group an `image`, or use --runtime netns",
-                    );
-                }
-            }
-            None => {}
+            None if !node.command.is_empty() && seen.insert(&node.group) => unmet.push(lacks(
+                "an image",
+                format!("group {} names a command, and no image that has it", node.group),
+                "give the group an `image`, or use --runtime netns",
+            )),
+            _ => {}
         }
     }
     unmet.extend(programs::missing(plan));
