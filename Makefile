@@ -26,8 +26,8 @@ build: ## the harness and the three nodes, static, in $(BIN)
 experiment: build ## run experiments/NAME.yaml: make experiment NAME=quick (RUNTIME=docker: in containers)
 	@$(BIN)/peerbed run '$(subst ','\'',$(NAME))' $(if $(RUNTIME),--runtime $(RUNTIME)) $(ARGS)
 
-doctor: build ## what this machine can do, and what is missing
-	@$(BIN)/peerbed doctor
+doctor: build ## what this machine can do, and what is missing (RUNTIME=docker: of a Docker engine)
+	@$(BIN)/peerbed doctor $(if $(RUNTIME),--runtime $(RUNTIME))
 
 test: build ## every test
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
