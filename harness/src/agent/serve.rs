@@ -3,10 +3,12 @@
 //! It never waits for the harness or for a node: replies and news go to an unbounded queue (there are never more of them
 //! than calls and processes), node output to a bounded one that holds back the node alone.
 
+mod network;
+
 use std::{
     collections::BTreeMap,
     io,
-    os::fd::{AsRawFd, OwnedFd, RawFd},
+    os::fd::{OwnedFd, RawFd},
     path::PathBuf,
     sync::{
         Arc,
@@ -17,7 +19,6 @@ use std::{
 };
 
 use peerbed_contract::NodeName;
-use peerbed_link::Fabric;
 use tokio::{
     net::unix::pipe,
     signal::unix::{SignalKind, signal},
@@ -26,14 +27,13 @@ use tokio::{
 
 use super::{
     fabric::{FabricError, Standing},
-    misshape::misshape,
     passage, plug,
-    protocol::{Call, Installed, Notice, Reply, Request, Said, Signal, Spawn},
+    protocol::{Call, Notice, Reply, Request, Said, Signal, Spawn},
     relay::{self, ToldLine, WAITING_LINES},
     spawn::{Ended, Happened, Order, SpawnError, Spawner},
     stream,
 };
-use crate::{engine::EngineOptions, say::complain};
+use crate::say::complain;
 
 /// Lines of nodes that may wait for the harness; beyond, nodes wait in their pipes.
 const WAITING_NOTICES: usize = 256;
@@ -222,81 +222,11 @@ impl Agent {
         Ok(())
     }
 
-    fn plug(&mut self, id: u64, node: &NodeName, pid: u32) -> io::Result<()> {
-        let (Installation::Stands(standing), Some(position)) = (&self.fabric, self.nodes.get(node).map(|n| n.position))
-        else {
-            self.refuse(id, &unknown(node));
-            return Ok(());
-        };
-        let from = standing.nodes[position].1.try_clone()?;
-        standing.wire.departs(position);
-        let order = plug::Order { call: id, position, site: standing.sites[position].clone(), from, pid };
-        self.plugs.send(order).map_err(|_| io::Error::other("the thread that moves devices has ended"))
-    }
-
-    fn plugged(&mut self, outcome: plug::Outcome) {
-        let plug::Outcome { call, position, result } = outcome;
-        let Installation::Stands(standing) = &mut self.fabric else { return };
-        match result {
-            Ok(plugged) => {
-                let moved = standing.moved(position, plugged);
-                self.answer(call, moved);
-            }
-            Err(error) => {
-                standing.wire.arrived(position, None);
-                self.refuse(call, &error);
-            }
-        }
-    }
-
     fn answer<E: std::fmt::Display>(&self, id: u64, result: Result<(), E>) {
         match result {
             Ok(()) => self.reply(id, Reply::Done),
             Err(error) => self.refuse(id, &error),
         }
-    }
-
-    fn install(&mut self, id: u64, mut fabric: Fabric, options: EngineOptions) -> io::Result<()> {
-        if !matches!(self.fabric, Installation::None) {
-            self.refuse(id, "the network was installed before; an agent holds one");
-            return Ok(());
-        }
-        misshape(&mut fabric);
-        self.fabric = Installation::UnderWay;
-        let (events, urgent) = (self.events.clone(), self.urgent.clone());
-        let total = fabric.nodes.len();
-        let build = move || {
-            let progress = |made: usize| {
-                // Some twenty times in all is enough to look at.
-                if made.is_multiple_of((total / 20).max(1)) || made == total {
-                    let notice = Notice::Progress { made: made as u32, total: total as u32 };
-                    let _ = urgent.send(Said::Notice(notice));
-                }
-            };
-            let result = Box::new(Standing::build(&fabric, &options, progress));
-            // The serving task has gone only when the process is ending.
-            let _ = events.send(Event::Built { call: id, result });
-        };
-        std::thread::Builder::new().name("fabric".to_owned()).spawn(build).map(drop)
-    }
-
-    fn built(&mut self, id: u64, result: Result<Standing, FabricError>) {
-        let standing = match result {
-            Ok(standing) => standing,
-            Err(error) => {
-                self.fabric = Installation::None;
-                return self.refuse(id, &error);
-            }
-        };
-        let node = |(position, (name, namespace)): (usize, &(NodeName, OwnedFd))| {
-            let node = Node { position, namespace: namespace.as_raw_fd(), state: State::Idle, next: None };
-            (name.clone(), node)
-        };
-        self.nodes = standing.nodes.iter().enumerate().map(node).collect();
-        let namespaces = standing.namespace_numbers();
-        let installed = Installed { engine: standing.report.clone(), agent_pid: self.pid, namespaces };
-        self.fabric = Installation::Stands(Box::new(standing));
-        self.reply(id, Reply::Installed(installed));
     }
 
     fn spawn(&mut self, id: u64, spawn: Spawn) -> io::Result<()> {
@@ -420,14 +350,6 @@ impl Agent {
         match self.nodes.get_mut(node).and_then(|node| node.next.take()) {
             Some((id, spawn)) => self.spawn(id, spawn),
             None => Ok(()),
-        }
-    }
-
-    fn look_at_engine(&mut self) {
-        let Installation::Stands(standing) = &self.fabric else { return };
-        if let Some(message) = standing.wire.broken().filter(|_| !self.broken) {
-            self.broken = true;
-            let _ = self.urgent.send(Said::Notice(Notice::Broken { message }));
         }
     }
 

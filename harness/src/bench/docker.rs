@@ -103,7 +103,7 @@ async fn plain(image: &str, count: usize) -> anyhow::Result<(Duration, Duration)
     let label = run.filter();
     let start = |name: &String| {
         let words = ["run", "-d", "-i", "--network", "none", "--label", &label, "--name", name, image];
-        docker([&words[..], &["/peerbed", "gate", "/peer"]].concat())
+        docker(&[&words[..], &["/peerbed", "gate", "/peer"]].concat())
     };
     let began = Instant::now();
     let started: anyhow::Result<Vec<()>> =
@@ -111,7 +111,7 @@ async fn plain(image: &str, count: usize) -> anyhow::Result<(Duration, Duration)
     let up = began.elapsed();
     let began = Instant::now();
     // Whatever became of the start, nothing stays.
-    let remove = |name: &String| docker(vec!["rm", "-f", name]);
+    let remove = |name: &String| docker(&["rm", "-f", name]);
     let removed: Vec<_> = stream::iter(&names).map(remove).buffer_unordered(AT_ONCE).collect().await;
     let down = began.elapsed();
     started?;
@@ -120,9 +120,9 @@ async fn plain(image: &str, count: usize) -> anyhow::Result<(Duration, Duration)
 }
 
 /// Run the engine's own command line.
-fn docker(words: Vec<&str>) -> impl Future<Output = anyhow::Result<()>> + use<> {
+fn docker(words: &[&str]) -> impl Future<Output = anyhow::Result<()>> + use<> {
     let mut command = Command::new("docker");
-    command.args(&words).stdin(Stdio::null()).kill_on_drop(true);
+    command.args(words).stdin(Stdio::null()).kill_on_drop(true);
     let what = words[0].to_owned();
     async move {
         let output = command.output().await.context("the command `docker` is needed to compare with")?;

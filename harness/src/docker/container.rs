@@ -1,6 +1,6 @@
 //! Makes, starts, signals and looks at single containers, and speaks with them.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use bollard::{
     container::LogOutput,
@@ -63,10 +63,19 @@ impl BesideControl {
         Ok(state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0))
     }
 
-    /// Its exit code; none while it runs.
+    /// Its exit code, once its streams have ended; none if it is not told.
     pub async fn exit_code(&self) -> Result<Option<u8>, DockerError> {
-        let state = ask("tell of a program", || self.engine.api.inspect_exec(&self.id)).await?;
-        Ok(state.exit_code.map(|code| code as u8))
+        // The engine knows of it a moment after the streams' end, and has no event for it that all versions share.
+        const LOOKS: u32 = 50;
+        const PAUSE: Duration = Duration::from_millis(20);
+        for _ in 0..LOOKS {
+            let state = ask("tell of a program", || self.engine.api.inspect_exec(&self.id)).await?;
+            if let Some(code) = state.exit_code {
+                return Ok(Some(code as u8));
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(None)
     }
 
     /// Give its terminal another size.

@@ -90,12 +90,11 @@ fn choose(around: &Surroundings<'_>) -> Result<(Endpoint, String), EndpointError
         let tls = variable("DOCKER_TLS_VERIFY").is_some();
         return Ok((parse(&host, &from, tls)?, from));
     }
-    let (name, from) = match variable("DOCKER_CONTEXT") {
-        Some(name) => (Some(name), "DOCKER_CONTEXT".to_owned()),
-        None => {
-            let file = around.configuration.join("config.json");
-            (current_context(&file)?, file.display().to_string())
-        }
+    let (name, from) = if let Some(name) = variable("DOCKER_CONTEXT") {
+        (Some(name), "DOCKER_CONTEXT".to_owned())
+    } else {
+        let file = around.configuration.join("config.json");
+        (current_context(&file)?, file.display().to_string())
     };
     match name.filter(|name| name != "default") {
         Some(name) => {

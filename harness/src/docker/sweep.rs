@@ -34,7 +34,7 @@ pub struct Made {
 /// How many containers are removed at once: engines do some of the work one after the other in any case.
 const AT_ONCE: usize = 16;
 /// An agent that was made and does not run yet after so long never will.
-const STARTS_WITHIN: Duration = Duration::from_secs(120);
+const STARTS_WITHIN: Duration = Duration::from_mins(2);
 /// How often, and how long in all, what is being started elsewhere is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LINGER: Duration = Duration::from_secs(3);

@@ -32,7 +32,7 @@ pub enum Chosen {
     /// Processes in network namespaces.
     Netns(Netns),
     /// Containers.
-    Docker(Docker),
+    Docker(Box<Docker>),
 }
 
 /// What one of them brought up.
@@ -49,7 +49,7 @@ impl Chosen {
     pub async fn of(kind: Kind, options: EngineOptions) -> Result<Self, RuntimeError> {
         match kind {
             Kind::Netns => Ok(Self::Netns(Netns::with(options))),
-            Kind::Docker => Docker::find(options).await.map(Self::Docker),
+            Kind::Docker => Docker::find(options).await.map(|docker| Self::Docker(Box::new(docker))),
         }
     }
 }

@@ -237,7 +237,7 @@ pub(super) async fn ended(end: Option<&mut oneshot::Receiver<()>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// What a shell would exit with after this end of a program.

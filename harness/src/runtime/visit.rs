@@ -13,7 +13,6 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::ffi::{OsStrExt, OsStringExt},
     },
-    path::PathBuf,
     process::{Command, ExitCode},
 };
 
@@ -90,12 +89,11 @@ impl Visit {
         tokio::spawn(pass_in(streams.voice));
         tokio::spawn(pass_signals(control.clone(), terminal));
         let over = watch_end(self.agent).map_err(RuntimeError::Start)?;
-        tokio::select! {
-            shown = show(streams.heard) => shown?,
-            // With the agent's container the program is killed, of which the engine tells nobody.
-            () = over => return Ok(KILLED),
+        if show_until(streams.heard, over).await? {
+            return Ok(control.exit_code().await?.unwrap_or(NOT_BEGUN));
         }
-        Ok(control.exit_code().await?.unwrap_or(NOT_BEGUN))
+        // With the agent's container the program is killed, of which the engine tells nobody.
+        Ok(KILLED)
     }
 }
 
@@ -109,6 +107,14 @@ async fn show(mut heard: Heard) -> Result<(), RuntimeError> {
         };
     }
     Ok(())
+}
+
+/// The same, unless this is over before; then it is false.
+async fn show_until(heard: Heard, over: impl Future<Output = ()>) -> Result<bool, RuntimeError> {
+    tokio::select! {
+        shown = show(heard) => shown.map(|()| true),
+        () = over => Ok(false),
+    }
 }
 
 /// Returns when this process has ended.
@@ -245,7 +251,7 @@ impl Visit {
             complain(format_args!("the program begins in /: the working directory is not there: {error}"));
             std::env::set_current_dir("/")
         };
-        std::env::set_current_dir(PathBuf::from(directory)).or_else(home)?;
+        std::env::set_current_dir(directory).or_else(home)?;
         Ok(Caller { process, environment })
     }
 }

@@ -176,9 +176,8 @@ impl Nodes {
             return Err(RuntimeError::Refused(format!("node {node}: what it is told has more than one line")));
         }
         let (answer, written) = oneshot::channel();
-        let lives = self.lives();
-        let life = lives.get(node).ok_or_else(|| not_running(node))?;
-        life.lines.try_send((line.to_owned(), answer)).map_err(|error| match error {
+        let to = self.lives().get(node).map(|life| life.lines.clone()).ok_or_else(|| not_running(node))?;
+        to.try_send((line.to_owned(), answer)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 RuntimeError::Refused(format!("node {node} does not read its standard input"))
             }

@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How long the agent may take to remove a thousand containers.
-const END_WITHIN: Duration = Duration::from_secs(180);
+const END_WITHIN: Duration = Duration::from_mins(3);
 /// What may wait of what the agent says.
 const WAITING: usize = 1 << 16;
 /// Variables that programs of ours read, and a door for tests.
