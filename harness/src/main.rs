@@ -8,6 +8,7 @@ fn main() -> ExitCode {
         // Before anything that could begin a thread: the agent moves its whole process into other namespaces.
         Some("agent") => peerbed::agent::process::main(),
         Some("gate") => peerbed::gate::main(),
+        Some("sentry") => peerbed::runtime::docker::sentry::main(),
         Some("visit") => peerbed::runtime::visit::main(),
         _ => peerbed::cli::main(),
     }

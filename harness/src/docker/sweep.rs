@@ -42,28 +42,39 @@ const LINGER: Duration = Duration::from_secs(3);
 impl Engine {
     /// Remove every container of a run but its agent; gives how many.
     pub async fn remove_nodes(&self, run: &RunId) -> Result<usize, DockerError> {
-        let all = self.containers(&run.filter()).await?;
-        let doomed = all.iter().filter(|one| part(one) != Some(Part::Agent.word())).filter_map(|one| one.id.clone());
-        self.remove(doomed.collect()).await
-    }
-
-    /// The same for a run whose harness has vanished: a container that it had asked for may appear a little later.
-    pub async fn remove_nodes_and_stragglers(&self, run: &RunId) -> Result<usize, DockerError> {
-        let mut removed = 0;
-        let mut quiet = Duration::ZERO;
-        while quiet < LINGER {
-            let now = self.remove_nodes(run).await?;
-            removed += now;
-            quiet = if now == 0 { quiet + LOOK_EVERY } else { Duration::ZERO };
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-        Ok(removed)
+        self.remove_where(run, |one| part(one) != Some(Part::Agent.word())).await
     }
 
     /// Remove every container of a run, its agent as well; gives how many.
     pub async fn remove_run(&self, run: &RunId) -> Result<usize, DockerError> {
+        self.remove_where(run, |_| true).await
+    }
+
+    /// As [`Engine::remove_nodes`], of a run whose harness has vanished: what it had asked for may appear a little later.
+    pub async fn remove_nodes_and_stragglers(&self, run: &RunId) -> Result<usize, DockerError> {
+        let mut looks = Looks::default();
+        while looks.go_on() {
+            looks.found(self.remove_nodes(run).await?).await;
+        }
+        Ok(looks.removed)
+    }
+
+    /// As [`Engine::remove_run`], likewise.
+    pub async fn remove_run_and_stragglers(&self, run: &RunId) -> Result<usize, DockerError> {
+        let mut looks = Looks::default();
+        while looks.go_on() {
+            looks.found(self.remove_run(run).await?).await;
+        }
+        Ok(looks.removed)
+    }
+
+    async fn remove_where(
+        &self,
+        run: &RunId,
+        doomed: impl Fn(&ContainerSummary) -> bool,
+    ) -> Result<usize, DockerError> {
         let all = self.containers(&run.filter()).await?;
-        self.remove(all.into_iter().filter_map(|one| one.id).collect()).await
+        self.remove(all.into_iter().filter(|one| doomed(one)).filter_map(|one| one.id).collect()).await
     }
 
     /// Remove the containers of all runs whose agent does not run: nobody will come back to them. Gives how many.
@@ -135,6 +146,25 @@ impl Engine {
             }
         }
         failed.map_or(Ok(removed), Err)
+    }
+}
+
+/// Looking again and again, until nothing was found for long enough.
+#[derive(Debug, Default)]
+struct Looks {
+    removed: usize,
+    quiet: Duration,
+}
+
+impl Looks {
+    fn go_on(&self) -> bool {
+        self.quiet < LINGER
+    }
+
+    async fn found(&mut self, removed: usize) {
+        self.removed += removed;
+        self.quiet = if removed == 0 { self.quiet + LOOK_EVERY } else { Duration::ZERO };
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -88,6 +88,9 @@ impl Launch {
 
     /// Wait until the last agent that was started, and everything with it, is gone.
     pub(crate) async fn settle(&self) {
+        if let Vessel::Container(ship) = &self.vessel {
+            ship.settle().await;
+        }
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(mut ended) = last {
             // The channel closes when the waiting task is gone, which is an end as well.

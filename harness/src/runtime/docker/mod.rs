@@ -3,6 +3,7 @@
 
 mod nodes;
 mod preflight;
+pub mod sentry;
 mod ship;
 
 use std::{
@@ -87,7 +88,7 @@ impl Docker {
 /// A network with containers.
 pub struct DockerDeployment {
     client: Arc<Client>,
-    nodes: Arc<Nodes>,
+    nodes: Nodes,
     plan: Arc<Plan>,
     doors: Doors,
     details: BTreeMap<String, String>,
@@ -202,7 +203,7 @@ impl Docker {
         run: &RunId,
         plan: &Plan,
         files: &NodeFiles,
-        (client, nodes): (&Client, &Arc<Nodes>),
+        (client, nodes): (&Client, &Nodes),
         notices: &mut Notices,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Doors, RuntimeError> {
@@ -212,7 +213,7 @@ impl Docker {
         let count = plan.nodes.len() as u32;
         let within = self.ready_within.unwrap_or(Duration::from_secs(30) + Duration::from_millis(500) * count);
         let start = |node: &PlannedNode| {
-            let (nodes, node) = (Arc::clone(nodes), node.name.clone());
+            let node = node.name.clone();
             async move {
                 nodes.create(&node).await?;
                 nodes.begin(&node).await

@@ -45,6 +45,12 @@ pub(super) struct Nodes {
     engine: Engine,
     run: RunId,
     client: Arc<Client>,
+    known: Arc<Known>,
+}
+
+/// What is known of the nodes. Whoever listens to them has a share in it, but none in the client: the agent ends when the
+/// deployment is dropped, and the listeners only after it.
+struct Known {
     prepared: BTreeMap<NodeName, Prepared>,
     lives: Mutex<BTreeMap<NodeName, Life>>,
     notify: mpsc::UnboundedSender<Notice>,
@@ -72,25 +78,16 @@ impl Nodes {
         client: Arc<Client>,
         prepared: Vec<Prepared>,
         notify: mpsc::UnboundedSender<Notice>,
-    ) -> Arc<Self> {
+    ) -> Self {
         let prepared = prepared.into_iter().map(|one| (one.node.clone(), one)).collect();
-        let nodes = Arc::new(Self { engine, run, client, prepared, lives: Mutex::default(), notify });
-        tokio::spawn(Arc::clone(&nodes).watch(nodes.engine.events(&nodes.run)));
-        nodes
-    }
-
-    fn lives(&self) -> MutexGuard<'_, BTreeMap<NodeName, Life>> {
-        // Nothing is left half-changed where this lock is held, so a poisoned one is as good as any.
-        self.lives.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn prepared(&self, node: &NodeName) -> Result<&Prepared, RuntimeError> {
-        self.prepared.get(node).ok_or_else(|| RuntimeError::NoSuchNode(node.clone()))
+        let known = Arc::new(Known { prepared, lives: Mutex::default(), notify });
+        tokio::spawn(Arc::clone(&known).watch(engine.events(&run), client.ended()));
+        Self { engine, run, client, known }
     }
 
     /// Make a node's container; it does nothing before [`Nodes::begin`].
     pub(super) async fn create(&self, node: &NodeName) -> Result<(), RuntimeError> {
-        let prepared = self.prepared(node)?;
+        let prepared = self.known.prepared(node)?;
         let environment = super::ship::environment();
         let body = NodeBody {
             run: &self.run,
@@ -107,16 +104,16 @@ impl Nodes {
     }
 
     /// Start a node's container, give it its link and open its gate. Gives its process id, 0 if it has ended at once.
-    pub(super) async fn begin(self: &Arc<Self>, node: &NodeName) -> Result<u32, RuntimeError> {
-        let prepared = self.prepared(node)?;
+    pub(super) async fn begin(&self, node: &NodeName) -> Result<u32, RuntimeError> {
+        let prepared = self.known.prepared(node)?;
         let container = self.run.node(node);
         let attached = self.engine.attach(&container).await?;
         let (lines, told) = mpsc::channel(WAITING_LINES);
         let (end, ended) = oneshot::channel();
         let (tell_over, over) = watch::channel(false);
         let life = Life { lines, end: Some(end), over, paused: false, killed: false, out_of_memory: false };
-        self.lives().insert(node.clone(), life);
-        tokio::spawn(Arc::clone(self).listen(node.clone(), attached.heard, ended, tell_over));
+        self.known.lives().insert(node.clone(), life);
+        tokio::spawn(Arc::clone(&self.known).listen(node.clone(), attached.heard, ended, tell_over));
         let begun = async {
             self.engine.start(&container).await?;
             // One that has ended already is told of by its last notice, as one that ends a moment later would be.
@@ -137,15 +134,15 @@ impl Nodes {
         let begun = begun.await;
         if begun.is_err() {
             // Nobody will hear of its end: it never began.
-            self.lives().remove(node);
+            self.known.lives().remove(node);
         }
         begun
     }
 
     /// Start a node again, after its end or while it is dying.
-    pub(super) async fn begin_again(self: &Arc<Self>, node: &NodeName) -> Result<u32, RuntimeError> {
-        self.prepared(node)?;
-        let dying = match self.lives().get(node) {
+    pub(super) async fn begin_again(&self, node: &NodeName) -> Result<u32, RuntimeError> {
+        self.known.prepared(node)?;
+        let dying = match self.known.lives().get(node) {
             None => None,
             Some(life) if life.killed => Some(life.over.clone()),
             Some(_) => return Err(RuntimeError::Refused(format!("node {node} runs already"))),
@@ -171,12 +168,12 @@ impl Nodes {
     }
 
     fn send(&self, node: &NodeName, line: &str) -> Result<oneshot::Receiver<std::io::Result<()>>, RuntimeError> {
-        self.prepared(node)?;
+        self.known.prepared(node)?;
         if line.contains('\n') {
             return Err(RuntimeError::Refused(format!("node {node}: what it is told has more than one line")));
         }
         let (answer, written) = oneshot::channel();
-        let to = self.lives().get(node).map(|life| life.lines.clone()).ok_or_else(|| not_running(node))?;
+        let to = self.known.lives().get(node).map(|life| life.lines.clone()).ok_or_else(|| not_running(node))?;
         to.try_send((line.to_owned(), answer)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 RuntimeError::Refused(format!("node {node} does not read its standard input"))
@@ -188,27 +185,38 @@ impl Nodes {
 
     /// Signal a node.
     pub(super) async fn signal(&self, node: &NodeName, signal: Signal) -> Result<(), RuntimeError> {
-        self.prepared(node)?;
+        self.known.prepared(node)?;
         let container = self.run.node(node);
-        let paused = self.lives().get(node).map(|life| life.paused).ok_or_else(|| not_running(node))?;
+        let paused = self.known.lives().get(node).map(|life| life.paused).ok_or_else(|| not_running(node))?;
         match signal {
             Signal::Kill => {
-                self.change(node, |life| life.killed = true);
+                self.known.change(node, |life| life.killed = true);
                 if self.engine.kill(&container).await? { Ok(()) } else { Err(not_running(node)) }
             }
             Signal::Stop if paused => Ok(()),
             Signal::Stop => {
                 self.engine.pause(&container).await?;
-                self.change(node, |life| life.paused = true);
+                self.known.change(node, |life| life.paused = true);
                 Ok(())
             }
             Signal::Continue if !paused => Ok(()),
             Signal::Continue => {
                 self.engine.unpause(&container).await?;
-                self.change(node, |life| life.paused = false);
+                self.known.change(node, |life| life.paused = false);
                 Ok(())
             }
         }
+    }
+}
+
+impl Known {
+    fn lives(&self) -> MutexGuard<'_, BTreeMap<NodeName, Life>> {
+        // Nothing is left half-changed where this lock is held, so a poisoned one is as good as any.
+        self.lives.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn prepared(&self, node: &NodeName) -> Result<&Prepared, RuntimeError> {
+        self.prepared.get(node).ok_or_else(|| RuntimeError::NoSuchNode(node.clone()))
     }
 
     fn change(&self, node: &NodeName, change: impl FnOnce(&mut Life)) {
@@ -266,8 +274,7 @@ impl Nodes {
     }
 
     /// Take in what the engine says of the containers, as long as there is an agent.
-    async fn watch(self: Arc<Self>, mut events: Events) {
-        let mut agent = self.client.ended();
+    async fn watch(self: Arc<Self>, mut events: Events, mut agent: watch::Receiver<bool>) {
         loop {
             let happened = tokio::select! {
                 happened = events.next() => happened,

@@ -14,6 +14,7 @@ use tokio::{
     task::JoinHandle,
 };
 
+use super::sentry::{Posts, Sentry};
 use crate::{
     agent::probe::Inside,
     docker::{
@@ -41,11 +42,17 @@ pub(crate) struct Ship {
     /// The harness's own program.
     program: PathBuf,
     image: OnceCell<String>,
+    posts: Posts,
 }
 
 impl Ship {
     pub(super) fn new(engine: Engine, rootless: bool, program: PathBuf) -> Self {
-        Self { engine, rootless, program, image: OnceCell::new() }
+        Self { engine, rootless, program, image: OnceCell::new(), posts: Posts::new() }
+    }
+
+    /// Wait until nothing is left of agents that were given up before they ran.
+    pub(in crate::runtime) async fn settle(&self) {
+        self.posts.empty().await;
     }
 
     /// The gate: the harness's own program.
@@ -117,8 +124,7 @@ impl Ship {
             tun: Path::new("/dev/net/tun").exists(),
             environment: &environment(),
         };
-        // Given up half-way, it must not leave what was made.
-        let guard = Unstarted { ship: Arc::clone(self), run: run.clone(), armed: true };
+        let sentry = Sentry::post(&self.program, &self.engine, run, &self.posts).map_err(RuntimeError::Start)?;
         let name = self.engine.create_agent(&body).await?;
         let attached = self.engine.attach(&name).await?;
         let gone = tokio::spawn({
@@ -126,7 +132,7 @@ impl Ship {
             async move { engine.gone(&name).await }
         });
         self.engine.start(&name).await?;
-        guard.disarm();
+        sentry.relieve().await;
         Ok(Started { heard: attached.heard, voice: attached.voice, gone })
     }
 
@@ -147,31 +153,6 @@ struct Started {
 /// The variables that are handed on to programs in containers.
 pub(super) fn environment() -> Vec<(String, String)> {
     VARIABLES.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?))).collect()
-}
-
-/// An agent's container that was made and is not started.
-struct Unstarted {
-    ship: Arc<Ship>,
-    run: RunId,
-    armed: bool,
-}
-
-impl Unstarted {
-    fn disarm(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for Unstarted {
-    fn drop(&mut self) {
-        if self.armed
-            && let Ok(tokio) = tokio::runtime::Handle::try_current()
-        {
-            let (ship, run) = (Arc::clone(&self.ship), self.run.clone());
-            // If this does not come to its end either, the next run sweeps it away.
-            tokio.spawn(async move { ship.engine.remove_run(&run).await });
-        }
-    }
 }
 
 /// Pass on what the agent says: its messages to the client, its complaints to its log.
