@@ -195,13 +195,16 @@ impl Calibrator<'_> {
         Ok(classes.into_iter().zip(done).filter_map(|(class, of)| Some((class, of?))).collect())
     }
 
-    /// What measurements depend on beside the class: this very program, the machine, the engine's options.
+    /// What measurements depend on beside the class: this very program, the machine, where the agent runs, the engine's options.
     fn bench(&self, congestion_control: &str) -> anyhow::Result<String> {
         let program = std::fs::read("/proc/self/exe").context("cannot read this program")?;
         let machine = serde_json::to_string(&Machine::read()?)?;
         let options = serde_json::to_string(self.options)?;
         let mut hash = blake3::Hasher::new();
-        for part in [&program[..], machine.as_bytes(), options.as_bytes(), congestion_control.as_bytes()] {
+        let kind = self.launch.kind();
+        for part in
+            [&program[..], machine.as_bytes(), kind.as_bytes(), options.as_bytes(), congestion_control.as_bytes()]
+        {
             hash.update(&(part.len() as u64).to_le_bytes());
             hash.update(part);
         }

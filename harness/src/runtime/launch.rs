@@ -57,6 +57,14 @@ impl Launch {
         Self { vessel, last: Arc::default() }
     }
 
+    /// Where agents run, in a word: what is measured with one kind of agent does not speak for the other.
+    pub(crate) fn kind(&self) -> &'static str {
+        match &self.vessel {
+            Vessel::Process(_) => "process",
+            Vessel::Container(_) => "container",
+        }
+    }
+
     /// Start one; its log is appended to `log`. The calling thread must outlive the agent.
     pub(crate) async fn start(&self, log: &Path) -> Result<(Client, Notices), RuntimeError> {
         let (client, notices, _) = self.start_as(&RunId::new(), log).await?;
