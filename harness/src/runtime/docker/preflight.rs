@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use peerbed_model::Plan;
+use peerbed_model::{Plan, PlannedNode};
 
 use crate::{
-    docker::{About, Engine, OLDEST_API, Program},
+    docker::{About, Engine, Foreign, OLDEST_API, Program},
     runtime::{Unmet, programs},
 };
 
@@ -16,6 +16,10 @@ pub(super) fn no_image(name: &str, group: &str) -> Unmet {
         found: format!("group {group} names it, and the engine does not have it"),
         remedy: format!("make it, or fetch it with `docker pull {name}`: Peerbed never fetches images by itself"),
     }
+}
+
+fn nothing_to_run(image: &Foreign, node: &PlannedNode) -> bool {
+    image.entrypoint.is_empty() && image.command.is_empty() && node.command.is_empty()
 }
 
 pub(super) async fn unmet(engine: &Engine, about: &About, plan: &Plan) -> Vec<Unmet> {
@@ -39,6 +43,11 @@ pub(super) async fn unmet(engine: &Engine, about: &About, plan: &Plan) -> Vec<Un
     for node in &plan.nodes {
         match &node.image {
             Some(image) if seen.insert(image) => match engine.foreign(image).await {
+                Ok(Some(found)) if nothing_to_run(&found, node) => unmet.push(lacks(
+                    "a program",
+                    format!("the image `{image}` of group {} has neither an entrypoint nor a command", node.group),
+                    "give the group a `command`",
+                )),
                 Ok(Some(_)) => {}
                 Ok(None) => unmet.push(no_image(image, &node.group)),
                 Err(error) => unmet.push(lacks("an image", error.to_string(), "see what the engine logs")),
