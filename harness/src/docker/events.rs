@@ -37,6 +37,10 @@ pub enum What {
     Unpaused,
 }
 
+/// The numbers of the signals that let a process stand still and go on, as the engine writes them.
+const STOP: &str = "19";
+const CONT: &str = "18";
+
 /// What happens to the containers of a run, as it happens.
 pub struct Events(Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>> + Send>>);
 
@@ -73,6 +77,9 @@ fn understood(message: EventMessage) -> Option<Happened> {
         "oom" => What::OutOfMemory,
         "pause" => What::Paused,
         "unpause" => What::Unpaused,
+        // Signals that are sent past the engine are not heard of.
+        "kill" if attributes.get("signal")? == STOP => What::Paused,
+        "kill" if attributes.get("signal")? == CONT => What::Unpaused,
         _ => return None,
     };
     Some(Happened { node, what })
@@ -99,6 +106,9 @@ mod tests {
         assert_eq!(understood(message("oom", &[node])), happened(What::OutOfMemory));
         assert_eq!(understood(message("pause", &[node])), happened(What::Paused));
         assert_eq!(understood(message("unpause", &[node])), happened(What::Unpaused));
+        assert_eq!(understood(message("kill", &[node, ("signal", "19")])), happened(What::Paused));
+        assert_eq!(understood(message("kill", &[node, ("signal", "18")])), happened(What::Unpaused));
+        assert_eq!(understood(message("kill", &[node, ("signal", "9")])), None, "its end is told apart");
         assert_eq!(understood(message("exec_start: ls", &[node])), None);
         assert_eq!(understood(message("die", &[("exitCode", "0")])), None, "the agent's end is heard elsewhere");
         assert_eq!(understood(EventMessage::default()), None);
