@@ -4,9 +4,9 @@ use anyhow::Context;
 
 use super::{Finding, Report, State, choose, inside_findings, machine};
 use crate::{
-    docker::{About, OLDEST_API},
+    docker::{About, DockerError, OLDEST_API},
     engine::{EndsChoice, EngineOptions},
-    runtime::docker::Docker,
+    runtime::{RuntimeError, docker::Docker},
 };
 
 const ENGINE: &str = "Docker engine";
@@ -21,7 +21,7 @@ async fn look(nodes: usize, congestion_control: &str) -> Report {
     let mut findings = vec![machine::kernel()];
     let mut ends = None;
     match Docker::find(EngineOptions { ends: EndsChoice::Auto, threads: None }).await {
-        Err(error) => findings.push(Finding::not_ok(State::Missing, ENGINE, error.to_string(), "see above")),
+        Err(error) => findings.push(absent(error)),
         Ok(runtime) => {
             findings.push(engine(runtime.about(), runtime.engine().is_new_enough()));
             findings.push(limits(runtime.about()));
@@ -49,6 +49,16 @@ async fn look(nodes: usize, congestion_control: &str) -> Report {
 
 /// The engine keeps a process with eleven threads beside each container; a node alone is taken to have two.
 const PROCESSES_A_CONTAINER: usize = 7;
+
+fn absent(error: RuntimeError) -> Finding {
+    match error {
+        RuntimeError::Docker(DockerError::Unreachable { endpoint, from, reason, remedy }) => {
+            let found = format!("none answers at {endpoint} (named by {from}): {reason}");
+            Finding::not_ok(State::Missing, ENGINE, found, remedy)
+        }
+        error => Finding::not_ok(State::Missing, ENGINE, error.to_string(), "`docker version` shows what Docker finds"),
+    }
+}
 
 fn engine(about: &About, new_enough: bool) -> Finding {
     if !new_enough {
