@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use peerbed_model::Plan;
 
-use super::{CarrierArgs, refuse_unmet};
+use super::CarrierArgs;
 use crate::{
     calibrate::{Calibrator, When, complaints, table},
     project::Project,
@@ -38,8 +38,11 @@ pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<Exi
     let plans: Vec<Plan> = experiment.arms().map(|arm| experiment.plan(arm, 0, None)).collect::<Result<_, _>>()?;
     let first = plans.first().context("an experiment has an arm")?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let runtime = tokio.block_on(args.carrier.runtime())?;
-    refuse_unmet(&args.name, &tokio.block_on(runtime.preflight(first)))?;
+    let interrupt = tokio.block_on(async { Interrupt::listen() })?;
+    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, first))) else {
+        return Ok(Status::Interrupted.into());
+    };
+    let runtime = runtime?;
     let scratch = Scratch::make("calibrate")?;
     let mut progress = Progress::new(1, args.quiet || args.json);
     let calibrator = Calibrator {
@@ -49,7 +52,6 @@ pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<Exi
         log: &scratch.path().join("probes.log"),
     };
     let calibrated = tokio.block_on(async {
-        let interrupt = Interrupt::listen()?;
         let plans: Vec<&Plan> = plans.iter().collect();
         let mut show = |what: &str| progress.preparing(what);
         tokio::select! {

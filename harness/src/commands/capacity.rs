@@ -126,8 +126,11 @@ pub(crate) fn run(args: &CapacityArgs, project: &Project) -> anyhow::Result<Exit
         choose_arm(&written, Some(arm))?;
     }
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let runtime = tokio.block_on(args.carrier.runtime())?;
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
+    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime())) else {
+        return Ok(Status::Interrupted.into());
+    };
+    let runtime = runtime?;
     let mut search = Search { valid: None, invalid: None, most: args.most, within: args.within };
     let mut all = Vec::new();
     while let Some(scale) = search.next() {

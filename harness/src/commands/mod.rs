@@ -14,11 +14,11 @@ pub(crate) mod up;
 
 use anyhow::bail;
 use clap::Args;
-use peerbed_model::{Experiment, MAX_SEED};
+use peerbed_model::{Experiment, MAX_SEED, Plan};
 
 use crate::{
     engine::{EndsChoice, EngineOptions},
-    runtime::{Chosen, Kind, Unmet},
+    runtime::{Chosen, Kind, Runtime, Unmet},
 };
 
 /// How the link engine is set up.
@@ -53,6 +53,13 @@ impl CarrierArgs {
     pub(crate) async fn runtime(&self) -> anyhow::Result<Chosen> {
         Ok(Chosen::of(self.runtime, self.engine.options()).await?)
     }
+
+    /// The runtime that was chosen, if it can carry the plan of this name.
+    pub(crate) async fn runtime_for(&self, name: &str, plan: &Plan) -> anyhow::Result<Chosen> {
+        let runtime = self.runtime().await?;
+        refuse_unmet(name, &runtime.preflight(plan).await)?;
+        Ok(runtime)
+    }
 }
 
 /// Reads a seed; its range is that of the files.
@@ -63,7 +70,7 @@ pub(crate) fn seed(text: &str) -> Result<u64, String> {
 }
 
 /// Refuses what this machine cannot carry, with everything that it lacks and the remedies.
-pub(crate) fn refuse_unmet(name: &str, unmet: &[Unmet]) -> anyhow::Result<()> {
+fn refuse_unmet(name: &str, unmet: &[Unmet]) -> anyhow::Result<()> {
     let unmet: Vec<_> = unmet.iter().map(ToString::to_string).collect();
     if !unmet.is_empty() {
         bail!("this machine cannot carry `{name}`:\n  {}", unmet.join("\n  "));

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use peerbed_model::{Experiment, Plan};
 
-use super::{CarrierArgs, choose_arm, refuse_unmet};
+use super::{CarrierArgs, choose_arm};
 use crate::{
     calibrate::{Calibrator, When, complaints},
     project::Project,
@@ -61,9 +61,11 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
     // From now on, and not only from the first run: whatever was begun is then ended in good order.
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
     let root = args.results.clone().unwrap_or_else(|| project.results());
-    let runtime = tokio.block_on(args.carrier.runtime())?;
     let largest = plans.iter().max_by_key(|plan| plan.nodes.len()).context("there is no run to do")?;
-    refuse_unmet(&args.name, &tokio.block_on(runtime.preflight(largest)))?;
+    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, largest))) else {
+        return Ok(Status::Interrupted.into());
+    };
+    let runtime = runtime?;
     let mut dir = ResultsDir::create(&root, &plans, Identity::of(project.root()))
         .with_context(|| format!("cannot make a result directory in {}", root.display()))?;
     let mut progress = Progress::new(plans.len(), args.quiet || args.json);

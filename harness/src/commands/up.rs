@@ -14,7 +14,7 @@ use tokio::{
     process::{ChildStdin, ChildStdout, Command},
 };
 
-use super::{CarrierArgs, refuse_unmet};
+use super::CarrierArgs;
 use crate::{
     hold::{
         ALREADY_UP, Order, Said,
@@ -22,7 +22,6 @@ use crate::{
     },
     project::Project,
     run::{Interrupt, progress::Progress},
-    runtime::Runtime,
     say::{counted, say},
     status::Status,
 };
@@ -63,8 +62,11 @@ pub(crate) fn run(args: &UpArgs, project: &Project) -> anyhow::Result<ExitCode> 
     if dir.lock()?.is_none() {
         bail!(ALREADY_UP);
     }
-    let runtime = tokio.block_on(args.carrier.runtime())?;
-    refuse_unmet(&args.name, &tokio.block_on(runtime.preflight(&plan)))?;
+    match tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, &plan))) {
+        // The holder has its own.
+        Some(runtime) => drop(runtime?),
+        None => return Ok(Status::Interrupted.into()),
+    }
     let mut progress = Progress::new(1, args.quiet || args.json);
     progress.run(arm, 0, 1);
     let order = Order { plan, runtime: args.carrier.runtime, options: args.carrier.engine.options(), idle: args.idle };

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Where Docker listens unless told otherwise.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
+/// The port of an engine that is named without one.
+const DEFAULT_PORT: &str = "2375";
+
 /// The address of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -113,9 +116,13 @@ fn parse(address: &str, from: &str, tls: bool) -> Result<Endpoint, EndpointError
         Some(("tcp" | "http", _)) if tls => Err(unusable("TLS is not supported")),
         Some(("tcp" | "http", host)) => {
             let host = host.trim_end_matches('/');
-            let complete =
-                host.rsplit_once(':').is_some_and(|(name, port)| !name.is_empty() && port.parse::<u16>().is_ok());
-            if complete { Ok(Endpoint::Tcp(host.to_owned())) } else { Err(unusable("it has no host and port")) }
+            let (name, port) = host.rsplit_once(':').unwrap_or((host, DEFAULT_PORT));
+            let complete = !name.is_empty() && port.parse::<u16>().is_ok();
+            if complete {
+                Ok(Endpoint::Tcp(format!("{name}:{port}")))
+            } else {
+                Err(unusable("it has no host and port"))
+            }
         }
         Some(("https", _)) => Err(unusable("TLS is not supported")),
         Some(("ssh", _)) => Err(unusable("it is on another machine")),
@@ -208,6 +215,7 @@ mod tests {
         assert_eq!(found(&[("DOCKER_CONTEXT", "default")]), "unix:///var/run/docker.sock by the default");
         let host = ("DOCKER_HOST", "tcp://localhost:2375");
         assert_eq!(found(&[host, ("DOCKER_CONTEXT", "rootless")]), "tcp://localhost:2375 by DOCKER_HOST");
+        assert_eq!(found(&[("DOCKER_HOST", "tcp://10.0.0.1")]), "tcp://10.0.0.1:2375 by DOCKER_HOST");
         assert_eq!(found(&[("DOCKER_HOST", "unix:///x.sock")]), "unix:///x.sock by DOCKER_HOST");
     }
 
@@ -229,7 +237,7 @@ mod tests {
             ("https://a:1", "TLS"),
             ("docker.sock", "neither"),
             ("unix://docker.sock", "not absolute"),
-            ("tcp://localhost", "host and port"),
+            ("tcp://localhost:", "host and port"),
             ("tcp://:2375", "host and port"),
         ] {
             let said = why(&[("DOCKER_HOST", host)]);

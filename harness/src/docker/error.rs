@@ -78,8 +78,15 @@ pub(super) fn reason(error: &Error) -> String {
     if let Error::DockerResponseServerError { message, status_code } = error {
         return format!("{} (status {status_code})", message.trim());
     }
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let (mut text, mut cause) = (error.to_string(), std::error::Error::source(error));
+    if matches!(error, Error::HyperLegacyError { .. }) {
+        // What the client is called, and that it failed, tells nobody anything; the cause does.
+        while let Some(next) = cause.and_then(std::error::Error::source) {
+            cause = Some(next);
+        }
+        text = cause.map_or(text, ToString::to_string);
+        return text;
+    }
     while let Some(next) = cause {
         let more = next.to_string();
         if !text.contains(&more) {
@@ -94,10 +101,8 @@ pub(super) fn reason(error: &Error) -> String {
 fn is_transient(error: &Error) -> bool {
     match error {
         Error::DockerResponseServerError { status_code, .. } => *status_code >= 500,
-        Error::HyperResponseError { .. }
-        | Error::HyperLegacyError { .. }
-        | Error::IOError { .. }
-        | Error::RequestTimeoutError => true,
+        Error::HyperResponseError { .. } | Error::HyperLegacyError { .. } | Error::IOError { .. } => true,
+        // One that did not answer for minutes is not asked again.
         _ => false,
     }
 }

@@ -13,7 +13,7 @@ mod image;
 mod marks;
 mod sweep;
 
-use std::{io, os::unix::net::UnixStream, path::Path};
+use std::{io, os::unix::net::UnixStream, path::Path, time::Duration};
 
 use bollard::API_DEFAULT_VERSION;
 use serde::{Deserialize, Serialize};
@@ -31,8 +31,10 @@ pub use self::{
 
 /// The oldest API that has everything needed: Engine 20.10.
 pub const OLDEST_API: (usize, usize) = (1, 41);
-/// How long the engine may take to answer, seconds.
+/// How long an engine may take to do something, seconds.
 const PATIENCE: u64 = 120;
+/// How long it may take to say who it is.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// An engine that answers.
 #[derive(Debug, Clone)]
@@ -89,15 +91,14 @@ impl Engine {
             }
         };
         let negotiated = match connected {
-            Ok(api) => api.negotiate_version().await,
-            Err(error) => Err(error),
+            Ok(api) => tokio::time::timeout(ANSWERS_WITHIN, api.negotiate_version()).await,
+            Err(error) => Ok(Err(error)),
         };
+        let remedy = || "see whether an engine listens there: `docker version` shows what Docker finds".to_owned();
         match negotiated {
-            Ok(api) => Ok(Self { api, endpoint }),
-            Err(error) => {
-                let remedy = "see whether something else listens there (`docker version` shows what Docker finds)";
-                Err(unreachable(error::reason(&error), remedy.to_owned()))
-            }
+            Ok(Ok(api)) => Ok(Self { api, endpoint }),
+            Ok(Err(error)) => Err(unreachable(error::reason(&error), remedy())),
+            Err(_) => Err(unreachable(format!("nothing was said within {ANSWERS_WITHIN:?}"), remedy())),
         }
     }
 

@@ -69,6 +69,14 @@ impl Interrupt {
         *self.0.borrow() > 0
     }
 
+    /// What comes of this work; none if an early end is asked for before.
+    pub(crate) async fn unless<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.wait() => None,
+        }
+    }
+
     /// Waits until it is asked for.
     pub(crate) async fn wait(&self) {
         let mut receiver = self.0.clone();

@@ -29,6 +29,10 @@ use crate::{
 
 /// How long the agent may take to remove a thousand containers.
 const END_WITHIN: Duration = Duration::from_mins(3);
+/// How long the engine may take to remove an agent that was killed.
+const GONE_WITHIN: Duration = Duration::from_secs(30);
+/// What to say when containers could not be removed.
+const LEFT: &str = "containers may be left, which the next run and `peerbed clean --partial` remove";
 /// What may wait of what the agent says.
 const WAITING: usize = 1 << 16;
 /// Variables that programs of ours read, and a door for tests.
@@ -191,12 +195,16 @@ impl LastWords {
         // The agent removes everything; what it could not, because it was killed itself, goes now.
         let removed = self.ship.engine.remove_run(&self.run).await;
         let ended = match ended {
-            Some(ended) => ended,
-            None => gone.await,
+            Some(ended) => Some(ended),
+            // An engine that does not remove it now does not tell of it either.
+            None => tokio::time::timeout(GONE_WITHIN, gone).await.ok(),
+        };
+        let Some(ended) = ended else {
+            return Err(format!("the engine does not remove its container; {LEFT}"));
         };
         let log = self.log.display();
         match (removed, ended) {
-            (Err(error), _) => Err(format!("containers may be left, which `peerbed clean --partial` removes: {error}")),
+            (Err(error), _) => Err(format!("{error}; {LEFT}")),
             (Ok(_), Ok(Ok(0))) => Ok(()),
             (Ok(_), Ok(Ok(code))) => Err(format!("exit code {code}; its log is {log}")),
             (Ok(_), Ok(Err(error))) => Err(format!("{error}; its log is {log}")),
