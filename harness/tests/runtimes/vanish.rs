@@ -14,8 +14,16 @@ use crate::{
     support::{idle, name, next, plan},
 };
 
+/// A harness that was killed.
+struct Killed {
+    /// How far it was.
+    reached: String,
+    pid: u32,
+    directory: tempfile::TempDir,
+}
+
 /// Let a harness be killed with SIGKILL at the given step (of those it tells), and see that everything goes.
-async fn killed_at<B: Bed>(bed: &B, step: usize, nodes: usize) -> String {
+async fn killed_at<B: Bed>(bed: &B, step: usize, nodes: usize) -> Killed {
     let directory = tempfile::tempdir().unwrap();
     let ends = if step.is_multiple_of(2) { "packet" } else { "auto" };
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -29,7 +37,7 @@ async fn killed_at<B: Bed>(bed: &B, step: usize, nodes: usize) -> String {
     let status = child.wait().unwrap();
     assert_eq!(status.signal(), Some(9), "it lived until it was killed");
     bed.assert_gone(child.id(), directory.path(), standing).await;
-    reached
+    Killed { reached, pid: child.id(), directory }
 }
 
 pub(crate) async fn a_killed_harness_leaves_nothing_at_ten_moments<B: Bed>() {
@@ -37,15 +45,20 @@ pub(crate) async fn a_killed_harness_leaves_nothing_at_ten_moments<B: Bed>() {
     let before = bed.surroundings().await;
     // As many steps of hosts, and as many of ready nodes, lie between the beginning and the run.
     let nodes = B::SOME;
-    let set_up = 2 * nodes + 2;
-    let moments =
-        [1, 2, 2 + nodes / 4, 1 + nodes / 2, nodes, 1 + nodes, 2 + nodes, 2 + nodes * 3 / 2, set_up, set_up + 20];
-    let mut reached = Vec::new();
+    let up = 2 * nodes + 2;
+    let moments = [1, 2, 2 + nodes / 4, 1 + nodes / 2, nodes, 1 + nodes, 2 + nodes, 2 + nodes * 3 / 2, up, up + 20];
+    let mut all = Vec::new();
     for step in moments {
-        reached.push(killed_at(&bed, step, nodes).await);
+        all.push(killed_at(&bed, step, nodes).await);
     }
-    assert!(reached[0].contains("begin") && reached[9].contains("sampled"), "{reached:?}");
+    let reached: Vec<_> = all.iter().map(|one| &*one.reached).collect();
+    assert!(reached[0].contains("begin") && reached[8].contains("up") && reached[9].contains("sampled"), "{reached:?}");
     assert!(reached.iter().any(|step| step.contains("Hosts")) && reached.iter().any(|step| step.contains("Ready")));
+    // What they had asked for is not there later either.
+    for Killed { reached, pid, directory } in &all {
+        let standing = bed.standing(*pid, directory.path()).await;
+        assert_eq!(B::places(&standing), 0, "killed at {reached}");
+    }
     assert_eq!(bed.surroundings().await, before);
 }
 

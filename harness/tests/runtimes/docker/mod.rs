@@ -79,8 +79,6 @@ pub(crate) struct Docker {
     look: Look,
     /// The image of nodes that are scripts.
     image: String,
-    /// The runs that there were before.
-    others: BTreeSet<String>,
     networks: BTreeSet<String>,
     volumes: BTreeSet<String>,
 }
@@ -92,18 +90,15 @@ pub(crate) struct Standing {
 }
 
 impl Docker {
-    /// Containers of Peerbed's that are there now, were not before, and do not belong to a harness that lives.
-    async fn left(&self, harness: u32, runs: &BTreeSet<String>) -> Vec<Found> {
-        let all = self.look.peerbeds().await;
-        let mut foreign = self.others.clone();
-        for agent in all.iter().filter(|one| one.is_agent()) {
-            let owner = self.look.harness_of(&agent.id).await;
-            let lives = owner.is_some_and(|owner| owner != harness && Path::new(&format!("/proc/{owner}")).exists());
-            if lives {
-                foreign.insert(agent.run.clone());
+    /// The runs of a harness. One is known by its agent, which is made first and goes last.
+    async fn runs_of(&self, harness: u32) -> BTreeSet<String> {
+        let mut runs = BTreeSet::new();
+        for agent in self.look.peerbeds().await.into_iter().filter(Found::is_agent) {
+            if self.look.harness_of(&agent.id).await == Some(harness) {
+                runs.insert(agent.run);
             }
         }
-        all.into_iter().filter(|one| runs.contains(&one.run) || !foreign.contains(&one.run)).collect()
+        runs
     }
 
     /// The container of a node.
@@ -139,9 +134,8 @@ impl Bed for Docker {
         let image = image::of_busybox(&look).await;
         let options = EngineOptions { ends, threads: None };
         let runtime = Runtime::new(engine, bin_dir().join("peerbed"), options).await.unwrap();
-        let others = look.peerbeds().await.into_iter().map(|one| one.run).collect();
         let (networks, volumes) = (look.networks().await, look.volumes().await);
-        Self { runtime, look, image, others, networks, volumes }
+        Self { runtime, look, image, networks, volumes }
     }
 
     fn runtime(&self) -> &Runtime {
@@ -166,13 +160,8 @@ impl Bed for Docker {
     }
 
     async fn standing(&self, harness: u32, _: &Path) -> Standing {
+        let runs = self.runs_of(harness).await;
         let all = self.look.peerbeds().await;
-        let mut runs = BTreeSet::new();
-        for agent in all.iter().filter(|one| one.is_agent()) {
-            if self.look.harness_of(&agent.id).await == Some(harness) {
-                runs.insert(agent.run.clone());
-            }
-        }
         let containers = all.iter().filter(|one| runs.contains(&one.run)).count();
         Standing { runs, containers }
     }
@@ -181,10 +170,12 @@ impl Bed for Docker {
         standing.containers
     }
 
-    async fn assert_gone(&self, harness: u32, _: &Path, standing: Standing) {
+    async fn assert_gone(&self, harness: u32, _: &Path, mut standing: Standing) {
         let deadline = Instant::now() + GONE_WITHIN;
         loop {
-            let left = self.left(harness, &standing.runs).await;
+            standing.runs.extend(self.runs_of(harness).await);
+            let mut left = self.look.peerbeds().await;
+            left.retain(|one| standing.runs.contains(&one.run));
             let (networks, volumes) = (self.look.networks().await, self.look.volumes().await);
             if left.is_empty() && networks == self.networks && volumes == self.volumes {
                 return;
