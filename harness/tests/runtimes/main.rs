@@ -7,6 +7,7 @@
 
 mod bed;
 mod docker;
+mod exec;
 mod helper;
 mod namespaces;
 mod network;
@@ -72,6 +73,8 @@ fn suite<B: Bed>() -> Vec<Trial> {
             links_change_while_they_are_used,
             a_restarted_node_has_its_link_again,
             two_networks_do_not_meet;
+        exec:
+            programs_run_inside_nodes;
         vanish:
             a_killed_harness_leaves_nothing_at_ten_moments,
             a_killed_agent_ends_every_node,

@@ -226,8 +226,20 @@ pub(crate) fn host() -> BTreeMap<String, String> {
             found.insert(file.to_owned(), text.join("\n"));
         }
     }
+    // Whoever else runs containers meanwhile mounts what they see.
+    if let Some(mounts) = found.get_mut("/proc/self/mountinfo") {
+        let engines = |line: &str| ["docker", "overlay", "/netns/"].iter().any(|word| line.contains(word));
+        *mounts = mounts.lines().filter(|line| !engines(line)).collect::<Vec<_>>().join("\n");
+    }
     settings(Path::new("/proc/sys/net"), &mut found);
     found
+}
+
+/// What differs between two looks, for messages: all of it would be too long to read.
+pub(crate) fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let differ = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+    differ.map(|name| format!("{name}: {:?} became {:?}", before.get(name), after.get(name))).collect()
 }
 
 fn settings(directory: &Path, found: &mut BTreeMap<String, String>) {

@@ -54,7 +54,8 @@ pub(crate) fn cases() -> Vec<Trial> {
             a_command_without_an_image_is_refused,
             a_node_program_that_needs_more_than_itself_is_refused;
         user:
-            whoever_may_use_the_engine_needs_no_other_right;
+            whoever_may_use_the_engine_needs_no_other_right,
+            whoever_may_use_the_engine_may_enter_nodes;
         neighbour:
             containers_of_others_are_left_alone;
         quick:

@@ -9,11 +9,6 @@ use crate::support::host;
 /// As it is now.
 pub(super) async fn now(look: &Look) -> BTreeMap<String, String> {
     let mut found = host();
-    // The engine mounts what its containers see; everything else is nobody's to mount.
-    if let Some(mounts) = found.get_mut("/proc/self/mountinfo") {
-        let others: Vec<_> = mounts.lines().filter(|line| !line.contains("docker")).collect();
-        *mounts = others.join("\n");
-    }
     for (what, arguments) in [("links", "-o link"), ("addresses", "-o addr"), ("routes", "route show table all")] {
         found.insert(what.to_owned(), told_by("ip", arguments).unwrap_or_else(|| missing("ip")));
     }

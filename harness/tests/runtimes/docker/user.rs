@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{Docker, Found};
 use crate::{
     bed::Bed,
+    exec::{Down, enter},
     program::{NOBODY, bin_dir, said, tiny, under_way},
 };
 
@@ -41,8 +42,13 @@ impl Home {
 
     /// `peerbed run tiny --runtime docker` as nobody, who is in this group at most.
     pub(super) fn run(&self, group: Option<u32>) -> Command {
+        self.peerbed(group, &["run", "tiny", "--runtime", "docker", "--calibrate", "never"])
+    }
+
+    /// `peerbed` with these arguments as nobody, who is in this group at most.
+    fn peerbed(&self, group: Option<u32>, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.path().join("peerbed"));
-        command.args(["run", "tiny", "--runtime", "docker", "--calibrate", "never"]).current_dir(self.path());
+        command.args(arguments).current_dir(self.path()).env_remove("XDG_RUNTIME_DIR");
         command.env("HOME", self.path()).env("XDG_CACHE_HOME", self.path().join("results"));
         if rustix::process::geteuid().is_root() {
             // Whoever starts it is in no other group then.
@@ -52,12 +58,17 @@ impl Home {
     }
 }
 
-pub(super) async fn whoever_may_use_the_engine_needs_no_other_right() {
-    let bed = Docker::new(EndsChoice::Auto).await;
-    let group = match bed.runtime.engine().endpoint() {
+/// The group of those who may use the engine.
+fn engines_group(bed: &Docker) -> Option<u32> {
+    match bed.runtime.engine().endpoint() {
         Endpoint::Unix(socket) => Some(std::fs::metadata(socket).unwrap().gid()),
         Endpoint::Tcp(_) => None,
-    };
+    }
+}
+
+pub(super) async fn whoever_may_use_the_engine_needs_no_other_right() {
+    let bed = Docker::new(EndsChoice::Auto).await;
+    let group = engines_group(&bed);
     let home = Home::new();
     let run = under_way(home.run(group));
     // Its nodes are nobody too.
@@ -82,4 +93,11 @@ pub(super) async fn whoever_may_use_the_engine_needs_no_other_right() {
     let summary: Value = serde_json::from_slice(&summary).unwrap();
     assert_eq!(summary["arms"]["only"]["downloads"]["completed"], 2, "{summary:#}\n{}", said(&output));
     bed.assert_gone(child, home.path(), standing).await;
+}
+
+pub(super) async fn whoever_may_use_the_engine_may_enter_nodes() {
+    let (group, home) = (engines_group(&Docker::new(EndsChoice::Auto).await), Home::new());
+    let command = |arguments: &[&str]| home.peerbed(group, arguments);
+    let _down = Down(&command);
+    enter("docker", &command, home.path());
 }
