@@ -18,10 +18,7 @@ async fn refused<B: Bed>(bed: B, commands: Vec<Vec<String>>, change: fn(&mut pee
     let directory = tempfile::tempdir().unwrap();
     let mut plan = plan(commands);
     change(&mut plan);
-    let error = match bed.up(&plan, directory.path(), &mut |_| {}).await {
-        Ok(_) => panic!("it stands"),
-        Err(error) => error,
-    };
+    let Err(error) = bed.up(&plan, directory.path(), &mut |_| {}).await else { panic!("it stands") };
     let standing = bed.standing(std::process::id(), directory.path()).await;
     assert_eq!(B::places(&standing), 0, "what stood was not taken down");
     error
@@ -49,7 +46,7 @@ pub(crate) async fn a_program_that_is_not_there_is_named<B: Bed>() {
 }
 
 pub(crate) async fn a_congestion_control_that_is_not_there_is_named<B: Bed>() {
-    let change = |plan: &mut peerbed_model::Plan| plan.fabric.congestion_control = "nonesuch".to_owned();
+    let change = |plan: &mut peerbed_model::Plan| "nonesuch".clone_into(&mut plan.fabric.congestion_control);
     let error = refused(B::new(EndsChoice::Auto).await, vec![idle()], change).await.to_string();
     assert!(error.contains("node n0: device eth0") && error.contains("congestion control"), "{error}");
 }

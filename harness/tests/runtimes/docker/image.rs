@@ -1,4 +1,4 @@
-//! The image of nodes that are shell scripts: BusyBox and the names of what it can do, from a tar, as nothing is fetched.
+//! The image of nodes that are shell scripts: `busybox` and the names of what it can do, from a tar, as nothing is fetched.
 
 use std::{path::Path, process::Command};
 
@@ -29,7 +29,7 @@ pub(crate) async fn of_busybox(look: &Look) -> String {
     name
 }
 
-/// `/bin` with BusyBox and a link for each of its programs.
+/// `/bin` with `busybox` and a link for each of its programs.
 fn archive(program: &[u8]) -> Vec<u8> {
     let names = Command::new(BUSYBOX).arg("--list").output().unwrap().stdout;
     let names = String::from_utf8(names).unwrap();

@@ -127,7 +127,7 @@ pub(super) async fn containers_of_others_are_left_alone() {
         (state.pid, state.started_at, container.restart_count, container.network_settings)
     };
     let before = about(&bed).await;
-    assert_eq!(before.0.is_some_and(|pid| pid > 0), true);
+    assert!(before.0.is_some_and(|pid| pid > 0), "it runs");
     // Whoever listens a moment after the start is waited for.
     while TcpStream::connect(("127.0.0.1", neighbour.port)).is_err() {
         tokio::task::yield_now().await;
