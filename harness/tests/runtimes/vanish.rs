@@ -4,6 +4,7 @@ use std::{
     io::{BufRead, BufReader},
     os::unix::process::ExitStatusExt,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use peerbed::{agent::protocol::Notice, engine::EndsChoice, runtime::Deployment};
@@ -74,9 +75,12 @@ pub(crate) async fn a_killed_agent_ends_every_node<B: Bed>() {
             break;
         }
     }
-    while let Some(notice) = up.notices.next().await {
-        assert!(matches!(notice, Notice::Exited { .. }), "{notice:?} after the agent's end");
-    }
+    let rest = async {
+        while let Some(notice) = up.notices.next().await {
+            assert!(matches!(notice, Notice::Exited { .. }), "{notice:?} after the agent's end");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), rest).await.expect("the notices end when the agent has ended");
     up.assert_gone(standing).await;
 }
 
