@@ -38,6 +38,11 @@ pub(super) async fn quick_is_valid_and_measures_what_netns_measures() {
         }
     }
     eprintln!("{figures:#?}");
+    // What the engine is stands there only where there is one.
+    let engine = |path: &&String| path.starts_with("manifest.json.runtime_details.");
+    assert_eq!(forms["netns"].iter().filter(engine).count(), 0);
+    assert!(forms["docker"].contains("manifest.json.runtime_details.docker"), "{:#?}", forms["docker"]);
+    forms.values_mut().for_each(|form| form.retain(|path| !engine(&path)));
     let [netns, docker] = RUNTIMES.map(|runtime| &forms[runtime]);
     assert_eq!(netns.symmetric_difference(docker).collect::<Vec<_>>(), Vec::<&String>::new(), "results differ in form");
     for metric in METRICS {
@@ -63,8 +68,11 @@ struct Metric {
     more: f64,
 }
 
+/// Single runs of one runtime differ by up to a tenth in their median speed, as 24 downloads make it, and by 0.02 in their
+/// peer efficiency; the two runtimes differed by less, 5 % and 0.006. The margins are more than twice that of the runs: a
+/// link of another rate, or nodes that are held back by their containers, would be beyond them.
 const METRICS: [Metric; 2] = [
-    Metric { pointer: "/speed_mbps/p50", part: 0.15, more: 0.0 },
+    Metric { pointer: "/speed_mbps/p50", part: 0.25, more: 0.0 },
     Metric { pointer: "/peer_efficiency/bytes", part: 0.0, more: 0.08 },
 ];
 
