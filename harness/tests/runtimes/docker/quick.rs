@@ -42,7 +42,9 @@ pub(super) async fn quick_is_valid_and_measures_what_netns_measures() {
     let engine = |path: &&String| path.starts_with("manifest.json.runtime_details.");
     assert_eq!(forms["netns"].iter().filter(engine).count(), 0);
     assert!(forms["docker"].contains("manifest.json.runtime_details.docker"), "{:#?}", forms["docker"]);
-    forms.values_mut().for_each(|form| form.retain(|path| !engine(&path)));
+    for form in forms.values_mut() {
+        form.retain(|path| !engine(&path));
+    }
     let [netns, docker] = RUNTIMES.map(|runtime| &forms[runtime]);
     assert_eq!(netns.symmetric_difference(docker).collect::<Vec<_>>(), Vec::<&String>::new(), "results differ in form");
     for metric in METRICS {
