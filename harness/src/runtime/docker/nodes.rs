@@ -53,7 +53,8 @@ pub(super) struct Nodes {
 struct Known {
     prepared: BTreeMap<NodeName, Prepared>,
     lives: Mutex<BTreeMap<NodeName, Life>>,
-    notify: mpsc::UnboundedSender<Notice>,
+    /// None when the agent has ended, so that the notices end as well.
+    notify: Mutex<Option<mpsc::UnboundedSender<Notice>>>,
 }
 
 /// A line for a node, and where to say how it went.
@@ -80,7 +81,7 @@ impl Nodes {
         notify: mpsc::UnboundedSender<Notice>,
     ) -> Self {
         let prepared = prepared.into_iter().map(|one| (one.node.clone(), one)).collect();
-        let known = Arc::new(Known { prepared, lives: Mutex::default(), notify });
+        let known = Arc::new(Known { prepared, lives: Mutex::default(), notify: Mutex::new(Some(notify)) });
         tokio::spawn(Arc::clone(&known).watch(engine.events(&run), client.ended()));
         Self { engine, run, client, known }
     }
@@ -211,8 +212,7 @@ impl Nodes {
 
 impl Known {
     fn lives(&self) -> MutexGuard<'_, BTreeMap<NodeName, Life>> {
-        // Nothing is left half-changed where this lock is held, so a poisoned one is as good as any.
-        self.lives.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.lives)
     }
 
     fn prepared(&self, node: &NodeName) -> Result<&Prepared, RuntimeError> {
@@ -226,7 +226,7 @@ impl Known {
 
     fn notify(&self, notice: Notice) {
         // Nobody listens any more once the deployment is being dropped.
-        let _ = self.notify.send(notice);
+        let _ = locked(&self.notify).as_ref().map(|notify| notify.send(notice));
     }
 
     /// Pass on everything a node prints until it has ended, then its end.
@@ -290,6 +290,7 @@ impl Known {
         }
         // Whoever waits for an end will not be told any more.
         self.lives().clear();
+        locked(&self.notify).take();
     }
 
     fn take(&self, Happened { node, what }: Happened) {
@@ -311,6 +312,11 @@ impl Known {
             }
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is left half-changed where these locks are held, so a poisoned one is as good as any.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn not_running(node: &NodeName) -> RuntimeError {

@@ -1,4 +1,5 @@
-//! Plans of small networks whose nodes are shell scripts or this very test program, and a look at what exists of them.
+//! What the tests of runtimes share: plans of small networks whose nodes are shell scripts, a way to hear them, and a look at
+//! what exists of them on this machine.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,10 +13,7 @@ use std::{
 use peerbed::{
     agent::protocol::Notice,
     engine::{EndsChoice, EngineOptions},
-    runtime::{
-        NodeFiles, Notices, Progress, Runtime, RuntimeError,
-        netns::{Netns, NetnsDeployment},
-    },
+    runtime::{NodeFiles, Notices, netns::Netns},
 };
 use peerbed_contract::{AsNumber, ControlConfig, NodeConfig, NodeName, Role, RoleConfig, Selection, Strategy};
 use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpec, Route};
@@ -23,23 +21,18 @@ use peerbed_model::{Plan, PlannedNode};
 
 /// A shell node: says it is ready, then runs what is given, with `$n` its name.
 pub(crate) fn shell(then: &str) -> Vec<String> {
-    let ready = r#"n=${2##*/}; n=${n%.json}; echo "{\"node\":\"$n\",\"t\":0,\"event\":\"ready\",\"role\":\"control\",\"listen\":\"10.0.0.1:1\",\"version\":\"0\"}""#;
-    ["sh", "-c", &format!("{ready}\n{then}"), "node"].map(str::to_owned).to_vec()
+    let ready = r#"n=$(sed 's/^{"name":"\([^"]*\)".*/\1/' "$2"); echo "{\"node\":\"$n\",\"t\":0,\"event\":\"ready\",\"role\":\"control\",\"listen\":\"10.0.0.1:1\",\"version\":\"0\"}""#;
+    script(&format!("{ready}\n{then}"))
+}
+
+/// A shell node that is no more than this.
+pub(crate) fn script(text: &str) -> Vec<String> {
+    ["sh", "-c", text, "node"].map(str::to_owned).to_vec()
 }
 
 /// A shell node that does nothing until its input ends.
 pub(crate) fn idle() -> Vec<String> {
     shell("exec cat")
-}
-
-/// A node that is the helper `name` of this test program; see `helpers.rs`.
-pub(crate) fn helper(name: &str) -> Vec<String> {
-    let this = std::env::current_exe().unwrap();
-    let line = format!(
-        "HELPER={name} CONFIG=$2 exec '{}' --exact helpers::helper --ignored --nocapture --quiet",
-        this.display()
-    );
-    ["sh", "-c", &line, "node"].map(str::to_owned).to_vec()
 }
 
 pub(crate) fn name(text: &str) -> NodeName {
@@ -120,26 +113,13 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
     }
 }
 
-pub(crate) fn runtime(ends: EndsChoice) -> Netns {
+/// The `netns` runtime with these ends.
+pub(crate) fn netns(ends: EndsChoice) -> Netns {
     Netns::new(PathBuf::from(env!("CARGO_BIN_EXE_peerbed")), EngineOptions { ends, threads: None })
 }
 
 pub(crate) fn files(directory: &Path) -> NodeFiles {
     NodeFiles { configs: directory.join("nodes"), logs: directory.join("logs") }
-}
-
-/// Bring a plan up with whatever ends this user may have.
-pub(crate) async fn up(plan: &Plan, directory: &Path) -> Result<(NetnsDeployment, Notices), RuntimeError> {
-    up_with(EndsChoice::Auto, plan, directory, &mut |_| {}).await
-}
-
-pub(crate) async fn up_with(
-    ends: EndsChoice,
-    plan: &Plan,
-    directory: &Path,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<(NetnsDeployment, Notices), RuntimeError> {
-    runtime(ends).up(plan, &files(directory), progress).await
 }
 
 /// Run a test's body on a runtime like the harness's own.
@@ -153,7 +133,7 @@ pub(crate) async fn next(notices: &mut Notices) -> Notice {
     notice.expect("a notice within 20 s").expect("the stream has not ended")
 }
 
-/// The next line of a node that is neither an event nor the test framework's own, passing over everything else.
+/// The next line of a node that is not an event, passing over everything else.
 pub(crate) async fn line_of(notices: &mut Notices, of: &str) -> String {
     loop {
         match next(notices).await {
@@ -165,9 +145,9 @@ pub(crate) async fn line_of(notices: &mut Notices, of: &str) -> String {
     }
 }
 
-/// Whether a line is neither an event nor one of those that the test framework prints around a helper.
+/// Whether a line is not an event.
 pub(crate) fn is_plain(line: &str) -> bool {
-    !line.starts_with('{') && !line.is_empty() && line != "running 1 test"
+    !line.starts_with('{')
 }
 
 /// The end of a node, passing over everything else.
@@ -209,17 +189,23 @@ pub(crate) fn all_processes() -> BTreeSet<u32> {
     fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Wait until nothing is left of a deployment: neither a process nor anyone in one of its namespaces. The processes are
-/// not this one's children and their ends cannot be awaited, so this looks again and again.
+/// How long what is left may take to go.
+pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(8);
+
+/// What is left of a deployment: its processes, and those of its namespaces in which somebody is.
+pub(crate) fn left(directory: &Path, spaces: &BTreeSet<u64>) -> Option<String> {
+    let processes = members(directory);
+    let held: Vec<_> = namespaces(&all_processes()).intersection(spaces).copied().collect();
+    let nothing = processes.is_empty() && held.is_empty();
+    (!nothing).then(|| format!("left behind: processes {processes:?}, namespaces {held:?}"))
+}
+
+/// Wait until nothing is left of a deployment. The processes are not this one's children and their ends cannot be awaited,
+/// so this looks again and again.
 pub(crate) fn assert_gone(directory: &Path, spaces: &BTreeSet<u64>) {
-    let deadline = Instant::now() + Duration::from_secs(8);
-    loop {
-        let processes = members(directory);
-        let held: Vec<_> = namespaces(&all_processes()).intersection(spaces).copied().collect();
-        if processes.is_empty() && held.is_empty() {
-            return;
-        }
-        assert!(Instant::now() < deadline, "left behind: processes {processes:?}, namespaces {held:?}");
+    let deadline = Instant::now() + GONE_WITHIN;
+    while let Some(left) = left(directory, spaces) {
+        assert!(Instant::now() < deadline, "{left}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -240,8 +226,20 @@ pub(crate) fn host() -> BTreeMap<String, String> {
             found.insert(file.to_owned(), text.join("\n"));
         }
     }
+    // Whoever else runs containers meanwhile mounts what they see.
+    if let Some(mounts) = found.get_mut("/proc/self/mountinfo") {
+        let engines = |line: &str| ["docker", "overlay", "/netns/"].iter().any(|word| line.contains(word));
+        *mounts = mounts.lines().filter(|line| !engines(line)).collect::<Vec<_>>().join("\n");
+    }
     settings(Path::new("/proc/sys/net"), &mut found);
     found
+}
+
+/// What differs between two looks, for messages: all of it would be too long to read.
+pub(crate) fn changes(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    let differ = names.into_iter().filter(|name| before.get(*name) != after.get(*name));
+    differ.map(|name| format!("{name}: {:?} became {:?}", before.get(name), after.get(name))).collect()
 }
 
 fn settings(directory: &Path, found: &mut BTreeMap<String, String>) {
