@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 
 use peerbed_contract::NodeName;
-use peerbed_model::{Act, Plan};
+use peerbed_model::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet,
+    client::Client,
     docker::{Docker, DockerDeployment},
     netns::{Netns, NetnsDeployment},
 };
-use crate::{
-    agent::protocol::Signal,
-    engine::{EngineOptions, EngineReport, Sample},
-};
+use crate::{agent::protocol::Signal, engine::EngineOptions};
 
 /// The runtimes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -107,20 +105,16 @@ impl Deployment for ChosenDeployment {
         whichever!(ChosenDeployment, self, one => one.doors())
     }
 
+    fn agent(&self) -> &Client {
+        whichever!(ChosenDeployment, self, one => one.agent())
+    }
+
     fn details(&self) -> BTreeMap<String, String> {
         whichever!(ChosenDeployment, self, one => one.details())
     }
 
-    fn engine(&self) -> &EngineReport {
-        whichever!(ChosenDeployment, self, one => one.engine())
-    }
-
     async fn line(&self, node: &NodeName, line: &str) -> Result<(), RuntimeError> {
         whichever!(ChosenDeployment, self, one => one.line(node, line).await)
-    }
-
-    async fn tell(&self, nodes: &[NodeName], line: &str) -> Vec<(NodeName, RuntimeError)> {
-        whichever!(ChosenDeployment, self, one => one.tell(nodes, line).await)
     }
 
     async fn signal(&self, node: &NodeName, signal: Signal) -> Result<(), RuntimeError> {
@@ -129,14 +123,6 @@ impl Deployment for ChosenDeployment {
 
     async fn spawn(&self, node: &NodeName) -> Result<u32, RuntimeError> {
         whichever!(ChosenDeployment, self, one => one.spawn(node).await)
-    }
-
-    async fn apply(&self, act: &Act) -> Result<(), RuntimeError> {
-        whichever!(ChosenDeployment, self, one => one.apply(act).await)
-    }
-
-    async fn sample(&self) -> Result<Sample, RuntimeError> {
-        whichever!(ChosenDeployment, self, one => one.sample().await)
     }
 
     async fn down(&self) -> Result<(), RuntimeError> {

@@ -23,10 +23,12 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use peerbed_contract::NodeName;
 use peerbed_model::{Act, Plan, PlannedNode};
 use serde::{Deserialize, Serialize};
 
+use self::client::Client;
 pub use self::{
     chosen::{Chosen, ChosenDeployment, Kind},
     launch::Launch,
@@ -78,8 +80,8 @@ pub trait Deployment {
     /// What others need to enter the nodes, as it was after the set-up.
     fn doors(&self) -> &Doors;
 
-    /// How the links were made.
-    fn engine(&self) -> &EngineReport;
+    /// The agent, which has the network.
+    fn agent(&self) -> &Client;
 
     /// What else is to be known of what carries the nodes, for the manifest.
     fn details(&self) -> BTreeMap<String, String> {
@@ -89,10 +91,6 @@ pub trait Deployment {
     /// Write a line to a node's standard input.
     fn line(&self, node: &NodeName, line: &str) -> impl Future<Output = Result<(), RuntimeError>>;
 
-    /// Write one line to all these nodes, without waiting for one before the next. Every node is tried; those that could
-    /// not be told come back with the reason.
-    fn tell(&self, nodes: &[NodeName], line: &str) -> impl Future<Output = Vec<(NodeName, RuntimeError)>>;
-
     /// Signal a node's process (and the processes it started).
     fn signal(&self, node: &NodeName, signal: Signal) -> impl Future<Output = Result<(), RuntimeError>>;
 
@@ -100,14 +98,51 @@ pub trait Deployment {
     /// and must be told the start again. Gives its process id.
     fn spawn(&self, node: &NodeName) -> impl Future<Output = Result<u32, RuntimeError>>;
 
-    /// Carry out a planned act. A restart ends the process first if it runs.
-    fn apply(&self, act: &Act) -> impl Future<Output = Result<(), RuntimeError>>;
-
-    /// Every counter of the network.
-    fn sample(&self) -> impl Future<Output = Result<Sample, RuntimeError>>;
-
     /// Take everything down and wait until it is gone. May be called again.
     fn down(&self) -> impl Future<Output = Result<(), RuntimeError>>;
+
+    /// How the links were made.
+    fn engine(&self) -> &EngineReport {
+        &self.doors().installed.engine
+    }
+
+    /// Write one line to all these nodes, without waiting for one before the next. Every node is tried; those that could
+    /// not be told come back with the reason.
+    fn tell(&self, nodes: &[NodeName], line: &str) -> impl Future<Output = Vec<(NodeName, RuntimeError)>> {
+        async move {
+            let told = join_all(nodes.iter().map(|node| self.line(node, line))).await;
+            let untold = nodes.iter().zip(told).filter_map(|(node, told)| Some((node.clone(), told.err()?)));
+            untold.collect()
+        }
+    }
+
+    /// Carry out a planned act. A restart ends the process first if it runs.
+    fn apply(&self, act: &Act) -> impl Future<Output = Result<(), RuntimeError>> {
+        async move {
+            match act {
+                Act::Kill { node } => self.signal(node, Signal::Kill).await,
+                Act::Freeze { node } => self.signal(node, Signal::Stop).await,
+                Act::Thaw { node } => self.signal(node, Signal::Continue).await,
+                Act::Restart { node } => {
+                    match self.signal(node, Signal::Kill).await {
+                        // It does not run, which is how a restart usually finds it.
+                        Ok(()) | Err(RuntimeError::Refused(_)) => {}
+                        Err(error) => return Err(error),
+                    }
+                    self.spawn(node).await.map(|_| ())
+                }
+                Act::SetLink { link, forward, backward, .. } => {
+                    calls::set_link(self.agent(), *link, [*forward, *backward]).await
+                }
+                Act::SetAccess { node, up, down } => calls::set_access(self.agent(), node, [*up, *down]).await,
+            }
+        }
+    }
+
+    /// Every counter of the network.
+    fn sample(&self) -> impl Future<Output = Result<Sample, RuntimeError>> {
+        calls::sample(self.agent())
+    }
 }
 
 /// Where the files of a deployment's nodes are.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
 
 use peerbed_contract::NodeName;
-use peerbed_model::{Act, Plan};
+use peerbed_model::Plan;
 
 use super::{
     Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet, calls,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     agent::protocol::{Reply, Request, Signal, Spawn},
     doctor,
-    engine::{EngineOptions, EngineReport, Sample},
+    engine::EngineOptions,
 };
 
 /// Processes in network namespaces.
@@ -146,24 +146,12 @@ impl Deployment for NetnsDeployment {
         &self.doors
     }
 
-    fn engine(&self) -> &EngineReport {
-        &self.doors.installed.engine
+    fn agent(&self) -> &Client {
+        &self.client
     }
 
     async fn line(&self, node: &NodeName, line: &str) -> Result<(), RuntimeError> {
         done("line", self.client.call(Request::Line { node: node.clone(), line: line.to_owned() }).await?)
-    }
-
-    async fn tell(&self, nodes: &[NodeName], line: &str) -> Vec<(NodeName, RuntimeError)> {
-        let request = |node: &NodeName| Request::Line { node: node.clone(), line: line.to_owned() };
-        let told: Vec<_> = nodes.iter().map(|node| (node, self.client.call(request(node)))).collect();
-        let mut untold = Vec::new();
-        for (node, told) in told {
-            if let Err(error) = told.await.and_then(|reply| done("line", reply)) {
-                untold.push((node.clone(), error));
-            }
-        }
-        untold
     }
 
     async fn signal(&self, node: &NodeName, signal: Signal) -> Result<(), RuntimeError> {
@@ -175,30 +163,6 @@ impl Deployment for NetnsDeployment {
         let files = self.files.absolute()?;
         let spawn = Spawn { node: node.clone(), argv: command_line(planned, &files)?, log: Some(files.log(node)) };
         spawned(self.client.call(Request::Spawn(spawn)).await?)
-    }
-
-    async fn apply(&self, act: &Act) -> Result<(), RuntimeError> {
-        match act {
-            Act::Kill { node } => self.signal(node, Signal::Kill).await,
-            Act::Freeze { node } => self.signal(node, Signal::Stop).await,
-            Act::Thaw { node } => self.signal(node, Signal::Continue).await,
-            Act::Restart { node } => {
-                match self.signal(node, Signal::Kill).await {
-                    // It does not run, which is how a restart usually finds it.
-                    Ok(()) | Err(RuntimeError::Refused(_)) => {}
-                    Err(error) => return Err(error),
-                }
-                self.spawn(node).await.map(|_| ())
-            }
-            Act::SetLink { link, forward, backward, .. } => {
-                calls::set_link(&self.client, *link, [*forward, *backward]).await
-            }
-            Act::SetAccess { node, up, down } => calls::set_access(&self.client, node, [*up, *down]).await,
-        }
-    }
-
-    async fn sample(&self) -> Result<Sample, RuntimeError> {
-        calls::sample(&self.client).await
     }
 
     async fn down(&self) -> Result<(), RuntimeError> {

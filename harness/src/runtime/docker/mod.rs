@@ -15,7 +15,7 @@ use std::{
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use peerbed_contract::NodeName;
-use peerbed_model::{Act, Plan, PlannedNode};
+use peerbed_model::{Plan, PlannedNode};
 
 use self::nodes::{Nodes, Prepared};
 pub(crate) use self::ship::Ship;
@@ -29,7 +29,7 @@ use crate::{
         protocol::{Request, Signal},
     },
     docker::{self, About, Engine, Foreign, GATE, Limits, NodeBody, OWN_PROGRAM, RunId},
-    engine::{EngineOptions, EngineReport, Sample},
+    engine::EngineOptions,
     say::counted,
 };
 
@@ -262,8 +262,8 @@ impl Deployment for DockerDeployment {
         &self.doors
     }
 
-    fn engine(&self) -> &EngineReport {
-        &self.doors.installed.engine
+    fn agent(&self) -> &Client {
+        &self.client
     }
 
     fn details(&self) -> BTreeMap<String, String> {
@@ -274,17 +274,6 @@ impl Deployment for DockerDeployment {
         self.nodes.line(node, line).await
     }
 
-    async fn tell(&self, nodes: &[NodeName], line: &str) -> Vec<(NodeName, RuntimeError)> {
-        let told: Vec<_> = nodes.iter().map(|node| (node, self.nodes.line(node, line))).collect();
-        let mut untold = Vec::new();
-        for (node, told) in told {
-            if let Err(error) = told.await {
-                untold.push((node.clone(), error));
-            }
-        }
-        untold
-    }
-
     async fn signal(&self, node: &NodeName, signal: Signal) -> Result<(), RuntimeError> {
         self.nodes.signal(node, signal).await
     }
@@ -292,30 +281,6 @@ impl Deployment for DockerDeployment {
     async fn spawn(&self, node: &NodeName) -> Result<u32, RuntimeError> {
         position(&self.plan, node)?;
         self.nodes.begin_again(node).await
-    }
-
-    async fn apply(&self, act: &Act) -> Result<(), RuntimeError> {
-        match act {
-            Act::Kill { node } => self.signal(node, Signal::Kill).await,
-            Act::Freeze { node } => self.signal(node, Signal::Stop).await,
-            Act::Thaw { node } => self.signal(node, Signal::Continue).await,
-            Act::Restart { node } => {
-                match self.signal(node, Signal::Kill).await {
-                    // It does not run, which is how a restart usually finds it.
-                    Ok(()) | Err(RuntimeError::Refused(_)) => {}
-                    Err(error) => return Err(error),
-                }
-                self.spawn(node).await.map(|_| ())
-            }
-            Act::SetLink { link, forward, backward, .. } => {
-                calls::set_link(&self.client, *link, [*forward, *backward]).await
-            }
-            Act::SetAccess { node, up, down } => calls::set_access(&self.client, node, [*up, *down]).await,
-        }
-    }
-
-    async fn sample(&self) -> Result<Sample, RuntimeError> {
-        calls::sample(&self.client).await
     }
 
     async fn down(&self) -> Result<(), RuntimeError> {
