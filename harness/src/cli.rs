@@ -41,7 +41,7 @@ enum Verb {
     Schema(schema::SchemaArgs),
     /// List past results
     Ls(ls::LsArgs),
-    /// Remove old or incomplete results
+    /// Remove old or incomplete results, and what is left in a Docker engine
     Clean(clean::CleanArgs),
     /// Bring an experiment up and leave it running, to look around in
     Up(up::UpArgs),

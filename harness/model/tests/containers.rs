@@ -51,6 +51,27 @@ fn an_image_that_no_engine_could_have_is_refused() {
 }
 
 #[test]
+fn an_image_is_written_as_engines_do() {
+    for good in [
+        "peer",
+        "my_peer-2:1.0-RC1",
+        "team/peer",
+        "localhost/peer",
+        "localhost:5000/peer",
+        "Registry.example:443/team/peer:v2",
+        "peer@sha256:0123abcd",
+        "sha256:0123abcd",
+        "0123abcd",
+    ] {
+        assert_eq!(peer(&with(&format!("image: '{good}'")).unwrap()).image.as_deref(), Some(good));
+    }
+    for bad in ["PEER:bad:ref", "Peer", "peer:", "-x", "a//b", "/a", "a/", "a:b:c", "peer@", "../up", "a$b", "é"] {
+        let refused = only(&with(&format!("image: '{bad}'")).unwrap_err());
+        assert!(refused.contains(&format!("`{bad}` is not the name of an image")), "{refused}");
+    }
+}
+
+#[test]
 fn limits_beyond_their_range_are_refused() {
     let refused = [
         "memory: 8388607B",

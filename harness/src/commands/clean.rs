@@ -34,7 +34,7 @@ pub(crate) struct CleanArgs {
     /// Remove what was never finished (whose maker is gone), and the containers of runs that were killed
     #[arg(long)]
     pub(crate) partial: bool,
-    /// Remove the images that Peerbed made in the Docker engine; the next run makes what it needs again
+    /// Remove the images that Peerbed made in the Docker engine, whoever's Peerbed it was; a run makes what it needs again
     #[arg(long)]
     pub(crate) images: bool,
     /// Only say what would be removed
@@ -147,9 +147,10 @@ fn clean_engine(args: &CleanArgs) -> anyhow::Result<()> {
         if args.images {
             let images = engine.images().await?;
             let size = images.iter().map(|image| image.bytes).sum::<u64>() as f64;
+            let names: String = images.iter().map(|image| format!("  {}\n", image.name)).collect();
             let ids: Vec<String> = images.into_iter().map(|image| image.id).collect();
             let count = if args.dry_run { ids.len() } else { engine.remove_images(&ids).await? };
-            say(&format!("{verb} {} ({} in all)\n", counted(count, "image"), bytes(Some(size))))?;
+            say(&format!("{names}{verb} {} ({} in all)\n", counted(count, "image"), bytes(Some(size))))?;
         }
         Ok(())
     })

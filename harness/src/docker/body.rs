@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
@@ -50,6 +51,8 @@ pub struct NodeBody<'a> {
     pub run: &'a RunId,
     /// Whose container.
     pub node: &'a NodeName,
+    /// Its address, to which its name leads.
+    pub address: IpAddr,
     /// The image.
     pub image: &'a str,
     /// The gate in that image.
@@ -78,7 +81,12 @@ impl NodeBody<'_> {
         let host = HostConfig {
             network_mode: Some("none".to_owned()),
             cap_drop: Some(vec!["ALL".to_owned()]),
-            security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            // Nobody resolves names in the emulated network: asking oneself is refused at once, while a question to the
+            // host's resolver would wait for an answer for seconds.
+            dns: Some(vec!["127.0.0.1".to_owned()]),
+            dns_search: Some(vec![".".to_owned()]),
+            extra_hosts: Some(vec![format!("{}:{}", self.node, self.address)]),
             readonly_rootfs: Some(true),
             tmpfs: Some(HashMap::from([
                 (TMP.to_owned(), tmpfs("64m")),
@@ -294,6 +302,7 @@ mod tests {
         let body = NodeBody {
             run: &run,
             node: &node,
+            address: [10, 1, 0, 16].into(),
             image: "peerbed:cafe",
             gate: "/peerbed",
             argv: &["/peer".to_owned(), "--config".to_owned(), NodeBody::config()],

@@ -25,6 +25,8 @@ use super::{
 pub struct Made {
     /// The engine's id for it.
     pub id: String,
+    /// Its name; its id if it has none.
+    pub name: String,
     /// What it takes on disk, where it shares nothing.
     pub bytes: u64,
     /// Since it was made.
@@ -97,6 +99,7 @@ impl Engine {
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         let images = ask("list images", || self.api.list_images(Some(options.clone()))).await?;
         let made = |image: bollard::models::ImageSummary| Made {
+            name: image.repo_tags.first().unwrap_or(&image.id).clone(),
             id: image.id,
             bytes: u64::try_from(image.size).unwrap_or(0),
             age: Duration::from_secs(u64::try_from(Timestamp::now().as_second() - image.created).unwrap_or(0)),

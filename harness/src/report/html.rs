@@ -54,6 +54,7 @@ pub fn html(summary: &Summary, outcomes: &[RunOutcome], manifest: &Manifest) -> 
                         Some(commit) => { "commit " code { (commit) } @if summary.dirty { ", with uncommitted changes" } },
                         None => { "no commit" },
                     }
+                    @if let Some(runtime) = summary.runtime() { ", runtime " code { (runtime) } }
                     "."
                 }
                 (validity(summary))

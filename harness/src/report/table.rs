@@ -32,7 +32,8 @@ pub fn markdown(summary: &Summary) -> String {
     let dirty = if summary.dirty { ", with uncommitted changes" } else { "" };
     let commit = summary.commit.as_ref().map_or("no commit".to_owned(), |commit| format!("commit `{commit}`{dirty}"));
     let seconds = summary.created.strftime("%Y-%m-%d %H:%M:%S UTC");
-    let _ = writeln!(text, "Begun {seconds}, {commit}.\n");
+    let runtime = summary.runtime().map_or(String::new(), |runtime| format!(", runtime `{runtime}`"));
+    let _ = writeln!(text, "Begun {seconds}, {commit}{runtime}.\n");
     let all: Vec<&ArmSummary> = summary.arms.iter().collect();
     let _ = writeln!(text, "{}", draw(&all, presets::ASCII_MARKDOWN));
     if let Some(note) = runs_note(summary) {

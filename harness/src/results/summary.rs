@@ -119,6 +119,11 @@ pub struct ExpectationResult {
 }
 
 impl Summary {
+    /// What carried the nodes, the same in every arm; none if no run was made.
+    pub fn runtime(&self) -> Option<&str> {
+        self.arms.iter().find_map(|arm| arm.runtime.as_deref())
+    }
+
     /// Sums up what was made of what was planned.
     pub fn of(
         plans: &[Arc<Plan>],

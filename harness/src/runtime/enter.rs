@@ -60,22 +60,33 @@ pub enum EnterError {
 }
 
 impl EnterError {
+    /// A program that could not be run. The search for it ends with "permission denied" instead of "not found" when it came
+    /// through a directory that is closed to the user, which would lead astray.
+    pub(super) fn program(program: String, source: io::Error) -> Self {
+        let source = match source.kind() {
+            io::ErrorKind::PermissionDenied if !is_anywhere(&program) => io::Error::from(io::ErrorKind::NotFound),
+            _ => source,
+        };
+        let source = match source.kind() {
+            io::ErrorKind::NotFound if !program.contains('/') => {
+                io::Error::new(io::ErrorKind::NotFound, "it is not installed (nothing of this name is in PATH)")
+            }
+            _ => source,
+        };
+        Self::Program { program, source }
+    }
+
     /// What a shell would exit with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            EnterError::Program { program, source }
-                if source.kind() == io::ErrorKind::NotFound || !is_anywhere(program) =>
-            {
-                NOT_FOUND
-            }
+            EnterError::Program { source, .. } if source.kind() == io::ErrorKind::NotFound => NOT_FOUND,
             EnterError::Program { .. } => NOT_EXECUTABLE,
             _ => 125,
         }
     }
 }
 
-/// Whether a program is a path or can be seen in `$PATH`. The search ends with "permission denied" instead of "not found"
-/// when it came through a directory that is closed to the user.
+/// Whether a program is a path or can be seen in `$PATH`.
 fn is_anywhere(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     program.contains('/') || std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
@@ -136,7 +147,7 @@ impl Door {
         let mut command = Command::new(program);
         command.args(arguments).envs(environment.iter().copied());
         run_until(command, agent, Signals::OfTheTerminalReachIt)
-            .map_err(|source| EnterError::Program { program: Path::new(program).display().to_string(), source })
+            .map_err(|source| EnterError::program(Path::new(program).display().to_string(), source))
     }
 
     fn go_in(&self) -> Result<(), EnterError> {
@@ -165,7 +176,7 @@ fn open(what: &'static str, path: String) -> Result<OwnedFd, EnterError> {
 }
 
 fn no_program() -> EnterError {
-    EnterError::Program { program: String::new(), source: io::Error::from(io::ErrorKind::NotFound) }
+    EnterError::program(String::new(), io::Error::from(io::ErrorKind::NotFound))
 }
 
 /// What becomes of the signals that a terminal sends.

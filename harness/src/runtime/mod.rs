@@ -292,7 +292,10 @@ pub enum RuntimeError {
         tail: String,
     },
     /// Nodes did not become ready in time.
-    #[error("{missing} of {total} nodes were not ready after {waited:.1?}:\n{details}")]
+    #[error(
+        "{missing} of {total} nodes were not ready after {waited:.1?} (a node says that it is by a `ready` event on its \
+         standard output, docs/protocol.md):\n{details}"
+    )]
     NotReady {
         /// How many.
         missing: usize,

@@ -219,7 +219,7 @@ pub fn main() -> ExitCode {
     match run_until(command, Some(caller.process), Signals::AreAllPassedOn) {
         Ok(status) => ExitCode::from(exit_code(status)),
         Err(error) => {
-            let error = EnterError::Program { program: program.display().to_string(), source: error };
+            let error = EnterError::program(program.display().to_string(), error);
             complain(format_args!("error: {error}"));
             ExitCode::from(error.exit_code())
         }

@@ -233,6 +233,27 @@ fn read_command(node: &Node, report: &mut Report) -> Option<Vec<String>> {
     Some(words)
 }
 
+/// Whether a text has the form of an image's name: an optional host, a path in lower case, a tag, a digest.
+fn could_be_an_image(text: &str) -> bool {
+    let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
+    // A colon before a slash is the host's port.
+    let (path, tag) = match name.rsplit_once(':') {
+        Some((path, tag)) if !tag.contains('/') => (path, Some(tag)),
+        _ => (name, None),
+    };
+    let word = |text: &str, more: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+    };
+    let part = |text: &str| word(text, "._-") && !text.contains(|c: char| c.is_ascii_uppercase());
+    let host = |text: &str| text == "localhost" || text.contains(['.', ':']);
+    let path = match path.split_once('/') {
+        Some((first, rest)) if host(first) && word(first, ".-:") => rest,
+        _ => path,
+    };
+    path.split('/').all(part) && tag.is_none_or(|tag| word(tag, "._-")) && digest.is_none_or(|digest| word(digest, ":"))
+}
+
 /// The engine knows which names are good and which images it has; what could not be a name anywhere is refused here.
 fn read_image(node: &Node, report: &mut Report) -> Option<String> {
     let text = report.text(node)?;
@@ -242,6 +263,9 @@ fn read_image(node: &Node, report: &mut Report) -> Option<String> {
     } else if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
         let message = format!("`{quoted}` is not the name of an image: it has whitespace or control characters");
         (message, "write it as the engine does, for example `my-peer:1.0`".to_owned())
+    } else if !could_be_an_image(&text) {
+        let message = format!("`{quoted}` is not the name of an image");
+        (message, "write it as the engine does, in lower case but for the tag: `name`, `name:tag`, `host/name:tag`, `name@sha256:…`".to_owned())
     } else if text.len() > limits::IMAGE {
         let message = format!("`{quoted}` is too long for the name of an image: it has {} bytes", text.len());
         (message, format!("at most {} bytes are allowed; give the image a shorter tag", limits::IMAGE))

@@ -17,7 +17,8 @@ pub fn root() -> PathBuf {
 /// The names of the files in `experiments` or `topologies`, without their ending.
 pub fn shipped(kind: &str) -> Vec<String> {
     let files = fs::read_dir(root().join(kind)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut names: Vec<String> = files.map(|file| file.strip_suffix(".yaml").unwrap().to_owned()).collect();
+    // Beside them stand directories with what an experiment needs.
+    let mut names: Vec<String> = files.filter_map(|file| Some(file.strip_suffix(".yaml")?.to_owned())).collect();
     names.sort();
     assert!(!names.is_empty());
     names

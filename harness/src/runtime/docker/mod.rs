@@ -180,6 +180,7 @@ impl Docker {
             let (image, gate) = theirs.map_or((own, OWN_PROGRAM), |(_, gated)| (gated, GATE));
             Prepared {
                 node: node.name.clone(),
+                address: node.config.address,
                 image: image.to_owned(),
                 gate: gate.to_owned(),
                 argv: argv(node, theirs.map(|(found, _)| found)),

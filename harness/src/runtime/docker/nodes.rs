@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::OpenOptions,
     io::Write,
+    net::IpAddr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -31,6 +32,7 @@ const WAITING_LINES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) node: NodeName,
+    pub(super) address: IpAddr,
     pub(super) image: String,
     pub(super) gate: String,
     pub(super) argv: Vec<String>,
@@ -93,6 +95,7 @@ impl Nodes {
         let body = NodeBody {
             run: &self.run,
             node,
+            address: prepared.address,
             image: &prepared.image,
             gate: &prepared.gate,
             argv: &prepared.argv,
