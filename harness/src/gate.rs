@@ -2,7 +2,7 @@
 //! program, in the same process.
 //!
 //! A container has its network namespace only from its start on, so a link can reach it only when it runs already. What opens
-//! the gate is the node's configuration, which comes on standard input when the link stands: a [`Header`] on a line of its
+//! the gate is the node's configuration, which comes on standard input when the link stands: a `Header` on a line of its
 //! own, then the configuration. Not a byte more is read, as what follows is for the program.
 
 use std::{

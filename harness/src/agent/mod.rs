@@ -6,7 +6,7 @@
 //! and `relay` what they print; [`probe`] tries, for `peerbed doctor`, what this machine lets an agent do; `misshape` lets
 //! tests see that wrong links are noticed.
 //!
-//! Where nodes are containers, the agent is one too: [`container`] is its beginning and its end, and `plug` moves devices into
+//! Where nodes are containers, the agent is one too: `container` is its beginning and its end, and `plug` moves devices into
 //! the namespaces that the nodes' containers have.
 
 mod container;

@@ -147,10 +147,11 @@ fn clean_engine(args: &CleanArgs) -> anyhow::Result<()> {
         if args.images {
             let images = engine.images().await?;
             let size = images.iter().map(|image| image.bytes).sum::<u64>() as f64;
-            let names: String = images.iter().map(|image| format!("  {}\n", image.name)).collect();
+            let names: Vec<String> = images.iter().map(|image| format!("  {}\n", image.name)).collect();
             let ids: Vec<String> = images.into_iter().map(|image| image.id).collect();
             let count = if args.dry_run { ids.len() } else { engine.remove_images(&ids).await? };
-            say(&format!("{names}{verb} {} ({} in all)\n", counted(count, "image"), bytes(Some(size))))?;
+            let size = bytes(Some(size));
+            say(&format!("{}{verb} {} ({size} in all)\n", names.concat(), counted(count, "image")))?;
         }
         Ok(())
     })

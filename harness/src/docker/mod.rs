@@ -1,6 +1,6 @@
 //! Docker: everything that is said to an engine is said here.
 //!
-//! [`endpoint`] finds the engine, `error` says what it refused and tries again what failed for a moment, `body` renders
+//! `endpoint` finds the engine, `error` says what it refused and tries again what failed for a moment, `body` renders
 //! containers as values, `image` makes images, `container` starts containers and speaks with them, `events` hears what
 //! becomes of them, `sweep` removes what is left. `marks` are the names and labels by which all of it is told apart.
 

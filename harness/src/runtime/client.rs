@@ -1,5 +1,5 @@
 //! The harness's side of the agent: numbers the calls, sorts replies from notices, awaits its end. How the agent was
-//! started, and so what its streams are, is [`launch`](super::launch)'s business.
+//! started, and so what its streams are, is `launch`'s business.
 
 use std::{
     collections::BTreeMap,
