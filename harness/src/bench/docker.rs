@@ -98,7 +98,7 @@ fn own_memory_mb() -> anyhow::Result<f64> {
 /// that waits for its standard input, on no network, as the runtime's own are.
 async fn plain(image: &str, count: usize) -> anyhow::Result<(Duration, Duration)> {
     let run = RunId::new();
-    let names: Vec<String> = (0..count).map(|number| format!("peerbed-bench-{run}-{number}")).collect();
+    let names: Vec<String> = (0..count).map(|number| format!("peerbed-{run}-plain-{number}")).collect();
     // If this is interrupted, the next run finds and removes them.
     let label = run.filter();
     let start = |name: &String| {

@@ -36,10 +36,10 @@ pub(crate) struct CalibrateArgs {
 pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let experiment = project.load(&args.name)?;
     let plans: Vec<Plan> = experiment.arms().map(|arm| experiment.plan(arm, 0, None)).collect::<Result<_, _>>()?;
-    let first = plans.first().context("an experiment has an arm")?;
+    let plans: Vec<&Plan> = plans.iter().collect();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
-    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, first))) else {
+    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, &plans))) else {
         return Ok(Status::Interrupted.into());
     };
     let runtime = runtime?;
@@ -52,7 +52,6 @@ pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<Exi
         log: &scratch.path().join("probes.log"),
     };
     let calibrated = tokio.block_on(async {
-        let plans: Vec<&Plan> = plans.iter().collect();
         let mut show = |what: &str| progress.preparing(what);
         tokio::select! {
             calibrated = calibrator.calibrate(&plans, &mut show) => calibrated.map(Some),

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &ExecArgs) -> anyhow::Result<ExitCode> {
         Some(container) => match Door::of_container(held.agent.pid, node.namespace) {
             // Whoever may use the engine may do it by the engine's hand.
             Err(EnterError::Namespace { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
-                let visit = Visit::new(held.agent.pid, node.namespace, &args.command, &environment);
+                let visit = Visit::new(held.agent.pid, node.namespace, &environment);
                 return through_engine(container, &visit);
             }
             door => door,

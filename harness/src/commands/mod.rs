@@ -54,10 +54,25 @@ impl CarrierArgs {
         Ok(Chosen::of(self.runtime, self.engine.options()).await?)
     }
 
-    /// The runtime that was chosen, if it can carry the plan of this name.
-    pub(crate) async fn runtime_for(&self, name: &str, plan: &Plan) -> anyhow::Result<Chosen> {
+    /// The runtime that was chosen, if it can carry the plans of the experiment of this name.
+    pub(crate) async fn runtime_for(&self, name: &str, plans: &[&Plan]) -> anyhow::Result<Chosen> {
         let runtime = self.runtime().await?;
-        refuse_unmet(name, &runtime.preflight(plan).await)?;
+        let mut arms: Vec<&Plan> = Vec::new();
+        for plan in plans {
+            // Repeats of an arm have the same nodes.
+            if arms.iter().all(|seen| seen.arm != plan.arm) {
+                arms.push(plan);
+            }
+        }
+        let mut unmet = Vec::new();
+        for plan in arms {
+            for one in runtime.preflight(plan).await {
+                if !unmet.contains(&one) {
+                    unmet.push(one);
+                }
+            }
+        }
+        refuse_unmet(name, &unmet)?;
         Ok(runtime)
     }
 }

@@ -61,8 +61,8 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
     // From now on, and not only from the first run: whatever was begun is then ended in good order.
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
     let root = args.results.clone().unwrap_or_else(|| project.results());
-    let largest = plans.iter().max_by_key(|plan| plan.nodes.len()).context("there is no run to do")?;
-    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, largest))) else {
+    let all: Vec<&Plan> = plans.iter().map(|plan| &**plan).collect();
+    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, &all))) else {
         return Ok(Status::Interrupted.into());
     };
     let runtime = runtime?;

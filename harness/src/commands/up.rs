@@ -62,7 +62,7 @@ pub(crate) fn run(args: &UpArgs, project: &Project) -> anyhow::Result<ExitCode> 
     if dir.lock()?.is_none() {
         bail!(ALREADY_UP);
     }
-    match tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, &plan))) {
+    match tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, &[&plan]))) {
         // The holder has its own.
         Some(runtime) => drop(runtime?),
         None => return Ok(Status::Interrupted.into()),

@@ -7,6 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::regular::{self, ReadError};
+
 /// Where Docker listens unless told otherwise.
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
@@ -79,7 +81,10 @@ struct Surroundings<'a> {
 /// The engine's address, and who named it.
 pub(super) fn find() -> Result<(Endpoint, String), EndpointError> {
     // An empty variable is as good as none, as for Docker.
-    let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let variable = |name: &str| {
+        // What is not text is no address either, and is refused as such.
+        env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
+    };
     let home = || PathBuf::from(variable("HOME").unwrap_or_default()).join(".docker");
     let configuration = variable("DOCKER_CONFIG").map_or_else(home, PathBuf::from);
     choose(&Surroundings { variable: &variable, configuration })
@@ -131,10 +136,13 @@ fn parse(address: &str, from: &str, tls: bool) -> Result<Endpoint, EndpointError
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>, EndpointError> {
-    match fs::read(path) {
+    /// They are of a few lines.
+    const MOST_BYTES: u64 = 1 << 20;
+    let absent = |error: &io::Error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    match regular::read(path, MOST_BYTES) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(source) => Err(EndpointError::File { path: path.to_owned(), source }),
+        Err(ReadError::Io(error)) if absent(&error) => Ok(None),
+        Err(error) => Err(EndpointError::File { path: path.to_owned(), source: io::Error::other(error.to_string()) }),
     }
 }
 

@@ -75,6 +75,24 @@ impl DockerError {
 
 /// The whole story of an error, once.
 pub(super) fn reason(error: &Error) -> String {
+    tame(&whole(error))
+}
+
+/// What somebody else wrote, so that it neither commands the terminal nor fills it.
+fn tame(text: &str) -> String {
+    const LONGEST: usize = 2000;
+    let mut tamed = String::new();
+    for c in text.chars() {
+        if tamed.len() > LONGEST {
+            tamed.push('…');
+            break;
+        }
+        if c.is_control() && c != '\n' { tamed.extend(c.escape_debug()) } else { tamed.push(c) }
+    }
+    tamed
+}
+
+fn whole(error: &Error) -> String {
     if let Error::DockerResponseServerError { message, status_code } = error {
         return format!("{} (status {status_code})", message.trim());
     }
@@ -183,6 +201,12 @@ mod tests {
         }
         let gone = || Error::IOError { err: std::io::ErrorKind::ConnectionReset.into() };
         assert!(matches!(tries(&mut [gone()].into_iter()).await, (2, Ok(()))));
+    }
+
+    #[test]
+    fn an_engine_does_not_command_the_terminal() {
+        assert_eq!(tame("no\u{1b}[31m\nred"), "no\\u{1b}[31m\nred");
+        assert!(tame(&"x".repeat(1 << 20)).len() < 3000);
     }
 
     #[test]

@@ -9,14 +9,14 @@ use peerbed_contract::NodeName;
 use super::{
     DockerError, Engine,
     error::reason,
-    marks::{self, RunId},
+    marks::{self, Part, RunId},
 };
 
-/// Something that happened to a node's container.
+/// Something that happened to a container of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Happened {
-    /// Whose.
-    pub node: NodeName,
+    /// Which node's; none: the agent's.
+    pub node: Option<NodeName>,
     /// What.
     pub what: What,
 }
@@ -71,7 +71,11 @@ impl Events {
 
 fn understood(message: EventMessage) -> Option<Happened> {
     let attributes = message.actor?.attributes?;
-    let node = attributes.get(marks::NODE)?.parse().ok()?;
+    let node = match attributes.get(marks::NODE) {
+        Some(node) => Some(node.parse().ok()?),
+        None if attributes.get(marks::PART)? == Part::Agent.word() => None,
+        None => return None,
+    };
     let what = match message.action?.as_str() {
         "die" => What::Died { exit_code: attributes.get("exitCode")?.parse().ok()? },
         "oom" => What::OutOfMemory,
@@ -100,7 +104,7 @@ mod tests {
     #[test]
     fn what_concerns_nodes_is_understood() {
         let node = ("peerbed.node", "homes-0");
-        let happened = |what| Some(Happened { node: "homes-0".parse().unwrap(), what });
+        let happened = |what| Some(Happened { node: Some("homes-0".parse().unwrap()), what });
         let died = message("die", &[node, ("exitCode", "137")]);
         assert_eq!(understood(died), happened(What::Died { exit_code: 137 }));
         assert_eq!(understood(message("oom", &[node])), happened(What::OutOfMemory));
@@ -110,7 +114,9 @@ mod tests {
         assert_eq!(understood(message("kill", &[node, ("signal", "18")])), happened(What::Unpaused));
         assert_eq!(understood(message("kill", &[node, ("signal", "9")])), None, "its end is told apart");
         assert_eq!(understood(message("exec_start: ls", &[node])), None);
-        assert_eq!(understood(message("die", &[("exitCode", "0")])), None, "the agent's end is heard elsewhere");
+        let agent = message("pause", &[("peerbed.part", "agent")]);
+        assert_eq!(understood(agent), Some(Happened { node: None, what: What::Paused }));
+        assert_eq!(understood(message("pause", &[("peerbed.part", "template")])), None);
         assert_eq!(understood(EventMessage::default()), None);
     }
 }

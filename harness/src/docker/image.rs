@@ -21,7 +21,7 @@ use super::{
     DockerError, Engine,
     body::template,
     error::{CONFLICT, NOT_FOUND, ask},
-    marks::{IMAGE, RunId},
+    marks::{IMAGE, RunId, of_no_run},
 };
 
 /// The repository of the project's own images.
@@ -106,6 +106,11 @@ fn tag(parts: &[&[u8]]) -> String {
     hash.finalize().to_hex()[..20].to_owned()
 }
 
+/// Whether an image of this name was made under this tag.
+pub(super) fn is_ours(name: &str, tag: &str) -> bool {
+    [OWN, WITH_GATE].iter().any(|repository| name == format!("{repository}:{tag}"))
+}
+
 /// An image that is not the project's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Foreign {
@@ -115,6 +120,8 @@ pub struct Foreign {
     pub entrypoint: Vec<String>,
     /// The arguments that it has by itself.
     pub command: Vec<String>,
+    /// The tag that Peerbed gave it, if Peerbed made it.
+    pub made_as: Option<String>,
 }
 
 impl Engine {
@@ -161,11 +168,19 @@ impl Engine {
             Err(error) if error.is(NOT_FOUND) => return Ok(None),
             Err(error) => return Err(error),
         };
+        let Some(id) = image.id.filter(|id| !id.is_empty()) else {
+            return Err(DockerError::Refused {
+                what: format!("look at the image {name}"),
+                reason: "what it told is of no image".to_owned(),
+                status: None,
+            });
+        };
         let config = image.config.unwrap_or_default();
         Ok(Some(Foreign {
-            id: image.id.unwrap_or_default(),
+            id,
             entrypoint: config.entrypoint.unwrap_or_default(),
             command: config.cmd.unwrap_or_default(),
+            made_as: config.labels.and_then(|mut labels| labels.remove(IMAGE)),
         }))
     }
 
@@ -199,7 +214,8 @@ impl Engine {
         })
         .await?;
         let options = CommitContainerOptionsBuilder::default().container(container).repo(WITH_GATE).tag(tag).build();
-        let labels = [(IMAGE.to_owned(), tag.to_owned())].into();
+        // The others would be passed on to what somebody runs from it.
+        let labels = of_no_run().into_iter().chain([(IMAGE.to_owned(), tag.to_owned())]).collect();
         let config = ContainerConfig { labels: Some(labels), ..ContainerConfig::default() };
         ask(format!("keep the image {image} with the gate"), || {
             self.api.commit_container(options.clone(), config.clone())
@@ -208,8 +224,10 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether there is an image of this name that was made for it. Anybody can give a name to anything.
     async fn has_image(&self, name: &str) -> Result<bool, DockerError> {
-        Ok(self.foreign(name).await?.is_some())
+        let label = self.foreign(name).await?.and_then(|image| image.made_as);
+        Ok(label.is_some_and(|tag| name.ends_with(&format!(":{tag}"))))
     }
 }
 

@@ -33,7 +33,13 @@ impl RunId {
 
     /// That of a container's labels.
     pub(super) fn of(labels: &HashMap<String, String>) -> Option<Self> {
-        labels.get(RUN).cloned().map(Self)
+        labels.get(RUN).filter(|run| !run.is_empty()).cloned().map(Self)
+    }
+
+    /// Whether a container of this name is one of this run's. Labels alone do not tell: an image that somebody makes of a
+    /// container passes them on to his own.
+    pub(super) fn owns(&self, name: &str) -> bool {
+        name.trim_start_matches('/').starts_with(&format!("peerbed-{self}-"))
     }
 
     /// The name of a node's container.
@@ -86,6 +92,11 @@ impl Part {
     }
 }
 
+/// Labels that say that what is made of such a container is of no run.
+pub(super) fn of_no_run() -> [(String, String); 3] {
+    [RUN, PART, NODE].map(|label| (label.to_owned(), String::new()))
+}
+
 /// The labels of a container.
 pub(super) fn labels(run: &RunId, part: Part, node: Option<&NodeName>) -> HashMap<String, String> {
     let mut labels = HashMap::from([(RUN.to_owned(), run.to_string()), (PART.to_owned(), part.word().to_owned())]);
@@ -104,6 +115,8 @@ mod tests {
         let node: NodeName = "homes-0".parse().unwrap();
         assert_eq!(RunId::of(&labels(&one, Part::Node, Some(&node))), Some(one.clone()));
         assert_ne!(one.node(&node), other.node(&node));
+        assert!(one.owns(&one.node(&node)) && one.owns(&format!("/{}", one.agent())));
+        assert!(!one.owns(&other.node(&node)) && !one.owns("mine"));
         assert!("-agent".parse::<NodeName>().is_err(), "so a node's name cannot be the agent's");
     }
 }

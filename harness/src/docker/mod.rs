@@ -13,7 +13,12 @@ mod image;
 mod marks;
 mod sweep;
 
-use std::{io, os::unix::net::UnixStream, path::Path, time::Duration};
+use std::{
+    io,
+    os::unix::{fs::FileTypeExt, net::UnixStream},
+    path::Path,
+    time::Duration,
+};
 
 use bollard::API_DEFAULT_VERSION;
 use serde::{Deserialize, Serialize};
@@ -80,7 +85,7 @@ impl Engine {
         if let Endpoint::Unix(path) = &endpoint
             && let Err(error) = UnixStream::connect(path)
         {
-            return Err(unreachable(error.to_string(), remedy(&error)));
+            return Err(unreachable(error.to_string(), remedy(path, &error)));
         }
         let connected = match &endpoint {
             Endpoint::Unix(path) => {
@@ -115,7 +120,12 @@ impl Engine {
 
     /// What it says of itself.
     pub async fn about(&self) -> Result<About, DockerError> {
-        let info = error::ask("tell about itself", || self.api.info()).await?;
+        let info = tokio::time::timeout(ANSWERS_WITHIN, error::ask("tell about itself", || self.api.info()));
+        let info = info.await.map_err(|_| DockerError::Refused {
+            what: "tell about itself".to_owned(),
+            reason: format!("nothing was said within {ANSWERS_WITHIN:?}"),
+            status: None,
+        })??;
         let rootless = info.security_options.iter().flatten().any(|option| option.contains("name=rootless"));
         Ok(About {
             version: info.server_version.unwrap_or_default(),
@@ -131,8 +141,10 @@ impl Engine {
 }
 
 /// What to do when a socket cannot be spoken to.
-fn remedy(error: &io::Error) -> String {
+fn remedy(path: &Path, error: &io::Error) -> String {
+    let is_socket = std::fs::metadata(path).is_ok_and(|about| about.file_type().is_socket());
     match error.kind() {
+        io::ErrorKind::ConnectionRefused if !is_socket => "it is no socket: name that of an engine".to_owned(),
         io::ErrorKind::PermissionDenied => {
             "your user may not use it: `sudo usermod -aG docker $USER` and log in again, or set DOCKER_HOST to an \
              engine of your own"

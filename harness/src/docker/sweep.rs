@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use super::{
     DockerError, Engine,
     error::{CONFLICT, NOT_FOUND, ask},
+    image::is_ours,
     marks::{self, Part, RunId},
 };
 
@@ -25,7 +26,7 @@ use super::{
 pub struct Made {
     /// The engine's id for it.
     pub id: String,
-    /// Its name; its id if it has none.
+    /// Its name.
     pub name: String,
     /// What it takes on disk, where it shares nothing.
     pub bytes: u64,
@@ -76,7 +77,8 @@ impl Engine {
         doomed: impl Fn(&ContainerSummary) -> bool,
     ) -> Result<usize, DockerError> {
         let all = self.containers(&run.filter()).await?;
-        self.remove(all.into_iter().filter(|one| doomed(one)).filter_map(|one| one.id).collect()).await
+        let own = all.into_iter().filter(|one| self::run(one).as_ref() == Some(run) && doomed(one));
+        self.remove(own.filter_map(|one| one.id).collect()).await
     }
 
     /// Remove the containers of all runs whose agent does not run: nobody will come back to them. Gives how many.
@@ -98,13 +100,17 @@ impl Engine {
         let filters = HashMap::from([("label", vec![marks::IMAGE.to_owned()])]);
         let options = ListImagesOptionsBuilder::default().filters(&filters).build();
         let images = ask("list images", || self.api.list_images(Some(options.clone()))).await?;
-        let made = |image: bollard::models::ImageSummary| Made {
-            name: image.repo_tags.first().unwrap_or(&image.id).clone(),
-            id: image.id,
-            bytes: u64::try_from(image.size).unwrap_or(0),
-            age: Duration::from_secs(u64::try_from(Timestamp::now().as_second() - image.created).unwrap_or(0)),
+        let made = |image: bollard::models::ImageSummary| {
+            // What somebody made of a container of ours has its labels, but no name of ours.
+            let tag = image.labels.get(marks::IMAGE)?;
+            Some(Made {
+                name: image.repo_tags.iter().find(|name| is_ours(name, tag))?.clone(),
+                id: image.id,
+                bytes: u64::try_from(image.size).unwrap_or(0),
+                age: Duration::from_secs(u64::try_from(Timestamp::now().as_second() - image.created).unwrap_or(0)),
+            })
         };
-        Ok(images.into_iter().map(made).collect())
+        Ok(images.into_iter().filter_map(made).collect())
     }
 
     /// Remove these images; gives how many. Those that something runs from stay.
@@ -171,8 +177,10 @@ impl Looks {
     }
 }
 
+/// The run that a container is of, by its labels and its name.
 fn run(container: &ContainerSummary) -> Option<RunId> {
-    RunId::of(container.labels.as_ref()?)
+    let run = RunId::of(container.labels.as_ref()?)?;
+    container.names.iter().flatten().any(|name| run.owns(name)).then_some(run)
 }
 
 fn part(container: &ContainerSummary) -> Option<&str> {
@@ -203,6 +211,7 @@ mod tests {
     fn container(run: &str, part: Part, state: State, created: i64) -> ContainerSummary {
         let run: RunId = serde_json::from_str(&format!("\"{run}\"")).unwrap();
         ContainerSummary {
+            names: Some(vec![format!("/{}", run.agent())]),
             labels: Some(marks::labels(&run, part, None)),
             state: Some(state),
             created: Some(created),
@@ -223,6 +232,8 @@ mod tests {
             container("template", Part::Template, State::CREATED, 990),
             ContainerSummary { state: Some(State::EXITED), ..ContainerSummary::default() },
         ];
+        let passed_on = ContainerSummary { names: Some(vec!["/mine".to_owned()]), ..all[2].clone() };
+        assert_eq!(run(&passed_on), None, "labels alone do not make it ours");
         let names: Vec<String> = dead(&all, 1000).iter().map(ToString::to_string).collect();
         assert_eq!(names, ["ended", "killed", "never", "template"]);
     }

@@ -310,9 +310,11 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
     }
 
     async fn read_counters(&mut self, tick_late: Duration) -> anyhow::Result<()> {
+        let asked = Instant::now();
         self.samples.push(self.deployment.sample().await?);
+        // An agent that stands still does not answer, and does not know of packets that wait for it.
+        self.tick_late.push(tick_late.max(asked.elapsed()));
         self.host.push(HostSample::read()?);
-        self.tick_late.push(tick_late);
         Ok(())
     }
 

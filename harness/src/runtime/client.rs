@@ -15,7 +15,10 @@ use tokio::{
     sync::{mpsc, oneshot, watch},
 };
 
-use super::{Notices, RuntimeError};
+use super::{
+    Notices, RuntimeError,
+    notices::{self, Notifier},
+};
 use crate::agent::protocol::{Call, Notice, Reply, Request, Said};
 
 /// An agent that was just started: its streams, and its end.
@@ -76,10 +79,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Client {
     /// Speak to an agent that was started. Others may add notices to its own; the stream ends when all of them are done.
-    pub(super) fn over(carriage: Carriage) -> (Self, Notices, mpsc::UnboundedSender<Notice>) {
+    pub(super) fn over(carriage: Carriage) -> (Self, Notices, Notifier) {
         let Carriage { stdin, stdout, end, end_within } = carriage;
         let (lines, outgoing) = mpsc::unbounded_channel();
-        let (notify, notices) = mpsc::unbounded_channel();
+        let (notify, notices) = notices::stream();
         let (kill, killed) = watch::channel(false);
         let (tell_end, ended) = watch::channel(false);
         let pending = Arc::new(Mutex::new(Pending::default()));
@@ -87,7 +90,7 @@ impl Client {
         let reader = tokio::spawn(read(stdout, Arc::clone(&pending), notify.clone()));
         tokio::spawn(see_out(end(Killed(killed)), reader, Arc::clone(&pending), notify.clone(), tell_end));
         let client = Self { lines: Mutex::new(Some(lines)), pending, ended, kill, end_within };
-        (client, Notices::new(notices), notify)
+        (client, notices, notify)
     }
 
     /// Becomes true when the agent, and with it everything, is gone; also after the client was dropped.
@@ -163,11 +166,7 @@ async fn write(mut stdin: Pin<Box<dyn AsyncWrite + Send>>, mut lines: mpsc::Unbo
     let _ = stdin.shutdown().await;
 }
 
-async fn read(
-    stdout: Pin<Box<dyn AsyncRead + Send>>,
-    pending: Arc<Mutex<Pending>>,
-    notify: mpsc::UnboundedSender<Notice>,
-) {
+async fn read(stdout: Pin<Box<dyn AsyncRead + Send>>, pending: Arc<Mutex<Pending>>, notify: Notifier) {
     let mut lines = BufReader::with_capacity(1 << 16, stdout);
     let mut line = Vec::new();
     loop {
@@ -188,8 +187,7 @@ async fn read(
                 if let Notice::Broken { message } = &notice {
                     tracing::error!(%message, "the network broke");
                 }
-                // Nobody listens any more once the deployment is being dropped.
-                let _ = notify.send(notice);
+                notify.send(notice);
             }
             Err(error) => return locked(&pending).close(&format!("it said something that is not a message: {error}")),
         }
@@ -201,7 +199,7 @@ async fn see_out(
     end: Ending,
     reader: tokio::task::JoinHandle<()>,
     pending: Arc<Mutex<Pending>>,
-    notify: mpsc::UnboundedSender<Notice>,
+    notify: Notifier,
     tell_end: watch::Sender<bool>,
 ) {
     let ended = end.await;
@@ -213,7 +211,7 @@ async fn see_out(
         Ok(()) => locked(&pending).close("it was told to"),
         Err(reason) => {
             locked(&pending).close(&reason);
-            let _ = notify.send(Notice::Broken { message: format!("the agent ended: {reason}") });
+            notify.send(Notice::Broken { message: format!("the agent ended: {reason}") });
         }
     }
     tell_end.send_replace(true);

@@ -12,18 +12,16 @@ use std::{
 
 use tokio::{
     process::{Child, Command},
-    sync::{mpsc, watch},
+    sync::watch,
 };
 
 use super::{
     Notices, RuntimeError,
     client::{Carriage, Client, Ending, Killed},
     docker::Ship,
+    notices::Notifier,
 };
-use crate::{
-    agent::protocol::Notice,
-    docker::{OWN_PROGRAM, RunId},
-};
+use crate::docker::{OWN_PROGRAM, RunId};
 
 /// How long an agent that is a process may take to remove everything.
 const END_WITHIN: Duration = Duration::from_secs(10);
@@ -72,11 +70,7 @@ impl Launch {
     }
 
     /// Start the agent of this run, and have a share in its notices.
-    pub(super) async fn start_as(
-        &self,
-        run: &RunId,
-        log: &Path,
-    ) -> Result<(Client, Notices, mpsc::UnboundedSender<Notice>), RuntimeError> {
+    pub(super) async fn start_as(&self, run: &RunId, log: &Path) -> Result<(Client, Notices, Notifier), RuntimeError> {
         let carriage = match &self.vessel {
             Vessel::Process(program) => process(program, log)?,
             Vessel::Container(ship) => ship.launch(run, log).await?,

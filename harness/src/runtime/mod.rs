@@ -306,6 +306,14 @@ pub enum RuntimeError {
         /// The first of them with the last lines of their logs.
         details: String,
     },
+    /// Nodes print without end instead of becoming ready.
+    #[error("more than {lines} lines were printed by nodes that are not ready:\n{details}")]
+    TooMuchSaid {
+        /// So many.
+        lines: usize,
+        /// The first of the nodes with their last lines.
+        details: String,
+    },
     /// The network broke while it was set up.
     #[error("the network broke: {0}")]
     Broken(String),

@@ -16,6 +16,8 @@ use crate::agent::protocol::Notice;
 const SHOWN: usize = 5;
 /// Lines of a node's log shown in an error.
 const TAIL_LINES: usize = 8;
+/// Nodes that are not ready yet may print so many lines together, which are all kept.
+const MOST_LINES: usize = 100_000;
 /// Bytes of a node's log that its last lines are taken from.
 const TAIL_BYTES: u64 = 4096;
 
@@ -35,6 +37,7 @@ pub(super) async fn wait(
     // The last thing that a node said instead of being ready.
     let mut other: BTreeMap<NodeName, String> = BTreeMap::new();
     let total = awaited.len();
+    let mut unready = 0;
     while !missing.is_empty() {
         let notice = tokio::select! {
             notice = notices.next() => notice,
@@ -53,6 +56,11 @@ pub(super) async fn wait(
                     progress(Progress::Ready { ready: total - missing.len(), total });
                 } else {
                     other.insert(node.clone(), line.chars().take(200).collect());
+                    unready += 1;
+                    if unready > MOST_LINES {
+                        let details = details(&missing, &other, files);
+                        return Err(RuntimeError::TooMuchSaid { lines: MOST_LINES, details });
+                    }
                 }
             }
             Notice::Exited { node, code, signal } => {
@@ -62,7 +70,8 @@ pub(super) async fn wait(
                     (None, None) => "no status".to_owned(),
                 };
                 let log = files.log(node);
-                let tail = tail(&log);
+                let said = other.get(node).map_or(String::new(), |line| format!("\n  it printed `{line}`"));
+                let tail = tail(&log) + &said;
                 return Err(RuntimeError::EndedEarly { node: node.clone(), how, log, tail });
             }
             Notice::Broken { message } => return Err(RuntimeError::Broken(message.clone())),

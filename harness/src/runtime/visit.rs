@@ -6,12 +6,12 @@
 //! concern the network, and runs what was asked for.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::OsString,
     fs,
     io::{self, IsTerminal, Write},
     os::{
         fd::{AsFd, OwnedFd},
-        unix::ffi::{OsStrExt, OsStringExt},
+        unix::ffi::OsStringExt,
     },
     process::{Command, ExitCode},
 };
@@ -45,6 +45,8 @@ use crate::{
 const NOT_BEGUN: u8 = 125;
 /// What a shell would give for a program that was killed.
 const KILLED: u8 = 128 + 9;
+/// What a shell would give for a program that wrote to nobody.
+const PIPE_BROKE: u8 = 128 + 13;
 /// The rights that the program keeps: to speak to the network as it likes and to change what the node has of it.
 const RIGHTS: [CapabilitySet; 3] = [CapabilitySet::NET_ADMIN, CapabilitySet::NET_RAW, CapabilitySet::NET_BIND_SERVICE];
 
@@ -55,25 +57,18 @@ pub struct Visit {
     agent: u32,
     /// The agent's descriptor of the node's network namespace.
     namespace: u32,
-    /// The process that wants it.
+    /// The process that wants it. The program and its arguments are in its command line, behind the first `--`: there they
+    /// may be as long as the kernel allows.
     caller: u32,
-    /// The program and its arguments, byte by byte.
-    words: Vec<Vec<u8>>,
     /// Variables beside those of the caller.
     environment: Vec<(String, String)>,
 }
 
 impl Visit {
     /// For this process.
-    pub fn new(agent: u32, namespace: u32, words: &[OsString], environment: &[(&str, &str)]) -> Self {
+    pub fn new(agent: u32, namespace: u32, environment: &[(&str, &str)]) -> Self {
         let variable = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Self {
-            agent,
-            namespace,
-            caller: std::process::id(),
-            words: words.iter().map(|word| word.as_bytes().to_vec()).collect(),
-            environment: environment.iter().map(variable).collect(),
-        }
+        Self { agent, namespace, caller: std::process::id(), environment: environment.iter().map(variable).collect() }
     }
 
     /// Have the engine run it, with this process's streams and terminal. Gives the exit code.
@@ -89,31 +84,57 @@ impl Visit {
         tokio::spawn(pass_in(streams.voice));
         tokio::spawn(pass_signals(control.clone(), terminal));
         let over = watch_end(self.agent).map_err(RuntimeError::Start)?;
-        if show_until(streams.heard, over).await? {
-            return Ok(control.exit_code().await?.unwrap_or(NOT_BEGUN));
+        match show_until(streams.heard, over).await? {
+            Shown::ToItsEnd => Ok(control.exit_code().await?.unwrap_or(NOT_BEGUN)),
+            // With the agent's container the program is killed, of which the engine tells nobody.
+            Shown::NetworkEnded => Ok(KILLED),
+            Shown::NobodyReads => {
+                hand_on(&control, Signal::HUP).await;
+                Ok(PIPE_BROKE)
+            }
         }
-        // With the agent's container the program is killed, of which the engine tells nobody.
-        Ok(KILLED)
     }
 }
 
-/// Show what the program says, to its end.
-async fn show(mut heard: Heard) -> Result<(), RuntimeError> {
+/// How the showing of what the program says came to its end.
+enum Shown {
+    /// It said no more.
+    ToItsEnd,
+    /// The network went, and the program with it.
+    NetworkEnded,
+    /// Whoever read it has heard enough.
+    NobodyReads,
+}
+
+/// Show what the program says.
+async fn show(mut heard: Heard) -> Result<Shown, RuntimeError> {
     while let Some(piece) = heard.next().await {
-        // Whoever reads this may have heard enough; the program goes on all the same.
-        let _ = match piece? {
+        let shown = match piece? {
             Piece::Output(bytes) => io::stdout().write_all(&bytes).and_then(|()| io::stdout().flush()),
             Piece::Errors(bytes) => io::stderr().write_all(&bytes),
         };
+        if shown.is_err() {
+            return Ok(Shown::NobodyReads);
+        }
     }
-    Ok(())
+    Ok(Shown::ToItsEnd)
 }
 
-/// The same, unless this is over before; then it is false.
-async fn show_until(heard: Heard, over: impl Future<Output = ()>) -> Result<bool, RuntimeError> {
+/// The same, unless this is over before.
+async fn show_until(heard: Heard, over: impl Future<Output = ()>) -> Result<Shown, RuntimeError> {
     tokio::select! {
-        shown = show(heard) => shown.map(|()| true),
-        () = over => Ok(false),
+        shown = show(heard) => shown,
+        () = over => Ok(Shown::NetworkEnded),
+    }
+}
+
+/// Send the program a signal.
+async fn hand_on(control: &BesideControl, signal: Signal) {
+    if let Ok(Some(pid)) = control.pid().await
+        && let Some(pid) = Pid::from_raw(pid as i32)
+    {
+        // It runs as this user. It may end in this very moment.
+        let _ = kill_process(pid, signal);
     }
 }
 
@@ -189,12 +210,7 @@ async fn pass_signals(control: BesideControl, terminal: bool) {
                 continue;
             }
         };
-        if let Ok(Some(pid)) = control.pid().await
-            && let Some(pid) = Pid::from_raw(pid as i32)
-        {
-            // It runs as this user. It may end in this very moment.
-            let _ = kill_process(pid, sent);
-        }
+        hand_on(&control, sent).await;
     }
 }
 
@@ -212,8 +228,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(NOT_BEGUN);
         }
     };
-    let words: Vec<&OsStr> = visit.words.iter().map(|word| OsStr::from_bytes(word)).collect();
-    let Some((program, arguments)) = words.split_first() else { return ExitCode::from(NOT_BEGUN) };
+    let Some((program, arguments)) = caller.words.split_first() else { return ExitCode::from(NOT_BEGUN) };
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(caller.environment).envs(visit.environment);
     match run_until(command, Some(caller.process), Signals::AreAllPassedOn) {
@@ -229,6 +244,8 @@ pub fn main() -> ExitCode {
 /// Whom a program is run for.
 struct Caller {
     process: OwnedFd,
+    /// The program and its arguments.
+    words: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
 }
 
@@ -242,6 +259,7 @@ impl Visit {
         let network = open(format!("/proc/{}/fd/{}", self.agent, self.namespace))?;
         let mounts = open(format!("{caller}/ns/mnt"))?;
         let directory = fs::read_link(format!("{caller}/cwd"))?;
+        let words = words(&fs::read(format!("{caller}/cmdline"))?);
         let environment = variables(&fs::read(format!("{caller}/environ"))?);
         let who = Who::of(&fs::read_to_string(format!("{caller}/status"))?)?;
         move_into_link_name_space(network.as_fd(), Some(LinkNameSpaceType::Network))?;
@@ -252,8 +270,14 @@ impl Visit {
             std::env::set_current_dir("/")
         };
         std::env::set_current_dir(directory).or_else(home)?;
-        Ok(Caller { process, environment })
+        Ok(Caller { process, words, environment })
     }
+}
+
+/// The words of a command line behind its first `--`, as the kernel shows it.
+fn words(line: &[u8]) -> Vec<OsString> {
+    let all = line.strip_suffix(b"\0").unwrap_or(line).split(|byte| *byte == 0);
+    all.skip_while(|word| word != b"--").skip(1).map(|word| OsString::from_vec(word.to_vec())).collect()
 }
 
 /// The variables of an environment as the kernel shows it.
@@ -319,6 +343,12 @@ mod tests {
         assert_eq!(Who::of(&nobody).unwrap().groups, [0_u32; 0]);
         assert!(Who::of("Uid: 1").is_err());
         assert!(Who::of(&fs::read_to_string("/proc/self/status").unwrap()).is_ok());
+    }
+
+    #[test]
+    fn what_is_to_be_run_stands_behind_the_dashes() {
+        assert_eq!(words(b"peerbed\0exec\0n\0--\0sh\0-c\0\0--\0x\0"), ["sh", "-c", "", "--", "x"].map(OsString::from));
+        assert!(words(b"peerbed\0exec\0").is_empty());
     }
 
     #[test]

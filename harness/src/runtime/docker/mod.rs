@@ -135,7 +135,7 @@ impl Runtime for Docker {
         let client = Arc::new(client);
         let built = async {
             let (prepared, images) = self.prepare(&run, plan, &files).await?;
-            let nodes = Nodes::new(self.engine.clone(), run.clone(), Arc::clone(&client), prepared, notify);
+            let nodes = Nodes::new(self.engine.clone(), run.clone(), Arc::clone(&client), prepared, notify.clone());
             let doors = self.build(&run, plan, &files, (&client, &nodes), &mut notices, progress).await?;
             Ok((nodes, doors, images))
         };
@@ -146,6 +146,7 @@ impl Runtime for Docker {
                 Ok((deployment, notices))
             }
             Err(error) => {
+                notify.open();
                 // The first error is the one to tell; the agent ends in any case.
                 if let Err(also) = client.end().await {
                     tracing::error!(%also, "the agent did not end in good order");
@@ -285,6 +286,7 @@ impl Deployment for DockerDeployment {
     }
 
     async fn down(&self) -> Result<(), RuntimeError> {
+        self.nodes.about_to_go();
         match self.client.call(Request::Farewell).await {
             // What has gone already needs no leave.
             Ok(_) | Err(RuntimeError::Gone(_)) => {}
@@ -303,7 +305,12 @@ mod tests {
     fn an_image_says_what_runs_unless_the_group_does() {
         let plan = fixture::record("hybrid", 0).plan;
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let image = Foreign { id: String::new(), entrypoint: words(&["/in"]), command: words(&["by", "itself"]) };
+        let image = Foreign {
+            id: String::new(),
+            entrypoint: words(&["/in"]),
+            command: words(&["by", "itself"]),
+            made_as: None,
+        };
         let mut node = plan.nodes[0].clone();
         let config = NodeBody::config();
         assert_eq!(argv(&node, None), [format!("/{}", node.role), "--config".to_owned(), config.clone()]);

@@ -22,7 +22,7 @@ use crate::{
     },
     docker::{Engine, Events, Happened, Heard, Limits, NodeBody, Piece, RunId, Voice, What},
     gate::Header,
-    runtime::{RuntimeError, calls::done, client::Client},
+    runtime::{RuntimeError, calls::done, client::Client, notices::Notifier},
 };
 
 /// Lines that may wait for a node to read its input.
@@ -56,7 +56,7 @@ struct Known {
     prepared: BTreeMap<NodeName, Prepared>,
     lives: Mutex<BTreeMap<NodeName, Life>>,
     /// None when the agent has ended, so that the notices end as well.
-    notify: Mutex<Option<mpsc::UnboundedSender<Notice>>>,
+    notify: Mutex<Option<Notifier>>,
 }
 
 /// A line for a node, and where to say how it went.
@@ -80,7 +80,7 @@ impl Nodes {
         run: RunId,
         client: Arc<Client>,
         prepared: Vec<Prepared>,
-        notify: mpsc::UnboundedSender<Notice>,
+        notify: Notifier,
     ) -> Self {
         let prepared = prepared.into_iter().map(|one| (one.node.clone(), one)).collect();
         let known = Arc::new(Known { prepared, lives: Mutex::default(), notify: Mutex::new(Some(notify)) });
@@ -141,6 +141,11 @@ impl Nodes {
             self.known.lives().remove(node);
         }
         begun
+    }
+
+    /// The nodes are about to be removed: everything that they say is taken, however much.
+    pub(super) fn about_to_go(&self) {
+        self.known.open();
     }
 
     /// Start a node again, after its end or while it is dying.
@@ -227,9 +232,30 @@ impl Known {
         self.lives().get_mut(node).map(change);
     }
 
+    /// Whether nobody listens any more.
+    fn is_given_up(&self) -> bool {
+        locked(&self.notify).as_ref().is_none_or(Notifier::is_given_up)
+    }
+
     fn notify(&self, notice: Notice) {
-        // Nobody listens any more once the deployment is being dropped.
-        let _ = locked(&self.notify).as_ref().map(|notify| notify.send(notice));
+        if let Some(notifier) = &*locked(&self.notify) {
+            notifier.send(notice);
+        }
+    }
+
+    /// Nobody who listens to a node is held up any more.
+    fn open(&self) {
+        if let Some(notifier) = &*locked(&self.notify) {
+            notifier.open();
+        }
+    }
+
+    /// Wait until what a node says can be taken: one that prints without end is held back by its own pipe.
+    async fn room(&self) {
+        let notifier = locked(&self.notify).clone();
+        if let Some(notifier) = notifier {
+            notifier.room().await;
+        }
     }
 
     /// Pass on everything a node prints until it has ended, then its end.
@@ -245,6 +271,11 @@ impl Known {
         let mut log = log.inspect_err(|error| tracing::warn!(%node, %error, "its log cannot be written")).ok();
         let (mut lines, mut ready) = (Lines::default(), Vec::new());
         loop {
+            if self.is_given_up() {
+                // Nobody will ever hear it: the deployment was given up.
+                return;
+            }
+            self.room().await;
             match heard.next().await {
                 None => break,
                 Some(Ok(Piece::Output(bytes))) => lines.feed(&bytes, &mut ready),
@@ -297,6 +328,13 @@ impl Known {
     }
 
     fn take(&self, Happened { node, what }: Happened) {
+        let Some(node) = node else {
+            // Its end is heard elsewhere.
+            if what == What::Paused {
+                self.notify(Notice::Broken { message: "the agent's container was stopped by somebody".to_owned() });
+            }
+            return;
+        };
         let mut lives = self.lives();
         let Some(life) = lives.get_mut(&node) else { return };
         match what {
