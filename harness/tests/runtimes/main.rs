@@ -54,6 +54,7 @@ fn suite<B: Bed>() -> Vec<Trial> {
         readiness:
             nodes_that_are_not_ready_are_named,
             a_node_that_dies_at_once_is_named,
+            a_node_that_prints_without_end_is_named,
             a_program_that_is_not_there_is_named,
             a_congestion_control_that_is_not_there_is_named,
             every_node_is_ready_when_it_stands,

@@ -39,6 +39,13 @@ pub(crate) async fn a_node_that_dies_at_once_is_named<B: Bed>() {
     assert_eq!((node.as_str(), how.as_str(), tail.as_str()), ("n1", "exit code 3", "  no address"));
 }
 
+pub(crate) async fn a_node_that_prints_without_end_is_named<B: Bed>() {
+    let endless = script("while :; do echo hello; done");
+    let error = refused(B::new(EndsChoice::Auto).await, vec![idle(), endless], |_| {}).await;
+    let RuntimeError::TooMuchSaid { details, .. } = error else { panic!("{error}") };
+    assert!(details.contains("n1 (") && details.contains("it printed `hello`"), "{details}");
+}
+
 pub(crate) async fn a_program_that_is_not_there_is_named<B: Bed>() {
     let nothing = vec!["no-such-program".to_owned()];
     let error = refused(B::new(EndsChoice::Auto).await, vec![idle(), nothing], |_| {}).await.to_string();

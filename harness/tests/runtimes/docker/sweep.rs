@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
-use peerbed::{engine::EndsChoice, runtime::Deployment};
+use peerbed::{agent::protocol::Notice, engine::EndsChoice, runtime::Deployment};
 
 use super::Docker;
 use crate::{
     bed::{Bed, Up},
-    support::{idle, line_of, name, plan},
+    support::{idle, line_of, name, next, plan},
 };
 
 /// The container that is not Peerbed's, although its name begins so.
@@ -26,7 +26,8 @@ pub(super) async fn what_a_dead_run_left_goes_at_the_start_of_the_next() {
             look.remove(name).await;
         }
     }
-    let foreign = look.idle(FOREIGN, image, &[("peerbedlike", "1")]).await;
+    // An image that somebody makes of a node's container passes its labels on.
+    let foreign = look.idle(FOREIGN, image, &dead).await;
     let dead = look.idle("peerbed-feedfacefeed-n0", image, &dead).await;
     let template = look.idle("peerbed-feedfacefeee--template", image, &template).await;
 
@@ -41,6 +42,23 @@ pub(super) async fn what_a_dead_run_left_goes_at_the_start_of_the_next() {
     living.deployment.down().await.unwrap();
     assert!(living.bed.look.inspect(&foreign).await.is_some(), "it is not Peerbed's");
     living.bed.look.remove(&foreign).await;
+}
+
+/// While it stands still nothing that it carries goes on, and nobody but the engine would tell.
+pub(super) async fn an_agent_that_somebody_stops_is_told_of() {
+    let mut up = Up::<Docker>::of(vec![idle()]).await;
+    let run = up.bed.run_of(&up.deployment).await;
+    let all = up.bed.look.peerbeds().await;
+    let agent = all.iter().find(|one| one.run == run && one.is_agent()).expect("it runs");
+    up.bed.look.pause(&agent.id).await;
+    let told = loop {
+        if let Notice::Broken { message } = next(&mut up.notices).await {
+            break message;
+        }
+    };
+    assert!(told.contains("stopped by somebody"), "{told}");
+    up.bed.look.unpause(&agent.id).await;
+    up.deployment.down().await.unwrap();
 }
 
 /// An engine that is asked for everything at once answers late, and some engines give up.
