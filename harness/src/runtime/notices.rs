@@ -20,7 +20,7 @@ const MOST_WAITING: usize = 50_000;
 ///
 /// Its length is not bounded: whoever reads it keeps every line anyway, and a bound would let a reader that waits for the
 /// answer to a call block that very answer. Whoever only passes lines on can ask for room before
-/// ([`Notifier::room`]).
+/// (`Notifier::room`).
 #[derive(Debug)]
 pub struct Notices {
     kept: VecDeque<Notice>,
