@@ -48,6 +48,7 @@ pub(crate) fn peerbed(args: &[&str]) -> Command {
 }
 
 /// A project with an experiment `tiny`: one AS, two peers, two downloads, over in some three seconds.
+/// Its congestion control is not the one that machines have by default.
 pub(crate) fn tiny() -> tempfile::TempDir {
     let project = tempfile::tempdir().expect("a temporary directory");
     let write = |directory: &str, file: &str, text: &str| {
@@ -65,6 +66,7 @@ question: Does it begin and end?
 topology: one
 seed: 1
 duration: 20s
+congestion_control: reno
 content: [{id: patch, size: 1MiB, piece: 128KiB, provider: A}]
 groups: [{name: homes, as: isp, peers: 2, access: home}]
 workload: {arrivals: {burst: 2, at: 1s, within: 1s}}

@@ -58,6 +58,9 @@ pub(crate) fn enter(runtime: &str, command: &dyn Fn(&[&str]) -> Command, directo
     // Nobody listens at this port, which only the node itself can say.
     let answer = inside("homes-0", &format!("busybox nc -w 5 {address} 9 2>&1")).0;
     assert!(answer.contains("refused"), "{answer}");
+    let program = std::env::current_exe().unwrap();
+    let output = run(&["exec", "homes-0", "--", program.to_str().unwrap(), "helper", "congestion-control", &address]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "reno", "{}", said(&output));
 
     let down = run(&["down"]);
     assert!(down.status.success(), "{}", said(&down));

@@ -1,8 +1,13 @@
 //! Programs that tests start: this test program again, told by its arguments which one to be.
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::Write,
+    net::{Ipv4Addr, SocketAddrV4},
+    path::PathBuf,
+};
 
 use peerbed::{engine::EndsChoice, runtime::Deployment};
+use rustix::{io::Errno, net};
 
 use crate::{
     bed::Bed,
@@ -25,9 +30,18 @@ pub(crate) async fn main() {
                 other => panic!("no bed {other}"),
             }
         }
+        ["congestion-control", to] => say(&congestion_control(to.parse().unwrap())),
         ["neighbour", ..] => neighbour::main().await,
         _ => panic!("no helper {arguments:?}"),
     }
+}
+
+/// What the kernel chose for a connection to this node.
+fn congestion_control(to: Ipv4Addr) -> String {
+    let socket = net::socket(net::AddressFamily::INET, net::SocketType::STREAM, None).unwrap();
+    // Nobody listens there, but by then the route was looked up, and the route says it.
+    assert_eq!(net::connect(&socket, &SocketAddrV4::new(to, 9)), Err(Errno::CONNREFUSED));
+    net::sockopt::tcp_congestion(&socket).unwrap()
 }
 
 /// Print a line and pass it on at once.

@@ -37,6 +37,8 @@ pub(super) async fn nodes_have_no_rights() {
         let found = ask(&mut up, &what).await;
         assert!(found == how || directory == "/dev", "{directory} is {found}");
     }
+    let root = "grep ' / ' /proc/mounts | cut -d' ' -f4 | cut -d, -f1";
+    assert_eq!(ask(&mut up, root).await, "ro", "nobody at all could write to it");
     let devices = "tail -n +3 /proc/self/net/dev | cut -d: -f1 | tr -d ' ' | sort | tr '\\n' ' '; echo";
     assert_eq!(ask(&mut up, devices).await, "eth0 lo ");
     assert_eq!(ask(&mut up, "ls -A /sys/class/net | tr '\\n' ' '; echo").await, "eth0 lo ");
