@@ -12,6 +12,7 @@ use std::{
     process::ExitCode,
     sync::mpsc,
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use rustix::{
@@ -30,6 +31,9 @@ use crate::{
     docker::{AgentOrders, Endpoint, Engine},
     say::complain,
 };
+
+/// The harness calls at once. Where nobody does, somebody else started the container, again: nobody would ever end it.
+const FIRST_CALL_WITHIN: Duration = Duration::from_secs(20);
 
 /// `agent container ORDERS`.
 pub(super) fn main(orders: &str) -> ExitCode {
@@ -99,6 +103,7 @@ fn begin(orders: &AgentOrders) -> Result<(Inherited, Reaper), String> {
             outer_proc,
             node_descriptors,
             proc: orders.proc.clone(),
+            first_call_within: Some(FIRST_CALL_WITHIN),
         })
     };
     Ok((inherited().map_err(|error| format!("it cannot begin: {error}"))?, reaper))

@@ -54,6 +54,8 @@ pub(super) struct Inherited {
     pub(super) node_descriptors: Option<u64>,
     /// Where processes are seen that somebody else started.
     pub(super) proc: PathBuf,
+    /// How long the first call may take; none: for ever.
+    pub(super) first_call_within: Option<Duration>,
 }
 
 /// Serve until the end of the input or SIGTERM. Nodes and namespaces then go with the process. Gives whether the harness
@@ -74,7 +76,7 @@ async fn serve(inherited: Inherited) -> io::Result<bool> {
     let (tell, mut processes) = mpsc::unbounded_channel();
     let (tell_plugged, mut plugged) = mpsc::unbounded_channel();
     let ending = Arc::new(AtomicBool::new(false));
-    let Inherited { stdin, stdout, pid, outer_proc, node_descriptors, proc } = inherited;
+    let Inherited { stdin, stdout, pid, outer_proc, node_descriptors, proc, first_call_within } = inherited;
     let (entrance, pipes) = passage::open()?;
     let orders =
         Spawner { outer_proc, node_descriptors, pipes: entrance, tell, ending: Arc::clone(&ending) }.begin()?;
@@ -96,10 +98,14 @@ async fn serve(inherited: Inherited) -> io::Result<bool> {
         events,
     };
     let mut health = tokio::time::interval(HEALTH_EVERY);
+    let mut nobody_calls = first_call_within.map(|within| Box::pin(tokio::time::sleep(within)));
     loop {
         tokio::select! {
             Some(event) = happenings.recv() => match event {
-                Event::Call(call) => agent.call(call)?,
+                Event::Call(call) => {
+                    nobody_calls = None;
+                    agent.call(call)?;
+                }
                 Event::Built { call, result } => agent.built(call, *result),
                 Event::Gone { node } => agent.gone(&node)?,
                 Event::Over => break,
@@ -108,6 +114,10 @@ async fn serve(inherited: Inherited) -> io::Result<bool> {
             Some(outcome) = plugged.recv() => agent.plugged(outcome),
             Some(()) = children.recv() => agent.order(Order::Look)?,
             Some(()) = terminate.recv() => break,
+            () = async { nobody_calls.as_mut().expect("it is there").await }, if nobody_calls.is_some() => {
+                complain(format_args!("agent: nobody calls: it was started by somebody else than the harness"));
+                break;
+            }
             _ = health.tick() => agent.look_at_engine(),
         }
     }

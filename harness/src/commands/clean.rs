@@ -14,7 +14,7 @@ use crate::{
     docker::Engine,
     report::bytes,
     results::{Entry, Removal, State, remove, scan, size_bytes},
-    say::{counted, say},
+    say::{complain, counted, say},
 };
 
 /// Remove old or unfinished results, and what killed runs left.
@@ -132,8 +132,9 @@ fn clean_engine(args: &CleanArgs) -> anyhow::Result<()> {
         let engine = match Engine::find().await {
             Ok(engine) => engine,
             Err(error) if args.images => return Err(error.into()),
+            Err(error) if error.is_absence() => return Ok(()),
             Err(error) => {
-                tracing::debug!(%error, "no containers are looked for");
+                complain(format_args!("containers of killed runs were not looked for: {error}"));
                 return Ok(());
             }
         };

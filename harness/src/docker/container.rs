@@ -227,9 +227,18 @@ impl Engine {
         }
     }
 
+    /// Wait for the end of what a container runs, from before its start; gives its exit code. It may be started again then.
+    pub async fn exited(&self, name: &str) -> Result<i64, DockerError> {
+        self.await_end(name, "next-exit").await
+    }
+
     /// Wait until a container is gone, having been started; gives its exit code.
     pub async fn gone(&self, name: &str) -> Result<i64, DockerError> {
-        let options = WaitContainerOptionsBuilder::default().condition("removed").build();
+        self.await_end(name, "removed").await
+    }
+
+    async fn await_end(&self, name: &str, condition: &str) -> Result<i64, DockerError> {
+        let options = WaitContainerOptionsBuilder::default().condition(condition).build();
         match self.api.wait_container(name, Some(options)).next().await {
             Some(Ok(ended)) => Ok(ended.status_code),
             // The library's way of telling an exit code that is not 0.

@@ -3,6 +3,7 @@
 use std::{
     fmt::Display,
     future::Future,
+    path::Path,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -65,6 +66,13 @@ impl DockerError {
             _ => None,
         };
         Self::Refused { what, reason: reason(error), status }
+    }
+
+    /// Whether there is no engine at all, as its socket is not there; an engine that is there and does not answer is another
+    /// matter.
+    pub fn is_absence(&self) -> bool {
+        let Self::Unreachable { endpoint, .. } = self else { return false };
+        endpoint.strip_prefix("unix://").is_some_and(|socket| !Path::new(socket).exists())
     }
 
     /// Whether it answered with this status.

@@ -31,6 +31,8 @@ use crate::{
 const END_WITHIN: Duration = Duration::from_mins(3);
 /// How long the engine may take to remove an agent that was killed.
 const GONE_WITHIN: Duration = Duration::from_secs(30);
+/// How long the last words of an agent that is gone may take.
+const LAST_WORDS_WITHIN: Duration = Duration::from_secs(2);
 /// What to say when containers could not be removed.
 const LEFT: &str = "containers may be left, which the next run and `peerbed clean --partial` remove";
 /// What may wait of what the agent says.
@@ -83,11 +85,11 @@ impl Ship {
         log: &Path,
     ) -> Result<Carriage, RuntimeError> {
         let errors = OpenOptions::new().append(true).create(true).open(log).map_err(RuntimeError::file(log))?;
-        let Started { heard, voice, gone } = self.begin(run, AgentTask::Serve).await?;
+        let Started { heard, voice, exited, gone } = self.begin(run, AgentTask::Serve).await?;
         let (stdout, ours) = tokio::io::duplex(WAITING);
-        tokio::spawn(pass_on(heard, ours, errors));
-        let last = LastWords { ship: Arc::clone(self), run: run.clone(), log: log.to_owned() };
-        let end = move |killed| -> Ending { Box::pin(last.see_out(gone, killed)) };
+        let listener = tokio::spawn(pass_on(heard, ours, errors));
+        let last = LastWords { ship: Arc::clone(self), run: run.clone(), log: log.to_owned(), listener };
+        let end = move |killed| -> Ending { Box::pin(last.see_out(exited, gone, killed)) };
         Ok(Carriage { stdin: voice, stdout: Box::pin(stdout), end: Box::new(end), end_within: END_WITHIN })
     }
 
@@ -131,13 +133,17 @@ impl Ship {
         let sentry = Sentry::post(&self.program, &self.engine, run, &self.posts).map_err(RuntimeError::Start)?;
         let name = self.engine.create_agent(&body).await?;
         let attached = self.engine.attach(&name).await?;
+        let exited = tokio::spawn({
+            let (engine, name) = (self.engine.clone(), name.clone());
+            async move { engine.exited(&name).await }
+        });
         let gone = tokio::spawn({
             let (engine, name) = (self.engine.clone(), name.clone());
             async move { engine.gone(&name).await }
         });
         self.engine.start(&name).await?;
         sentry.relieve().await;
-        Ok(Started { heard: attached.heard, voice: attached.voice, gone })
+        Ok(Started { heard: attached.heard, voice: attached.voice, exited, gone })
     }
 
     /// The process of a run's agent.
@@ -151,7 +157,10 @@ impl Ship {
 struct Started {
     heard: Heard,
     voice: Voice,
-    gone: JoinHandle<Result<i64, DockerError>>,
+    /// The end of its first process, after which somebody may start it again.
+    exited: Awaited,
+    /// The end of the container.
+    gone: Awaited,
 }
 
 /// The variables that are handed on to programs in containers.
@@ -184,26 +193,31 @@ struct LastWords {
     ship: Arc<Ship>,
     run: RunId,
     log: PathBuf,
+    /// Passes on what it says.
+    listener: JoinHandle<()>,
 }
 
+type Awaited = JoinHandle<Result<i64, DockerError>>;
+
 impl LastWords {
-    async fn see_out(self, mut gone: JoinHandle<Result<i64, DockerError>>, mut killed: Killed) -> Result<(), String> {
+    async fn see_out(mut self, mut exited: Awaited, gone: Awaited, mut killed: Killed) -> Result<(), String> {
         let ended = tokio::select! {
-            ended = &mut gone => Some(ended),
+            ended = &mut exited => Some(ended),
             () = killed.wanted() => None,
         };
-        // The agent removes everything; what it could not, because it was killed itself, goes now.
+        // The agent removes everything; what it could not, because it was killed itself, goes now. So does the agent if
+        // somebody started it again: it knows nothing of the run.
         let removed = self.ship.engine.remove_run(&self.run).await;
-        let ended = match ended {
-            Some(ended) => Some(ended),
-            // An engine that does not remove it now does not tell of it either.
-            None => tokio::time::timeout(GONE_WITHIN, gone).await.ok(),
-        };
-        let Some(ended) = ended else {
+        let gone = tokio::time::timeout(GONE_WITHIN, gone).await;
+        // The engine closes the stream with the container; for one that was started again, it may forget to.
+        if tokio::time::timeout(LAST_WORDS_WITHIN, &mut self.listener).await.is_err() {
+            self.listener.abort();
+        }
+        let Ok(gone) = gone else {
             return Err(format!("the engine does not remove its container; {LEFT}"));
         };
         let log = self.log.display();
-        match (removed, ended) {
+        match (removed, ended.unwrap_or(gone)) {
             (Err(error), _) => Err(format!("{error}; {LEFT}")),
             (Ok(_), Ok(Ok(0))) => Ok(()),
             (Ok(_), Ok(Ok(code))) => Err(format!("exit code {code}; its log is {log}")),

@@ -48,6 +48,7 @@ pub(crate) fn cases() -> Vec<Trial> {
         sweep:
             what_a_dead_run_left_goes_at_the_start_of_the_next,
             an_agent_that_somebody_stops_is_told_of,
+            an_agent_that_somebody_starts_again_is_told_of,
             containers_are_made_a_few_at_a_time;
         refusals:
             an_engine_that_does_not_answer_is_named,

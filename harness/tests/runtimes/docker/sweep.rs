@@ -1,6 +1,6 @@
 //! What is left of the dead is removed, and nothing else is touched.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bollard::query_parameters::EventsOptionsBuilder;
 use futures_util::StreamExt;
@@ -59,6 +59,21 @@ pub(super) async fn an_agent_that_somebody_stops_is_told_of() {
     assert!(told.contains("stopped by somebody"), "{told}");
     up.bed.look.unpause(&agent.id).await;
     up.deployment.down().await.unwrap();
+}
+
+/// It knows nothing of the run then, and waits for a harness that has no way to it.
+pub(super) async fn an_agent_that_somebody_starts_again_is_told_of() {
+    let mut up = Up::<Docker>::of(vec![idle()]).await;
+    let standing = up.standing().await;
+    let run = up.bed.run_of(&up.deployment).await;
+    // The engine may be told to remove it before it has started it again.
+    let _ = up.bed.look.api.restart_container(&format!("peerbed-{run}--agent"), None).await;
+    let ended = async { while up.notices.next().await.is_some() {} };
+    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("its end is told");
+    let error = up.deployment.sample().await.unwrap_err().to_string();
+    assert!(error.contains("the agent ended"), "{error}");
+    up.deployment.down().await.unwrap();
+    up.assert_gone(standing).await;
 }
 
 /// An engine that is asked for everything at once answers late, and some engines give up.
