@@ -23,6 +23,15 @@ pub(crate) fn complain(line: impl Display) {
     let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }
 
+/// What somebody else wrote, without what would command a terminal.
+pub(crate) fn harmless(text: &str) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' && c != '\t' { tamed.extend(c.escape_debug()) } else { tamed.push(c) }
+    }
+    tamed
+}
+
 /// So many of something: `1 arm`, `2 arms`.
 pub(crate) fn counted(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }

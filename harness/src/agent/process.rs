@@ -243,7 +243,8 @@ fn work(task: Task, outer_proc: Option<OwnedFd>, node_descriptors: Option<u64>) 
     let result = match task {
         Task::Serve => settle().and_then(|(pid, [stdin, stdout])| {
             let proc = PathBuf::from("/proc");
-            serve::run(Inherited { stdin, stdout, pid, outer_proc, node_descriptors, proc, first_call_within: None }).map(drop)
+            serve::run(Inherited { stdin, stdout, pid, outer_proc, node_descriptors, proc, first_call_within: None })
+                .map(drop)
         }),
         Task::Probe => settle_mounts().and_then(|()| probe::inside(&congestion_control())),
     };

@@ -118,7 +118,7 @@ pub(crate) fn run(args: &CleanArgs, results: &Path) -> anyhow::Result<ExitCode> 
     }
     let what = if count == 1 { "directory" } else { "directories" };
     say(&match (count, args.dry_run) {
-        (0, _) => "nothing to remove\n".to_owned(),
+        (0, _) => "no results to remove\n".to_owned(),
         (_, true) => format!("{count} {what}, {} would be freed\n", bytes(Some(freed as f64))),
         (_, false) => format!("{count} {what}, {} freed\n", bytes(Some(freed as f64))),
     })?;

@@ -20,7 +20,7 @@ use super::{
 /// Nodes that run the project's own programs are this user, who owns nothing.
 const NOBODY: &str = "65534:65534";
 /// Where a node may write.
-const TMP: &str = "/tmp";
+pub(super) const TMP: &str = "/tmp";
 /// Where the gate puts a node's configuration; gone with the container.
 pub(super) const CONFIG_DIRECTORY: &str = "/run/peerbed";
 /// Where an agent outside of the machine's PID namespace sees the machine's processes.

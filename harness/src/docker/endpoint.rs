@@ -61,8 +61,21 @@ pub enum EndpointError {
         /// Where it was looked for.
         directory: PathBuf,
     },
+    /// The context says nothing of an engine.
+    #[error("the Docker context `{name}` has no Docker endpoint in {file}: use another (`docker context use`)",
+        file = .file.display())]
+    NoEndpoint {
+        /// Its name.
+        name: String,
+        /// Its file.
+        file: PathBuf,
+    },
     /// A file of Docker's configuration cannot be read.
-    #[error("{path}: {source}", path = .path.display())]
+    #[error(
+        "{path}: {source}; mend it (`docker context ls` shows whether Docker can read it), or set \
+         DOCKER_HOST=unix:///PATH/docker.sock",
+        path = .path.display()
+    )]
     File {
         /// Which.
         path: PathBuf,
@@ -114,11 +127,18 @@ fn choose(around: &Surroundings<'_>) -> Result<(Endpoint, String), EndpointError
 }
 
 fn parse(address: &str, from: &str, tls: bool) -> Result<Endpoint, EndpointError> {
-    let unusable = |why| EndpointError::Unusable { from: from.to_owned(), address: address.to_owned(), why };
+    let shown = address.escape_debug().to_string();
+    let unusable = |why| EndpointError::Unusable { from: from.to_owned(), address: shown.clone(), why };
     match address.split_once("://") {
         Some(("unix", path)) if Path::new(path).is_absolute() => Ok(Endpoint::Unix(PathBuf::from(path))),
         Some(("unix", _)) => Err(unusable("the path of its socket is not absolute")),
         Some(("tcp" | "http", _)) if tls => Err(unusable("TLS is not supported")),
+        Some(("tcp" | "http", host)) if host.contains('@') => Err(EndpointError::Unusable {
+            from: from.to_owned(),
+            // What is before it may be a password.
+            address: format!("tcp://…@{}", host.rsplit('@').next().unwrap_or_default()),
+            why: "it names a user, and Docker's protocol has none",
+        }),
         Some(("tcp" | "http", host)) => {
             let host = host.trim_end_matches('/');
             let (name, port) = host.rsplit_once(':').unwrap_or((host, DEFAULT_PORT));
@@ -126,7 +146,7 @@ fn parse(address: &str, from: &str, tls: bool) -> Result<Endpoint, EndpointError
             if complete {
                 Ok(Endpoint::Tcp(format!("{name}:{port}")))
             } else {
-                Err(unusable("it has no host and port"))
+                Err(unusable("it is not tcp://HOST:PORT"))
             }
         }
         Some(("https", _)) => Err(unusable("TLS is not supported")),
@@ -168,9 +188,9 @@ fn context(contexts: &Path, name: &str, from: &str) -> Result<Endpoint, Endpoint
         #[serde(rename = "Name")]
         name: String,
         #[serde(rename = "Endpoints", default)]
-        endpoints: Endpoints,
+        endpoints: Option<Endpoints>,
     }
-    #[derive(Deserialize, Default)]
+    #[derive(Deserialize)]
     struct Endpoints {
         docker: Option<Docker>,
     }
@@ -185,12 +205,15 @@ fn context(contexts: &Path, name: &str, from: &str) -> Result<Endpoint, Endpoint
         let Some(text) = read(&file)? else { continue };
         let found: Context = decode(&file, &text)?;
         if found.name == name {
-            let host = found.endpoints.docker.map(|docker| docker.host).unwrap_or_default();
+            let host = found.endpoints.and_then(|endpoints| endpoints.docker).map(|docker| docker.host);
+            let host = host
+                .filter(|host| !host.is_empty())
+                .ok_or_else(|| EndpointError::NoEndpoint { name: name.to_owned(), file: file.clone() })?;
             let tls = contexts.join("tls").join(entry.file_name()).join("docker").is_dir();
             return parse(&host, &format!("the Docker context `{name}`"), tls);
         }
     }
-    Err(EndpointError::NoContext { from: from.to_owned(), name: name.to_owned(), directory })
+    Err(EndpointError::NoContext { from: from.to_owned(), name: name.escape_debug().to_string(), directory })
 }
 
 #[cfg(test)]
@@ -245,18 +268,30 @@ mod tests {
             ("https://a:1", "TLS"),
             ("docker.sock", "neither"),
             ("unix://docker.sock", "not absolute"),
-            ("tcp://localhost:", "host and port"),
-            ("tcp://:2375", "host and port"),
+            ("tcp://localhost:", "HOST:PORT"),
+            ("tcp://:2375", "HOST:PORT"),
+            ("tcp://a:99999", "HOST:PORT"),
         ] {
             let said = why(&[("DOCKER_HOST", host)]);
             assert!(said.contains(because) && said.contains(host) && said.contains("DOCKER_HOST"), "{said}");
         }
         assert!(why(&[("DOCKER_HOST", "tcp://a:1"), ("DOCKER_TLS_VERIFY", "1")]).contains("TLS"));
         assert!(why(&[("DOCKER_CONTEXT", "far")]).contains("another machine"));
+        let said = why(&[("DOCKER_HOST", "tcp://user:secret@there:1")]);
+        assert!(said.contains("names a user") && !said.contains("secret"), "{said}");
+        let said = why(&[("DOCKER_HOST", "unix://\x1b[31m\nx")]);
+        assert!(said.contains("not absolute") && !said.contains('\x1b') && !said.contains('\n'), "{said}");
         let said = why(&[("DOCKER_CONTEXT", "nowhere")]);
         assert!(said.contains("`nowhere`") && said.contains("docker context ls"), "{said}");
         fs::write(directory.path().join("config.json"), "{").unwrap();
         assert!(why(&[]).contains("config.json"));
+    }
+
+    #[test]
+    fn a_context_of_something_else_is_named() {
+        let directory = with_context("kubernetes", "");
+        let said = found(&[("DOCKER_CONTEXT", "kubernetes")], directory.path()).unwrap_err();
+        assert!(said.contains("`kubernetes` has no Docker endpoint") && said.contains("meta.json"), "{said}");
     }
 
     #[test]

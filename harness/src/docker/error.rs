@@ -11,6 +11,7 @@ use std::{
 use bollard::errors::Error;
 
 use super::endpoint::EndpointError;
+use crate::say::harmless;
 
 /// Why the engine did not do something.
 #[derive(Debug, thiserror::Error)]
@@ -89,13 +90,10 @@ pub(super) fn reason(error: &Error) -> String {
 /// What somebody else wrote, so that it neither commands the terminal nor fills it.
 fn tame(text: &str) -> String {
     const LONGEST: usize = 2000;
-    let mut tamed = String::new();
-    for c in text.chars() {
-        if tamed.len() > LONGEST {
-            tamed.push('…');
-            break;
-        }
-        if c.is_control() && c != '\n' { tamed.extend(c.escape_debug()) } else { tamed.push(c) }
+    let mut tamed = harmless(text);
+    if tamed.len() > LONGEST {
+        tamed.truncate(tamed.floor_char_boundary(LONGEST));
+        tamed.push('…');
     }
     tamed
 }

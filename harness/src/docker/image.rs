@@ -19,7 +19,7 @@ use futures_util::StreamExt;
 
 use super::{
     DockerError, Engine,
-    body::template,
+    body::{CONFIG_DIRECTORY, TMP, template},
     error::{CONFLICT, NOT_FOUND, ask},
     marks::{IMAGE, RunId, of_no_run},
 };
@@ -35,7 +35,7 @@ pub const GATE: &str = "/.peerbed-gate";
 /// How long an image is kept that may be of no use any more.
 const KEPT: Duration = Duration::from_hours(48);
 /// Raised when images are made in another way, so that older ones are not taken for them.
-const MADE_LIKE: u8 = 1;
+const MADE_LIKE: u8 = 2;
 
 /// A program for an image.
 #[derive(Debug, Clone)]
@@ -83,9 +83,17 @@ fn stands_alone(content: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The tar of these files at the root, the same for the same files.
-fn archive(programs: &[Program]) -> io::Result<Vec<u8>> {
+/// The tar of these files at the root and of directories with their modes, the same for the same files.
+fn archive(programs: &[Program], directories: &[(&str, u32)]) -> io::Result<Vec<u8>> {
     let mut tar = tar::Builder::new(Vec::new());
+    for (path, mode) in directories {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Directory);
+        header.set_size(0);
+        header.set_mode(*mode);
+        header.set_mtime(0);
+        tar.append_data(&mut header, format!("{}/", path.trim_start_matches('/')), io::empty())?;
+    }
     for Program { name, content } in programs {
         let mut header = tar::Header::new_ustar();
         header.set_size(content.len() as u64);
@@ -95,6 +103,10 @@ fn archive(programs: &[Program]) -> io::Result<Vec<u8>> {
     }
     tar.into_inner()
 }
+
+/// Where every node may write. When a container is started again, some engines give what is mounted there the mode of the
+/// directory in the image, so that has to be right.
+const WRITABLE: [(&str, u32); 2] = [(TMP, 0o1777), (CONFIG_DIRECTORY, 0o1777)];
 
 /// A tag for what goes into an image.
 fn tag(parts: &[&[u8]]) -> String {
@@ -133,7 +145,9 @@ impl Engine {
         if self.has_image(&name).await? {
             return Ok(name);
         }
-        let root: Bytes = archive(programs).expect("a tar in memory can be written").into();
+        // What is above such a directory would be closed.
+        let directories = [&[("/run", 0o755)], &WRITABLE[..]].concat();
+        let root: Bytes = archive(programs, &directories).expect("a tar in memory can be written").into();
         let options = CreateImageOptionsBuilder::default().from_src("-").repo(OWN).tag(&tag);
         let options = options.changes(vec![format!("LABEL {IMAGE}={tag}")]).build();
         ask("make Peerbed's image", || async {
@@ -207,7 +221,7 @@ impl Engine {
 
     async fn put_in(&self, container: &str, gate: &Program, tag: &str, image: &str) -> Result<(), DockerError> {
         let gate = Program { name: GATE.trim_start_matches('/').to_owned(), content: gate.content.clone() };
-        let content: Bytes = archive(&[gate]).expect("a tar in memory can be written").into();
+        let content: Bytes = archive(&[gate], &WRITABLE).expect("a tar in memory can be written").into();
         let options = UploadToContainerOptionsBuilder::default().path("/").build();
         ask(format!("put the gate into the image {image}"), || {
             self.api.upload_to_container(container, Some(options.clone()), bollard::body_full(content.clone()))
@@ -278,16 +292,17 @@ mod tests {
     #[test]
     fn an_archive_has_every_file_and_is_the_same_each_time() {
         let programs = [program("peerbed", b"one"), program("edge", b"three")];
-        let tar = archive(&programs).unwrap();
-        assert_eq!(tar, archive(&programs).unwrap());
+        let directories = [("/tmp", 0o1777)];
+        let tar = archive(&programs, &directories).unwrap();
+        assert_eq!(tar, archive(&programs, &directories).unwrap());
         let mut tar = tar::Archive::new(&tar[..]);
         let found = tar.entries().unwrap().map(|entry| {
             let mut entry = entry.unwrap();
             let text = io::read_to_string(&mut entry).unwrap();
             (entry.path().unwrap().display().to_string(), entry.header().mode().unwrap(), text)
         });
-        let wanted =
-            [("peerbed", "one"), ("edge", "three")].map(|(name, text)| (name.to_owned(), 0o755, text.to_owned()));
+        let wanted = [("tmp/", 0o1777, ""), ("peerbed", 0o755, "one"), ("edge", 0o755, "three")];
+        let wanted = wanted.map(|(name, mode, text)| (name.to_owned(), mode, text.to_owned()));
         assert_eq!(found.collect::<Vec<_>>(), wanted);
     }
 

@@ -19,6 +19,9 @@ pub(super) const IMAGE: &str = "peerbed.image";
 #[serde(transparent)]
 pub struct RunId(String);
 
+/// Digits of one.
+const LENGTH: usize = 12;
+
 impl RunId {
     /// One that no other deployment on this machine has.
     pub fn new() -> Self {
@@ -28,12 +31,14 @@ impl RunId {
         let mut hash = blake3::Hasher::new();
         hash.update(&boot).update(&std::process::id().to_le_bytes());
         hash.update(&now.tv_sec.to_le_bytes()).update(&now.tv_nsec.to_le_bytes());
-        Self(hash.finalize().to_hex()[..12].to_owned())
+        Self(hash.finalize().to_hex()[..LENGTH].to_owned())
     }
 
     /// That of a container's labels.
     pub(super) fn of(labels: &HashMap<String, String>) -> Option<Self> {
-        labels.get(RUN).filter(|run| !run.is_empty()).cloned().map(Self)
+        let looks_like_one =
+            |run: &&String| run.len() == LENGTH && run.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        labels.get(RUN).filter(looks_like_one).cloned().map(Self)
     }
 
     /// Whether a container of this name is one of this run's. Labels alone do not tell: an image that somebody makes of a

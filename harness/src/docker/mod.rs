@@ -126,6 +126,13 @@ impl Engine {
             reason: format!("nothing was said within {ANSWERS_WITHIN:?}"),
             status: None,
         })??;
+        if info.server_version.as_ref().is_none_or(String::is_empty) {
+            return Err(DockerError::Refused {
+                what: "tell about itself".to_owned(),
+                reason: format!("what answers at {} is not a Docker engine", self.endpoint),
+                status: None,
+            });
+        }
         let rootless = info.security_options.iter().flatten().any(|option| option.contains("name=rootless"));
         Ok(About {
             version: info.server_version.unwrap_or_default(),

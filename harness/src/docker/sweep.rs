@@ -195,7 +195,8 @@ fn dead(containers: &[ContainerSummary], now: i64) -> BTreeSet<RunId> {
         let young = now.saturating_sub(container.created.unwrap_or(0)) < STARTS_WITHIN.as_secs() as i64;
         let alive = part(container) == Some(Part::Agent.word())
             && match container.state {
-                Some(State::RUNNING | State::PAUSED | State::RESTARTING) => true,
+                // One that stands still is of a run that is lost: a harness that lives removes it at once.
+                Some(State::RUNNING | State::RESTARTING) => true,
                 Some(State::CREATED) => young,
                 _ => false,
             };
@@ -208,8 +209,8 @@ fn dead(containers: &[ContainerSummary], now: i64) -> BTreeSet<RunId> {
 mod tests {
     use super::*;
 
-    fn container(run: &str, part: Part, state: State, created: i64) -> ContainerSummary {
-        let run: RunId = serde_json::from_str(&format!("\"{run}\"")).unwrap();
+    fn container(digit: char, part: Part, state: State, created: i64) -> ContainerSummary {
+        let run: RunId = serde_json::from_str(&format!("{:?}", digit.to_string().repeat(12))).unwrap();
         ContainerSummary {
             names: Some(vec![format!("/{}", run.agent())]),
             labels: Some(marks::labels(&run, part, None)),
@@ -221,20 +222,32 @@ mod tests {
 
     #[test]
     fn a_run_lives_as_long_as_its_agent() {
+        const LIVING: char = '1';
+        const KILLED: char = '2';
+        const ENDED: char = '3';
+        const BEGINNING: char = '4';
+        const NEVER: char = '5';
+        const TEMPLATE: char = '6';
+        const STILL: char = '7';
         let all = [
-            container("living", Part::Agent, State::RUNNING, 0),
-            container("living", Part::Node, State::EXITED, 0),
-            container("killed", Part::Node, State::RUNNING, 900),
-            container("ended", Part::Agent, State::EXITED, 900),
-            container("ended", Part::Node, State::CREATED, 900),
-            container("beginning", Part::Agent, State::CREATED, 990),
-            container("never", Part::Agent, State::CREATED, 10),
-            container("template", Part::Template, State::CREATED, 990),
+            container(LIVING, Part::Agent, State::RUNNING, 0),
+            container(LIVING, Part::Node, State::EXITED, 0),
+            container(KILLED, Part::Node, State::RUNNING, 900),
+            container(ENDED, Part::Agent, State::EXITED, 900),
+            container(ENDED, Part::Node, State::CREATED, 900),
+            container(BEGINNING, Part::Agent, State::CREATED, 990),
+            container(NEVER, Part::Agent, State::CREATED, 10),
+            container(TEMPLATE, Part::Template, State::CREATED, 990),
+            container(STILL, Part::Agent, State::PAUSED, 990),
             ContainerSummary { state: Some(State::EXITED), ..ContainerSummary::default() },
         ];
         let passed_on = ContainerSummary { names: Some(vec!["/mine".to_owned()]), ..all[2].clone() };
         assert_eq!(run(&passed_on), None, "labels alone do not make it ours");
-        let names: Vec<String> = dead(&all, 1000).iter().map(ToString::to_string).collect();
-        assert_eq!(names, ["ended", "killed", "never", "template"]);
+        let mut foreign = all[2].clone();
+        foreign.labels.as_mut().unwrap().insert(marks::RUN.to_owned(), "a.b".to_owned());
+        foreign.names = Some(vec!["/peerbed-a.b-x".to_owned()]);
+        assert_eq!(run(&foreign), None, "what looks like none of ours is none");
+        let found: String = dead(&all, 1000).iter().filter_map(|run| run.to_string().chars().next()).collect();
+        assert_eq!(found, [KILLED, ENDED, NEVER, TEMPLATE, STILL].iter().collect::<String>());
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use peerbed_contract::{Event, EventKind, NodeName, Role};
 use peerbed_model::Plan;
 
-use crate::record::NodeExit;
+use crate::{record::NodeExit, say::harmless};
 
 /// The account of one run.
 pub(crate) struct Watch {
@@ -84,7 +84,7 @@ impl Watch {
         let event: Event = match serde_json::from_str(line) {
             Ok(event) => event,
             Err(error) => {
-                let shown: String = line.chars().take(120).collect();
+                let shown: String = harmless(line).chars().take(120).collect();
                 self.faults.push(format!("{node} printed a line that is not an event ({error}): {shown}"));
                 return Reaction::None;
             }

@@ -10,7 +10,7 @@ use std::{
 use peerbed_contract::{Event, EventKind, NodeName};
 
 use super::{NodeFiles, Notices, Progress, RuntimeError};
-use crate::agent::protocol::Notice;
+use crate::{agent::protocol::Notice, say::harmless};
 
 /// At most so many nodes are shown in an error.
 const SHOWN: usize = 5;
@@ -55,7 +55,7 @@ pub(super) async fn wait(
                     missing.remove(node);
                     progress(Progress::Ready { ready: total - missing.len(), total });
                 } else {
-                    other.insert(node.clone(), line.chars().take(200).collect());
+                    other.insert(node.clone(), harmless(line).chars().take(200).collect());
                     unready += 1;
                     if unready > MOST_LINES {
                         let details = details(&missing, &other, files);
@@ -121,7 +121,7 @@ pub(super) fn tail(path: &Path) -> String {
             let text = String::from_utf8_lossy(&end);
             let lines: Vec<_> = text.lines().collect();
             let last = lines.iter().skip(lines.len().saturating_sub(TAIL_LINES));
-            last.map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+            last.map(|line| format!("  {}", harmless(line))).collect::<Vec<_>>().join("\n")
         }
         Err(error) => format!("  (its log cannot be read: {error})"),
     }
@@ -153,6 +153,8 @@ mod tests {
         assert!(tail(&log).ends_with("  line 999"));
         std::fs::write(&log, "").unwrap();
         assert_eq!(tail(&log), "  (nothing was logged)");
+        std::fs::write(&log, "\x1b[31mred\0").unwrap();
+        assert_eq!(tail(&log), r"  \u{1b}[31mred\0");
         assert!(tail(&directory.path().join("absent")).contains("cannot be read"));
     }
 }

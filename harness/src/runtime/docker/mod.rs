@@ -35,6 +35,8 @@ use crate::{
 
 /// Containers that are made, or started, at once.
 pub(crate) const AT_ONCE: usize = 8;
+/// How long taking leave of the agent may take.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// Descriptors that a node may have.
 const DESCRIPTORS: u64 = 4096;
 
@@ -66,7 +68,7 @@ impl Docker {
 
     /// The image of the project's own programs; made if it is not there.
     pub async fn image(&self) -> Result<String, RuntimeError> {
-        Ok(self.ship.image().await?.to_owned())
+        Ok(self.ship.image().await?)
     }
 
     /// What an agent may do in a container of the engine.
@@ -178,7 +180,7 @@ impl Docker {
         }
         let prepare = |node: &PlannedNode| {
             let theirs = node.image.as_deref().and_then(|name| foreign.get(name));
-            let (image, gate) = theirs.map_or((own, OWN_PROGRAM), |(_, gated)| (gated, GATE));
+            let (image, gate) = theirs.map_or((&own, OWN_PROGRAM), |(_, gated)| (gated, GATE));
             Prepared {
                 node: node.name.clone(),
                 address: node.config.address,
@@ -287,10 +289,10 @@ impl Deployment for DockerDeployment {
 
     async fn down(&self) -> Result<(), RuntimeError> {
         self.nodes.about_to_go();
-        match self.client.call(Request::Farewell).await {
-            // What has gone already needs no leave.
-            Ok(_) | Err(RuntimeError::Gone(_)) => {}
-            Err(error) => return Err(error),
+        match tokio::time::timeout(LEAVE_WITHIN, self.client.call(Request::Farewell)).await {
+            // What has gone already needs no leave, and what does not answer gets none.
+            Ok(Ok(_) | Err(RuntimeError::Gone(_))) | Err(_) => {}
+            Ok(Err(error)) => return Err(error),
         }
         self.client.end().await
     }

@@ -20,7 +20,7 @@ use crate::{
         Lines,
         protocol::{Notice, Request, Signal},
     },
-    docker::{Engine, Events, Happened, Heard, Limits, NodeBody, Piece, RunId, Voice, What},
+    docker::{Engine, Happened, Heard, Limits, NodeBody, Piece, RunId, Voice, What},
     gate::Header,
     runtime::{RuntimeError, calls::done, client::Client, notices::Notifier},
 };
@@ -84,7 +84,7 @@ impl Nodes {
     ) -> Self {
         let prepared = prepared.into_iter().map(|one| (one.node.clone(), one)).collect();
         let known = Arc::new(Known { prepared, lives: Mutex::default(), notify: Mutex::new(Some(notify)) });
-        tokio::spawn(Arc::clone(&known).watch(engine.events(&run), client.ended()));
+        tokio::spawn(Arc::clone(&known).watch(engine.clone(), run.clone(), client.ended()));
         Self { engine, run, client, known }
     }
 
@@ -308,14 +308,21 @@ impl Known {
     }
 
     /// Take in what the engine says of the containers, as long as there is an agent.
-    async fn watch(self: Arc<Self>, mut events: Events, mut agent: watch::Receiver<bool>) {
+    async fn watch(self: Arc<Self>, engine: Engine, run: RunId, mut agent: watch::Receiver<bool>) {
+        let mut events = engine.events(&run);
         loop {
             let happened = tokio::select! {
                 happened = events.next() => happened,
                 _ = agent.wait_for(|ended| *ended) => break,
             };
             match happened {
-                Ok(happened) => self.take(happened),
+                Ok(Happened { node: None, what: What::Paused }) => {
+                    self.notify(Notice::Broken { message: "the agent's container was stopped by somebody".to_owned() });
+                    give_up(&engine, &run).await;
+                }
+                Ok(Happened { node: Some(node), what }) => self.take(node, what),
+                // The end of the agent is heard elsewhere.
+                Ok(Happened { node: None, .. }) => {}
                 Err(error) => {
                     self.notify(Notice::Broken { message: error.to_string() });
                     break;
@@ -327,14 +334,7 @@ impl Known {
         locked(&self.notify).take();
     }
 
-    fn take(&self, Happened { node, what }: Happened) {
-        let Some(node) = node else {
-            // Its end is heard elsewhere.
-            if what == What::Paused {
-                self.notify(Notice::Broken { message: "the agent's container was stopped by somebody".to_owned() });
-            }
-            return;
-        };
+    fn take(&self, node: NodeName, what: What) {
         let mut lives = self.lives();
         let Some(life) = lives.get_mut(&node) else { return };
         match what {
@@ -352,6 +352,18 @@ impl Known {
                 self.notify(Notice::Thawed { node });
             }
         }
+    }
+}
+
+/// End an agent that stands still: what it has missed cannot be made up for, and until it goes on nothing would end.
+async fn give_up(engine: &Engine, run: &RunId) {
+    let agent = run.agent();
+    // It may go on, or end, by itself in this moment.
+    if let Err(error) = engine.unpause(&agent).await {
+        tracing::debug!(%error, "the agent's container cannot go on");
+    }
+    if let Err(error) = engine.kill(&agent).await {
+        tracing::warn!(%error, "the agent's container cannot be ended");
     }
 }
 

@@ -47,13 +47,14 @@ pub(crate) struct Ship {
     rootless: bool,
     /// The harness's own program.
     program: PathBuf,
-    image: OnceCell<String>,
+    /// What goes into its image, once it was read.
+    programs: OnceCell<Vec<Program>>,
     posts: Posts,
 }
 
 impl Ship {
     pub(super) fn new(engine: Engine, rootless: bool, program: PathBuf) -> Self {
-        Self { engine, rootless, program, image: OnceCell::new(), posts: Posts::new() }
+        Self { engine, rootless, program, programs: OnceCell::new(), posts: Posts::new() }
     }
 
     /// Wait until nothing is left of agents that were given up before they ran.
@@ -66,16 +67,16 @@ impl Ship {
         Program::read("peerbed", &self.program)
     }
 
-    /// The image with the harness's program and those of the nodes; made if it is not there.
-    pub(super) async fn image(&self) -> Result<&str, DockerError> {
-        let make = || async {
+    /// The image with the harness's program and those of the nodes; made if it is not there, or no longer.
+    pub(super) async fn image(&self) -> Result<String, DockerError> {
+        let read = || async {
             let mut all = vec![self.gate()?];
             for (name, path) in programs::present() {
                 all.push(Program::read(name, &path)?);
             }
-            self.engine.own_image(&all).await
+            Ok::<_, DockerError>(all)
         };
-        Ok(self.image.get_or_try_init(make).await?)
+        self.engine.own_image(self.programs.get_or_try_init(read).await?).await
     }
 
     /// Start the agent of a run.
@@ -122,10 +123,11 @@ impl Ship {
             harness_pid: std::process::id(),
             proc: AgentOrders::proc_of(self.rootless),
         };
+        let image = self.image().await?;
         let body = AgentBody {
             orders: &orders,
             task,
-            image: self.image().await?,
+            image: &image,
             program: OWN_PROGRAM,
             tun: Path::new("/dev/net/tun").exists(),
             environment: &environment(),

@@ -17,9 +17,12 @@ pub(crate) async fn of_busybox(look: &Look) -> String {
     let alone = peerbed::docker::Program::read("busybox", Path::new(BUSYBOX));
     alone.unwrap_or_else(|error| panic!("{error}; `apt install busybox-static` has one that does"));
     let tag = &blake3::hash(&program).to_hex()[..12];
-    let name = format!("peerbed-tests-busybox:{tag}");
+    let name = format!("peerbed-tests-busybox:{tag}-nobody");
+    let tag = format!("{tag}-nobody");
     if look.image(&name).await.is_none() {
-        let options = CreateImageOptionsBuilder::default().from_src("-").repo("peerbed-tests-busybox").tag(tag).build();
+        let options = CreateImageOptionsBuilder::default().from_src("-").repo("peerbed-tests-busybox").tag(&tag);
+        // A user without rights finds out what only root could do.
+        let options = options.changes(vec!["USER 65534:65534".to_owned()]).build();
         let content = bollard::body_full(archive(&program).into());
         let mut progress = Box::pin(look.api.create_image(Some(options), Some(content), None));
         while let Some(step) = progress.next().await {

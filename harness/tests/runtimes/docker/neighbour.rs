@@ -37,7 +37,8 @@ pub(crate) async fn main() {
         }
     });
     let serve = format!("mkdir /www; printf '{PAGE}' > /www/index.html; exec httpd -f -p {PORT} -h /www");
-    let server = GenericImage::new(name, tag).with_exposed_port(PORT.tcp()).with_cmd(["sh", "-c", &serve]);
+    let server =
+        GenericImage::new(name, tag).with_exposed_port(PORT.tcp()).with_cmd(["sh", "-c", &serve]).with_user("0:0");
     let server = server.start().await.unwrap();
     say(&format!("{} {}", server.id(), server.get_host_port_ipv4(PORT).await.unwrap()));
     std::io::stdin().read_to_end(&mut Vec::new()).unwrap();

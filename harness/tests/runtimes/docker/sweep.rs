@@ -47,6 +47,7 @@ pub(super) async fn what_a_dead_run_left_goes_at_the_start_of_the_next() {
 /// While it stands still nothing that it carries goes on, and nobody but the engine would tell.
 pub(super) async fn an_agent_that_somebody_stops_is_told_of() {
     let mut up = Up::<Docker>::of(vec![idle()]).await;
+    let standing = up.standing().await;
     let run = up.bed.run_of(&up.deployment).await;
     let all = up.bed.look.peerbeds().await;
     let agent = all.iter().find(|one| one.run == run && one.is_agent()).expect("it runs");
@@ -57,17 +58,21 @@ pub(super) async fn an_agent_that_somebody_stops_is_told_of() {
         }
     };
     assert!(told.contains("stopped by somebody"), "{told}");
-    up.bed.look.unpause(&agent.id).await;
-    up.deployment.down().await.unwrap();
+    assert_ends(up, standing).await;
 }
 
 /// It knows nothing of the run then, and waits for a harness that has no way to it.
 pub(super) async fn an_agent_that_somebody_starts_again_is_told_of() {
-    let mut up = Up::<Docker>::of(vec![idle()]).await;
+    let up = Up::<Docker>::of(vec![idle()]).await;
     let standing = up.standing().await;
     let run = up.bed.run_of(&up.deployment).await;
     // The engine may be told to remove it before it has started it again.
     let _ = up.bed.look.api.restart_container(&format!("peerbed-{run}--agent"), None).await;
+    assert_ends(up, standing).await;
+}
+
+/// Everything ends, by itself and soon, and nobody waits for what will not come.
+async fn assert_ends(mut up: Up<Docker>, standing: <Docker as Bed>::Standing) {
     let ended = async { while up.notices.next().await.is_some() {} };
     tokio::time::timeout(Duration::from_secs(10), ended).await.expect("its end is told");
     let error = up.deployment.sample().await.unwrap_err().to_string();
