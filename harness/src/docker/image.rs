@@ -239,7 +239,7 @@ impl Engine {
     }
 
     /// Whether there is an image of this name that was made for it. Anybody can give a name to anything.
-    async fn has_image(&self, name: &str) -> Result<bool, DockerError> {
+    pub async fn has_image(&self, name: &str) -> Result<bool, DockerError> {
         let label = self.foreign(name).await?.and_then(|image| image.made_as);
         Ok(label.is_some_and(|tag| name.ends_with(&format!(":{tag}"))))
     }

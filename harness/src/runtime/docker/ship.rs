@@ -4,13 +4,12 @@ use std::{
     fs::{File, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncWriteExt, DuplexStream},
-    sync::OnceCell,
     task::JoinHandle,
 };
 
@@ -47,14 +46,14 @@ pub(crate) struct Ship {
     rootless: bool,
     /// The harness's own program.
     program: PathBuf,
-    /// What goes into its image, once it was read.
-    programs: OnceCell<Vec<Program>>,
+    /// The name of its image, once it was made.
+    image: OnceLock<String>,
     posts: Posts,
 }
 
 impl Ship {
     pub(super) fn new(engine: Engine, rootless: bool, program: PathBuf) -> Self {
-        Self { engine, rootless, program, programs: OnceCell::new(), posts: Posts::new() }
+        Self { engine, rootless, program, image: OnceLock::new(), posts: Posts::new() }
     }
 
     /// Wait until nothing is left of agents that were given up before they ran.
@@ -69,14 +68,19 @@ impl Ship {
 
     /// The image with the harness's program and those of the nodes; made if it is not there, or no longer.
     pub(super) async fn image(&self) -> Result<String, DockerError> {
-        let read = || async {
-            let mut all = vec![self.gate()?];
-            for (name, path) in programs::present() {
-                all.push(Program::read(name, &path)?);
-            }
-            Ok::<_, DockerError>(all)
-        };
-        self.engine.own_image(self.programs.get_or_try_init(read).await?).await
+        if let Some(name) = self.image.get()
+            && self.engine.has_image(name).await?
+        {
+            return Ok(name.clone());
+        }
+        let mut all = vec![self.gate()?];
+        for (name, path) in programs::present() {
+            all.push(Program::read(name, &path)?);
+        }
+        let name = self.engine.own_image(&all).await?;
+        // If it is known already, it is this one.
+        let _ = self.image.set(name.clone());
+        Ok(name)
     }
 
     /// Start the agent of a run.
