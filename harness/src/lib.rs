@@ -17,6 +17,7 @@ pub mod gate;
 mod hold;
 pub mod host;
 pub mod metrics;
+mod netlink;
 mod probe;
 mod project;
 pub mod reconcile;

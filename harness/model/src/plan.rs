@@ -48,6 +48,17 @@ impl Plan {
         });
         scripts.sum()
     }
+
+    /// What links become by its timeline.
+    pub fn links_to_come(&self) -> Vec<LinkSpec> {
+        let changes = self.timeline.iter().filter_map(|action| match action.act {
+            Act::SetLink { forward: one, backward: other, .. } | Act::SetAccess { up: one, down: other, .. } => {
+                Some([one, other])
+            }
+            Act::Kill { .. } | Act::Restart { .. } | Act::Freeze { .. } | Act::Thaw { .. } => None,
+        });
+        changes.flatten().collect()
+    }
 }
 
 /// How far links may be from what was asked for when they are calibrated before a run.

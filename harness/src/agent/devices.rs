@@ -10,11 +10,11 @@ use rustix::{
     net::sockopt,
 };
 
-use super::{
+use super::sys;
+use crate::{
+    engine::EndsChoice,
     netlink::{DEVICE, DEVICE_INDEX},
-    sys,
 };
-use crate::engine::EndsChoice;
 
 /// The file behind every TUN device.
 pub(super) const TUN_FILE: &str = "/dev/net/tun";

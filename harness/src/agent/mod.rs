@@ -2,7 +2,7 @@
 //!
 //! It is the same program, started as `peerbed agent` by a runtime. [`process`] moves it into namespaces of its own,
 //! where it is process 1; `serve` answers the calls of [`protocol`] that `stream` reads; `fabric` builds and holds the
-//! network with `netlink`, `settings` and `devices`; `spawn` owns the node processes, whose pipes come through a `passage`,
+//! network with `settings`, `devices` and `crate::netlink`; `spawn` owns the node processes, whose pipes come through a `passage`,
 //! and `relay` what they print; [`probe`] tries, for `peerbed doctor`, what this machine lets an agent do; `misshape` lets
 //! tests see that wrong links are noticed.
 //!
@@ -14,7 +14,6 @@ mod devices;
 mod fabric;
 mod lines;
 mod misshape;
-mod netlink;
 mod passage;
 mod plug;
 pub mod probe;

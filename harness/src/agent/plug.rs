@@ -21,9 +21,12 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     devices::{self, Ends},
-    fabric::{Site, current_namespace},
-    netlink::{self, Netlink, NetlinkError},
+    fabric::{Attached, Site, current_namespace},
     settings::{SettingError, Settings},
+};
+use crate::{
+    engine::tc,
+    netlink::{self, Netfilter, Netlink, NetlinkError},
 };
 
 /// Why a node's device could not be moved.
@@ -77,6 +80,8 @@ pub(super) struct Plugged {
     pub(super) namespace: OwnedFd,
     /// The statistics of its devices, for those that have no other.
     pub(super) statistics: Option<OwnedFd>,
+    /// What counts what the node gets, where the engine does not see it.
+    pub(super) counters: Option<Netfilter>,
 }
 
 /// What became of an order.
@@ -114,9 +119,10 @@ fn plug(
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let namespace = openat(CWD, proc.join(format!("{pid}/ns/net")), flags, Mode::empty())
         .map_err(|source| PlugError::Process { node: site.node.clone(), pid, source: source.into() })?;
-    let statistics = give(site, from, &namespace).and_then(|()| set_up(site, &namespace, settings));
+    let set_up = give(site, from, &namespace).and_then(|()| set_up(site, &namespace, settings));
     site.enter(&own, "go back to the agent's namespace")?;
-    Ok(Plugged { statistics: statistics?, namespace })
+    let (statistics, counters) = set_up?;
+    Ok(Plugged { namespace, statistics, counters })
 }
 
 /// Move the device from one namespace to another.
@@ -127,8 +133,12 @@ fn give(site: &Site, from: &OwnedFd, to: &OwnedFd) -> Result<(), PlugError> {
     Ok(Netlink::open(node)?.carry_out(node, &[netlink::give(index, to.as_raw_fd())])?)
 }
 
-/// Bring up what has just arrived in a namespace; gives the statistics of its devices where they are needed.
-fn set_up(site: &Site, namespace: &OwnedFd, settings: &mut Option<Settings>) -> Result<Option<OwnedFd>, PlugError> {
+/// Bring up what has just arrived in a namespace; gives what counts there, as far as it is needed.
+fn set_up(
+    site: &Site,
+    namespace: &OwnedFd,
+    settings: &mut Option<Settings>,
+) -> Result<(Option<OwnedFd>, Option<Netfilter>), PlugError> {
     site.enter(namespace, "enter the namespace of its process")?;
     let node = site.node.as_str();
     let settings = match settings {
@@ -138,10 +148,18 @@ fn set_up(site: &Site, namespace: &OwnedFd, settings: &mut Option<Settings>) -> 
     settings.node(node)?;
     // The device has kept its number only if that was free here.
     let index = index(netlink::DEVICE).map_err(site.cannot("find its device in its process's namespace"))?;
-    Netlink::open(node)?.carry_out(node, &netlink::node(index, site.address, &site.congestion_control))?;
-    match site.ends {
-        Ends::Tun => Ok(Some(devices::statistics().map_err(site.cannot("open its device's statistics"))?)),
-        Ends::Packet => Ok(None),
+    let beyond = site.attached.beyond();
+    Netlink::open(node)?.carry_out(node, &netlink::node(index, site.address, &site.congestion_control, beyond))?;
+    match &site.attached {
+        Attached::Engine(Ends::Tun) => {
+            Ok((Some(devices::statistics().map_err(site.cannot("open its device's statistics"))?), None))
+        }
+        Attached::Engine(Ends::Packet) => Ok((None, None)),
+        Attached::Router(rows) => {
+            let mut netfilter = Netfilter::open(node)?;
+            netfilter.count_sources(node, &tc::sources(rows))?;
+            Ok((None, Some(netfilter)))
+        }
     }
 }
 

@@ -14,10 +14,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     devices::{self, packet_udp_segments},
-    fabric::current_namespace,
-    netlink::{self, Netlink},
+    fabric::{current_namespace, lacking},
     settings::Settings,
     sys,
+};
+use crate::{
+    engine::Lack,
+    netlink::{self, Netlink},
 };
 
 /// Each thing that an agent needs inside of its namespaces; none: it works, else why not.
@@ -33,6 +36,9 @@ pub struct Inside {
     pub tun: Option<String>,
     /// A route with the congestion control.
     pub congestion_control: Option<String>,
+    /// What the `tc` engine would need and the kernel does not have.
+    #[serde(default)]
+    pub kernel_engine: Vec<Lack>,
     /// Whether UDP super-packets pass, for the kind of end that would be chosen.
     pub udp_segments: bool,
 }
@@ -106,6 +112,7 @@ fn try_all(congestion_control: &str) -> Inside {
                 packet: because(),
                 tun: because(),
                 congestion_control: because(),
+                kernel_engine: vec![none_of_it(error)],
                 udp_segments: false,
             };
         }
@@ -133,9 +140,16 @@ fn try_all(congestion_control: &str) -> Inside {
         None => devices::packet(OUTER_INDEX).err().map(|error| error.to_string()),
         Some(_) => Some("not tried, as there is no veth".to_owned()),
     };
+    found.kernel_engine = lacking().unwrap_or_else(|error| vec![none_of_it(error.to_string())]);
     found
 }
 
+/// Nothing of what the `tc` engine needs could be tried.
+fn none_of_it(found: String) -> Lack {
+    let remedy = "mend that first".to_owned();
+    Lack { feature: "namespaces".to_owned(), for_delays: false, found, remedy }
+}
+
 fn program(congestion_control: &str) -> Vec<netlink::Step> {
-    netlink::node(netlink::DEVICE_INDEX, Ipv4Addr::new(10, 0, 0, 1), congestion_control)
+    netlink::node(netlink::DEVICE_INDEX, Ipv4Addr::new(10, 0, 0, 1), congestion_control, netlink::Beyond::Engine)
 }

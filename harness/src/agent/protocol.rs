@@ -26,6 +26,9 @@ pub enum Request {
     Install {
         /// What to build.
         fabric: Box<Fabric>,
+        /// What its links will become, beyond what they are.
+        #[serde(default)]
+        later: Vec<LinkSpec>,
         /// How.
         options: EngineOptions,
     },

@@ -205,23 +205,23 @@ impl Agent {
 
     fn call(&mut self, Call { id, request }: Call) -> io::Result<()> {
         match request {
-            Request::Install { fabric, options } => self.install(id, *fabric, options)?,
+            Request::Install { fabric, later, options } => self.install(id, *fabric, later, options)?,
             Request::Spawn(spawn) => self.spawn(id, spawn)?,
             Request::Plug { node, pid } => self.plug(id, &node, pid)?,
             Request::Line { node, line } => self.line(id, node, line),
             Request::Signal { node, signal } => self.signal(id, node, signal)?,
             Request::SetLink { link, forward, backward } => match &self.fabric {
-                Installation::Stands(standing) => self.answer(id, standing.wire.set_link(link, forward, backward)),
+                Installation::Stands(standing) => self.answer(id, standing.engine.set_link(link, forward, backward)),
                 _ => self.refuse(id, NOT_INSTALLED),
             },
             Request::SetAccess { node, up, down } => match (&self.fabric, self.nodes.get(&node)) {
                 (Installation::Stands(standing), Some(Node { position, .. })) => {
-                    self.answer(id, standing.wire.set_access(*position, up, down));
+                    self.answer(id, standing.engine.set_access(*position, up, down));
                 }
                 _ => self.refuse(id, &unknown(&node)),
             },
             Request::Sample => match &self.fabric {
-                Installation::Stands(standing) => self.reply(id, Reply::Sample(Box::new(standing.wire.sample()))),
+                Installation::Stands(standing) => self.reply(id, Reply::Sample(Box::new(standing.engine.sample()))),
                 _ => self.refuse(id, NOT_INSTALLED),
             },
             Request::Farewell => {

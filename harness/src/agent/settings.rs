@@ -35,6 +35,15 @@ const NO_IPV6: [Setting; 2] =
 const BUFFERS: [Setting; 2] =
     [("sys/net/ipv4/tcp_rmem", "4096 131072 67108864"), ("sys/net/ipv4/tcp_wmem", "4096 16384 67108864")];
 
+/// Packets go through, whichever device answers come by, and nobody is told of a better way.
+const FORWARDING: [Setting; 5] = [
+    ("sys/net/ipv4/ip_forward", "1"),
+    ("sys/net/ipv4/conf/all/rp_filter", "0"),
+    ("sys/net/ipv4/conf/default/rp_filter", "0"),
+    ("sys/net/ipv4/conf/all/send_redirects", "0"),
+    ("sys/net/ipv4/conf/default/send_redirects", "0"),
+];
+
 /// After so many namespaces another instance of procfs is used.
 const NAMESPACES_AN_INSTANCE: u32 = 32;
 
@@ -53,12 +62,24 @@ impl Settings {
 
     /// Write a node's settings in the calling thread's network namespace.
     pub(super) fn node(&mut self, node: &str) -> Result<(), SettingError> {
+        self.count(node)?;
+        self.write(node, NO_IPV6.iter().chain(&BUFFERS))
+    }
+
+    /// Write those of a router.
+    pub(super) fn router(&mut self, name: &str) -> Result<(), SettingError> {
+        self.count(name)?;
+        self.write(name, NO_IPV6.iter().chain(&FORWARDING))
+    }
+
+    /// One more namespace is to be written to.
+    fn count(&mut self, node: &str) -> Result<(), SettingError> {
         if self.written == NAMESPACES_AN_INSTANCE {
             self.proc = instance().map_err(|source| SettingError { node: node.to_owned(), path: "", source })?;
             self.written = 0;
         }
         self.written += 1;
-        self.write(node, NO_IPV6.iter().chain(&BUFFERS))
+        Ok(())
     }
 
     /// Write those of the agent's own namespace.

@@ -25,7 +25,7 @@ const AT_MOST: f64 = 1.3;
 
 /// All of them.
 pub(super) async fn containers(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
-    let runtime = Docker::find(EngineOptions { ends: bench.ends, threads: None }).await?;
+    let runtime = Docker::find(EngineOptions::wire(bench.ends)).await?;
     let image = runtime.image().await?;
     let (mut ready, mut gone, mut plain_ready, mut plain_gone) = (vec![], vec![], vec![], vec![]);
     let (mut small, mut large) = (vec![], vec![]);

@@ -26,10 +26,27 @@ pub(super) fn name(node: usize) -> NodeName {
     format!("probe-{node}").parse().expect("a constant name is good")
 }
 
-/// One exchange of probes between two nodes: everything is on the uplink of the first, which asks; all else is transparent.
+/// One exchange of probes between two nodes of the `wire` engine: everything is on the uplink of the first, which asks; all
+/// else is transparent.
 async fn measure(
     bench: &Bench,
     uplink: LinkSpec,
+    seed: u32,
+    serve: (Vec<String>, bool),
+    ask: Vec<String>,
+) -> anyhow::Result<Reports> {
+    let access = Duplex { up: uplink, down: LinkSpec::TRANSPARENT };
+    exchange(bench, EngineOptions::wire(bench.ends), &[access, OPEN], seed, serve, ask).await
+}
+
+/// An access link that does nothing.
+pub(super) const OPEN: Duplex = Duplex { up: LinkSpec::TRANSPARENT, down: LinkSpec::TRANSPARENT };
+
+/// One exchange of probes between two nodes with these access links, of which the first asks.
+pub(super) async fn exchange(
+    bench: &Bench,
+    options: EngineOptions,
+    access: &[Duplex; 2],
     seed: u32,
     (serve, endless): (Vec<String>, bool),
     ask: Vec<String>,
@@ -40,7 +57,7 @@ async fn measure(
         role: Role::Peer,
         as_number: only_as,
         address: address(index),
-        access: Duplex { up: if index == 0 { uplink } else { LinkSpec::TRANSPARENT }, down: LinkSpec::TRANSPARENT },
+        access: access[index],
     };
     let fabric = Fabric {
         seed: u64::from(seed),
@@ -49,7 +66,6 @@ async fn measure(
         links: Vec::new(),
         routes: Vec::new(),
     };
-    let options = EngineOptions { ends: bench.ends, threads: None };
     let mut field = Field::up(&bench.launch, fabric, options, &bench.scratch.path().join("probes.log")).await?;
     let exchange = Exchange { server: name(1), serve, endless, client: name(0), ask };
     let mut reports = field.carry_out(&[exchange]).await?;

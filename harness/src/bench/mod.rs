@@ -4,6 +4,7 @@
 //! with its range beside its target. Nothing here fails a build: machines differ; the table says what was met.
 
 mod docker;
+mod kernel;
 mod links;
 mod nodes;
 mod pairs;
@@ -60,6 +61,8 @@ enum Subject {
     Memory,
     /// One download from one peer over an unlimited link
     Download,
+    /// The tc engine: rates, and the set-up of 1000 shaped nodes, where the kernel has it
+    Tc,
     /// Containers against a plain parallel `docker run`, where an engine answers
     Docker,
 }
@@ -173,14 +176,19 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
         if wanted(Subject::Download) {
             take(Subject::Download, nodes::download(&bench).await)?;
         }
-        if wanted(Subject::Docker) {
-            // Who did not ask for it by name may have no engine.
-            match docker::containers(&bench).await {
-                Err(error) if args.only.is_empty() => {
-                    complain(format_args!("docker: not measured: {}", describe(&error)));
-                }
-                figures => take(Subject::Docker, figures)?,
+        // Who did not ask for these by name may have no such engine.
+        let mut take_if_there = |subject: Subject, figures: anyhow::Result<Vec<Figure>>| match figures {
+            Err(error) if args.only.is_empty() => {
+                complain(format_args!("{subject:?}: not measured: {}", describe(&error)));
+                Ok(())
             }
+            figures => take(subject, figures),
+        };
+        if wanted(Subject::Tc) {
+            take_if_there(Subject::Tc, kernel::figures(&bench).await)?;
+        }
+        if wanted(Subject::Docker) {
+            take_if_there(Subject::Docker, docker::containers(&bench).await)?;
         }
         anyhow::Ok(())
     };

@@ -84,7 +84,7 @@ struct Nodes {
 
 impl Nodes {
     async fn up(bench: &Bench, plan: Arc<Plan>) -> anyhow::Result<Self> {
-        let options = EngineOptions { ends: bench.ends, threads: None };
+        let options = EngineOptions::wire(bench.ends);
         let runtime = Netns::with(options);
         let files =
             NodeFiles { configs: bench.scratch.path().join("configs"), logs: bench.scratch.path().join("logs") };

@@ -130,7 +130,7 @@ async fn try_carry(bench: &Bench, pairs: usize) -> anyhow::Result<Carried> {
         links: Vec::new(),
         routes: Vec::new(),
     };
-    let options = EngineOptions { ends: bench.ends, threads: None };
+    let options = EngineOptions::wire(bench.ends);
     let mut field = Field::up(&bench.launch, fabric, options, &bench.scratch.path().join("probes.log")).await?;
     let exchange = |pair: usize| {
         let to = format!("{}:{PORT}", address(2 * pair + 1));
@@ -168,7 +168,7 @@ async fn try_carry(bench: &Bench, pairs: usize) -> anyhow::Result<Carried> {
     Ok(Carried {
         errors: goodputs.iter().map(|bps| (bps / ideal - 1.0) * 100.0).collect(),
         fairness: jain(&goodputs),
-        late_p99_ms: health.late_p99_ns as f64 / 1e6,
+        late_p99_ms: health.late_p99_ns.unwrap_or_default() as f64 / 1e6,
         goodput_gbps: goodputs.iter().sum::<f64>() / 1e9,
         cores: busy as f64 * 1e6 / (after.at_ns - before.at_ns) as f64,
     })

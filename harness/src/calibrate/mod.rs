@@ -249,7 +249,10 @@ impl Calibrator<'_> {
         let share = |before: u64, after: u64| after.saturating_sub(before) as f64 / total;
         let busy = 1.0 - share(before.idle_ms, after.idle_ms);
         let stolen = share(before.steal_ms, after.steal_ms);
-        Ok((measured, verdict::likely_cause(health.late_p99_ns as f64 / 1e6, health.overruns, busy, stolen)))
+        Ok((
+            measured,
+            verdict::likely_cause(health.late_p99_ns.unwrap_or_default() as f64 / 1e6, health.overruns, busy, stolen),
+        ))
     }
 }
 

@@ -127,7 +127,9 @@ pub(crate) fn run(args: &CapacityArgs, project: &Project) -> anyhow::Result<Exit
     }
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
-    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime())) else {
+    let plans: Vec<Plan> = written.arms().map(|arm| written.plan(arm, 0, None)).collect::<Result<_, _>>()?;
+    let plans: Vec<&Plan> = plans.iter().collect();
+    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime(&plans))) else {
         return Ok(Status::Interrupted.into());
     };
     let runtime = runtime?;

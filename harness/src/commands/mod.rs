@@ -17,24 +17,27 @@ use clap::Args;
 use peerbed_model::{Experiment, MAX_SEED, Plan};
 
 use crate::{
-    engine::{EndsChoice, EngineOptions},
+    engine::{EndsChoice, EngineChoice, EngineOptions, tc},
     runtime::{Chosen, Kind, Runtime, Unmet},
 };
 
 /// How the link engine is set up.
 #[derive(Debug, Args)]
 pub(crate) struct EngineArgs {
-    /// How the ends of links are held
+    /// What makes links behave
+    #[arg(long, value_enum, default_value_t = EngineChoice::Wire)]
+    engine: EngineChoice,
+    /// How the wire engine holds the ends of links
     #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
     ends: EndsChoice,
-    /// Threads of the link engine, instead of as many as suit the machine
+    /// Threads of the wire engine, instead of as many as suit the machine
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: Option<u32>,
 }
 
 impl EngineArgs {
     pub(crate) fn options(&self) -> EngineOptions {
-        EngineOptions { ends: self.ends, threads: self.threads }
+        EngineOptions { engine: self.engine, ends: self.ends, threads: self.threads }
     }
 }
 
@@ -49,14 +52,24 @@ pub(crate) struct CarrierArgs {
 }
 
 impl CarrierArgs {
-    /// The runtime that was chosen.
-    pub(crate) async fn runtime(&self) -> anyhow::Result<Chosen> {
-        Ok(Chosen::of(self.runtime, self.engine.options()).await?)
+    /// The runtime that was chosen, with an engine that can carry all these plans where that was left open: whatever is
+    /// measured for them is measured with the same one.
+    pub(crate) async fn runtime(&self, plans: &[&Plan]) -> anyhow::Result<Chosen> {
+        let options = self.engine.options();
+        let runtime = Chosen::of(self.runtime, options.clone()).await?;
+        let Some(plan) = plans.first().filter(|_| options.engine == EngineChoice::Auto) else { return Ok(runtime) };
+        let lacks = runtime.kernel_lacks(&plan.fabric.congestion_control).await?;
+        let unfit = plans.iter().find_map(|plan| tc::unfit(&plan.fabric, &plan.links_to_come(), &lacks));
+        let engine = unfit.as_ref().map_or(EngineChoice::Tc, |_| EngineChoice::Wire);
+        if let Some(why) = unfit {
+            tracing::info!("the wire engine is taken: {why}");
+        }
+        Ok(Chosen::of(self.runtime, EngineOptions { engine, ..options }).await?)
     }
 
     /// The runtime that was chosen, if it can carry the plans of the experiment of this name.
     pub(crate) async fn runtime_for(&self, name: &str, plans: &[&Plan]) -> anyhow::Result<Chosen> {
-        let runtime = self.runtime().await?;
+        let runtime = self.runtime(plans).await?;
         let mut arms: Vec<&Plan> = Vec::new();
         for plan in plans {
             // Repeats of an arm have the same nodes.

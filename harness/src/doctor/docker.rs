@@ -20,7 +20,7 @@ pub(super) fn examine(nodes: usize, congestion_control: &str) -> anyhow::Result<
 async fn look(nodes: usize, congestion_control: &str) -> Report {
     let mut findings = vec![machine::kernel()];
     let mut ends = None;
-    match Docker::find(EngineOptions { ends: EndsChoice::Auto, threads: None }).await {
+    match Docker::find(EngineOptions::wire(EndsChoice::Auto)).await {
         Err(error) => findings.push(absent(error)),
         Ok(runtime) => {
             findings.push(engine(runtime.about(), runtime.engine().is_new_enough()));

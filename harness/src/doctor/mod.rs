@@ -3,13 +3,14 @@
 mod docker;
 mod machine;
 
-use std::{path::Path, process::ExitCode};
+use std::{collections::BTreeSet, path::Path, process::ExitCode};
 
+use peerbed_model::Plan;
 use serde::Serialize;
 
 use crate::{
     agent::probe::{self, Inside},
-    engine::EndsChoice,
+    engine::{EndsChoice, EngineChoice, EngineOptions, tc::has_delays},
     runtime::{Kind, Unmet},
     say::say,
     status::Status,
@@ -98,28 +99,39 @@ fn nodes(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("a number of nodes from 1 to {most} is expected"))
 }
 
-/// What keeps an experiment of so many nodes from running here.
-pub(crate) fn unmet(program: &Path, nodes: usize, ends: EndsChoice, congestion_control: &str) -> Vec<Unmet> {
-    let findings = examine(program, nodes, ends, congestion_control).findings.into_iter();
+/// What keeps a plan from running here.
+pub(crate) fn unmet(program: &Path, plan: &Plan, options: &EngineOptions) -> Vec<Unmet> {
+    let inside = probe::ask(program, &plan.fabric.congestion_control);
+    let findings =
+        report(&inside, plan.nodes.len(), options.ends, &plan.fabric.congestion_control).findings.into_iter();
+    let kernel = inside.iter().filter(|_| options.engine == EngineChoice::Tc).flat_map(|inside| &inside.kernel_engine);
+    let delays = has_delays(&plan.fabric, &plan.links_to_come());
+    let kernel = kernel.filter(|lack| delays || !lack.for_delays).map(|lack| Unmet {
+        need: format!("for the tc engine, {}", lack.feature),
+        found: lack.found.clone(),
+        remedy: lack.remedy.clone(),
+    });
     // Limits are judged for just these nodes here, so falling short of one is more than a warning.
     let decisive = findings.filter(|finding| {
         finding.state == State::Missing || (finding.state == State::Warn && machine::LIMITS.contains(&finding.topic))
     });
-    decisive
-        .map(|Finding { topic, found, remedy, .. }| Unmet {
-            need: topic.to_owned(),
-            found,
-            remedy: remedy.unwrap_or_else(|| "see `peerbed doctor`".to_owned()),
-        })
-        .collect()
+    let decisive = decisive.map(|Finding { topic, found, remedy, .. }| Unmet {
+        need: topic.to_owned(),
+        found,
+        remedy: remedy.unwrap_or_else(|| "see `peerbed doctor`".to_owned()),
+    });
+    decisive.chain(kernel).collect()
 }
 
 /// Look at everything, for an experiment of so many nodes.
 pub fn examine(program: &Path, nodes: usize, ends: EndsChoice, congestion_control: &str) -> Report {
+    report(&probe::ask(program, congestion_control), nodes, ends, congestion_control)
+}
+
+fn report(inside: &Result<Inside, String>, nodes: usize, ends: EndsChoice, congestion_control: &str) -> Report {
     let mut findings = vec![machine::kernel()];
-    let inside = probe::ask(program, congestion_control);
     let mut chosen = None;
-    match &inside {
+    match inside {
         Err(error) => {
             let found = format!("the agent cannot have namespaces of its own ({error})");
             findings.push(Finding::not_ok(State::Missing, "user namespaces", found, probe::remedy()));
@@ -185,6 +197,14 @@ fn inside_findings(inside: &Inside, ends: EndsChoice, congestion_control: &str) 
             machine::other_congestion_control(congestion_control),
         ),
     });
+    findings.push(if inside.kernel_engine.is_empty() {
+        Finding::ok("tc engine", "the kernel has everything that it needs; `--engine tc` chooses it")
+    } else {
+        let each = inside.kernel_engine.iter().map(|lack| format!("{}: {}", lack.feature, lack.found));
+        let remedies: BTreeSet<&str> = inside.kernel_engine.iter().map(|lack| lack.remedy.as_str()).collect();
+        let remedy = remedies.into_iter().collect::<Vec<_>>().join("; ");
+        Finding::not_ok(State::Warn, "tc engine", each.collect::<Vec<_>>().join("; "), remedy)
+    });
     if !inside.udp_segments {
         findings.push(Finding::not_ok(
             State::Warn,
@@ -233,7 +253,7 @@ pub fn render(report: &Report) -> String {
 mod tests {
     use super::*;
 
-    fn report(inside: &Inside) -> Report {
+    fn judged(inside: &Inside) -> Report {
         let findings = inside_findings(inside, EndsChoice::Auto, "cubic");
         let able = findings.iter().all(|finding| finding.state != State::Missing);
         Report { able, ends: choose(inside, EndsChoice::Auto), findings }
@@ -242,7 +262,7 @@ mod tests {
     #[test]
     fn without_tun_packet_sockets_do() {
         let inside = Inside { tun: Some("Permission denied".to_owned()), udp_segments: true, ..Inside::default() };
-        let report = report(&inside);
+        let report = judged(&inside);
         assert_eq!((report.able, report.ends), (true, Some("packet")));
         assert!(render(&report).contains("warn     TUN devices"));
         assert_eq!(choose(&inside, EndsChoice::Tun), None);
@@ -251,7 +271,7 @@ mod tests {
     #[test]
     fn without_any_ends_it_is_missing() {
         let no = || Some("Operation not permitted".to_owned());
-        let report = report(&Inside { tun: no(), veth: no(), packet: no(), ..Inside::default() });
+        let report = judged(&Inside { tun: no(), veth: no(), packet: no(), ..Inside::default() });
         assert_eq!((report.able, report.ends), (false, None));
         assert!(render(&report).contains("missing  veth and packet sockets"));
     }

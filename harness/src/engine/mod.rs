@@ -1,19 +1,140 @@
 //! Link engines: what makes links behave. The types here are shared by all of them; each has its own module.
 
+pub(crate) mod tc;
 pub mod wire;
+
+use std::os::fd::OwnedFd;
 
 use peerbed_contract::AsNumber;
 pub use peerbed_link::Counters;
-use peerbed_link::Kind;
+use peerbed_link::{Kind, LinkSpec};
 use serde::{Deserialize, Serialize};
+
+use self::{
+    tc::{Tc, TcError},
+    wire::{Wire, WireError},
+};
 
 /// How an engine is to be set up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineOptions {
+    /// Which one.
+    #[serde(default)]
+    pub engine: EngineChoice,
     /// How the ends of links are held.
     pub ends: EndsChoice,
     /// Threads of the `wire` engine; none: as many as suit the machine.
     pub threads: Option<u32>,
+}
+
+impl EngineOptions {
+    /// The `wire` engine with these ends, and as many threads as suit the machine.
+    pub fn wire(ends: EndsChoice) -> Self {
+        Self { engine: EngineChoice::Wire, ends, threads: None }
+    }
+}
+
+/// Which engine carries a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// `tc` where the kernel has everything that the plan needs, else `wire`.
+    Auto,
+    /// The kernel: routers, and its own shapers.
+    Tc,
+    /// The agent itself, which every kernel can do.
+    #[default]
+    Wire,
+}
+
+/// Something that an engine needs of the kernel and does not get.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lack {
+    /// `netem (delay, jitter, loss)`.
+    pub feature: String,
+    /// Whether only links with delay, jitter or loss need it.
+    pub for_delays: bool,
+    /// What the kernel said.
+    pub found: String,
+    /// Where it is to be had.
+    pub remedy: String,
+}
+
+impl std::fmt::Display for Lack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}; {}", self.feature, self.found, self.remedy)
+    }
+}
+
+/// An engine that carries a network.
+#[derive(Debug)]
+pub(crate) enum Engine {
+    /// The agent's threads.
+    Wire(Wire),
+    /// The kernel.
+    Tc(Tc),
+}
+
+/// Why an engine could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EngineError {
+    /// It was `wire`.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// It was `tc`.
+    #[error(transparent)]
+    Tc(#[from] TcError),
+}
+
+impl Engine {
+    /// Change both directions of a link between ASes.
+    pub(crate) fn set_link(&self, link: u32, forward: LinkSpec, backward: LinkSpec) -> Result<(), EngineError> {
+        match self {
+            Engine::Wire(wire) => Ok(wire.set_link(link, forward, backward)?),
+            Engine::Tc(tc) => Ok(tc.set_link(link, forward, backward)?),
+        }
+    }
+
+    /// Change both directions of a node's access link.
+    pub(crate) fn set_access(&self, node: usize, up: LinkSpec, down: LinkSpec) -> Result<(), EngineError> {
+        match self {
+            Engine::Wire(wire) => Ok(wire.set_access(node, up, down)?),
+            Engine::Tc(tc) => Ok(tc.set_access(node, up, down)?),
+        }
+    }
+
+    /// A node's device is about to be moved into another namespace: what is sent to it meanwhile is lost.
+    pub(crate) fn departs(&self, node: usize) {
+        match self {
+            Engine::Wire(wire) => wire.departs(node),
+            // The kernel knows.
+            Engine::Tc(_) => {}
+        }
+    }
+
+    /// The device has arrived, or is back.
+    pub(crate) fn arrived(&self, node: usize, statistics: Option<OwnedFd>) {
+        match self {
+            Engine::Wire(wire) => wire.arrived(node, statistics),
+            Engine::Tc(_) => {}
+        }
+    }
+
+    /// Every counter now.
+    pub(crate) fn sample(&self) -> Sample {
+        match self {
+            Engine::Wire(wire) => wire.sample(),
+            Engine::Tc(tc) => tc.sample(),
+        }
+    }
+
+    /// Why it can no longer be trusted; none while all is well.
+    pub(crate) fn broken(&self) -> Option<String> {
+        match self {
+            Engine::Wire(wire) => wire.broken(),
+            Engine::Tc(tc) => tc.broken(),
+        }
+    }
 }
 
 /// Which kind of device the `wire` engine uses.
@@ -31,11 +152,11 @@ pub enum EndsChoice {
 /// How an engine was set up; it goes into the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineReport {
-    /// `wire`.
+    /// `wire` or `tc`.
     pub engine: String,
-    /// `tun` or `packet`.
+    /// `tun` or `packet`; `veth` with `tc`.
     pub ends: String,
-    /// Threads.
+    /// Threads; none with `tc`, whose work is the kernel's.
     pub threads: u32,
     /// The nice value of the engine's threads.
     pub nice: i32,
@@ -89,12 +210,13 @@ pub struct LedgerEntry {
 pub struct EngineHealth {
     /// Packets released since the last sample.
     pub released: u64,
-    /// How late they were, median, nanoseconds (since the last sample).
-    pub late_p50_ns: u64,
+    /// How late they were, median, nanoseconds (since the last sample). None of these with `tc`:
+    /// the kernel does not tell.
+    pub late_p50_ns: Option<u64>,
     /// 99th percentile (since the last sample).
-    pub late_p99_ns: u64,
+    pub late_p99_ns: Option<u64>,
     /// The worst (since the last sample).
-    pub late_max_ns: u64,
+    pub late_max_ns: Option<u64>,
     /// Packets that were lost between kernel and engine since the start: receive-buffer overruns, refused writes.
     pub overruns: u64,
     /// Packets that are for no node since the start: to an address that nobody has, without a route, not IPv4, malformed.

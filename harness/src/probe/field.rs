@@ -91,7 +91,7 @@ impl Field {
     ) -> anyhow::Result<Self> {
         let program = launch.own_program()?.display().to_string();
         let (client, notices) = launch.start(log).await?;
-        match client.call(Request::Install { fabric: Box::new(fabric), options }).await? {
+        match client.call(Request::Install { fabric: Box::new(fabric), later: Vec::new(), options }).await? {
             Reply::Installed(_) => Ok(Self { client: Arc::new(client), notices, log: log.to_owned(), program }),
             other => bail!("the agent answered {other:?}"),
         }

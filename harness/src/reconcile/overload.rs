@@ -55,8 +55,8 @@ impl<'a> Interval<'a> {
     }
 
     /// The greatest of a figure of the engine's lateness.
-    pub fn worst(&self, field: fn(&EngineHealth) -> u64) -> Option<u64> {
-        self.samples.iter().skip(1).map(|sample| field(&sample.health)).max()
+    pub fn worst(&self, field: fn(&EngineHealth) -> Option<u64>) -> Option<u64> {
+        self.samples.iter().skip(1).filter_map(|sample| field(&sample.health)).max()
     }
 
     /// How much a counter of the engine rose.

@@ -255,7 +255,7 @@ fn an_overloaded_machine_comes_with_the_remedy() {
     };
     assert_eq!(remedies(&outcomes), [""; 0], "it is invalid for other reasons");
     let mut record = outcomes[0].record().clone();
-    record.samples.iter_mut().for_each(|sample| sample.health.late_p99_ns = 9_000_000);
+    record.samples.iter_mut().for_each(|sample| sample.health.late_p99_ns = Some(9_000_000));
     let overloaded = [RunOutcome::of(record), outcomes[1].clone()];
     let [remedy] = &remedies(&overloaded)[..] else { panic!("once: {:?}", remedies(&overloaded)) };
     assert!(remedy.contains("`peerbed capacity small`"), "{remedy}");

@@ -18,7 +18,8 @@ pub(super) async fn install(
     notices: &mut Notices,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Installed, RuntimeError> {
-    let request = Request::Install { fabric: Box::new(plan.fabric.clone()), options: options.clone() };
+    let (fabric, later) = (Box::new(plan.fabric.clone()), plan.links_to_come());
+    let request = Request::Install { fabric, later, options: options.clone() };
     let installed = client.call(request);
     tokio::pin!(installed);
     // What the agent said before it ended tells more than that it ended.

@@ -12,7 +12,10 @@ use super::{
     docker::{Docker, DockerDeployment},
     netns::{Netns, NetnsDeployment},
 };
-use crate::{agent::protocol::Signal, engine::EngineOptions};
+use crate::{
+    agent::protocol::Signal,
+    engine::{EngineOptions, Lack},
+};
 
 /// The runtimes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -48,6 +51,14 @@ impl Chosen {
         match kind {
             Kind::Netns => Ok(Self::Netns(Netns::with(options))),
             Kind::Docker => Docker::find(options).await.map(|docker| Self::Docker(Box::new(docker))),
+        }
+    }
+
+    /// What the kernel does not give to an agent of it for the `tc` engine.
+    pub(crate) async fn kernel_lacks(&self, congestion_control: &str) -> Result<Vec<Lack>, RuntimeError> {
+        match self {
+            Chosen::Netns(one) => Ok(one.look(congestion_control)?.kernel_engine),
+            Chosen::Docker(one) => Ok(one.look(congestion_control).await?.kernel_engine),
         }
     }
 }

@@ -13,7 +13,10 @@ use super::{
     ready,
 };
 use crate::{
-    agent::protocol::{Reply, Request, Signal, Spawn},
+    agent::{
+        probe::{self, Inside},
+        protocol::{Reply, Request, Signal, Spawn},
+    },
     doctor,
     engine::EngineOptions,
 };
@@ -38,6 +41,12 @@ impl Netns {
     pub fn with(options: EngineOptions) -> Self {
         // Still the same program when its file has been replaced by a newer build.
         Self::new(PathBuf::from("/proc/self/exe"), options)
+    }
+
+    /// What an agent may do here.
+    pub(crate) fn look(&self, congestion_control: &str) -> Result<Inside, RuntimeError> {
+        probe::ask(&self.program, congestion_control)
+            .map_err(|error| RuntimeError::Refused(format!("the agent cannot have namespaces of its own: {error}")))
     }
 }
 
@@ -68,12 +77,7 @@ impl Runtime for Netns {
     async fn preflight(&self, plan: &Plan) -> Vec<Unmet> {
         let mut unmet = programs::missing(plan);
         unmet.extend(programs::images(plan));
-        unmet.extend(doctor::unmet(
-            &self.program,
-            plan.nodes.len(),
-            self.options.ends,
-            &plan.fabric.congestion_control,
-        ));
+        unmet.extend(doctor::unmet(&self.program, plan, &self.options));
         unmet
     }
 

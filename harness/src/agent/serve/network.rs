@@ -6,7 +6,7 @@ use std::{
 };
 
 use peerbed_contract::NodeName;
-use peerbed_link::Fabric;
+use peerbed_link::{Fabric, LinkSpec};
 
 use super::{Agent, Event, Installation, Node, State, unknown};
 use crate::{
@@ -20,7 +20,13 @@ use crate::{
 };
 
 impl Agent {
-    pub(super) fn install(&mut self, id: u64, mut fabric: Fabric, options: EngineOptions) -> io::Result<()> {
+    pub(super) fn install(
+        &mut self,
+        id: u64,
+        mut fabric: Fabric,
+        later: Vec<LinkSpec>,
+        options: EngineOptions,
+    ) -> io::Result<()> {
         if !matches!(self.fabric, Installation::None) {
             self.refuse(id, "the network was installed before; an agent holds one");
             return Ok(());
@@ -37,7 +43,7 @@ impl Agent {
                     let _ = urgent.send(Said::Notice(notice));
                 }
             };
-            let result = Box::new(Standing::build(&fabric, &options, progress));
+            let result = Box::new(Standing::build(&fabric, &later, &options, progress));
             // The serving task has gone only when the process is ending.
             let _ = events.send(Event::Built { call: id, result });
         };
@@ -70,7 +76,7 @@ impl Agent {
             return Ok(());
         };
         let from = standing.nodes[position].1.try_clone()?;
-        standing.wire.departs(position);
+        standing.engine.departs(position);
         let order = plug::Order { call: id, position, site: standing.sites[position].clone(), from, pid };
         self.plugs.send(order).map_err(|_| io::Error::other("the thread that moves devices has ended"))
     }
@@ -84,7 +90,7 @@ impl Agent {
                 self.answer(call, moved);
             }
             Err(error) => {
-                standing.wire.arrived(position, None);
+                standing.engine.arrived(position, None);
                 self.refuse(call, &error);
             }
         }
@@ -92,7 +98,7 @@ impl Agent {
 
     pub(super) fn look_at_engine(&mut self) {
         let Installation::Stands(standing) = &self.fabric else { return };
-        if let Some(message) = standing.wire.broken().filter(|_| !self.broken) {
+        if let Some(message) = standing.engine.broken().filter(|_| !self.broken) {
             self.broken = true;
             let _ = self.urgent.send(Said::Notice(Notice::Broken { message }));
         }

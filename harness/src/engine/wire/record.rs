@@ -76,9 +76,9 @@ pub(super) fn gather<'a>(records: impl Iterator<Item = &'a mut Record>) -> (Vec<
         health.strays += record.strays;
     }
     health.released = late.len();
-    health.late_p50_ns = late.value_at_quantile(0.5);
-    health.late_p99_ns = late.value_at_quantile(0.99);
-    health.late_max_ns = late.max();
+    health.late_p50_ns = Some(late.value_at_quantile(0.5));
+    health.late_p99_ns = Some(late.value_at_quantile(0.99));
+    health.late_max_ns = Some(late.max());
     let entries = ledger.into_iter().map(|((from, to, kind), Carried { packets, bytes })| LedgerEntry {
         from,
         to,

@@ -56,7 +56,7 @@ fn the_engine_must_keep_its_times() {
     assert_eq!(after(|record| record.samples.iter_mut().for_each(|sample| sample.health.overruns = 3)), [""; 0]);
     let late = |seconds: usize, ns: u64| {
         after(|record| {
-            record.samples.iter_mut().skip(1).take(seconds).for_each(|sample| sample.health.late_p99_ns = ns);
+            record.samples.iter_mut().skip(1).take(seconds).for_each(|sample| sample.health.late_p99_ns = Some(ns));
         })
     };
     assert_eq!(late(1, 6_000_000), [""; 0]);
@@ -67,7 +67,7 @@ fn the_engine_must_keep_its_times() {
     // Of a run of less than ten seconds with traffic a single one is too much.
     let short = after(|record| {
         record.samples[3..].iter_mut().for_each(|sample| sample.health.released = 0);
-        record.samples[1].health.late_p99_ns = 5_100_000;
+        record.samples[1].health.late_p99_ns = Some(5_100_000);
     });
     assert_eq!(short, [reason.replace("2 of 10", "1 of 2").replace("in 2 (up to 6", "in 1 (up to 5.1")]);
     let idle = after(|record| record.samples.iter_mut().for_each(|sample| sample.health.released = 0));
@@ -96,7 +96,7 @@ fn seconds_in_which_the_machine_was_overloaded_are_marked_and_counted() {
     let wrong = |seconds: &'static [usize]| {
         after(move |record| {
             for &second in seconds {
-                record.samples[second].health.late_max_ns = 50_100_000;
+                record.samples[second].health.late_max_ns = Some(50_100_000);
                 record.tick_late[second] = Duration::from_millis(101);
                 for host in &mut record.host[second..] {
                     let pressure = host.pressure.as_mut().expect("pressure");

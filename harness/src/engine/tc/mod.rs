@@ -1,0 +1,282 @@
+//! The `tc` engine: the emulated network in the kernel, a router for each AS with the kernel's own shapers on its links.
+//!
+//! The agent makes routers and devices and hands them over. `program` says what a link becomes, `ways` where packets go, both
+//! without the kernel; `render` turns them into messages; a `lane` is one direction of a link that stands. Packets cross
+//! it as they would cross the wire, one by one, so that what the kernel counts is exact.
+
+pub(crate) mod lane;
+pub(crate) mod program;
+pub(crate) mod render;
+pub(crate) mod ways;
+
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use peerbed_contract::{AsNumber, Role};
+use peerbed_link::{Fabric, Kind, LinkSpec};
+use rustix::time::{ClockId, clock_gettime};
+
+use self::{
+    lane::{Lane, Reading},
+    ways::Row,
+};
+use super::{EngineHealth, Lack, LedgerEntry, LinkSample, Sample};
+use crate::netlink::{Count, Netfilter, Netlink, NetlinkError, Watched};
+
+/// Why the engine cannot carry a network or do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TcError {
+    /// Ways that meet and part again.
+    #[error(
+        "the tc engine cannot have the ways of this topology: what {at} sends to {to} goes over `{other}`, but what {from} \
+         sends there through {at} over `{one}`, and a router knows only where a packet goes; use `--engine wire`"
+    )]
+    Ways {
+        /// Where they part.
+        at: AsNumber,
+        /// Where both go.
+        to: AsNumber,
+        /// One link.
+        one: String,
+        /// The other.
+        other: String,
+        /// Whose way it is.
+        from: AsNumber,
+    },
+    /// The kernel has not what it needs.
+    #[error("the tc engine needs what this kernel does not have:{}", list(.0))]
+    Lacking(Vec<Lack>),
+    /// Two nodes with one address.
+    #[error("two nodes have the address {0}")]
+    Address(Ipv4Addr),
+    /// No such link between ASes.
+    #[error("there is no link number {0}")]
+    Link(u32),
+    /// No such node.
+    #[error("there is no node number {0}")]
+    Node(usize),
+    /// The kernel refused something.
+    #[error(transparent)]
+    Netlink(#[from] NetlinkError),
+}
+
+fn list(lacks: &[Lack]) -> String {
+    lacks.iter().fold(String::new(), |text, lack| text + "\n  " + &lack.to_string())
+}
+
+/// The router of an AS.
+#[derive(Debug)]
+pub(crate) struct Router {
+    /// Its name in messages.
+    pub(crate) name: String,
+    /// Speaks to its namespace.
+    pub(crate) netlink: Netlink,
+    /// Counts there.
+    pub(crate) netfilter: Netfilter,
+    /// The device to which packets go that are for nobody.
+    pub(crate) nowhere: u32,
+}
+
+/// A node's end of the network.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// Its name.
+    pub(crate) name: String,
+    /// Where it is.
+    pub(crate) as_number: AsNumber,
+    /// What it does.
+    pub(crate) role: Role,
+    /// Counts what it gets.
+    pub(crate) netfilter: Netfilter,
+    /// From it.
+    pub(crate) up: Lane,
+    /// To it.
+    pub(crate) down: Lane,
+}
+
+/// A network that stands in the kernel.
+#[derive(Debug)]
+pub(crate) struct Tc {
+    state: Mutex<State>,
+    broken: OnceLock<String>,
+}
+
+#[derive(Debug)]
+struct State {
+    routers: Vec<Router>,
+    hosts: Vec<Host>,
+    /// From `a` to `b` and back.
+    links: Vec<[Lane; 2]>,
+    senders: Vec<(AsNumber, Role)>,
+    /// What nodes got in namespaces that their devices have left, by AS pair and kind.
+    before: BTreeMap<(AsNumber, AsNumber, Kind), Count>,
+    /// What the machine had dropped between devices before.
+    dropped: u64,
+    delivered: u64,
+}
+
+impl Tc {
+    /// The engine over these parts; `senders` are those that the hosts' counters tell apart.
+    pub(crate) fn new(
+        routers: Vec<Router>,
+        hosts: Vec<Host>,
+        links: Vec<[Lane; 2]>,
+        senders: Vec<(AsNumber, Role)>,
+    ) -> Self {
+        let dropped = dropped_between_devices();
+        let state = State { routers, hosts, links, senders, before: BTreeMap::new(), dropped, delivered: 0 };
+        Self { state: Mutex::new(state), broken: OnceLock::new() }
+    }
+
+    /// Change both directions of a link between ASes.
+    pub(crate) fn set_link(&self, link: u32, forward: LinkSpec, backward: LinkSpec) -> Result<(), TcError> {
+        let State { routers, links, .. } = &mut *self.state();
+        let [there, back] = links.get_mut(link as usize).ok_or(TcError::Link(link))?;
+        there.set(routers, forward)?;
+        Ok(back.set(routers, backward)?)
+    }
+
+    /// Change both directions of a node's access link.
+    pub(crate) fn set_access(&self, node: usize, up: LinkSpec, down: LinkSpec) -> Result<(), TcError> {
+        let State { routers, hosts, .. } = &mut *self.state();
+        let host = hosts.get_mut(node).ok_or(TcError::Node(node))?;
+        host.up.set(routers, up)?;
+        Ok(host.down.set(routers, down)?)
+    }
+
+    /// A node's device is in another namespace, where this counts what it gets.
+    pub(crate) fn arrived(&self, node: usize, netfilter: Netfilter) {
+        let State { hosts, before, senders, .. } = &mut *self.state();
+        let mut old = std::mem::replace(&mut hosts[node].netfilter, netfilter);
+        match old.read(&hosts[node].name) {
+            Ok(counts) => {
+                for (key, count) in got(&hosts[node], senders, &counts) {
+                    add(before, key, count);
+                }
+            }
+            Err(error) => self.break_down(&error),
+        }
+    }
+
+    /// Every counter now.
+    pub(crate) fn sample(&self) -> Sample {
+        let mut state = self.state();
+        state.sample().unwrap_or_else(|error| {
+            self.break_down(&error);
+            state.nothing()
+        })
+    }
+
+    /// Why the engine can no longer be trusted.
+    pub(crate) fn broken(&self) -> Option<String> {
+        self.broken.get().cloned()
+    }
+
+    fn break_down(&self, error: &NetlinkError) {
+        // A later reason is a consequence of the first.
+        let _ = self.broken.set(format!("the kernel's counters cannot be read: {error}"));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn sample(&mut self) -> Result<Sample, NetlinkError> {
+        let readings: Vec<Reading> = self.routers.iter_mut().map(Reading::of).collect::<Result<_, _>>()?;
+        let both = |one: &mut Lane, other: &mut Lane| LinkSample {
+            forward: one.read(&readings),
+            backward: other.read(&readings),
+        };
+        let access = self.hosts.iter_mut().map(|host| both(&mut host.up, &mut host.down)).collect();
+        let links = self.links.iter_mut().map(|[there, back]| both(there, back)).collect();
+        let mut ledger = self.before.clone();
+        for host in &mut self.hosts {
+            let counts = host.netfilter.read(&host.name)?;
+            for (key, count) in got(host, &self.senders, &counts) {
+                add(&mut ledger, key, count);
+            }
+        }
+        let delivered: u64 = ledger.values().map(|count| count.packets).sum();
+        let strays = self.routers.iter().zip(&readings);
+        let strays = strays.map(|(router, reading)| reading.passed(Watched::Output, router.nowhere).packets).sum();
+        let health = EngineHealth {
+            released: delivered.saturating_sub(std::mem::replace(&mut self.delivered, delivered)),
+            overruns: dropped_between_devices().saturating_sub(self.dropped),
+            strays,
+            ..EngineHealth::default()
+        };
+        let entry = |((from, to, kind), Count { packets, bytes })| LedgerEntry { from, to, kind, packets, bytes };
+        let ledger = ledger.into_iter().filter(|(_, count)| count.packets > 0).map(entry).collect();
+        Ok(Sample { at_ns: now(), access, links, ledger, health })
+    }
+
+    /// What is said where nothing can be read; the run is invalid then.
+    fn nothing(&self) -> Sample {
+        let none = LinkSample::default();
+        Sample {
+            at_ns: now(),
+            access: vec![none; self.hosts.len()],
+            links: vec![none; self.links.len()],
+            ledger: Vec::new(),
+            health: EngineHealth::default(),
+        }
+    }
+}
+
+/// What a host got, by AS pair and kind.
+fn got<'a>(
+    host: &'a Host,
+    senders: &'a [(AsNumber, Role)],
+    counts: &'a crate::netlink::Counts,
+) -> impl Iterator<Item = ((AsNumber, AsNumber, Kind), Count)> + 'a {
+    senders.iter().zip(0..).map(|((from, role), number)| {
+        let kind = Kind::between(*role, host.role);
+        ((*from, host.as_number, kind), counts.of(Watched::Source, number))
+    })
+}
+
+fn add<K: Ord>(ledger: &mut BTreeMap<K, Count>, key: K, count: Count) {
+    let entry = ledger.entry(key).or_default();
+    entry.packets += count.packets;
+    entry.bytes += count.bytes;
+}
+
+/// Why the engine cannot carry a network whose links will also be like `later`, on a kernel that lacks this; none: it can.
+pub(crate) fn unfit(fabric: &Fabric, later: &[LinkSpec], lacks: &[Lack]) -> Option<TcError> {
+    if let Err(error) = ways::Ways::of(fabric) {
+        return Some(error);
+    }
+    let delays = has_delays(fabric, later);
+    let needed: Vec<Lack> = lacks.iter().filter(|lack| delays || !lack.for_delays).cloned().collect();
+    (!needed.is_empty()).then_some(TcError::Lacking(needed))
+}
+
+/// Whether any link of a network has what only `netem` can do, or will have it.
+pub(crate) fn has_delays(fabric: &Fabric, later: &[LinkSpec]) -> bool {
+    let access = fabric.nodes.iter().flat_map(|node| [node.access.up, node.access.down]);
+    let links = fabric.links.iter().flat_map(|link| [link.forward, link.backward]);
+    access.chain(links).chain(later.iter().copied()).any(|spec| program::wants_netem(&spec))
+}
+
+/// Rows as a host's counters want them.
+pub(crate) fn sources(rows: &[Row]) -> Vec<(Ipv4Addr, Ipv4Addr, u32)> {
+    rows.iter().map(|row| (row.first, row.last, row.sender)).collect()
+}
+
+fn now() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Packets that this machine had no room for on their way from one device to the next, since it started: the second column of
+/// `/proc/net/softnet_stat`, one row for each core.
+fn dropped_between_devices() -> u64 {
+    let text = std::fs::read_to_string("/proc/net/softnet_stat").unwrap_or_default();
+    let dropped = text.lines().filter_map(|line| line.split(' ').nth(1));
+    dropped.filter_map(|number| u64::from_str_radix(number, 16).ok()).sum()
+}
