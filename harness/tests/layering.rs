@@ -15,6 +15,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("peerbed-control", &["peerbed-contract", "peerbed-proto", "peerbed-driver"]),
     ("peerbed-peer", &["peerbed-contract", "peerbed-proto", "peerbed-driver"]),
     ("peerbed", &["peerbed-contract", "peerbed-link", "peerbed-model"]),
+    // Tests of the harness alone.
+    ("peerbed-engines", &["peerbed-contract", "peerbed-link", "peerbed"]),
 ];
 
 /// Crates without sockets, clock, entropy or an async runtime, whatever features are on.

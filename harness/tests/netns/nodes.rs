@@ -1,9 +1,14 @@
 //! What nodes are given here that containers get from their engine.
 
+use std::{path::Path, time::Duration};
+
 use peerbed::{
-    engine::EndsChoice,
+    agent::probe,
+    engine::{EndsChoice, EngineChoice, EngineOptions},
     runtime::{Deployment, Runtime},
 };
+use peerbed_link::{FabricLink, LinkSpec};
+use peerbed_model::{Act, Action};
 
 use crate::support::{block_on, files, idle, line_of, netns, plan, shell};
 
@@ -11,8 +16,60 @@ use crate::support::{block_on, files, idle, line_of, netns, plan, shell};
 fn a_congestion_control_that_is_not_there_is_named_before_the_run() {
     let mut plan = plan(vec![idle()]);
     plan.fabric.congestion_control = "nonesuch".to_owned();
-    let unmet = block_on(netns(EndsChoice::Auto).preflight(&plan));
+    let unmet = block_on(netns(EngineOptions::wire(EndsChoice::Auto)).preflight(&plan));
     assert!(unmet.iter().any(|unmet| unmet.need == "congestion control"), "{unmet:?}");
+}
+
+/// On a kernel that has everything nothing is missing, and on one that has no netem only what needs it is refused.
+#[test]
+fn what_the_kernel_lacks_is_told_before_the_run() {
+    let options = |engine| EngineOptions { engine, ..EngineOptions::wire(EndsChoice::Auto) };
+    let mut with_delay = plan(vec![idle(), idle()]);
+    let mut without = with_delay.clone();
+    let FabricLink { forward, backward, .. } = &mut without.fabric.links[0];
+    (*forward, *backward) = (LinkSpec::TRANSPARENT, LinkSpec::TRANSPARENT);
+    let mut later = without.clone();
+    let slow = LinkSpec { delay: Duration::from_millis(5), ..LinkSpec::TRANSPARENT };
+    let act = Act::SetLink { link: 0, name: "a~b".to_owned(), forward: slow, backward: slow };
+    later.timeline = vec![Action { at: Duration::from_secs(1), act }];
+    let lacking = probe::ask(Path::new(env!("CARGO_BIN_EXE_peerbed")), "cubic").unwrap().kernel_engine;
+    assert!(lacking.iter().all(|lack| lack.for_delays), "the tests need a kernel with the rest of it: {lacking:?}");
+
+    block_on(async {
+        let tc = netns(options(EngineChoice::Tc));
+        assert_eq!(tc.preflight(&without).await, []);
+        for plan in [&with_delay, &later] {
+            let unmet = tc.preflight(plan).await;
+            assert_eq!(unmet.len(), lacking.len(), "{unmet:?}");
+            assert!(
+                unmet.iter().all(|one| one.need.contains("netem") && one.remedy.contains("linux-image")),
+                "{unmet:?}"
+            );
+            assert_eq!(netns(options(EngineChoice::Auto)).preflight(plan).await, []);
+        }
+        // Whoever does not ask before is told by the agent.
+        with_delay.fabric.seed += 1;
+        for (plan, choice, fits) in [
+            (&without, EngineChoice::Auto, true),
+            (&with_delay, EngineChoice::Auto, lacking.is_empty()),
+            (&later, EngineChoice::Auto, lacking.is_empty()),
+            (&with_delay, EngineChoice::Tc, lacking.is_empty()),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            match (netns(options(choice)).up(plan, &files(directory.path()), &mut |_| {}).await, choice) {
+                (Ok((deployment, _notices)), _) => {
+                    let engine = if fits { "tc" } else { "wire" };
+                    assert_eq!(deployment.engine().engine, engine);
+                    deployment.down().await.unwrap();
+                }
+                (Err(error), EngineChoice::Tc) if !fits => {
+                    let error = error.to_string();
+                    assert!(error.contains("netem") && error.contains("linux-image"), "{error}");
+                }
+                (Err(error), _) => panic!("{error}"),
+            }
+        }
+    });
 }
 
 #[test]
@@ -22,7 +79,7 @@ fn nodes_have_their_own_limits_and_little_environment() {
         "echo limit $(ulimit -Sn); echo nice $(nice); echo home ${HOME:-unset}; echo up $(cat /sys/class/net/lo/flags >/dev/null; echo yes); exec cat",
     )]);
     block_on(async {
-        let runtime = netns(EndsChoice::Auto);
+        let runtime = netns(EngineOptions::wire(EndsChoice::Auto));
         let (deployment, mut notices) = runtime.up(&plan, &files(directory.path()), &mut |_| {}).await.unwrap();
         let limit = line_of(&mut notices, "n0").await;
         let limit: u64 = limit.strip_prefix("limit ").unwrap().parse().unwrap();

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use peerbed::{
-    engine::EndsChoice,
+    engine::{EndsChoice, EngineOptions},
     runtime::{Notices, Progress, Runtime, RuntimeError},
 };
 use peerbed_model::Plan;
@@ -25,8 +25,13 @@ pub(crate) trait Bed: Sized + 'static {
     /// What stands of deployments, remembered to see that it goes.
     type Standing;
 
+    /// With links made like this.
+    async fn with(options: EngineOptions) -> Self;
+
     /// With these ends of links.
-    async fn new(ends: EndsChoice) -> Self;
+    async fn new(ends: EndsChoice) -> Self {
+        Self::with(EngineOptions::wire(ends)).await
+    }
 
     /// What is tested.
     fn runtime(&self) -> &Self::Runtime;

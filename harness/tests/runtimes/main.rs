@@ -73,6 +73,7 @@ fn suite<B: Bed>() -> Vec<Trial> {
             packets_cross_the_ends_this_user_gets,
             links_change_while_they_are_used,
             a_restarted_node_has_its_link_again,
+            the_kernel_carries_and_counts,
             two_networks_do_not_meet;
         exec:
             programs_run_inside_nodes;

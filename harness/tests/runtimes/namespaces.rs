@@ -7,7 +7,7 @@ use std::{
 };
 
 use peerbed::{
-    engine::EndsChoice,
+    engine::EngineOptions,
     runtime::{
         Deployment,
         netns::{Netns, NetnsDeployment},
@@ -32,8 +32,8 @@ impl Bed for Namespaces {
     /// The namespaces.
     type Standing = BTreeSet<u64>;
 
-    async fn new(ends: EndsChoice) -> Self {
-        Self(netns(ends))
+    async fn with(options: EngineOptions) -> Self {
+        Self(netns(options))
     }
 
     fn runtime(&self) -> &Netns {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerbed::{
-    engine::{EndsChoice, Sample},
+    engine::{EndsChoice, EngineChoice, EngineOptions, Sample},
     runtime::{Deployment, Notices},
 };
 use peerbed_link::{Bandwidth, Duplex, LinkSpec, Rate};
@@ -141,6 +141,51 @@ pub(crate) async fn a_restarted_node_has_its_link_again<B: Bed>() {
     let after = up.deployment.sample().await.unwrap().access[1];
     assert!(after.forward.carried_packets >= before.forward.carried_packets + 3, "{before:?} {after:?}");
     up.deployment.down().await.unwrap();
+}
+
+/// A plan whose links have no delay, which every kernel can have, and the `tc` engine to carry it.
+fn of_the_kernel() -> (Plan, EngineOptions) {
+    let mut plan = server_and_client();
+    (plan.fabric.links[0].forward, plan.fabric.links[0].backward) = (slow(0), slow(0));
+    plan.fabric.nodes[1].access.up = slow(0);
+    (plan, EngineOptions { engine: EngineChoice::Tc, ..EngineOptions::wire(EndsChoice::Auto) })
+}
+
+pub(crate) async fn the_kernel_carries_and_counts<B: Bed>() {
+    let (plan, options) = of_the_kernel();
+    let bed = B::with(options).await;
+    let before = bed.surroundings().await;
+    let mut up = Up::on(bed, &plan).await;
+    let engine = up.deployment.engine();
+    assert_eq!((engine.engine.as_str(), engine.ends.as_str()), ("tc", "veth"));
+    let mut fetched = 0;
+    for restarts in 0..3 {
+        if restarts > 0 {
+            up.deployment.apply(&Act::Restart { node: name("n1") }).await.unwrap();
+            // What it says now comes after the end of what ran before.
+            end_of(&mut up.notices, "n1").await;
+        }
+        assert_eq!(ask(&up.deployment, &mut up.notices, FETCH).await, CHECKSUM);
+        fetched += SENT;
+        let sample = up.deployment.sample().await.unwrap();
+        for count in carried(&sample) {
+            assert!((fetched..fetched + fetched / 10).contains(&count), "{count} bytes of {fetched}: {sample:?}");
+        }
+        // Nothing is lost, and what has arrived was counted on every link of its way.
+        let [up, link, down, ledger] = carried(&sample);
+        assert!(up >= link && link >= down && down >= ledger, "{sample:?}");
+    }
+    let Duplex { down, .. } = plan.fabric.nodes[1].access;
+    up.deployment.apply(&Act::SetAccess { node: name("n1"), up: slow(0), down: slow(0) }).await.unwrap();
+    up.deployment.apply(&Act::SetAccess { node: name("n1"), up: down, down }).await.unwrap();
+    assert_eq!(ask(&up.deployment, &mut up.notices, FETCH).await, CHECKSUM);
+    let count = carried(&up.deployment.sample().await.unwrap())[2];
+    assert!((fetched + SENT..2 * fetched).contains(&count), "counters go on: {count}");
+    let standing = up.standing().await;
+    up.deployment.down().await.unwrap();
+    up.assert_gone(standing).await;
+    let after = changes(&before, &up.bed.surroundings().await);
+    assert!(after.is_empty(), "the machine's network changed: {after:#?}");
 }
 
 pub(crate) async fn two_networks_do_not_meet<B: Bed>() {

@@ -12,7 +12,7 @@ use std::{
 
 use peerbed::{
     agent::protocol::Notice,
-    engine::{EndsChoice, EngineOptions},
+    engine::EngineOptions,
     runtime::{NodeFiles, Notices, netns::Netns},
 };
 use peerbed_contract::{AsNumber, ControlConfig, NodeConfig, NodeName, Role, RoleConfig, Selection, Strategy};
@@ -113,9 +113,9 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
     }
 }
 
-/// The `netns` runtime with these ends.
-pub(crate) fn netns(ends: EndsChoice) -> Netns {
-    Netns::new(PathBuf::from(env!("CARGO_BIN_EXE_peerbed")), EngineOptions { ends, threads: None })
+/// The `netns` runtime with links made like this.
+pub(crate) fn netns(options: EngineOptions) -> Netns {
+    Netns::new(PathBuf::from(env!("CARGO_BIN_EXE_peerbed")), options)
 }
 
 pub(crate) fn files(directory: &Path) -> NodeFiles {

@@ -20,7 +20,7 @@ use std::{
 use libtest_mimic::Trial;
 use peerbed::{
     docker::Engine,
-    engine::{EndsChoice, EngineOptions},
+    engine::EngineOptions,
     runtime::{
         Deployment,
         docker::{Docker as Runtime, DockerDeployment},
@@ -131,11 +131,10 @@ impl Bed for Docker {
     type Runtime = Runtime;
     type Standing = Standing;
 
-    async fn new(ends: EndsChoice) -> Self {
+    async fn with(options: EngineOptions) -> Self {
         let engine = Engine::find().await.unwrap_or_else(|error| panic!("{error}"));
         let look = Look::at(&engine).await;
         let image = image::of_busybox(&look).await;
-        let options = EngineOptions { ends, threads: None };
         let runtime = Runtime::new(engine, bin_dir().join("peerbed"), options).await.unwrap();
         let (networks, volumes) = (look.networks().await, look.volumes().await);
         Self { runtime, look, image, networks, volumes }

@@ -1,17 +1,23 @@
-//! The `wire` engine as nodes meet it: real traffic through real namespaces, with both kinds of link ends.
+//! What link engines promise, tried with real traffic through real namespaces: one suite for all of them.
 //!
-//! A program of its own instead of the usual test harness, because it is also what runs inside the nodes: `wire traffic …`.
-//! It understands what test runners say: `--list`, `--exact NAME`, a part of a name.
+//! A case is written once and stands here as `ENGINE::CASE` for every engine, and every kind of link end, that this machine
+//! has. `tc` comes with what the kernel has: without `netem` its cases are those of rates, queues and counters.
+//! `PEERBED_REQUIRE_NETEM=1` makes it an error if netem is not there; `make test-kernel` sets it, in a machine that has it.
+//!
+//! It is a program of its own instead of the usual test harness, because it is also what runs inside the nodes:
+//! `engines traffic …`. It understands what test runners say: `--list`, `--exact NAME`, a part of a name.
 
+mod bed;
 mod cases;
 mod lab;
 mod traffic;
 
 use std::process::ExitCode;
 
-use peerbed::engine::EndsChoice;
+use self::{bed::Bed, cases::Case};
 
-fn main() -> ExitCode {
+/// The program.
+pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|word| word == "traffic") {
         return match traffic::main(&arguments[1..]) {
@@ -23,7 +29,7 @@ fn main() -> ExitCode {
         };
     }
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
-    let chosen: Vec<(String, cases::Case, EndsChoice)> = all().filter(|(name, ..)| wanted(name, &arguments)).collect();
+    let chosen: Vec<(String, Case, Bed)> = all().filter(|(name, ..)| wanted(name, &arguments)).collect();
     if has("--list") {
         // No test is ever ignored, and test runners ask for those in a list of their own.
         for (name, ..) in chosen.iter().filter(|_| !has("--ignored")) {
@@ -31,23 +37,19 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    for (name, case, ends) in &chosen {
+    for (name, case, bed) in &chosen {
         println!("{name}");
-        case(*ends);
+        case(*bed);
     }
     println!("{} cases passed", chosen.len());
     ExitCode::SUCCESS
 }
 
-/// Every case with both kinds of ends; without `/dev/net/tun` the cases that need it say so and are not there.
-fn all() -> impl Iterator<Item = (String, cases::Case, EndsChoice)> {
-    let tun = std::fs::File::options().read(true).write(true).open("/dev/net/tun");
-    if let Err(error) = &tun {
-        eprintln!("no cases with TUN devices: /dev/net/tun: {error}");
-    }
-    let ends = [("packet", EndsChoice::Packet, true), ("tun", EndsChoice::Tun, tun.is_ok())];
-    ends.into_iter().filter(|(.., there)| *there).flat_map(|(kind, ends, _)| {
-        cases::ALL.into_iter().map(move |(name, case)| (format!("{kind}::{name}"), case, ends))
+/// Every case with every engine that can have it.
+fn all() -> impl Iterator<Item = (String, Case, Bed)> {
+    Bed::all().into_iter().flat_map(|bed| {
+        let fit = cases::ALL.into_iter().filter(move |(_, needs, _)| bed.has(needs));
+        fit.map(move |(name, _, case)| (format!("{}::{name}", bed.name), case, bed))
     })
 }
 

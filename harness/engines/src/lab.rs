@@ -11,11 +11,13 @@ use std::{
 
 use peerbed::{
     agent::protocol::{Call, Notice, Reply, Request, Said, Signal, Spawn},
-    engine::{EndsChoice, EngineOptions, EngineReport, Sample},
+    engine::{EngineReport, Sample},
 };
 use peerbed_contract::{AsNumber, NodeName, Role};
 use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpec, Route};
 use rustix::process::{Pid, Signal as Kernel, kill_process};
+
+use crate::bed::{Bed, program};
 
 /// Nothing that the tests do takes longer.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -66,8 +68,13 @@ pub(crate) struct Lab {
 
 impl Lab {
     /// Build it.
-    pub(crate) fn new(fabric: Fabric, ends: EndsChoice, threads: Option<u32>) -> Self {
-        let mut agent = Command::new(env!("CARGO_BIN_EXE_peerbed"))
+    pub(crate) fn new(fabric: Fabric, bed: Bed, threads: Option<u32>) -> Self {
+        Self::with(fabric, vec![], bed, threads)
+    }
+
+    /// Build it, for links that will become like these.
+    pub(crate) fn with(fabric: Fabric, later: Vec<LinkSpec>, bed: Bed, threads: Option<u32>) -> Self {
+        let mut agent = Command::new(program())
             .arg("agent")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -93,7 +100,7 @@ impl Lab {
         };
         let (lines, exits) = (BTreeMap::new(), BTreeMap::new());
         let mut lab = Self { input: agent.stdin.take(), agent, said, calls: 0, lines, exits, report, agent_pid: 0 };
-        let request = Request::Install { fabric: Box::new(fabric), options: EngineOptions { ends, threads } };
+        let request = Request::Install { fabric: Box::new(fabric), later, options: bed.options(threads) };
         match lab.call(request) {
             Reply::Installed(installed) => {
                 lab.report = installed.engine;
