@@ -7,7 +7,7 @@ use peerbed_link::{Bandwidth, Probability};
 
 use crate::{
     diagnostic::{Span, Spanned},
-    plan::{Limits, Tolerance},
+    plan::{Limits, LinkEngine, Tolerance},
 };
 
 pub(crate) mod arms;
@@ -24,6 +24,7 @@ pub(crate) struct Head {
     pub(crate) question: String,
     pub(crate) seed: u64,
     pub(crate) repeats: u32,
+    pub(crate) engine: Option<LinkEngine>,
 }
 
 /// The rest, of one arm.

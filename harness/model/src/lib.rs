@@ -26,6 +26,8 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use experiment::scale::Scale;
 pub use files::{ExperimentFile, TopologyFile};
 pub use limits::SEED as MAX_SEED;
-pub use plan::{Act, Action, Bound, Expectation, ExpectedValue, Limits, Plan, PlannedNode, Setting, Tolerance};
+pub use plan::{
+    Act, Action, Bound, Expectation, ExpectedValue, Limits, LinkEngine, Plan, PlannedNode, Setting, Tolerance,
+};
 pub use resolve::Experiment;
 pub use source::{ExperimentName, MAX_FILE_BYTES, NameRefused, Source, experiment_name};

@@ -22,6 +22,9 @@ pub struct Plan {
     pub seed: u64,
     /// The run is ended at this time even if downloads are under way.
     pub duration: Duration,
+    /// What shall make its links behave, where the experiment says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<LinkEngine>,
     /// The network.
     pub fabric: Fabric,
     /// How far its links may be from what they should be.
@@ -59,6 +62,18 @@ impl Plan {
         });
         changes.flatten().collect()
     }
+}
+
+/// What makes links behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkEngine {
+    /// The kernel where it can carry the plan, else the program.
+    Auto,
+    /// The kernel.
+    Tc,
+    /// The program.
+    Wire,
 }
 
 /// How far links may be from what was asked for when they are calibrated before a run.

@@ -38,6 +38,7 @@ topology: t
 seed: 1
 duration: 60s
 congestion_control: reno
+engine: tc
 content:
   - {id: patch, size: 1MiB, provider: A, peers: forbidden, piece: 64KiB}
 groups:

@@ -99,7 +99,7 @@ pub(super) async fn goodput(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             what: format!("goodput error at {mbit} Mbit/s"),
             unit: "%",
             measured,
-            target: within(0.5),
+            target: within(0.1),
         });
     }
     Ok(figures)

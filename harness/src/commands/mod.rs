@@ -24,9 +24,9 @@ use crate::{
 /// How the link engine is set up.
 #[derive(Debug, Args)]
 pub(crate) struct EngineArgs {
-    /// What makes links behave
-    #[arg(long, value_enum, default_value_t = EngineChoice::Wire)]
-    engine: EngineChoice,
+    /// What makes links behave, instead of what the experiment says; `wire` where nothing says it
+    #[arg(long, value_enum)]
+    engine: Option<EngineChoice>,
     /// How the wire engine holds the ends of links
     #[arg(long, value_enum, default_value_t = EndsChoice::Auto)]
     ends: EndsChoice,
@@ -36,8 +36,10 @@ pub(crate) struct EngineArgs {
 }
 
 impl EngineArgs {
-    pub(crate) fn options(&self) -> EngineOptions {
-        EngineOptions { engine: self.engine, ends: self.ends, threads: self.threads }
+    /// For plans of one experiment.
+    fn options(&self, plans: &[&Plan]) -> EngineOptions {
+        let planned = plans.first().and_then(|plan| plan.engine).map(EngineChoice::from);
+        EngineOptions { engine: self.engine.or(planned).unwrap_or_default(), ends: self.ends, threads: self.threads }
     }
 }
 
@@ -55,7 +57,7 @@ impl CarrierArgs {
     /// The runtime that was chosen, with an engine that can carry all these plans where that was left open: whatever is
     /// measured for them is measured with the same one.
     pub(crate) async fn runtime(&self, plans: &[&Plan]) -> anyhow::Result<Chosen> {
-        let options = self.engine.options();
+        let options = self.engine.options(plans);
         let runtime = Chosen::of(self.runtime, options.clone()).await?;
         let Some(plan) = plans.first().filter(|_| options.engine == EngineChoice::Auto) else { return Ok(runtime) };
         let lacks = runtime.kernel_lacks(&plan.fabric.congestion_control).await?;

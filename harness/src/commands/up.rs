@@ -22,6 +22,7 @@ use crate::{
     },
     project::Project,
     run::{Interrupt, progress::Progress},
+    runtime::Runtime,
     say::{counted, say},
     status::Status,
 };
@@ -62,14 +63,14 @@ pub(crate) fn run(args: &UpArgs, project: &Project) -> anyhow::Result<ExitCode> 
     if dir.lock()?.is_none() {
         bail!(ALREADY_UP);
     }
-    match tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, &[&plan]))) {
-        // The holder has its own.
-        Some(runtime) => drop(runtime?),
+    let options = match tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, &[&plan]))) {
+        // The holder has a runtime of its own, made like this one.
+        Some(runtime) => runtime?.options().clone(),
         None => return Ok(Status::Interrupted.into()),
-    }
+    };
     let mut progress = Progress::new(1, args.quiet || args.json);
     progress.run(arm, 0, 1);
-    let order = Order { plan, runtime: args.carrier.runtime, options: args.carrier.engine.options(), idle: args.idle };
+    let order = Order { plan, runtime: args.carrier.runtime, options, idle: args.idle };
     let outcome = tokio.block_on(hold(&dir, &order, &interrupt, &mut progress));
     progress.finish();
     match outcome? {

@@ -8,6 +8,7 @@ use std::os::fd::OwnedFd;
 use peerbed_contract::AsNumber;
 pub use peerbed_link::Counters;
 use peerbed_link::{Kind, LinkSpec};
+use peerbed_model::LinkEngine;
 use serde::{Deserialize, Serialize};
 
 use self::{
@@ -45,6 +46,16 @@ pub enum EngineChoice {
     /// The agent itself, which every kernel can do.
     #[default]
     Wire,
+}
+
+impl From<LinkEngine> for EngineChoice {
+    fn from(engine: LinkEngine) -> Self {
+        match engine {
+            LinkEngine::Auto => Self::Auto,
+            LinkEngine::Tc => Self::Tc,
+            LinkEngine::Wire => Self::Wire,
+        }
+    }
 }
 
 /// Something that an engine needs of the kernel and does not get.

@@ -4,6 +4,7 @@ mod bad_input;
 mod calibration;
 mod capacity;
 mod disk;
+mod engines;
 mod faults;
 mod past_results;
 mod program;

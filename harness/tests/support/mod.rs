@@ -97,6 +97,7 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
         },
     });
     Plan {
+        engine: None,
         tolerance: peerbed_model::Tolerance::default(),
         experiment: "test".to_owned(),
         question: "does it stand?".to_owned(),

@@ -12,7 +12,7 @@ use crate::{
         workload::{self, Known, Names},
     },
     limits,
-    plan::{Limits, Tolerance},
+    plan::{Limits, LinkEngine, Tolerance},
     read::Fields,
     shape::experiment::{CONTENT, EXPERIMENT, GROUP},
     units,
@@ -88,7 +88,13 @@ fn read_head(fields: &Fields<'_>, report: &mut Report) -> Option<Head> {
     let question = fields.get("question").and_then(|node| report.text(node));
     let seed = fields.get("seed").and_then(|node| report.whole(node, 0, limits::SEED));
     let repeats = fields.get("repeats").map_or(Some(1), |node| report.whole(node, 1, limits::REPEATS));
-    Some(Head { question: question?, seed: seed?, repeats: repeats? as u32 })
+    let engines = [("auto", LinkEngine::Auto), ("tc", LinkEngine::Tc), ("wire", LinkEngine::Wire)];
+    let engine = match fields.get("engine") {
+        // A word that is none is in the report.
+        Some(node) => Some(report.word(node, &engines)?),
+        None => None,
+    };
+    Some(Head { question: question?, seed: seed?, repeats: repeats? as u32, engine })
 }
 
 /// An element of a list whose name may be known though the rest is broken.

@@ -66,6 +66,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
         repeat,
         seed,
         duration: body.duration,
+        engine: experiment.head.engine,
         fabric: Fabric {
             seed: context.seeds.number("fabric"),
             congestion_control: body.congestion_control.clone(),

@@ -295,6 +295,12 @@ pub(crate) static EXPERIMENT: Shape = Shape {
             doc: "TCP congestion control of every node, as the kernel calls it.",
         },
         Key {
+            name: "engine",
+            form: Form::Words(&["auto", "tc", "wire"]),
+            need: Need::Default("wire"),
+            doc: "What makes links behave, unless `--engine` says it: Peerbed itself, the kernel, or the kernel where it can.",
+        },
+        Key {
             name: "tolerance",
             form: Form::Map(&TOLERANCE),
             need: Need::Optional("the defaults"),
