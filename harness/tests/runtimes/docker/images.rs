@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use bollard::query_parameters::RemoveImageOptionsBuilder;
 use peerbed::{engine::EndsChoice, runtime::Deployment};
 
 use super::Docker;
@@ -38,4 +39,16 @@ pub(super) async fn no_image_is_made_twice() {
     let before = created().await;
     assert_eq!(used().await, first);
     assert_eq!(created().await, before);
+}
+
+pub(super) async fn an_image_that_goes_between_two_runs_is_made_again() {
+    let bed = Docker::new(EndsChoice::Auto).await;
+    let own = bed.runtime.image().await.unwrap();
+    let look = Docker::new(EndsChoice::Auto).await.look;
+    let options = RemoveImageOptionsBuilder::default().force(true).build();
+    look.api.remove_image(&own, Some(options), None).await.unwrap();
+    // The same runtime made it before, and knows its name.
+    let up = Up::on(bed, &plan(vec![idle()])).await;
+    assert!(look.image(&own).await.is_some());
+    up.deployment.down().await.unwrap();
 }

@@ -44,7 +44,8 @@ pub(crate) fn cases() -> Vec<Trial> {
             nodes_have_the_limits_of_the_plan,
             a_node_that_wants_too_much_memory_is_told_of;
         images:
-            no_image_is_made_twice;
+            no_image_is_made_twice,
+            an_image_that_goes_between_two_runs_is_made_again;
         sweep:
             what_a_dead_run_left_goes_at_the_start_of_the_next,
             an_agent_that_somebody_stops_is_told_of,
