@@ -10,7 +10,10 @@ use serde::Serialize;
 
 use crate::{
     agent::probe::{self, Inside},
-    engine::{EndsChoice, EngineChoice, EngineOptions, tc::has_delays},
+    engine::{
+        EndsChoice, EngineChoice, EngineOptions, Lack,
+        tc::{self, TcError},
+    },
     runtime::{Kind, Unmet},
     say::say,
     status::Status,
@@ -104,13 +107,20 @@ pub(crate) fn unmet(program: &Path, plan: &Plan, options: &EngineOptions) -> Vec
     let inside = probe::ask(program, &plan.fabric.congestion_control);
     let findings =
         report(&inside, plan.nodes.len(), options.ends, &plan.fabric.congestion_control).findings.into_iter();
-    let kernel = inside.iter().filter(|_| options.engine == EngineChoice::Tc).flat_map(|inside| &inside.kernel_engine);
-    let delays = has_delays(&plan.fabric, &plan.links_to_come());
-    let kernel = kernel.filter(|lack| delays || !lack.for_delays).map(|lack| Unmet {
-        need: format!("for the tc engine, {}", lack.feature),
-        found: lack.found.clone(),
-        remedy: lack.remedy.clone(),
-    });
+    let unfit = match &inside {
+        Ok(inside) if options.engine == EngineChoice::Tc => {
+            tc::unfit(&plan.fabric, &plan.links_to_come(), &inside.kernel_engine)
+        }
+        _ => None,
+    };
+    let kernel = match unfit {
+        Some(TcError::Lacking(lacks)) => lacks.into_iter().map(for_tc).collect(),
+        Some(error) => {
+            let remedy = "or use another topology".to_owned();
+            vec![Unmet { need: "another link engine".to_owned(), found: error.to_string(), remedy }]
+        }
+        None => Vec::new(),
+    };
     // Limits are judged for just these nodes here, so falling short of one is more than a warning.
     let decisive = findings.filter(|finding| {
         finding.state == State::Missing || (finding.state == State::Warn && machine::LIMITS.contains(&finding.topic))
@@ -121,6 +131,10 @@ pub(crate) fn unmet(program: &Path, plan: &Plan, options: &EngineOptions) -> Vec
         remedy: remedy.unwrap_or_else(|| "see `peerbed doctor`".to_owned()),
     });
     decisive.chain(kernel).collect()
+}
+
+fn for_tc(lack: Lack) -> Unmet {
+    Unmet { need: format!("for the tc engine, {}", lack.feature), found: lack.found, remedy: lack.remedy }
 }
 
 /// Look at everything, for an experiment of so many nodes.

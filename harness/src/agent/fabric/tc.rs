@@ -247,7 +247,7 @@ impl<'a> Builder<'a> {
 
     fn finish(self, fabric: &Fabric) -> Result<Standing, FabricError> {
         go_back(&self.own)?;
-        let tc = Tc::new(self.routers, self.hosts, self.links, self.ways.senders.clone());
+        let tc = Tc::new(self.routers, self.hosts, self.links, self.ways.senders.clone())?;
         let report = EngineReport {
             engine: "tc".to_owned(),
             ends: "veth".to_owned(),

@@ -11,6 +11,7 @@ pub(crate) mod ways;
 
 use std::{
     collections::BTreeMap,
+    fs, io,
     net::Ipv4Addr,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -25,6 +26,9 @@ use self::{
 };
 use super::{EngineHealth, Lack, LedgerEntry, LinkSample, Sample};
 use crate::netlink::{Count, Netfilter, Netlink, NetlinkError, Watched};
+
+/// Where the kernel counts packets that it had no room for between two devices.
+const SOFTNET: &str = "/proc/net/softnet_stat";
 
 /// Why the engine cannot carry a network or do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +62,9 @@ pub(crate) enum TcError {
     /// No such node.
     #[error("there is no node number {0}")]
     Node(usize),
+    /// What the machine had no room for cannot be known.
+    #[error("{SOFTNET}, which counts what is dropped between devices: {0}")]
+    Dropped(#[source] io::Error),
     /// The kernel refused something.
     #[error(transparent)]
     Netlink(#[from] NetlinkError),
@@ -125,10 +132,10 @@ impl Tc {
         hosts: Vec<Host>,
         links: Vec<[Lane; 2]>,
         senders: Vec<(AsNumber, Role)>,
-    ) -> Self {
-        let dropped = dropped_between_devices();
+    ) -> Result<Self, TcError> {
+        let dropped = dropped_between_devices().map_err(TcError::Dropped)?;
         let state = State { routers, hosts, links, senders, before: BTreeMap::new(), dropped, delivered: 0 };
-        Self { state: Mutex::new(state), broken: OnceLock::new() }
+        Ok(Self { state: Mutex::new(state), broken: OnceLock::new() })
     }
 
     /// Change both directions of a link between ASes.
@@ -157,7 +164,7 @@ impl Tc {
                     add(before, key, count);
                 }
             }
-            Err(error) => self.break_down(&error),
+            Err(error) => self.break_down(&error.into()),
         }
     }
 
@@ -175,7 +182,7 @@ impl Tc {
         self.broken.get().cloned()
     }
 
-    fn break_down(&self, error: &NetlinkError) {
+    fn break_down(&self, error: &TcError) {
         // A later reason is a consequence of the first.
         let _ = self.broken.set(format!("the kernel's counters cannot be read: {error}"));
     }
@@ -186,7 +193,7 @@ impl Tc {
 }
 
 impl State {
-    fn sample(&mut self) -> Result<Sample, NetlinkError> {
+    fn sample(&mut self) -> Result<Sample, TcError> {
         let readings: Vec<Reading> = self.routers.iter_mut().map(Reading::of).collect::<Result<_, _>>()?;
         let both = |one: &mut Lane, other: &mut Lane| LinkSample {
             forward: one.read(&readings),
@@ -206,7 +213,7 @@ impl State {
         let strays = strays.map(|(router, reading)| reading.passed(Watched::Output, router.nowhere).packets).sum();
         let health = EngineHealth {
             released: delivered.saturating_sub(std::mem::replace(&mut self.delivered, delivered)),
-            overruns: dropped_between_devices().saturating_sub(self.dropped),
+            overruns: dropped_between_devices().map_err(TcError::Dropped)?.saturating_sub(self.dropped),
             strays,
             ..EngineHealth::default()
         };
@@ -274,9 +281,27 @@ fn now() -> u64 {
 }
 
 /// Packets that this machine had no room for on their way from one device to the next, since it started: the second column of
-/// `/proc/net/softnet_stat`, one row for each core.
-fn dropped_between_devices() -> u64 {
-    let text = std::fs::read_to_string("/proc/net/softnet_stat").unwrap_or_default();
-    let dropped = text.lines().filter_map(|line| line.split(' ').nth(1));
-    dropped.filter_map(|number| u64::from_str_radix(number, 16).ok()).sum()
+/// [`SOFTNET`], one row for each core.
+fn dropped_between_devices() -> io::Result<u64> {
+    dropped_in(&fs::read_to_string(SOFTNET)?)
+}
+
+fn dropped_in(text: &str) -> io::Result<u64> {
+    let row = |line: &str| line.split_whitespace().nth(1).and_then(|number| u64::from_str_radix(number, 16).ok());
+    let unknown = || io::Error::other("its second column is not what is known of it");
+    text.lines().map(|line| row(line).ok_or_else(unknown)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_found_no_room_is_in_the_second_column() {
+        let rows = "0000272d 00000000 00000001 00000000\n000034d9 0000001f 00000000 00000000\n\
+                    000034d9 00000100 00000000 00000000\n";
+        assert_eq!(dropped_in(rows).unwrap(), 0x11f);
+        assert!(dropped_in("0000272d\n").is_err() && dropped_in("1 x\n").is_err());
+        assert!(dropped_between_devices().is_ok());
+    }
 }
