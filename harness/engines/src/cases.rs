@@ -283,14 +283,16 @@ fn a_full_queue_drops_the_rest(bed: Bed) {
     lab.start_listener(1, "count");
     lab.start(0, &format!("blast {} 100 1000 1 0", address(1)));
     assert_eq!(lab.line(0), "sent");
+    // What left the link may not be at its destination yet.
     let sample = lab.sample_when(|sample| {
         let link = sample.links[0].forward;
-        link.offered_packets == 100 && link.carried_packets + link.dropped_packets == 100
+        let all = link.offered_packets == 100 && link.carried_packets + link.dropped_packets == 100;
+        all && entry(sample, 1, 2).packets == link.carried_packets
     });
     let link = sample.links[0].forward;
     assert!((20..=24).contains(&link.carried_packets), "{link:?}");
     assert_eq!((link.offered_bytes, link.carried_bytes), (100 * 1028, link.carried_packets * 1028));
-    assert_eq!((link.lost_packets, entry(&sample, 1, 2).packets), (0, link.carried_packets));
+    assert_eq!(link.lost_packets, 0);
     lab.say(1, "stop");
     assert_eq!(lab.counts(1), (link.carried_packets, 0));
 }
@@ -350,8 +352,8 @@ fn strays_are_counted_and_hurt_nobody(bed: Bed) {
     lab.start(0, &format!("ping {} 10 0", address(1)));
     let [answered, ..]: [f64; 4] = lab.numbers(0);
     assert!(answered > 9.5, "{answered} of 10 answered");
-    let sample = lab.sample();
-    assert_eq!((sample.health.strays, sample.health.overruns, entry(&sample, 1, 2).packets), (40, 0, 10));
+    let sample = lab.sample_when(|sample| entry(sample, 1, 2).packets == 10);
+    assert_eq!((sample.health.strays, sample.health.overruns), (40, 0));
     let refused = lab.refusal(Request::SetLink { link: 7, forward: delayed(0), backward: delayed(0) });
     assert!(refused.contains("no link number 7"), "{refused}");
 }
@@ -371,11 +373,10 @@ fn what_the_kernel_drops_is_counted(bed: Bed) {
     }
     let sample = lab.sample_when(|sample| {
         let offered: u64 = sample.access.iter().map(|access| access.forward.offered_packets).sum();
-        offered + sample.health.overruns == 3 * SENT
+        offered + sample.health.overruns == 3 * SENT && entry(sample, 1, 2).packets + sample.health.overruns == 3 * SENT
     });
     println!("  {} of {} overran", sample.health.overruns, 3 * SENT);
     assert!(sample.health.overruns > 0, "nothing overran while the engine stood still");
-    assert_eq!(entry(&sample, 1, 2).packets + sample.health.overruns, 3 * SENT);
 }
 
 fn an_open_link_carries_whole_super_packets(bed: Bed) {

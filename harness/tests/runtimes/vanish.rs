@@ -12,7 +12,7 @@ use peerbed_model::Act;
 
 use crate::{
     bed::{Bed, Up},
-    support::{changes, idle, name, next, plan},
+    support::{changes, idle, name, next, plan, script},
 };
 
 /// A harness that was killed.
@@ -95,8 +95,8 @@ pub(crate) async fn a_dropped_deployment_leaves_nothing<B: Bed>() {
 
 pub(crate) async fn what_is_given_up_half_way_leaves_nothing<B: Bed>() {
     let (bed, directory) = (B::new(EndsChoice::Auto).await, tempfile::tempdir().unwrap());
-    let plan = plan(vec![idle(); 4]);
-    // Given up when the first host stands, and when the first node is ready.
+    // Given up when the first host stands, and when the first node is ready. One never is: else all may be at once.
+    let plan = plan(vec![idle(), script("exec sleep 1000"), idle(), idle()]);
     for wanted in ["Hosts { made: 1", "Ready { ready: 1"] {
         let (reached, mut heard) = tokio::sync::mpsc::unbounded_channel();
         let mut progress = |progress| drop(reached.send(format!("{progress:?}")));
