@@ -11,6 +11,7 @@ mod frame;
 mod moment;
 mod pipe;
 mod spec;
+mod trace;
 mod train;
 
 pub use counters::Counters;
@@ -22,4 +23,5 @@ pub use spec::{
     Bandwidth, Burst, Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, Kind, LinkSpec, Loss, Probability, Queue,
     Rate, Route, SpecError,
 };
+pub use trace::{Service, Trace, TraceError, TraceId, Traced};
 pub use train::Train;

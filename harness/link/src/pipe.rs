@@ -11,7 +11,7 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-use crate::{Bandwidth, Counters, LinkSpec, Loss, Moment, Rate, Train};
+use crate::{Counters, LinkSpec, Loss, Moment, Service, Train, trace::WORK_OF_BYTE};
 
 /// Consecutive packets of a train that survived and reach the far end together.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,7 @@ struct Waiting {
 #[derive(Debug, Clone)]
 pub struct Pipe {
     spec: LinkSpec,
+    service: Service,
     limit: Option<u64>,
     draws: ChaCha8Rng,
     /// The state of the Gilbert–Elliott model.
@@ -65,10 +66,10 @@ pub struct Pipe {
     queue: VecDeque<Waiting>,
     /// The ticket of the queue's front.
     first: u64,
-    /// When everything accepted so far has been sent, and the fraction of a nanosecond on top, in units of one by the
-    /// rate in bit/s: without it the rate of a fast link would be wrong by the rounding of every packet.
+    /// How much will have been done when everything accepted so far has been sent, and when that is. The first is exact:
+    /// without it the rate of a fast link would be wrong by the rounding of every packet.
+    served: u128,
     free_at: Moment,
-    fraction: u64,
     /// When the last piece that left the queue reaches the far end; nothing overtakes it.
     departed_due: Moment,
     /// When the last packet that was not passed on at once reaches the far end.
@@ -77,20 +78,22 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    /// An empty pipe. Its random draws are the `stream`-th of the generator with this seed, so that every direction of
-    /// every link has its own and none depends on another's traffic.
-    pub fn new(spec: LinkSpec, seed: u64, stream: u64) -> Self {
+    /// An empty pipe whose queue is served so, as the specification has it ([`Fabric::service`](crate::Fabric::service)).
+    /// Its random draws are the `stream`-th of the generator with this seed, so that every direction of every link has its
+    /// own and none depends on another's traffic.
+    pub fn new(spec: LinkSpec, service: Service, seed: u64, stream: u64) -> Self {
         let mut draws = ChaCha8Rng::seed_from_u64(seed);
         draws.set_stream(stream);
         Self {
             spec,
+            service,
             limit: spec.queue_bytes(),
             draws,
             bad: false,
             queue: VecDeque::new(),
             first: 0,
+            served: 0,
             free_at: Moment::default(),
-            fraction: 0,
             departed_due: Moment::default(),
             held_until: Moment::default(),
             counters: Counters::default(),
@@ -103,7 +106,9 @@ impl Pipe {
     /// has not been sent yet; an idle link takes a packet of any length.
     pub fn offer(&mut self, now: Moment, train: Train, most: u64, pieces: &mut Vec<Piece>) {
         self.settle(now);
-        let most = if self.spec.jitter.is_zero() { most } else { 0 };
+        // What leaves together leaves with its last byte, which a trace may have wait for long.
+        let together = self.spec.jitter.is_zero() && !matches!(self.service, Service::Trace(..));
+        let most = if together { most } else { 0 };
         let mut backlog = self.backlog(now);
         let mut run: Option<(u32, u64)> = None;
         for index in 0..train.segments() {
@@ -137,27 +142,47 @@ impl Pipe {
     }
 
     /// Change the link. What waits in the queue is kept and leaves at the new rate with the new delay; what has left the
-    /// queue is not touched. Packets are still not reordered.
-    pub fn update(&mut self, now: Moment, spec: LinkSpec) -> Retimed {
+    /// queue is not touched. Packets are still not reordered. A trace that the link follows already goes on.
+    pub fn update(&mut self, now: Moment, spec: LinkSpec, service: Service) -> Retimed {
+        let service = if spec.bandwidth == self.spec.bandwidth { self.service.clone() } else { service };
+        self.transform(now, spec, service)
+    }
+
+    /// The trace that the link follows, if it does, begins now.
+    pub fn begin(&mut self, now: Moment) -> Retimed {
+        match self.service.clone() {
+            Service::Trace(trace, _) => self.transform(now, self.spec, Service::Trace(trace, now)),
+            Service::Unlimited | Service::Rate(_) => Retimed { first: self.first, dues: Vec::new() },
+        }
+    }
+
+    fn transform(&mut self, now: Moment, spec: LinkSpec, service: Service) -> Retimed {
         self.settle(now);
-        let (old, new) = (self.spec.bandwidth, spec.bandwidth);
+        let (old, done) = (std::mem::replace(&mut self.service, service), self.served);
         self.spec = spec;
         self.limit = spec.queue_bytes();
         if !matches!(spec.loss, Loss::GilbertElliott(_)) {
             self.bad = false;
         }
+        // What waits was accepted without a gap, the last of it ending with `served`.
+        let begun = self.service.work(now);
+        let mut behind: u128 = self.queue.iter().map(|waiting| u128::from(waiting.bytes) * WORK_OF_BYTE).sum();
+        let unsent = old != Service::Unlimited;
+        let past = old.work(now);
+        self.served = begun;
         let mut after = self.departed_due;
         let mut dues = Vec::with_capacity(self.queue.len());
         for waiting in &mut self.queue {
-            let ahead = waiting.departs.since(now);
-            waiting.departs = now.plus_nanos(rescale(ahead, old, new));
+            behind -= u128::from(waiting.bytes) * WORK_OF_BYTE;
+            let ahead = if unsent { done.saturating_sub(behind).saturating_sub(past) } else { 0 };
+            self.served = begun + ahead;
+            waiting.departs = self.service.when(self.served).max(now);
             waiting.due = arrival(&spec, waiting.departs, waiting.swing).max(after);
             after = waiting.due;
             dues.push(waiting.due);
         }
         self.held_until = self.held_until.max(after);
         self.free_at = self.queue.back().map_or(now, |waiting| waiting.departs);
-        self.fraction = 0;
         Retimed { first: self.first, dues }
     }
 
@@ -196,19 +221,16 @@ impl Pipe {
 
     /// Bytes not yet sent at `now`, a packet that is being sent counting with its rest.
     fn backlog(&self, now: Moment) -> u64 {
-        match self.spec.bandwidth {
-            Bandwidth::Unlimited => 0,
-            Bandwidth::Limited(rate) => {
-                let bits = u128::from(self.free_at.since(now)) * u128::from(rate.bps());
-                bits.div_ceil(8_000_000_000) as u64
-            }
+        if self.free_at <= now || self.service == Service::Unlimited {
+            return 0;
         }
+        self.served.saturating_sub(self.service.work(now)).div_ceil(WORK_OF_BYTE) as u64
     }
 
     fn accept(&mut self, now: Moment, segments: Range<u32>, bytes: u64) -> Piece {
-        let departs = match self.spec.bandwidth {
-            Bandwidth::Unlimited => now.max(self.queue.back().map_or(now, |last| last.departs)),
-            Bandwidth::Limited(rate) => self.send(now, rate, bytes),
+        let departs = match self.service {
+            Service::Unlimited => now.max(self.queue.back().map_or(now, |last| last.departs)),
+            Service::Rate(_) | Service::Trace(..) => self.send(now, bytes),
         };
         let swing = if self.spec.jitter.is_zero() { 0.0 } else { self.draw().mul_add(2.0, -1.0) };
         let before = self.queue.back().map_or(self.departed_due, |last| last.due);
@@ -221,15 +243,10 @@ impl Pipe {
         Piece { segments, due, ticket }
     }
 
-    fn send(&mut self, now: Moment, rate: Rate, bytes: u64) -> Moment {
-        if self.free_at < now {
-            self.free_at = now;
-            self.fraction = 0;
-        }
-        let bits = u128::from(bytes) * 8_000_000_000 + u128::from(self.fraction);
-        let rate = u128::from(rate.bps());
-        self.free_at = self.free_at.plus_nanos((bits / rate) as u64);
-        self.fraction = (bits % rate) as u64;
+    /// Until when so many more bytes have been sent: behind what waits, or from now on.
+    fn send(&mut self, now: Moment, bytes: u64) -> Moment {
+        self.served = self.served.max(self.service.work(now)) + u128::from(bytes) * WORK_OF_BYTE;
+        self.free_at = self.service.when(self.served).max(now);
         self.free_at
     }
 
@@ -258,15 +275,4 @@ fn arrival(spec: &LinkSpec, departs: Moment, swing: f64) -> Moment {
     }
     // `as` saturates: a swing below zero delay is none.
     departs.plus_nanos((spec.delay.as_nanos() as f64 + swing * spec.jitter.as_nanos() as f64) as u64)
-}
-
-/// How long what took `nanos` at the old rate takes at the new one.
-fn rescale(nanos: u64, old: Bandwidth, new: Bandwidth) -> u64 {
-    match (old, new) {
-        (_, Bandwidth::Unlimited) => 0,
-        (Bandwidth::Unlimited, Bandwidth::Limited(_)) => nanos,
-        (Bandwidth::Limited(old), Bandwidth::Limited(new)) => {
-            u64::try_from(u128::from(nanos) * u128::from(old.bps()) / u128::from(new.bps())).unwrap_or(u64::MAX)
-        }
-    }
 }

@@ -2,10 +2,12 @@
 //!
 //! Engines carry these out or refuse them; they never approximate.
 
-use std::{fmt, net::Ipv4Addr, num::NonZeroU64, time::Duration};
+use std::{collections::BTreeMap, fmt, net::Ipv4Addr, num::NonZeroU64, time::Duration};
 
 use peerbed_contract::{AsNumber, NodeName, Role};
 use serde::{Deserialize, Serialize};
+
+use crate::{Moment, Service, Trace, TraceId, Traced};
 
 /// Why a value cannot describe a link.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -111,6 +113,28 @@ pub enum Bandwidth {
     Unlimited,
     /// At this rate.
     Limited(Rate),
+    /// As a trace of the network has it.
+    Trace(Traced),
+}
+
+impl Bandwidth {
+    /// The rate, that of a trace in the long run; none where nothing limits it.
+    pub fn mean(self) -> Option<Rate> {
+        match self {
+            Bandwidth::Unlimited => None,
+            Bandwidth::Limited(rate) => Some(rate),
+            Bandwidth::Trace(traced) => Some(traced.mean),
+        }
+    }
+
+    /// The rate, that of a trace at its highest; none where nothing limits it.
+    pub fn peak(self) -> Option<Rate> {
+        match self {
+            Bandwidth::Unlimited => None,
+            Bandwidth::Limited(rate) => Some(rate),
+            Bandwidth::Trace(traced) => Some(traced.peak),
+        }
+    }
 }
 
 /// Which packets one direction of a link loses, beside those that its queue drops.
@@ -144,7 +168,8 @@ pub struct Burst {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Queue {
-    /// What the link carries in this time, and never less than 30 kB (twenty full-size packets).
+    /// What the link carries in this time (in the long run, where it follows a trace), and never less than 30 kB (twenty
+    /// full-size packets).
     Time(Duration),
     /// So many bytes of IP packets.
     Bytes(u64),
@@ -178,7 +203,7 @@ impl LinkSpec {
 
     /// The most bytes that may wait; none where nothing ever waits.
     pub fn queue_bytes(&self) -> Option<u64> {
-        let Bandwidth::Limited(rate) = self.bandwidth else { return None };
+        let rate = self.bandwidth.mean()?;
         Some(match self.queue {
             Queue::Bytes(bytes) => bytes,
             Queue::Time(time) => {
@@ -213,6 +238,22 @@ pub struct Fabric {
     pub links: Vec<FabricLink>,
     /// One for every ordered pair of different ASes that may exchange packets.
     pub routes: Vec<Route>,
+    /// The traces that its links follow or will follow.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub traces: BTreeMap<TraceId, Trace>,
+}
+
+impl Fabric {
+    /// How a link is served that becomes so at a moment; a trace begins then. An error: the trace that is not there.
+    pub fn service(&self, bandwidth: Bandwidth, since: Moment) -> Result<Service, TraceId> {
+        Ok(match bandwidth {
+            Bandwidth::Unlimited => Service::Unlimited,
+            Bandwidth::Limited(rate) => Service::Rate(rate),
+            Bandwidth::Trace(Traced { trace, .. }) => {
+                Service::Trace(self.traces.get(&trace).cloned().ok_or(trace)?, since)
+            }
+        })
+    }
 }
 
 /// One host of the network.

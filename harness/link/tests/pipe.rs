@@ -2,13 +2,24 @@
 
 use std::time::Duration;
 
-use peerbed_link::{Bandwidth, Burst, Counters, LinkSpec, Loss, Moment, Piece, Pipe, Probability, Queue, Rate, Train};
+use peerbed_link::{
+    Bandwidth, Burst, Counters, LinkSpec, Loss, Moment, Piece, Pipe, Probability, Queue, Rate, Service, Train,
+};
 use proptest::{collection::vec, prelude::*};
 
 const SECOND: u64 = 1_000_000_000;
 
 fn limited(bps: u64) -> LinkSpec {
     LinkSpec { bandwidth: Bandwidth::Limited(Rate::from_bps(bps).unwrap()), ..LinkSpec::TRANSPARENT }
+}
+
+/// How a link without a trace is served.
+fn service(spec: &LinkSpec) -> Service {
+    spec.bandwidth.mean().map_or(Service::Unlimited, Service::Rate)
+}
+
+fn pipe_of(spec: LinkSpec, seed: u64, stream: u64) -> Pipe {
+    Pipe::new(spec, service(&spec), seed, stream)
 }
 
 fn share(value: f64) -> Probability {
@@ -83,7 +94,7 @@ struct Outcome {
 }
 
 fn run(spec: LinkSpec, seed: u64, steps: &[Step]) -> Outcome {
-    let mut outcome = Outcome { sent: vec![], pipe: Pipe::new(spec, seed, 7), end: Moment::default(), offered: (0, 0) };
+    let mut outcome = Outcome { sent: vec![], pipe: pipe_of(spec, seed, 7), end: Moment::default(), offered: (0, 0) };
     for (offer, step) in steps.iter().enumerate() {
         match step {
             Step::Offer { after, train, most } => {
@@ -99,7 +110,7 @@ fn run(spec: LinkSpec, seed: u64, steps: &[Step]) -> Outcome {
             }
             Step::Update { after, spec } => {
                 outcome.end = outcome.end.plus_nanos(*after);
-                let retimed = outcome.pipe.update(outcome.end, *spec);
+                let retimed = outcome.pipe.update(outcome.end, *spec, service(spec));
                 for sent in &mut outcome.sent {
                     sent.piece.due = retimed.due(sent.piece.ticket).unwrap_or(sent.piece.due);
                 }
@@ -155,7 +166,7 @@ proptest! {
     #[test]
     fn reaches_its_rate(bps in 1_000_u64..400_000_000_000, train in any_train(), trains in 1_u64..200) {
         let spec = LinkSpec { queue: Queue::Bytes(u64::MAX), ..limited(bps) };
-        let mut pipe = Pipe::new(spec, 1, 1);
+        let mut pipe = pipe_of(spec, 1, 1);
         let mut pieces = vec![];
         for _ in 0..trains {
             pipe.offer(Moment::default(), train, u64::MAX, &mut pieces);
@@ -170,7 +181,7 @@ proptest! {
         bps in 1_000_u64..1_000_000_000, limit in 0_u64..200_000, steps in vec(any_offer(), 1..120)
     ) {
         let spec = LinkSpec { queue: Queue::Bytes(limit), ..limited(bps) };
-        let mut pipe = Pipe::new(spec, 3, 1);
+        let mut pipe = pipe_of(spec, 3, 1);
         let mut now = Moment::default();
         for step in steps {
             let Step::Offer { after, train, most } = step else { unreachable!("only offers are made") };
@@ -199,7 +210,7 @@ proptest! {
     #[test]
     fn cuts_trains_to_size(spec in any_spec(), seed: u64, train in any_train(), most in 0_u64..20_000) {
         let mut pieces = vec![];
-        Pipe::new(spec, seed, 1).offer(Moment::default(), train, most, &mut pieces);
+        pipe_of(spec, seed, 1).offer(Moment::default(), train, most, &mut pieces);
         for piece in pieces {
             let bytes = train.slice(piece.segments.clone()).bytes();
             prop_assert!(piece.segments.len() == 1 || (bytes <= most && spec.jitter.is_zero()));
@@ -212,13 +223,13 @@ fn pipe_end(pipe: &mut Pipe, now: Moment) -> u64 {
     let mut pieces = vec![];
     let roomy = LinkSpec { queue: Queue::Bytes(u64::MAX), ..*pipe.spec() };
     let mut copy = pipe.clone();
-    copy.update(now, roomy);
+    copy.update(now, roomy, service(&roomy));
     copy.offer(now, Train::single(0), u64::MAX, &mut pieces);
     pieces[0].due.since(now)
 }
 
 fn carry(spec: LinkSpec, seed: u64, packets: u32) -> (Counters, Vec<bool>) {
-    let mut pipe = Pipe::new(spec, seed, 1);
+    let mut pipe = pipe_of(spec, seed, 1);
     let mut survived = Vec::new();
     for index in 0..packets {
         let mut pieces = vec![];
@@ -261,7 +272,7 @@ fn streams_draw_apart() {
     let spec = LinkSpec { loss: Loss::Random(share(0.5)), ..LinkSpec::TRANSPARENT };
     let losses = |stream| {
         let mut pieces = vec![];
-        Pipe::new(spec, 9, stream).offer(Moment::default(), Train::new(40, 100, 100), 0, &mut pieces);
+        pipe_of(spec, 9, stream).offer(Moment::default(), Train::new(40, 100, 100), 0, &mut pieces);
         pieces
     };
     assert_ne!(losses(1), losses(2));
@@ -272,14 +283,14 @@ fn recorded_draws_stay_the_same_for_ever() {
     // A change here makes every recorded seed mean something else.
     let spec = LinkSpec { loss: Loss::Random(share(0.5)), ..LinkSpec::TRANSPARENT };
     let mut pieces = vec![];
-    Pipe::new(spec, 20_121_001, 3).offer(Moment::default(), Train::new(16, 100, 100), 0, &mut pieces);
+    pipe_of(spec, 20_121_001, 3).offer(Moment::default(), Train::new(16, 100, 100), 0, &mut pieces);
     let survivors: Vec<u32> = pieces.iter().map(|piece| piece.segments.start).collect();
     assert_eq!(survivors, [5, 7, 9, 10, 11, 13, 14]);
 }
 
 #[test]
 fn a_faster_rate_lets_waiting_packets_leave_sooner() {
-    let mut pipe = Pipe::new(limited(1_000_000), 1, 1);
+    let mut pipe = pipe_of(limited(1_000_000), 1, 1);
     let mut pieces = vec![];
     for _ in 0..4 {
         pipe.offer(Moment::default(), Train::single(1250), u64::MAX, &mut pieces);
@@ -287,7 +298,7 @@ fn a_faster_rate_lets_waiting_packets_leave_sooner() {
     let dues: Vec<u64> = pieces.iter().map(|piece| piece.due.nanos() / 1_000_000).collect();
     assert_eq!(dues, [10, 20, 30, 40]);
     // At 15 ms the second is half sent: 5 ms of work become 0.5 ms.
-    let retimed = pipe.update(Moment::from_nanos(15_000_000), limited(10_000_000));
+    let retimed = pipe.update(Moment::from_nanos(15_000_000), limited(10_000_000), service(&limited(10_000_000)));
     assert_eq!(retimed.due(pieces[0].ticket), None, "it has left");
     let dues: Vec<u64> = pieces[1..].iter().map(|p| retimed.due(p.ticket).unwrap().nanos() / 1_000).collect();
     assert_eq!(dues, [15_500, 16_500, 17_500]);
@@ -298,10 +309,10 @@ fn a_faster_rate_lets_waiting_packets_leave_sooner() {
 #[test]
 fn a_shorter_delay_does_not_let_packets_overtake() {
     let delayed = |ms| LinkSpec { delay: Duration::from_millis(ms), ..LinkSpec::TRANSPARENT };
-    let mut pipe = Pipe::new(delayed(200), 1, 1);
+    let mut pipe = pipe_of(delayed(200), 1, 1);
     let mut pieces = vec![];
     pipe.offer(Moment::default(), Train::single(100), u64::MAX, &mut pieces);
-    assert!(pipe.update(Moment::from_nanos(1), delayed(20)).is_empty());
+    assert!(pipe.update(Moment::from_nanos(1), delayed(20), service(&delayed(20))).is_empty());
     pipe.offer(Moment::from_nanos(2), Train::single(100), u64::MAX, &mut pieces);
     pipe.offer(Moment::from_nanos(300_000_000), Train::single(100), u64::MAX, &mut pieces);
     let dues: Vec<u64> = pieces.iter().map(|piece| piece.due.nanos() / 1_000_000).collect();
@@ -311,7 +322,7 @@ fn a_shorter_delay_does_not_let_packets_overtake() {
 #[test]
 fn jitter_spreads_evenly_around_the_delay() {
     let spec = LinkSpec { delay: Duration::from_millis(20), jitter: Duration::from_millis(5), ..LinkSpec::TRANSPARENT };
-    let mut pipe = Pipe::new(spec, 5, 1);
+    let mut pipe = pipe_of(spec, 5, 1);
     let (mut sum, mut least, mut most) = (0_u64, u64::MAX, 0);
     for index in 0..20_000_u64 {
         // Far enough apart that none waits behind the one before.
@@ -327,7 +338,7 @@ fn jitter_spreads_evenly_around_the_delay() {
 
 #[test]
 fn a_packet_longer_than_the_queue_passes_an_idle_link() {
-    let mut pipe = Pipe::new(LinkSpec { queue: Queue::Bytes(100), ..limited(1_000_000) }, 1, 1);
+    let mut pipe = pipe_of(LinkSpec { queue: Queue::Bytes(100), ..limited(1_000_000) }, 1, 1);
     let mut pieces = vec![];
     pipe.offer(Moment::default(), Train::new(3, 1500, 1500), u64::MAX, &mut pieces);
     assert_eq!(pieces.len(), 1);
@@ -337,13 +348,13 @@ fn a_packet_longer_than_the_queue_passes_an_idle_link() {
 
 #[test]
 fn a_pipe_tells_until_when_it_holds_packets() {
-    let mut pipe = Pipe::new(LinkSpec::TRANSPARENT, 1, 1);
+    let mut pipe = pipe_of(LinkSpec::TRANSPARENT, 1, 1);
     let mut pieces = vec![];
     pipe.offer(Moment::from_nanos(5), Train::single(100), u64::MAX, &mut pieces);
     assert_eq!(pipe.held_until(), Moment::default(), "what passes at once is not held");
-    pipe.update(Moment::from_nanos(6), limited(1_000_000));
+    pipe.update(Moment::from_nanos(6), limited(1_000_000), service(&limited(1_000_000)));
     pipe.offer(Moment::from_nanos(10), Train::single(1250), u64::MAX, &mut pieces);
     assert_eq!(pipe.held_until(), Moment::from_nanos(10_000_010));
-    pipe.update(Moment::from_nanos(10), limited(500_000));
+    pipe.update(Moment::from_nanos(10), limited(500_000), service(&limited(500_000)));
     assert_eq!(pipe.held_until(), Moment::from_nanos(20_000_010));
 }
