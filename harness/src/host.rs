@@ -1,10 +1,16 @@
 //! What the machine itself was doing: one [`HostSample`] a second for the record, and [`Machine`], what it is, for the
-//! manifest. Both only read files of `/proc`; the run loop calls the first, the results writer the second.
+//! manifest. Both only read files of `/proc`; the run loop calls the first, the results writer the second. And its clock.
 
 use std::{fs, io};
 
-use rustix::time::ClockId;
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+
+/// `CLOCK_MONOTONIC` now, nanoseconds: the clock that nodes share.
+pub(crate) fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
 
 /// Why the machine could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -168,7 +174,7 @@ fn parse_cpu(stat: &str, ticks_per_second: u64) -> Option<CpuTimes> {
 }
 
 fn clock(which: ClockId) -> i64 {
-    let time = rustix::time::clock_gettime(which);
+    let time = clock_gettime(which);
     time.tv_sec * 1_000_000_000 + time.tv_nsec
 }
 

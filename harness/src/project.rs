@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use peerbed_model::{Experiment, ExperimentFile, ExperimentName, Source, TopologyFile, experiment_name};
+use peerbed_model::{
+    Experiment, ExperimentFile, ExperimentName, MAX_TRACE_BYTES, Source, TopologyFile, experiment_name,
+};
 
 use crate::regular;
 
@@ -90,7 +92,21 @@ impl Project {
             return Err(file.no_such_topology(&self.topologies()?).into());
         }
         let topology = TopologyFile::parse(self.read(&path)?)?;
-        Ok((name, file, topology))
+        let traces = topology.trace_paths().into_iter().map(|trace| {
+            let found = self.read_trace(&self.root.join("topologies").join(&trace));
+            Ok((trace, found?))
+        });
+        let traces: Vec<_> = traces.collect::<anyhow::Result<_>>()?;
+        Ok((name, file, topology.with_traces(traces)))
+    }
+
+    /// A trace, or why it cannot be read; an error is something that is wrong in it.
+    fn read_trace(&self, path: &Path) -> anyhow::Result<Result<Source, String>> {
+        let shown = path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
+        match regular::read(path, MAX_TRACE_BYTES as u64) {
+            Ok(bytes) => Ok(Ok(Source::from_trace(shown, bytes)?)),
+            Err(error) => Ok(Err(format!("cannot read {shown}: {error}"))),
+        }
     }
 
     fn read(&self, path: &Path) -> anyhow::Result<Source> {

@@ -8,7 +8,7 @@ use peerbed::{
     engine::{EngineChoice, LedgerEntry, Sample},
     host::HostSample,
 };
-use peerbed_link::{Bandwidth, Burst, Duplex, Kind, LinkSpec, Loss, Probability, Queue, Rate};
+use peerbed_link::{Bandwidth, Burst, Duplex, Kind, LinkSpec, Loss, Probability, Queue, Rate, Trace, TraceId, Traced};
 
 use crate::{
     bed::{Bed, Need, slowness},
@@ -19,7 +19,7 @@ use crate::{
 pub(crate) type Case = fn(Bed);
 
 /// All of them, with what they need.
-pub(crate) const ALL: [(&str, &[Need], Case); 13] = [
+pub(crate) const ALL: [(&str, &[Need], Case); 14] = [
     ("a_flow_gets_the_rate_of_its_link", &[], a_flow_gets_the_rate_of_its_link),
     ("access_links_have_their_rates_both_ways", &[], access_links_have_their_rates_both_ways),
     ("round_trips_take_the_sum_of_the_delays", &[Need::Delay], round_trips_take_the_sum_of_the_delays),
@@ -29,6 +29,7 @@ pub(crate) const ALL: [(&str, &[Need], Case); 13] = [
     ("flows_share_a_link_between_ases", &[], flows_share_a_link_between_ases),
     ("a_full_queue_drops_the_rest", &[], a_full_queue_drops_the_rest),
     ("a_link_changes_while_packets_wait", &[], a_link_changes_while_packets_wait),
+    ("a_link_follows_its_trace", &[Need::Agent], a_link_follows_its_trace),
     ("udp_super_packets_are_cut", &[], udp_super_packets_are_cut),
     ("strays_are_counted_and_hurt_nobody", &[], strays_are_counted_and_hurt_nobody),
     ("what_the_kernel_drops_is_counted", &[Need::Agent], what_the_kernel_drops_is_counted),
@@ -322,6 +323,48 @@ fn a_link_changes_while_packets_wait(bed: Bed) {
     lab.say(1, "stop");
     assert_eq!(lab.counts(1), (100, 0));
     assert_eq!(after.links[0].forward.dropped_packets, 0);
+}
+
+fn a_link_follows_its_trace(bed: Bed) {
+    // Nothing for half a second, then 8 Mbit/s: 100 datagrams of 1000 bytes take 0.1 s then. And once more from the start.
+    const MS: u64 = 1_000_000;
+    let trace = Trace::rates(&[(0, 0), (500 * MS, 8_000_000)], Some(700 * MS)).expect("a good trace");
+    let traced = Traced { trace: TraceId::from_hash(1), mean: trace.mean(), peak: trace.peak() };
+    let spec = LinkSpec { bandwidth: Bandwidth::Trace(traced), queue: Queue::Bytes(1 << 20), ..LinkSpec::TRANSPARENT };
+    let mut fabric = fabric(&[(1, OPEN), (2, OPEN)], spec, LinkSpec::TRANSPARENT);
+    let unknown = Traced { trace: TraceId::from_hash(2), ..traced };
+    fabric.traces.insert(traced.trace, trace.clone());
+    let mut lab = Lab::new(fabric, bed, None);
+    lab.start_listener(1, "count");
+    undisturbed(|| {
+        let before = entry(&lab.sample(), 1, 2).packets;
+        let begin = lab.begin();
+        lab.start(0, &format!("blast {} 300 972 1 0", address(1)));
+        assert_eq!(lab.line(0), "sent");
+        // What was counted at any moment is what the trace has until then, but for one packet and what the engine was late.
+        loop {
+            let sample = lab.sample();
+            let delivered = (entry(&sample, 1, 2).packets - before) * 1000;
+            let had = |at: u64| trace.bytes_by(at.saturating_sub(begin));
+            if delivered > had(sample.at_ns) + 1000 {
+                return Err(format!(
+                    "{delivered} bytes at {} ms, the trace has {}",
+                    (sample.at_ns - begin) / MS,
+                    had(sample.at_ns)
+                ));
+            }
+            if delivered + 6000 < had(sample.at_ns - 5 * MS).min(300_000) {
+                return Err(format!("only {delivered} bytes at {} ms", (sample.at_ns - begin) / MS));
+            }
+            if delivered == 300_000 {
+                println!("  all of it after {} ms", (sample.at_ns - begin) / MS);
+                return Ok(());
+            }
+        }
+    });
+    let strange = LinkSpec { bandwidth: Bandwidth::Trace(unknown), ..spec };
+    let refused = lab.refusal(Request::SetLink { link: 0, forward: strange, backward: delayed(0) });
+    assert!(refused.contains("there is no trace 0000000000000002"), "{refused}");
 }
 
 fn udp_super_packets_are_cut(bed: Bed) {

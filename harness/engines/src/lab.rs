@@ -51,6 +51,7 @@ pub(crate) fn fabric(nodes: &[(u32, Duplex)], forward: LinkSpec, backward: LinkS
         nodes: nodes.iter().enumerate().map(node).collect(),
         links: vec![FabricLink { name: "a~b".to_owned(), a: asn(1), b: asn(2), forward, backward }],
         routes: vec![route(1, 2, Heading::Forward), route(2, 1, Heading::Backward)],
+        traces: BTreeMap::new(),
     }
 }
 
@@ -248,6 +249,13 @@ impl Lab {
             }
             assert!(start.elapsed() < PATIENCE, "it never comes to that: {sample:?}");
         }
+    }
+
+    /// Traces that links follow begin now: at this time, `CLOCK_MONOTONIC` in nanoseconds.
+    pub(crate) fn begin(&mut self) -> u64 {
+        let at_ns = self.sample().at_ns;
+        self.call(Request::Begin { at_ns });
+        at_ns
     }
 
     /// Change the link between the two ASes.

@@ -78,7 +78,7 @@ pub struct Pipe {
 }
 
 impl Pipe {
-    /// An empty pipe whose queue is served so, as the specification has it ([`Fabric::service`](crate::Fabric::service)).
+    /// An empty pipe whose queue is served so, as the specification has it ([`Service::of`]).
     /// Its random draws are the `stream`-th of the generator with this seed, so that every direction of every link has its
     /// own and none depends on another's traffic.
     pub fn new(spec: LinkSpec, service: Service, seed: u64, stream: u64) -> Self {
@@ -148,10 +148,10 @@ impl Pipe {
         self.transform(now, spec, service)
     }
 
-    /// The trace that the link follows, if it does, begins now.
-    pub fn begin(&mut self, now: Moment) -> Retimed {
+    /// The trace that the link follows, if it does, begins at `begin`, which is not ahead.
+    pub fn begin(&mut self, now: Moment, begin: Moment) -> Retimed {
         match self.service.clone() {
-            Service::Trace(trace, _) => self.transform(now, self.spec, Service::Trace(trace, now)),
+            Service::Trace(trace, _) => self.transform(now, self.spec, Service::Trace(trace, begin)),
             Service::Unlimited | Service::Rate(_) => Retimed { first: self.first, dues: Vec::new() },
         }
     }

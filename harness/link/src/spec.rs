@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, net::Ipv4Addr, num::NonZeroU64, time::Dura
 use peerbed_contract::{AsNumber, NodeName, Role};
 use serde::{Deserialize, Serialize};
 
-use crate::{Moment, Service, Trace, TraceId, Traced};
+use crate::{Trace, TraceId, Traced};
 
 /// Why a value cannot describe a link.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -241,19 +241,6 @@ pub struct Fabric {
     /// The traces that its links follow or will follow.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub traces: BTreeMap<TraceId, Trace>,
-}
-
-impl Fabric {
-    /// How a link is served that becomes so at a moment; a trace begins then. An error: the trace that is not there.
-    pub fn service(&self, bandwidth: Bandwidth, since: Moment) -> Result<Service, TraceId> {
-        Ok(match bandwidth {
-            Bandwidth::Unlimited => Service::Unlimited,
-            Bandwidth::Limited(rate) => Service::Rate(rate),
-            Bandwidth::Trace(Traced { trace, .. }) => {
-                Service::Trace(self.traces.get(&trace).cloned().ok_or(trace)?, since)
-            }
-        })
-    }
 }
 
 /// One host of the network.

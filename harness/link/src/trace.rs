@@ -2,11 +2,11 @@
 //!
 //! Work is counted in billionths of a bit, so that a rate in bit/s times nanoseconds is exact.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Moment, Rate};
+use crate::{Bandwidth, Moment, Rate};
 
 /// Work of one byte.
 pub(crate) const WORK_OF_BYTE: u128 = 8_000_000_000;
@@ -76,7 +76,7 @@ pub enum TraceError {
     #[error("it is empty")]
     Empty,
     /// Times that go back; the position of the later one.
-    #[error("its times go back at entry {0}")]
+    #[error("its times go back")]
     Order(usize),
     /// It begins later than at 0.
     #[error("it begins at {0} ns, not at 0")]
@@ -339,6 +339,15 @@ pub enum Service {
 }
 
 impl Service {
+    /// How a link is served that becomes so at a moment; a trace begins then. An error: the trace that is not there.
+    pub fn of(bandwidth: Bandwidth, traces: &BTreeMap<TraceId, Trace>, since: Moment) -> Result<Self, TraceId> {
+        Ok(match bandwidth {
+            Bandwidth::Unlimited => Service::Unlimited,
+            Bandwidth::Limited(rate) => Service::Rate(rate),
+            Bandwidth::Trace(Traced { trace, .. }) => Service::Trace(traces.get(&trace).cloned().ok_or(trace)?, since),
+        })
+    }
+
     /// What can have been done until a moment; nothing without a limit.
     pub(crate) fn work(&self, now: Moment) -> u128 {
         match self {

@@ -184,7 +184,7 @@ fn a_trace_begins_when_it_is_told() {
     let mut pieces = vec![];
     pipe.offer(Moment::from_nanos(6 * MS), Train::single(1000), 0, &mut pieces);
     assert_eq!(pieces[0].due, Moment::from_nanos(10 * MS + SECOND));
-    let retimed = pipe.begin(Moment::from_nanos(7 * MS));
+    let retimed = pipe.begin(Moment::from_nanos(7 * MS), Moment::from_nanos(6 * MS + MS / 2));
     assert_eq!(retimed.due(pieces[0].ticket), Some(Moment::from_nanos(8 * MS)));
 }
 

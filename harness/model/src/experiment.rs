@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use peerbed_contract::{EdgeMode, Object, Strategy};
-use peerbed_link::{Bandwidth, Probability};
+use peerbed_link::{Probability, Rate};
 
 use crate::{
     diagnostic::{Span, Spanned},
@@ -123,6 +123,6 @@ pub(crate) struct Policy {
 pub(crate) enum UploadRate {
     /// Of its uplink.
     Share(Probability),
-    /// A rate of its own.
-    Fixed(Bandwidth),
+    /// A rate of its own; none: without limit.
+    Fixed(Option<Rate>),
 }

@@ -7,7 +7,7 @@ use crate::{
     experiment,
     read::{did_you_mean, listed},
     source::{ExperimentName, Source, experiment_name},
-    topology::Topology,
+    topology::{Topology, trace::TraceFiles},
     yaml::{self, Node},
 };
 
@@ -15,6 +15,8 @@ use crate::{
 pub(crate) const EXPERIMENT_FILE: u8 = 0;
 /// File number of the topology in every report.
 pub(crate) const TOPOLOGY_FILE: u8 = 1;
+/// File number of the first trace; the others follow.
+pub(crate) const TRACE_FILES: u8 = 2;
 
 /// An experiment file: well-formed YAML that names its topology. What else may be wrong is said by
 /// [`Experiment::resolve`](crate::Experiment::resolve), together with what is wrong with the topology.
@@ -78,6 +80,7 @@ fn read_topology_name(root: &Node, report: &mut Report) -> Option<ExperimentName
 pub struct TopologyFile {
     pub(crate) source: Source,
     pub(crate) root: Arc<Node>,
+    pub(crate) traces: TraceFiles,
 }
 
 impl TopologyFile {
@@ -87,12 +90,23 @@ impl TopologyFile {
         let mut report = Report::new(vec![source.clone(), source.clone()]);
         let root = yaml::read(&source, TOPOLOGY_FILE, &mut report).map(Arc::new);
         match root {
-            Some(root) if report.errors() == 0 => Ok(Self { source, root }),
+            Some(root) if report.errors() == 0 => Ok(Self { source, root, traces: TraceFiles::default() }),
             Some(root) => {
-                Topology::decode(&root, &mut report);
+                Topology::decode(&root, &TraceFiles::default(), &mut report);
                 Err(report.into_diagnostics())
             }
             None => Err(report.into_diagnostics()),
         }
+    }
+
+    /// The paths of the trace files that it names, from the directory of its own file.
+    pub fn trace_paths(&self) -> Vec<String> {
+        TraceFiles::wanted(&self.root)
+    }
+
+    /// Takes in the trace files that were found, each with its path; for one that was not, the reason in a sentence.
+    #[must_use]
+    pub fn with_traces(self, found: impl IntoIterator<Item = (String, Result<Source, String>)>) -> Self {
+        Self { traces: TraceFiles::read(found), ..self }
     }
 }

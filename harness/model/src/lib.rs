@@ -30,4 +30,4 @@ pub use plan::{
     Act, Action, Bound, Expectation, ExpectedValue, Limits, LinkEngine, Plan, PlannedNode, Setting, Tolerance,
 };
 pub use resolve::Experiment;
-pub use source::{ExperimentName, MAX_FILE_BYTES, NameRefused, Source, experiment_name};
+pub use source::{ExperimentName, MAX_FILE_BYTES, MAX_TRACE_BYTES, NameRefused, Source, experiment_name};

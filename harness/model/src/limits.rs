@@ -8,6 +8,8 @@ pub(crate) const NODES: u64 = 20_000;
 pub(crate) const DOWNLOADS: u64 = 200_000;
 /// ASes of one topology.
 pub(crate) const ASES: usize = 512;
+/// Traces of one topology.
+pub(crate) const TRACES: usize = 64;
 /// Content objects of one experiment.
 pub(crate) const CONTENTS: usize = 1_000;
 /// Groups of one experiment.

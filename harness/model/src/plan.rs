@@ -52,6 +52,13 @@ impl Plan {
         scripts.sum()
     }
 
+    /// What its links are and become, each as often as there is one.
+    pub fn links(&self) -> impl Iterator<Item = LinkSpec> {
+        let access = self.fabric.nodes.iter().flat_map(|node| [node.access.up, node.access.down]);
+        let between = self.fabric.links.iter().flat_map(|link| [link.forward, link.backward]);
+        access.chain(between).chain(self.links_to_come())
+    }
+
     /// What links become by its timeline.
     pub fn links_to_come(&self) -> Vec<LinkSpec> {
         let changes = self.timeline.iter().filter_map(|action| match action.act {

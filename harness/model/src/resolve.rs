@@ -16,7 +16,7 @@ use crate::{
     plan::{Action, Plan},
     read::did_you_mean,
     source::{ExperimentName, Source},
-    topology::{self, Topology},
+    topology::{self, Topology, trace::TraceFiles},
     yaml::Node,
 };
 
@@ -67,11 +67,12 @@ impl Experiment {
         scale: Scale,
     ) -> Result<Self, Diagnostics> {
         let ExperimentFile { source, root, .. } = experiment;
-        let TopologyFile { source: topology_source, root: topology } = topology;
-        let files = vec![source.clone(), topology_source];
+        let TopologyFile { source: topology_source, root: topology, traces } = topology;
+        let mut files = vec![source.clone(), topology_source];
+        files.extend_from_slice(traces.sources());
         let mut report = Report::new(files.clone());
         let base = ArmTree::base(&root, &topology);
-        let mut layouts = Layouts::default();
+        let mut layouts = Layouts { known: Vec::new(), traces };
 
         // The files as they stand come first; an arm then says only what it adds.
         let read = read_arm(&base, scale, &[], &mut layouts, &mut report);
@@ -175,10 +176,10 @@ struct Read {
     arm: Arm,
 }
 
-/// Layouts made so far: arms that differ in policy alone share one.
-#[derive(Default)]
+/// Layouts made so far (arms that differ in policy alone share one), and what they are made from beside the trees.
 struct Layouts {
     known: Vec<(Topology, Vec<Group>, Arc<Layout>)>,
+    traces: TraceFiles,
 }
 
 impl Layouts {
@@ -201,7 +202,7 @@ fn read_arm(
     layouts: &mut Layouts,
     report: &mut Report,
 ) -> Option<Read> {
-    let topology::decode::Decoded { topology, names } = Topology::decode(&tree.topology, report);
+    let topology::decode::Decoded { topology, names } = Topology::decode(&tree.topology, &layouts.traces, report);
     let Decoded { fields, head, duration, places, mut groups, mut body } = decode(&tree.experiment, report)?;
     if let Some(groups) = &mut groups {
         scale.groups(groups);

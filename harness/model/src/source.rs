@@ -9,6 +9,8 @@ use crate::{
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
+/// The largest trace, in bytes.
+pub const MAX_TRACE_BYTES: usize = 16 << 20;
 
 /// A file's text with the name under which messages speak of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,15 +24,20 @@ impl Source {
     ///
     /// `name` is the path as the user knows it, for example `experiments/quick.yaml`.
     pub fn from_bytes(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self, Diagnostics> {
-        let name = name.into();
-        if bytes.len() > MAX_FILE_BYTES {
-            let message =
-                format!("the file has {} bytes, the most that is read is {MAX_FILE_BYTES} (1 MiB)", bytes.len());
-            return Err(refusal(
-                &name,
-                message,
-                "large inputs belong in several experiments, or in `command`s of groups",
-            ));
+        let help = "large inputs belong in several experiments, or in `command`s of groups";
+        Self::bounded(name.into(), bytes, MAX_FILE_BYTES, help)
+    }
+
+    /// The same of a trace, which may be larger: [`MAX_TRACE_BYTES`].
+    pub fn from_trace(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self, Diagnostics> {
+        Self::bounded(name.into(), bytes, MAX_TRACE_BYTES, "cut it: a trace is repeated from its beginning")
+    }
+
+    fn bounded(name: String, bytes: Vec<u8>, most: usize, help: &str) -> Result<Self, Diagnostics> {
+        if bytes.len() > most {
+            let (size, mebibytes) = (bytes.len(), most >> 20);
+            let message = format!("the file has {size} bytes, the most that is read is {most} ({mebibytes} MiB)");
+            return Err(refusal(&name, message, help));
         }
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { name: name.into(), text: text.into() }),

@@ -10,6 +10,7 @@ use crate::diagnostic::{Span, Spanned};
 pub(crate) mod decode;
 pub(crate) mod link;
 pub(crate) mod routes;
+pub(crate) mod trace;
 
 /// A topology whose own references hold.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,7 @@ pub(crate) struct Topology {
     /// In the order of the file; other parts speak of an AS by its index here.
     pub(crate) ases: Vec<As>,
     pub(crate) links: Vec<Link>,
+    pub(crate) traces: trace::Traces,
     pub(crate) edges: Vec<Infrastructure>,
     pub(crate) control: Vec<Infrastructure>,
 }

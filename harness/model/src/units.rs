@@ -123,6 +123,11 @@ pub(crate) fn rate(text: &str) -> Result<Rate, Bad> {
     })
 }
 
+/// A rate in bits a second, or none at all.
+pub(crate) fn rate_or_zero(text: &str) -> Result<u64, Bad> {
+    if RATE.read(text)? == 0 { Ok(0) } else { rate(text).map(Rate::bps) }
+}
+
 /// A size in bytes, from `least` to `most`.
 pub(crate) fn size(text: &str, (least, most): (u64, u64)) -> Result<u64, Bad> {
     let bytes = SIZE.read(text)?;

@@ -4,7 +4,7 @@ mod common;
 
 use std::fmt::Write;
 
-use common::{EXPERIMENT, TOPOLOGY, only, read, resolve};
+use common::{EXPERIMENT, TOPOLOGY, only, read, read_traced, resolve};
 use peerbed_model::{Diagnostics, ExperimentFile, Source, TopologyFile};
 
 /// What is wrong when `from` becomes `to` in the experiment.
@@ -567,5 +567,109 @@ fn an_arm_can_change_anything_but_what_arms_share() {
        |
        = note: in arm `hybrid`
        = help: make the AS's prefix larger, the group smaller, or put the group elsewhere
+    "#);
+}
+
+/// The topology with two traces, which its access profile and its link can follow.
+fn traced(access: &str, link: &str) -> String {
+    let traces = "traces: {lte: traces/lte.csv, wifi: wifi.up}\n";
+    let topology = TOPOLOGY.replace("down: 25mbit", access).replace("rate: 200mbit", link);
+    traces.to_owned() + &topology
+}
+
+const LTE: (&str, &str) = ("traces/lte.csv", "t,rate\n0s,10mbit\n5s,2mbit\n10s,\n");
+const WIFI: (&str, &str) = ("wifi.up", "1\n2\n4\n");
+
+#[test]
+fn links_follow_traces() {
+    let topology = traced("down: {trace: lte, queue: 64KiB}", "trace: lte, forward: {rate: 50mbit}");
+    let arms = "arms:\n  plain: {topology.access.cable.down: 25mbit, topology.links.isp-x~transit.trace: wifi}\n";
+    let timeline = "timeline: [{at: 9s, do: set-link, link: isp-x~transit, forward: {trace: wifi}}]\n";
+    let text = EXPERIMENT.replace("arms:\n", arms) + timeline;
+    let experiment = read_traced(text.as_bytes(), topology.as_bytes(), &[LTE, WIFI]).unwrap_or_else(|e| panic!("{e}"));
+    let (hybrid, plain) = (experiment.plan("hybrid", 0, None).unwrap(), experiment.plan("plain", 0, None).unwrap());
+    let mean = |spec: &peerbed_link::LinkSpec| spec.bandwidth.mean().unwrap().bps();
+    let homes =
+        |plan: &peerbed_model::Plan| plan.fabric.nodes.iter().find(|n| n.name.as_str() == "homes-0").unwrap().access;
+    assert_eq!((mean(&homes(&hybrid).down), mean(&homes(&plain).down)), (6_000_000, 25_000_000));
+    assert_eq!(homes(&hybrid).down.queue_bytes(), Some(64 << 10));
+    let link = &hybrid.fabric.links[0];
+    assert_eq!((mean(&link.forward), mean(&link.backward)), (50_000_000, 6_000_000));
+    // A plan has the traces that it needs, and nothing else.
+    assert_eq!((hybrid.fabric.traces.len(), plain.fabric.traces.len()), (2, 1));
+    let again: peerbed_model::Plan = serde_json::from_str(&serde_json::to_string(&hybrid).unwrap()).unwrap();
+    assert_eq!(again, hybrid);
+}
+
+#[test]
+fn what_is_wrong_with_traces_is_said_where_it_is() {
+    let wrong = |topology: &str, files: &[(&str, &str)]| {
+        read_traced(EXPERIMENT.as_bytes(), topology.as_bytes(), files).expect_err("it is wrong")
+    };
+    let good = traced("down: {trace: lte}", "rate: 200mbit");
+    insta::assert_snapshot!(wrong(&good, &[LTE]), @r#"
+    error: cannot read topologies/wifi.up: it is not there
+     --> topologies/t.yaml:1:37
+      |
+    1 | traces: {lte: traces/lte.csv, wifi: wifi.up}
+      |                                     ^^^^^^^
+      |
+      = help: the path is from the directory of the topology's file
+    "#);
+    insta::assert_snapshot!(wrong(&good, &[("traces/lte.csv", "t,rate\n0s,10mbit\n1s,fast\n"), WIFI]), @r#"
+    error: `fast` is not a rate: it does not begin with a number
+     --> topologies/traces/lte.csv:3:1
+      |
+    3 | 1s,fast
+      | ^^^^^^^
+      |
+      = help: write a rate as `10mbit`; units: bit, kbit, mbit, gbit
+    "#);
+    insta::assert_snapshot!(wrong(&good, &[LTE, ("wifi.up", "# phone\n1\n3\n2\n")]), @r#"
+    error: not a trace: its times go back
+     --> topologies/wifi.up:4:1
+      |
+    4 | 2
+      | ^
+      |
+      = help: a packet-delivery trace has on each line the time, in whole milliseconds, at which 1500 bytes can be delivered, in order; after the last it begins again
+    "#);
+    insta::assert_snapshot!(wrong(&traced("down: {trace: let}", "rate: 200mbit"), &[LTE, WIFI]), @r#"
+    error: no trace named `let`, did you mean `lte`?
+     --> topologies/t.yaml:3:36
+      |
+    3 |   cable: {up: 5mbit, down: {trace: let}, delay: 8ms}
+      |                                    ^^^
+      |
+      = help: there are: lte, wifi
+    "#);
+    insta::assert_snapshot!(wrong(&traced("down: {trace: lte, rate: 5mbit}", "rate: 200mbit"), &[LTE, WIFI]), @r#"
+    error: a link has either a `rate` or a `trace`
+     --> topologies/t.yaml:3:36
+      |
+    3 |   cable: {up: 5mbit, down: {trace: lte, rate: 5mbit}, delay: 8ms}
+      |                                    ^^^
+      |
+      = help: remove one of the two
+    "#);
+    insta::assert_snapshot!(wrong(&good.replace("wifi.up", "../wifi.up"), &[LTE]), @r#"
+    error: `../wifi.up` is not the path of a trace
+     --> topologies/t.yaml:1:37
+      |
+    1 | traces: {lte: traces/lte.csv, wifi: ../wifi.up}
+      |                                     ^^^^^^^^^^
+      |
+      = help: write a path from the directory of the topology's file, for example `traces/lte.up`, without `..`
+    "#);
+    let arm = EXPERIMENT.replace("hybrid: {}", "hybrid: {topology.traces.lte: other.csv}");
+    insta::assert_snapshot!(read_traced(arm.as_bytes(), good.as_bytes(), &[LTE, WIFI]).expect_err("it is wrong"), @r#"
+    error: the file `other.csv` was not read
+      --> experiments/e.yaml:12:33
+       |
+    12 |   hybrid: {topology.traces.lte: other.csv}
+       |                                 ^^^^^^^^^
+       |
+       = note: in arm `hybrid`
+       = help: an arm cannot name another file: declare both, and let the arm set a link's `trace`
     "#);
 }

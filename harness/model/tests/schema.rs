@@ -4,15 +4,16 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::read;
+use common::read_traced;
 use peerbed_model::schema;
 use serde_json::{Value, json};
 
 const TOPOLOGY: &str = "
+traces: {lte: lte.csv}
 access:
   cable:
     up: {rate: 5mbit, delay: 1ms, jitter: 1ms, loss: 1%, queue: 50ms}
-    down: 25mbit
+    down: {trace: lte}
     delay: 8ms
     jitter: 1ms
     loss: {gilbert-elliott: {p: 1%, r: 10%, bad: 50%, good: 0%}}
@@ -24,7 +25,7 @@ ases:
 links:
   - {customer: isp-x, provider: transit, rate: 200mbit, delay: 10ms, jitter: 1ms, loss: 0.1%, queue: 50ms,
      forward: {rate: 100mbit}, backward: {loss: 0%}}
-  - {customer: isp-y, provider: transit}
+  - {customer: isp-y, provider: transit, trace: lte}
   - {peers: [isp-x, isp-y], rate: unlimited}
 edges:
   - {as: transit, access: cable, count: 2}
@@ -64,6 +65,7 @@ timeline:
   - {at: 2s, do: set-link, link: isp-x~transit, rate: 5mbit, delay: 5ms, jitter: 2ms, queue: 20ms,
      loss: {gilbert-elliott: {p: 1%, r: 10%, bad: 50%, good: 0%}},
      forward: {rate: 1mbit, delay: 6ms, jitter: 3ms, loss: 1%, queue: 1MiB}, backward: {rate: 2mbit}}
+  - {at: 2s, do: set-link, link: isp-y~transit, trace: lte, forward: {trace: lte, loss: 1%}}
   - {at: 3s, do: set-access, node: homes-0, up: 1mbit, down: {rate: 2mbit}}
 repeats: 2
 tolerance: {rate: 1%, round_trip: 1ms, round_trip_share: 3%, loss_deviations: 3.5, queue: 10%}
@@ -136,7 +138,10 @@ fn walk(
 #[test]
 fn every_key_of_the_schema_is_read() {
     let texts = [EXPERIMENT, TOPOLOGY];
-    read(EXPERIMENT.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let read = |experiment: &str, topology: &str| {
+        read_traced(experiment.as_bytes(), topology.as_bytes(), &[("lte.csv", "t,rate\n0s,5mbit\n")])
+    };
+    read(EXPERIMENT, TOPOLOGY).unwrap_or_else(|wrong| panic!("{wrong}"));
     for (index, schema) in [schema::experiment(), schema::topology()].into_iter().enumerate() {
         let file: Value = serde_yaml::from_str(texts[index]).unwrap();
         let (mut seen, mut places) = (BTreeSet::new(), Vec::new());
@@ -150,7 +155,7 @@ fn every_key_of_the_schema_is_read() {
             let broken = broken.to_string();
             let mut both = texts.map(str::to_owned);
             both[index] = broken;
-            let wrong = read(both[0].as_bytes(), both[1].as_bytes());
+            let wrong = read(&both[0], &both[1]);
             assert!(wrong.is_err(), "{place} is not read");
         }
     }

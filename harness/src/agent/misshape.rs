@@ -53,7 +53,7 @@ mod tests {
             let links = fabric.links.iter().flat_map(|link| [link.forward, link.backward]);
             let limited = nodes.chain(links).filter_map(|spec| match spec.bandwidth {
                 Bandwidth::Limited(rate) => Some(rate.bps()),
-                Bandwidth::Unlimited => None,
+                Bandwidth::Unlimited | Bandwidth::Trace(_) => None,
             });
             limited.collect()
         };

@@ -74,6 +74,11 @@ pub enum Request {
         /// Its downlink.
         down: LinkSpec,
     },
+    /// Traces that links follow begin at this time, which is not ahead.
+    Begin {
+        /// `CLOCK_MONOTONIC`, nanoseconds.
+        at_ns: u64,
+    },
     /// Read every counter. Answered by [`Reply::Sample`].
     Sample,
     /// Nothing will be asked for any more, nor is anything being started elsewhere: whoever removes what is left need not look

@@ -220,6 +220,13 @@ impl Agent {
                 }
                 _ => self.refuse(id, &unknown(&node)),
             },
+            Request::Begin { at_ns } => match &self.fabric {
+                Installation::Stands(standing) => {
+                    standing.engine.begin(at_ns);
+                    self.reply(id, Reply::Done);
+                }
+                _ => self.refuse(id, NOT_INSTALLED),
+            },
             Request::Sample => match &self.fabric {
                 Installation::Stands(standing) => self.reply(id, Reply::Sample(Box::new(standing.engine.sample()))),
                 _ => self.refuse(id, NOT_INSTALLED),

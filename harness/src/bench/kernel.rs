@@ -1,6 +1,9 @@
 //! Figures of the `tc` engine: what flows get of their rates, in both directions, and how long many shaped nodes take.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, bail};
 use peerbed_contract::{AsNumber, Role};
@@ -78,6 +81,7 @@ async fn setup(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
             nodes: (0..CROWD).map(node).collect(),
             links: Vec::new(),
             routes: Vec::new(),
+            traces: BTreeMap::new(),
         };
         rest().await?;
         let began = Instant::now();

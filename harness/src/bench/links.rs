@@ -1,6 +1,6 @@
 //! Figures of links: goodput, round-trip time, loss; each through two nodes of a real fabric, with the probes inside.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context, bail};
 use peerbed_contract::{AsNumber, NodeName, Role};
@@ -65,6 +65,7 @@ pub(super) async fn exchange(
         nodes: vec![node(0), node(1)],
         links: Vec::new(),
         routes: Vec::new(),
+        traces: BTreeMap::new(),
     };
     let mut field = Field::up(&bench.launch, fabric, options, &bench.scratch.path().join("probes.log")).await?;
     let exchange = Exchange { server: name(1), serve, endless, client: name(0), ask };

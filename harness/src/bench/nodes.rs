@@ -11,8 +11,7 @@ use super::{Bench, Figure, at_least, at_most};
 use crate::{
     agent::protocol::Notice,
     engine::EngineOptions,
-    host::HostSample,
-    run::monotonic_ns,
+    host::{HostSample, monotonic_ns},
     runtime::{
         Deployment, NodeFiles, Notices, Runtime,
         netns::{Netns, NetnsDeployment},

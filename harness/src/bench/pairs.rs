@@ -1,6 +1,6 @@
 //! Figures of the engine under load: many pairs of nodes, each with a TCP flow of its own through a link of its own.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, bail};
 use peerbed_contract::{AsNumber, Role};
@@ -129,6 +129,7 @@ async fn try_carry(bench: &Bench, pairs: usize) -> anyhow::Result<Carried> {
         nodes: (0..2 * pairs).map(node).collect(),
         links: Vec::new(),
         routes: Vec::new(),
+        traces: BTreeMap::new(),
     };
     let options = EngineOptions::wire(bench.ends);
     let mut field = Field::up(&bench.launch, fabric, options, &bench.scratch.path().join("probes.log")).await?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use peerbed_link::LinkSpec;
+use peerbed_link::{Bandwidth, LinkSpec};
 use peerbed_model::{Act, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -66,10 +66,17 @@ fn key(place: Place, spec: &LinkSpec) -> String {
 pub fn classes<'p>(plans: impl IntoIterator<Item = &'p Plan>) -> Vec<Class> {
     let mut found: BTreeMap<String, Class> = BTreeMap::new();
     let mut add = |place: Place, spec: LinkSpec, user: String| {
-        let class = found.entry(key(place, &spec)).or_insert_with(|| Class { place, spec, users: Vec::new() });
-        if !class.users.contains(&user) {
-            class.users.push(user);
+        let mut of = |spec: LinkSpec, user: String| {
+            let class = found.entry(key(place, &spec)).or_insert_with(|| Class { place, spec, users: Vec::new() });
+            if !class.users.contains(&user) {
+                class.users.push(user);
+            }
+        };
+        // What a trace has packets wait hides everything else about a link, so that is measured without it.
+        if let Bandwidth::Trace(_) = spec.bandwidth {
+            of(LinkSpec { bandwidth: Bandwidth::Unlimited, ..spec }, format!("{user} without its trace"));
         }
+        of(spec, user);
     };
     for plan in plans {
         let group =
@@ -110,6 +117,7 @@ pub fn classes<'p>(plans: impl IntoIterator<Item = &'p Plan>) -> Vec<Class> {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
+    use peerbed_link::{Rate, TraceId, Traced};
     use peerbed_model::Action;
 
     use super::*;
@@ -133,6 +141,18 @@ mod tests {
         assert_eq!(both.len(), before.len() + 1);
         let new = both.iter().find(|class| class.spec.delay == Duration::from_millis(77)).unwrap();
         assert_eq!((new.place, &new.users[..]), (Place::Up, &[second.nodes[0].group.clone()][..]));
+    }
+
+    #[test]
+    fn a_link_with_a_trace_is_also_measured_without_it() {
+        let mut plan = plan();
+        let rate = Rate::from_bps(3_000_000).unwrap();
+        let traced = Traced { trace: TraceId::from_hash(1), mean: rate, peak: rate };
+        plan.fabric.links[0].forward.bandwidth = Bandwidth::Trace(traced);
+        let users: Vec<_> = classes([&plan]).into_iter().flat_map(|class| class.users).collect();
+        let name = &plan.fabric.links[0].name;
+        assert!(users.contains(&format!("{name} forward")), "{users:?}");
+        assert!(users.contains(&format!("{name} forward without its trace")), "{users:?}");
     }
 
     #[test]

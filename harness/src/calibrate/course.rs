@@ -19,12 +19,14 @@ pub(super) const FLOODED_UP_TO_MBPS: f64 = 150.0;
 const MOSTLY_LOST: f64 = 0.5;
 /// Datagrams a second with which loss is measured, at most.
 const LOSS_PER_SECOND: f64 = 2_500.0;
-/// The link's rate in bit/s; none if it is not limited.
+/// The link's rate in bit/s, that of a trace in the long run; none if it is not limited.
 pub(super) fn bps(spec: &LinkSpec) -> Option<f64> {
-    match spec.bandwidth {
-        Bandwidth::Limited(rate) => Some(rate.bps() as f64),
-        Bandwidth::Unlimited => None,
-    }
+    spec.bandwidth.mean().map(|rate| rate.bps() as f64)
+}
+
+/// Whether it follows a trace: of such a link only what it carries over time is measured.
+pub(super) fn traced(spec: &LinkSpec) -> bool {
+    matches!(spec.bandwidth, Bandwidth::Trace(_))
 }
 
 /// The share of packets that the link loses in the long run, and how much more the number of losses varies than if each
@@ -84,7 +86,9 @@ pub(super) fn flood(spec: &LinkSpec) -> Option<Blast> {
     const LONGEST: f64 = 5.0;
     /// The first and the last datagram may be late by different jitters, which shall not show.
     const JITTERS: f64 = 150.0;
-    let rate = bps(spec).filter(|rate| *rate <= FLOODED_UP_TO_MBPS * 1e6 && loss(spec).0 <= MOSTLY_LOST)?;
+    // Never less than what the link can carry, and with a trace for as long as there is patience.
+    let peak = spec.bandwidth.peak().map(|rate| rate.bps() as f64);
+    let rate = peak.filter(|rate| *rate <= FLOODED_UP_TO_MBPS * 1e6 && loss(spec).0 <= MOSTLY_LOST)?;
     let jitter = spec.jitter.as_secs_f64() * JITTERS;
     if jitter > LONGEST || !bridges_gaps(spec) {
         return None;
@@ -92,8 +96,9 @@ pub(super) fn flood(spec: &LinkSpec) -> Option<Blast> {
     let waits = queue_seconds(spec);
     // A queue that takes long to fill is not filled, nor does anyone wait until it is empty again.
     let beyond = if waits * 1.25 > MOST_BEYOND * LONGEST { 0.0 } else { waits / FULL_AFTER };
-    let beyond = beyond.clamp(0.3, MOST_BEYOND);
-    let seconds = (waits / beyond * 1.25).max(jitter).clamp(0.6, LONGEST);
+    let beyond = if traced(spec) { 0.3 } else { beyond.clamp(0.3, MOST_BEYOND) };
+    let least = if traced(spec) { LONGEST } else { 0.6 };
+    let seconds = (waits / beyond * 1.25).max(jitter).clamp(least, LONGEST);
     let (lost, _) = loss(spec);
     let offered = rate * (1.0 + beyond) / (1.0 - lost);
     // At least fifty packets a second, however slow the link.
@@ -125,17 +130,18 @@ pub(super) fn flow(spec: &LinkSpec) -> Option<(Duration, Duration)> {
     if spec.loss != Loss::None || !spec.jitter.is_zero() || queue < product / 2.0 || rate < 200e3 {
         return None;
     }
-    // Through a longer queue it is not steady within the time.
-    if !bridges_gaps(spec) || queue_seconds(spec) > 5.0 {
+    if !bridges_gaps(spec) {
         return None;
     }
     // Slow start overshoots by as much as the queue holds, again and again, and each time recovers in some round trips
     // through the full queue; only then is the flow steady.
     let full = spec.delay.as_secs_f64() + queue * 8.0 / rate;
-    let warm = Duration::from_secs_f64((1.0 + full * 15.0).min(10.0));
+    // Through a longer queue it is not steady within the time one waits.
+    const LONGEST: f64 = 10.0;
+    let warm = Some(1.0 + full * 15.0).filter(|warm| *warm <= LONGEST)?;
     // One packet more or less must not show.
     let window = (1500.0 * 8.0 / rate / 0.002).clamp(1.0, 10.0);
-    Some((warm, Duration::from_secs_f64(window)))
+    Some((Duration::from_secs_f64(warm), Duration::from_secs_f64(window)))
 }
 
 /// How many round trips are measured; none if most would be lost.
@@ -251,6 +257,7 @@ mod tests {
         assert_eq!(with(|spec| spec.loss = Loss::Random(Probability::new(0.01).unwrap())), None);
         assert_eq!(with(|spec| spec.jitter = Duration::from_millis(1)), None);
         assert_eq!(with(|spec| spec.delay = Duration::from_secs(1)), None, "the queue is too short");
+        assert_eq!(with(|spec| spec.queue = Queue::Time(Duration::from_secs(1))), None, "the queue is too long");
         assert_eq!(flow(&spec(501.0)), None);
         assert_eq!(flow(&LinkSpec::TRANSPARENT), None);
         assert!(flow(&spec(1.0)).unwrap().1 >= Duration::from_secs(6), "few packets need a long window");

@@ -9,10 +9,11 @@ mod stages;
 mod table;
 mod verdict;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Context;
 use jiff::Timestamp;
+use peerbed_link::{Bandwidth, Trace, TraceId};
 use peerbed_model::{Plan, Tolerance};
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,8 @@ pub struct Measured {
     /// Bits a second that should have been offered to flood the link and fill its queue, and the fewer that were: the sender
     /// was held up.
     pub underfed_bps: Option<(f64, f64)>,
+    /// Of a link that follows a trace: bits a second that the trace had while it was flooded, and those that came through.
+    pub traced_bps: Option<(f64, f64)>,
 }
 
 /// When links are measured.
@@ -159,6 +162,7 @@ impl Calibrator<'_> {
         let tolerance = first.tolerance;
         let congestion_control = &first.fabric.congestion_control;
         let bench = self.bench(congestion_control)?;
+        let traces = plans.iter().flat_map(|plan| plan.fabric.traces.clone()).collect();
         let mut cache = Cache::open();
         let now = Timestamp::now();
         let key = |class: &Class| format!("{bench} {}", class.key());
@@ -176,7 +180,7 @@ impl Calibrator<'_> {
             let chosen: Vec<Class> = wanted.iter().map(|index| classes[*index].clone()).collect();
             let what = if attempt == 1 { "calibrating" } else { "calibrating again what was not right" };
             let (measured, cause) = self
-                .measure(&chosen, congestion_control, &mut |stage| progress(&format!("{what}: {stage}")))
+                .measure(&chosen, &traces, congestion_control, &mut |stage| progress(&format!("{what}: {stage}")))
                 .await
                 .context("the links could not be calibrated")?;
             for (index, measured) in wanted.into_iter().zip(measured) {
@@ -215,10 +219,11 @@ impl Calibrator<'_> {
     async fn measure(
         &self,
         classes: &[Class],
+        traces: &BTreeMap<TraceId, Trace>,
         congestion_control: &str,
         progress: &mut dyn FnMut(&str),
     ) -> anyhow::Result<(Vec<Measured>, String)> {
-        let fabric = stages::fabric(classes, 1, congestion_control);
+        let fabric = stages::fabric(classes, traces, 1, congestion_control);
         let mut field = Field::up(self.launch, fabric, self.options.clone(), self.log).await?;
         field.sample().await?;
         let before = HostSample::read()?.cpu;
@@ -235,9 +240,15 @@ impl Calibrator<'_> {
             for (number, group) in (1..).zip(groups) {
                 progress(&if total > 1 { format!("{what} ({number}/{total})") } else { what.to_owned() });
                 let (indexes, exchanges): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+                let begin = field.begin().await?;
                 let reports = field.carry_out(&exchanges).await?;
                 for (index, reports) in indexes.into_iter().zip(&reports) {
-                    stages::take_in(stage, &classes[index].spec, reports, &mut measured[index])
+                    let spec = &classes[index].spec;
+                    let trace = match spec.bandwidth {
+                        Bandwidth::Trace(traced) => traces.get(&traced.trace).map(|trace| (trace, begin)),
+                        Bandwidth::Unlimited | Bandwidth::Limited(_) => None,
+                    };
+                    stages::take_in(stage, spec, trace, reports, &mut measured[index])
                         .with_context(|| classes[index].to_string())?;
                 }
             }

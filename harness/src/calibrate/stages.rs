@@ -1,18 +1,18 @@
 //! The stages of a calibration: a network in which every class has a link of its own, what each stage lets probes do there,
 //! how many of them side by side, and what is taken from their reports.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use anyhow::bail;
 use peerbed_contract::{AsNumber, NodeName, Role};
-use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpec, Route};
+use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpec, Route, Trace, TraceId};
 
 use super::{
     Class, Measured, Place,
-    course::{bps, flood, flow, loss, round_trips, trickle, wait_ms},
+    course::{self, bps, flood, flow, loss, round_trips, trickle, wait_ms},
 };
 use crate::probe::{
-    Report,
+    Gauged, Report,
     field::{Exchange, Reports, words},
 };
 
@@ -61,7 +61,12 @@ fn address(position: usize) -> Ipv4Addr {
 }
 
 /// A network in which every class has a link of its own, with a host at either end and nothing else on the way.
-pub(super) fn fabric(classes: &[Class], seed: u64, congestion_control: &str) -> Fabric {
+pub(super) fn fabric(
+    classes: &[Class],
+    traces: &BTreeMap<TraceId, Trace>,
+    seed: u64,
+    congestion_control: &str,
+) -> Fabric {
     let number = |index: usize| AsNumber::try_from(64_512 + index as u32).expect("numbers for private use are good");
     let mut fabric = Fabric {
         seed,
@@ -69,6 +74,7 @@ pub(super) fn fabric(classes: &[Class], seed: u64, congestion_control: &str) -> 
         nodes: Vec::new(),
         links: Vec::new(),
         routes: Vec::new(),
+        traces: traces.clone(),
     };
     let open = Duplex { up: LinkSpec::TRANSPARENT, down: LinkSpec::TRANSPARENT };
     for (index, class) in classes.iter().enumerate() {
@@ -98,6 +104,9 @@ pub(super) fn fabric(classes: &[Class], seed: u64, congestion_control: &str) -> 
 
 /// What a stage does to a class, and what it costs; none if nothing.
 fn exchange(stage: Stage, index: usize, spec: &LinkSpec) -> Option<(Exchange, f64)> {
+    if course::traced(spec) && stage != Stage::Flood {
+        return None;
+    }
     let listen = format!("{}:{}", address(2 * index + 1), stage.port());
     let gauge = words(&[&"gauge", &listen, &wait_ms(spec)]);
     let (serve, ask, cost) = match stage {
@@ -144,9 +153,40 @@ pub(super) fn groups(stage: Stage, classes: &[Class]) -> Vec<Vec<(usize, Exchang
     groups
 }
 
-/// Puts what a stage's probes reported into what was measured of the class.
-pub(super) fn take_in(stage: Stage, spec: &LinkSpec, reports: &Reports, into: &mut Measured) -> anyhow::Result<()> {
+/// What the flood of a link that follows a trace, begun at `begin`, got through, and what it should have.
+fn take_in_traced(spec: &LinkSpec, trace: &Trace, begin: Duration, gauged: &Gauged) -> Option<(f64, f64)> {
+    /// Fewer packets say little.
+    const LEAST_BYTES: u64 = 30_000;
+    let blast = flood(spec)?;
+    // When the first and the last of them had left the queue.
+    let left = |at: u64| Some(at.checked_sub(begin.as_nanos() as u64)?.saturating_sub(spec.delay.as_nanos() as u64));
+    let (first, last) = (left(gauged.first_ns)?, left(gauged.first_ns + gauged.nanos)?);
+    let had = trace.bytes_by(last).saturating_sub(trace.bytes_by(first));
+    let got = gauged.datagrams.saturating_sub(1) * blast.packet_bytes();
+    let bps = |bytes: f64| bytes * 8.0 / (gauged.nanos.max(1) as f64 / 1e9);
+    (had >= LEAST_BYTES).then(|| (bps(had as f64 * (1.0 - loss(spec).0)), bps(got as f64)))
+}
+
+/// Puts what a stage's probes reported into what was measured of the class; `trace` is the one that it follows, if it does,
+/// with when that began.
+pub(super) fn take_in(
+    stage: Stage,
+    spec: &LinkSpec,
+    trace: Option<(&Trace, Duration)>,
+    reports: &Reports,
+    into: &mut Measured,
+) -> anyhow::Result<()> {
     match (stage, &reports.server, &reports.client) {
+        (Stage::Flood, Some(Report::Gauged(gauged)), Report::Sent { datagrams, nanos }) if trace.is_some() => {
+            let (Some(blast), Some((trace, begin))) = (flood(spec), trace) else { bail!("nothing was flooded") };
+            into.traced_bps = take_in_traced(spec, trace, begin, gauged);
+            // Where less was offered than the trace may have had at its peak, its rate was not measured.
+            let offered = *datagrams as f64 / ((*nanos).max(1) as f64 / 1e9);
+            if offered < blast.per_second * 0.9 {
+                let bps = |per_second: f64| per_second * blast.packet_bytes() as f64 * 8.0;
+                into.underfed_bps = Some((bps(blast.per_second), bps(offered)));
+            }
+        }
         (Stage::RoundTrips, None, Report::RoundTrips(trips)) => {
             if trips.is_empty() && loss(spec).0 == 0.0 {
                 bail!("no echo came back over a link that loses nothing");
@@ -192,7 +232,7 @@ pub(super) fn take_in(stage: Stage, spec: &LinkSpec, reports: &Reports, into: &m
 
 #[cfg(test)]
 mod tests {
-    use peerbed_link::{Bandwidth, Loss, Probability, Queue, Rate};
+    use peerbed_link::{Bandwidth, Loss, Probability, Queue, Rate, Traced};
 
     use super::*;
     use crate::probe::Gauged;
@@ -211,13 +251,13 @@ mod tests {
         let cut = class(Place::Up, LinkSpec { loss: Loss::Random(Probability::ONE), ..spec(10.0) });
         let stages = Stage::ALL.map(|stage| groups(stage, std::slice::from_ref(&cut)).len());
         assert_eq!(stages, [0, 0, 1, 0]);
-        let nothing = Gauged { datagrams: 0, nanos: 0, least_ns: 0, median_ns: 0, most_ns: 0 };
+        let nothing = Gauged { datagrams: 0, first_ns: 0, nanos: 0, least_ns: 0, median_ns: 0, most_ns: 0 };
         let reports = Reports {
             server: Some(Report::Gauged(nothing)),
             client: Report::Sent { datagrams: 500, nanos: 1_000_000_000 },
         };
         let mut measured = Measured::default();
-        take_in(Stage::Trickle, &cut.spec, &reports, &mut measured).unwrap();
+        take_in(Stage::Trickle, &cut.spec, None, &reports, &mut measured).unwrap();
         assert_eq!(measured, Measured { trickled: Some((500, 500)), ..Measured::default() });
     }
 
@@ -228,9 +268,43 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_is_measured_by_what_it_had_meanwhile() {
+        const MS: u64 = 1_000_000;
+        // 8 Mbit/s for a second, nothing for another, and so on.
+        let trace = Trace::rates(&[(0, 8_000_000), (1000 * MS, 0)], Some(2000 * MS)).unwrap();
+        let traced = Traced { trace: TraceId::from_hash(1), mean: trace.mean(), peak: trace.peak() };
+        let bandwidth = Bandwidth::Trace(traced);
+        let spec = LinkSpec { bandwidth, delay: Duration::from_millis(100), ..LinkSpec::TRANSPARENT };
+        let class = class(Place::Up, spec);
+        let stages = Stage::ALL.map(|stage| groups(stage, std::slice::from_ref(&class)).len());
+        assert_eq!(stages, [0, 1, 0, 0]);
+        let blast = flood(&spec).unwrap();
+        assert!(blast.per_second * blast.packet_bytes() as f64 * 8.0 > 8e6 * 1.2, "{blast:?}");
+        assert!((4.9..5.1).contains(&(blast.count as f64 / blast.per_second)), "{blast:?}");
+        // They come from 0.5 s after its beginning on, 0.1 s after they have left, until 2.9 s after it.
+        let begin = Duration::from_secs(1_000);
+        let had = (600 + 800) * 1000;
+        let datagrams = had / blast.packet_bytes() + 1;
+        let first_ns = begin.as_nanos() as u64 + 500 * MS;
+        let gauged = Gauged { datagrams, first_ns, nanos: 2400 * MS, least_ns: 0, median_ns: 0, most_ns: 0 };
+        let take = |sent: u64| {
+            let client = Report::Sent { datagrams: sent, nanos: 5_000_000_000 };
+            let reports = Reports { server: Some(Report::Gauged(gauged)), client };
+            let mut measured = Measured::default();
+            take_in(Stage::Flood, &spec, Some((&trace, begin)), &reports, &mut measured).unwrap();
+            measured
+        };
+        let whole = take(blast.count);
+        let (asked, got) = whole.traced_bps.unwrap();
+        assert!((asked - had as f64 * 8.0 / 2.4).abs() < 10.0 && (got - asked).abs() < 6_000.0, "{whole:?}");
+        assert_eq!(whole.underfed_bps, None);
+        assert!(take(blast.count / 2).underfed_bps.is_some());
+    }
+
+    #[test]
     fn every_class_has_a_link_and_an_as_of_its_own() {
         let classes = [class(Place::Up, spec(1.0)), class(Place::Between, spec(2.0)), class(Place::Down, spec(3.0))];
-        let fabric = fabric(&classes, 1, "cubic");
+        let fabric = fabric(&classes, &BTreeMap::new(), 1, "cubic");
         let open = LinkSpec::TRANSPARENT;
         let accesses: Vec<_> = fabric.nodes.iter().map(|node| (node.access.up, node.access.down)).collect();
         assert_eq!(accesses[0], (spec(1.0), open));
@@ -261,15 +335,21 @@ mod tests {
     #[test]
     fn a_flood_that_did_not_fill_the_link_says_nothing() {
         let spec = spec(10.0);
-        let gauged =
-            Gauged { datagrams: 101, nanos: 120_000_000, least_ns: 1_000, median_ns: 2_000, most_ns: 100_001_000 };
+        let gauged = Gauged {
+            datagrams: 101,
+            first_ns: 0,
+            nanos: 120_000_000,
+            least_ns: 1_000,
+            median_ns: 2_000,
+            most_ns: 100_001_000,
+        };
         let take = |sent_in: u64| {
             let mut measured = Measured::default();
             let reports = Reports {
                 server: Some(Report::Gauged(gauged)),
                 client: Report::Sent { datagrams: 200, nanos: sent_in },
             };
-            take_in(Stage::Flood, &spec, &reports, &mut measured).unwrap();
+            take_in(Stage::Flood, &spec, None, &reports, &mut measured).unwrap();
             measured
         };
         let filled = take(100_000_000);
@@ -284,7 +364,8 @@ mod tests {
         let spec = LinkSpec { queue: Queue::Time(Duration::from_millis(200)), ..spec };
         let mut measured = Measured::default();
         let client = Report::Sent { datagrams: 200, nanos: 100_000_000 };
-        take_in(Stage::Flood, &spec, &Reports { server: Some(Report::Gauged(gauged)), client }, &mut measured).unwrap();
+        take_in(Stage::Flood, &spec, None, &Reports { server: Some(Report::Gauged(gauged)), client }, &mut measured)
+            .unwrap();
         assert_eq!((measured.flood_bps.is_some(), measured.queue_bytes), (true, None));
     }
 }

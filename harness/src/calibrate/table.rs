@@ -4,9 +4,10 @@ use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Calibrated, Class, Finding};
 
+const DATAGRAMS: &str = "rate (datagrams)";
 const COLUMNS: [(&str, &str); 5] = [
     ("round trip", "round trip\nms"),
-    ("rate (datagrams)", "datagrams\nMbit/s"),
+    (DATAGRAMS, "datagrams\nMbit/s"),
     ("rate (TCP)", "TCP\nMbit/s"),
     ("loss", "loss\n%"),
     ("queue", "queue\nkB"),
@@ -19,7 +20,10 @@ pub fn table(calibrated: &[(Class, Calibrated)]) -> String {
     table.set_header(["link"].into_iter().chain(COLUMNS.map(|(_, heading)| heading)).chain(["within"]));
     for (class, of) in calibrated {
         let cells = COLUMNS.iter().map(|(what, _)| {
-            let finding = of.findings.iter().find(|finding| finding.what == *what);
+            // What a trace carries is measured by datagrams.
+            let same =
+                |finding: &&Finding| finding.what == *what || (finding.what, *what) == ("rate (trace)", DATAGRAMS);
+            let finding = of.findings.iter().find(same);
             finding.map_or("–".to_owned(), cell)
         });
         let within = if of.good() { "yes" } else { "NO" };

@@ -9,7 +9,7 @@ use crate::probe::TCP_PAYLOAD;
 /// One quantity of one class.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Finding {
-    /// `round trip`, `rate (datagrams)`, `rate (TCP)`, `loss`, `queue`; `offered (datagrams)` if that was too little.
+    /// `round trip`, `rate (datagrams)`, `rate (TCP)`, `rate (trace)`, `loss`, `queue`; `offered (datagrams)` if that was too little.
     pub what: &'static str,
     /// The unit of the numbers.
     pub unit: &'static str,
@@ -23,6 +23,8 @@ pub struct Finding {
     pub good: bool,
 }
 
+/// Two full packets in the time that the shortest flood takes, bit/s.
+const TRACE_SLACK_BPS: f64 = 2.0 * 1500.0 * 8.0;
 /// Kernel and processes may make a queue look so much longer or shorter: two packets,
 const QUEUE_SLACK_BYTES: f64 = 3000.0;
 /// and what the link carries while timers are late.
@@ -42,7 +44,12 @@ pub(super) fn findings(class: &Class, measured: &Measured, tolerance: &Tolerance
     if let Some(median) = measured.round_trip_ns {
         findings.push(round_trip(class, median, tolerance));
     }
-    if let Some(rate) = course::bps(spec) {
+    if let Some((had, got)) = measured.traced_bps {
+        // Over seconds: a packet at either end may be cut by a delivery.
+        let allowed = (had * tolerance.rate.get()).max(TRACE_SLACK_BPS);
+        findings.push(Finding::new("rate (trace)", "Mbit/s", had / 1e6, got / 1e6, allowed / 1e6));
+    }
+    if let Some(rate) = course::bps(spec).filter(|_| !course::traced(spec)) {
         let mbps = |bps: f64| bps / 1e6;
         let mut of = |what, ideal: f64, got: Option<f64>| {
             let got =
@@ -110,7 +117,7 @@ pub(super) fn likely_cause(late_p99_ms: f64, overruns: u64, busy: f64, stolen: f
 mod tests {
     use std::time::Duration;
 
-    use peerbed_link::{Bandwidth, Burst, LinkSpec, Loss, Probability, Queue, Rate};
+    use peerbed_link::{Bandwidth, Burst, LinkSpec, Loss, Probability, Queue, Rate, TraceId, Traced};
 
     use super::*;
     use crate::calibrate::Place;
@@ -135,6 +142,7 @@ mod tests {
             trickled: Some((7500, 0)),
             queue_bytes: Some(125_000.0),
             underfed_bps: None,
+            traced_bps: None,
         }
     }
 
@@ -162,6 +170,18 @@ mod tests {
         assert_eq!(wrong(&class, |measured| measured.trickled = Some((7500, 1))), ["loss"]);
         assert_eq!(wrong(&class, |measured| measured.queue_bytes = Some(60_000.0)), ["queue"]);
         assert_eq!(wrong(&class, |measured| measured.underfed_bps = Some((2e7, 1e7))), ["offered (datagrams)"]);
+    }
+
+    #[test]
+    fn a_trace_has_a_finding_of_its_own() {
+        let rate = |mbit: u64| Rate::from_bps(mbit * 1_000_000).unwrap();
+        let traced = Traced { trace: TraceId::from_hash(1), mean: rate(10), peak: rate(30) };
+        let class = class(|spec| spec.bandwidth = Bandwidth::Trace(traced));
+        for (got, good) in [(9.85e6, true), (10.15e6, true), (9.75e6, false), (10.25e6, false)] {
+            let measured = Measured { traced_bps: Some((10e6, got)), ..Measured::default() };
+            let found = findings(&class, &measured, &Tolerance::default());
+            assert_eq!(found.iter().map(|f| (f.what, f.good)).collect::<Vec<_>>(), [("rate (trace)", good)]);
+        }
     }
 
     #[test]

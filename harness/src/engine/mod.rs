@@ -114,6 +114,15 @@ impl Engine {
         }
     }
 
+    /// Traces that links follow begin at this time (`CLOCK_MONOTONIC`).
+    pub(crate) fn begin(&self, at_ns: u64) {
+        match self {
+            Engine::Wire(wire) => wire.begin(at_ns),
+            // It follows none.
+            Engine::Tc(_) => {}
+        }
+    }
+
     /// A node's device is about to be moved into another namespace: what is sent to it meanwhile is lost.
     pub(crate) fn departs(&self, node: usize) {
         match self {

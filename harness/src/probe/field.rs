@@ -16,6 +16,7 @@ use super::Report;
 use crate::{
     agent::protocol::{Notice, Reply, Request, Signal, Spawn},
     engine::{EngineOptions, Sample},
+    host::monotonic_ns,
     runtime::{Launch, Notices, client::Client},
 };
 
@@ -93,6 +94,15 @@ impl Field {
         let (client, notices) = launch.start(log).await?;
         match client.call(Request::Install { fabric: Box::new(fabric), later: Vec::new(), options }).await? {
             Reply::Installed(_) => Ok(Self { client: Arc::new(client), notices, log: log.to_owned(), program }),
+            other => bail!("the agent answered {other:?}"),
+        }
+    }
+
+    /// Traces begin now; when that is by the clock of probes' stamps.
+    pub(crate) async fn begin(&self) -> anyhow::Result<Duration> {
+        let (at_ns, now) = (monotonic_ns(), super::now()?);
+        match self.client.call(Request::Begin { at_ns }).await? {
+            Reply::Done => Ok(now),
             other => bail!("the agent answered {other:?}"),
         }
     }

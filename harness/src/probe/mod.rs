@@ -88,6 +88,8 @@ const BETWEEN_LAST_WORDS: Duration = Duration::from_millis(20);
 pub(crate) struct Gauged {
     /// Datagrams that came.
     pub(crate) datagrams: u64,
+    /// When the first came, nanoseconds since 1970.
+    pub(crate) first_ns: u64,
     /// From the first to the last.
     pub(crate) nanos: u64,
     /// The shortest time under way, nanoseconds.
@@ -239,7 +241,7 @@ fn send(socket: &UdpSocket, payload: &[u8]) -> anyhow::Result<bool> {
 }
 
 /// The clock of the kernel's stamps, which all nodes of a machine share.
-fn now() -> anyhow::Result<Duration> {
+pub(crate) fn now() -> anyhow::Result<Duration> {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock is before 1970")
 }
 
@@ -270,6 +272,7 @@ fn gauge(listen: SocketAddr, wait: Duration) -> anyhow::Result<()> {
     let nanos = span.map_or(0, |(first, last)| last.saturating_sub(first).as_nanos() as u64);
     say(&Report::Gauged(Gauged {
         datagrams: trips.len() as u64,
+        first_ns: span.map_or(0, |(first, _)| first.as_nanos() as u64),
         nanos,
         least_ns: trip(0),
         median_ns: trip(trips.len() / 2),

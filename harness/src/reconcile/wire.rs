@@ -2,7 +2,7 @@
 //! the two meet.
 
 use peerbed_contract::{ContentId, PeerConfig, Role, RoleConfig};
-use peerbed_link::{Bandwidth, Kind, LinkSpec};
+use peerbed_link::{Kind, LinkSpec};
 use peerbed_model::Act;
 
 use super::{Reasons, limits};
@@ -91,10 +91,10 @@ fn ledger_and_links(view: &RunView<'_>, reasons: &mut Reasons) {
 
 fn under_way(down: &LinkSpec) -> u64 {
     let delay = (down.delay + down.jitter).as_nanos();
-    let held = match down.bandwidth {
-        Bandwidth::Limited(rate) => (u128::from(rate.bps()) * delay / 8_000_000_000) as u64,
-        Bandwidth::Unlimited if delay > 0 => limits::UNDERWAY_UNLIMITED_BYTES,
-        Bandwidth::Unlimited => 0,
+    let held = match down.bandwidth.peak() {
+        Some(rate) => (u128::from(rate.bps()) * delay / 8_000_000_000) as u64,
+        None if delay > 0 => limits::UNDERWAY_UNLIMITED_BYTES,
+        None => 0,
     };
     held + limits::UNDERWAY_PER_NODE_BYTES
 }

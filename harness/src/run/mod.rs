@@ -19,7 +19,7 @@ use crate::{
         protocol::{Notice, Signal},
     },
     engine::Sample,
-    host::HostSample,
+    host::{HostSample, monotonic_ns},
     record::RunRecord,
     runtime::{Deployment, NodeFiles, Notices, Runtime, RuntimeError},
 };
@@ -170,6 +170,9 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         self.watch.faults.extend(misshaped());
         self.epoch = Instant::now();
         self.epoch_ns = monotonic_ns();
+        if !self.plan.fabric.traces.is_empty() {
+            self.deployment.begin(self.epoch_ns).await?;
+        }
         self.read_counters(Duration::ZERO).await?;
         let names: Vec<_> = self.plan.nodes.iter().map(|node| node.name.clone()).collect();
         self.tell(&names, &Command::Start { epoch_ns: self.epoch_ns }).await;
@@ -335,10 +338,4 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         };
         self.progress.tick(tick, self.plan.duration);
     }
-}
-
-/// `CLOCK_MONOTONIC` now, nanoseconds: the clock that nodes share.
-pub(crate) fn monotonic_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

@@ -57,6 +57,11 @@ pub(super) async fn sample(client: &Client) -> Result<Sample, RuntimeError> {
     }
 }
 
+/// Traces that links follow begin at this time (`CLOCK_MONOTONIC`).
+pub(super) async fn begin(client: &Client, at_ns: u64) -> Result<(), RuntimeError> {
+    done("begin", client.call(Request::Begin { at_ns }).await?)
+}
+
 /// Change a link between ASes.
 pub(super) async fn set_link(
     client: &Client,

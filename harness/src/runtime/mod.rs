@@ -116,6 +116,11 @@ pub trait Deployment {
         }
     }
 
+    /// The run has begun at this time (`CLOCK_MONOTONIC`), and with it the traces that links follow.
+    fn begin(&self, at_ns: u64) -> impl Future<Output = Result<(), RuntimeError>> {
+        calls::begin(self.agent(), at_ns)
+    }
+
     /// Carry out a planned act. A restart ends the process first if it runs.
     fn apply(&self, act: &Act) -> impl Future<Output = Result<(), RuntimeError>> {
         async move {

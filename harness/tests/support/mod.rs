@@ -74,6 +74,7 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
             backward: link,
         }],
         routes: vec![route(1, 2, Heading::Forward), route(2, 1, Heading::Backward)],
+        traces: BTreeMap::new(),
     };
     let nodes = commands.into_iter().enumerate().map(|(position, command)| PlannedNode {
         name: node_name(position),

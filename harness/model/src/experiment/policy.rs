@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use peerbed_contract::{EdgeMode, Strategy};
-use peerbed_link::{Bandwidth, Probability};
+use peerbed_link::Probability;
 
 use crate::{
     diagnostic::Report,
@@ -78,8 +78,8 @@ impl Policy {
         };
         let rate = match self.upload_rate {
             UploadRate::Share(share) => units::show_share(share.get()),
-            UploadRate::Fixed(Bandwidth::Limited(rate)) => rate.to_string(),
-            UploadRate::Fixed(Bandwidth::Unlimited) => "unlimited".to_owned(),
+            UploadRate::Fixed(Some(rate)) => rate.to_string(),
+            UploadRate::Fixed(None) => "unlimited".to_owned(),
         };
         let settings = [
             ("policy.selection.strategy", text(strategy)),
@@ -121,5 +121,5 @@ fn upload_rate(node: &Node, report: &mut Report) -> Option<UploadRate> {
         finding.help("write a share of the uplink as `80%`, or a rate as `2mbit`");
         return None;
     }
-    report.bandwidth(node).map(UploadRate::Fixed)
+    report.bandwidth(node).map(|bandwidth| UploadRate::Fixed(bandwidth.mean()))
 }

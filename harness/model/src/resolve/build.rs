@@ -1,13 +1,16 @@
 //! The plan itself: everything that was resolved, with every value that is drawn.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
     ControlConfig, EdgeConfig, Guid, NodeConfig, Object, PeerConfig, Role, RoleConfig, ScriptStep, Selection, Storage,
     UploadPolicy,
 };
-use peerbed_link::{Bandwidth, Fabric, FabricNode};
+use peerbed_link::{Bandwidth, Fabric, FabricNode, Rate, Trace, TraceId, Traced};
 
 use crate::{
     experiment::{Body, UploadRate},
@@ -73,6 +76,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
             nodes: fabric_nodes,
             links: layout.links.clone(),
             routes: layout.routes.clone(),
+            traces: BTreeMap::new(),
         },
         tolerance: body.tolerance,
         as_names: layout.ases.iter().map(|one| (one.number, one.name.clone())).collect(),
@@ -81,9 +85,19 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
         expect: Vec::new(),
         parameters,
     };
+    plan.fabric.traces = traces(&plan, layout);
     let downloads = plan.downloads();
     plan.expect = arm.expect.iter().map(|one| one.resolve(downloads)).collect();
     plan
+}
+
+/// The traces that links of a plan follow, or will follow.
+fn traces(plan: &Plan, layout: &Layout) -> BTreeMap<TraceId, Trace> {
+    let traced = plan.links().filter_map(|spec| match spec.bandwidth {
+        Bandwidth::Trace(Traced { trace, .. }) => Some(trace),
+        Bandwidth::Unlimited | Bandwidth::Limited(_) => None,
+    });
+    traced.filter_map(|id| Some((id, layout.traces.get(id)?.clone()))).collect()
 }
 
 fn fabric_node(host: &Host, layout: &Layout) -> FabricNode {
@@ -236,9 +250,10 @@ impl<'a> Context<'a> {
 /// The most that a peer uploads, in bits a second; none without a limit.
 fn rate_bps(policy: UploadRate, uplink: Bandwidth) -> Option<u64> {
     match (policy, uplink) {
-        (UploadRate::Share(share), Bandwidth::Limited(rate)) => Some(((rate.bps() as f64 * share.get()) as u64).max(1)),
-        (UploadRate::Fixed(Bandwidth::Limited(rate)), _) => Some(rate.bps()),
-        (UploadRate::Share(_) | UploadRate::Fixed(_), _) => None,
+        (UploadRate::Share(share), uplink) => {
+            uplink.mean().map(|rate| ((rate.bps() as f64 * share.get()) as u64).max(1))
+        }
+        (UploadRate::Fixed(rate), _) => rate.map(Rate::bps),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     experiment::{Group, decode::Place},
     limits,
     read::listed,
-    topology::{Topology, decode::find_profile, routes::Graph},
+    topology::{Topology, decode::find_profile, routes::Graph, trace::Traces},
 };
 
 /// A host.
@@ -36,6 +36,7 @@ pub(crate) struct Layout {
     pub(crate) ases: Vec<AsFacts>,
     pub(crate) links: Vec<FabricLink>,
     pub(crate) routes: Vec<Route>,
+    pub(crate) traces: Traces,
 }
 
 /// What plans say of an AS.
@@ -85,7 +86,7 @@ impl Layout {
             }
         }
         let ases = facts(topology, &hosts, &routes);
-        Some(Self { hosts, first_peer, ases, links, routes })
+        Some(Self { hosts, first_peer, ases, links, routes, traces: topology.traces.clone() })
     }
 
     /// The peers of a group.

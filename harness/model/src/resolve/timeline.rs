@@ -48,7 +48,7 @@ impl Verb {
     /// Whether a key means something with this verb.
     fn takes(self, key: &str) -> bool {
         match self {
-            Verb::SetLink => matches!(key, "link" | "rate" | "forward" | "backward") || BOTH.contains(&key),
+            Verb::SetLink => matches!(key, "link" | "rate" | "trace" | "forward" | "backward") || BOTH.contains(&key),
             Verb::SetAccess => matches!(key, "node" | "up" | "down") || BOTH.contains(&key),
             _ => key == "node",
         }
@@ -137,7 +137,7 @@ impl<'a> World<'a> {
                 let host = self.host(draft, report)?;
                 let (name, old) = (host.name.clone(), host.access);
                 let old = self.access.get(&name).copied().unwrap_or(old);
-                let new = link::read_access(&draft.fields, old, report);
+                let new = link::read_access(&draft.fields, old, &self.layout.traces, report);
                 nothing_changed(new == old, draft, report);
                 self.access.insert(name.clone(), new);
                 Act::SetAccess { node: name, up: new.up, down: new.down }
@@ -195,7 +195,7 @@ impl<'a> World<'a> {
             );
             report.error(node.span, message).help("write the link's name as it is");
         }
-        let (forward, backward) = link::read_link(&draft.fields, old, report);
+        let (forward, backward) = link::read_link(&draft.fields, old, &self.layout.traces, report);
         nothing_changed((forward, backward) == old, draft, report);
         self.links[index] = (forward, backward);
         Some(Act::SetLink { link: index as u32, name: self.layout.links[index].name.clone(), forward, backward })

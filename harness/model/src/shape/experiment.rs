@@ -7,7 +7,7 @@ use crate::{
     shape::{
         Form, Key, MOMENT, Need, Shape,
         policy::POLICY,
-        topology::{DELAY_KEY, DIRECTION, JITTER_KEY, LOSS_KEY, QUEUE_KEY},
+        topology::{DELAY_KEY, DIRECTION, JITTER_KEY, LOSS_KEY, QUEUE_KEY, TRACE_KEY},
         workload::WORKLOAD,
     },
 };
@@ -133,6 +133,7 @@ pub(crate) static ACTION: Shape = Shape {
             doc: "Which link between ASes, for example `isp-x~transit`; for `set-link`.",
         },
         Key { name: "rate", form: Form::Rate, need: UNCHANGED, doc: "Each direction's new rate; for `set-link`." },
+        Key { need: UNCHANGED, doc: "A trace instead, which begins then; for `set-link`.", ..TRACE_KEY },
         Key {
             name: "up",
             form: Form::Either(&[Form::Rate, Form::Map(&DIRECTION)]),

@@ -34,12 +34,22 @@ pub(crate) const QUEUE_KEY: Key = Key {
     doc: "What may wait in front of the link, as time at its rate (never less than 30 kB) or as bytes; the rest is dropped.",
 };
 
+/// Shared by directions, links and actions.
+pub(crate) const TRACE_KEY: Key = Key {
+    name: "trace",
+    form: Form::NameOf("trace"),
+    need: Need::Optional("the rate says it"),
+    doc: "Instead of a rate: a trace that it follows, from the start of the run or from the action that sets it. For the \
+          `wire` engine.",
+};
+
 /// One direction of a link, where it differs from the other.
 pub(crate) static DIRECTION: Shape = Shape {
     name: "a direction",
     doc: "One direction of a link, where it differs. What is not said is as on the link itself.",
     keys: &[
         Key { name: "rate", form: RATE, need: Need::Optional("as on the link"), doc: "Bits of IP packets a second." },
+        Key { need: Need::Optional("as on the link"), ..TRACE_KEY },
         Key { need: Need::Optional("as on the link"), ..DELAY_KEY },
         Key { need: Need::Optional("as on the link"), ..JITTER_KEY },
         Key { need: Need::Optional("as on the link"), ..LOSS_KEY },
@@ -161,6 +171,7 @@ pub(crate) static LINK: Shape = Shape {
             need: Need::Default("unlimited"),
             doc: "Bits of IP packets a second, each direction.",
         },
+        TRACE_KEY,
         DELAY_KEY,
         JITTER_KEY,
         LOSS_KEY,
@@ -195,6 +206,13 @@ pub(crate) static TOPOLOGY: Shape = Shape {
     name: "a topology",
     doc: "A topology is a file in `topologies/`; its name is the file's name without `.yaml`.",
     keys: &[
+        Key {
+            name: "traces",
+            form: Form::Named("name of a trace", &Form::Text),
+            need: Need::Optional("no link follows one"),
+            doc: "Trace files, each with its path from this file's directory, at most 64: \
+                  [what they say](#traces).",
+        },
         Key {
             name: "access",
             form: Form::Named("name of a profile", &Form::Map(&ACCESS)),

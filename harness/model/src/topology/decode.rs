@@ -13,7 +13,10 @@ use crate::{
     limits,
     read::Fields,
     shape::topology::{ACCESS, AS, INFRASTRUCTURE, LINK, TOPOLOGY},
-    topology::{As, Infrastructure, Link, Relation, Topology, link},
+    topology::{
+        As, Infrastructure, Link, Relation, Topology, link,
+        trace::{TraceFiles, Traces},
+    },
     units,
     yaml::Node,
 };
@@ -30,11 +33,12 @@ pub(crate) struct Decoded {
 
 impl Topology {
     /// Reads the tree; what is wrong is in the report then.
-    pub(crate) fn decode(root: &Node, report: &mut Report) -> Decoded {
+    pub(crate) fn decode(root: &Node, files: &TraceFiles, report: &mut Report) -> Decoded {
         let before = report.errors();
         let Some(fields) = report.map(root, &TOPOLOGY) else { return Decoded { topology: None, names: None } };
-        let shared = fields.get("access").map_or_else(BTreeMap::new, |node| read_profiles(node, report));
-        let parts = read_ases(&fields, &shared, report);
+        let traces = fields.get("traces").map_or_else(Traces::default, |node| Traces::decode(node, files, report));
+        let shared = fields.get("access").map_or_else(BTreeMap::new, |node| read_profiles(node, &traces, report));
+        let parts = read_ases(&fields, &shared, &traces, report);
         let names: Vec<&Spanned<String>> = parts.iter().filter_map(|part| part.name.as_ref()).collect();
         report.duplicates("ASes", names.iter().copied());
         let whole = names.len() == parts.len() && !parts.is_empty();
@@ -42,7 +46,7 @@ impl Topology {
         check_ases(&parts.iter().filter_map(|part| part.value.as_ref()).collect::<Vec<_>>(), report);
 
         let lookup = Lookup { parts: &parts, whole };
-        let links = fields.get("links").map_or_else(Vec::new, |node| read_links(node, lookup, report));
+        let links = fields.get("links").map_or_else(Vec::new, |node| read_links(node, lookup, &traces, report));
         let mut servers = |key, of, least| {
             let node = fields.get(key);
             node.map_or_else(Vec::new, |node| read_infrastructure(node, of, least, lookup, report))
@@ -51,7 +55,7 @@ impl Topology {
         let control = servers("control", "control planes", 0);
         let ases: Option<Vec<As>> = parts.into_iter().map(|part| part.value).collect();
         let topology = match ases {
-            Some(ases) if report.errors() == before => Some(Self { ases, links, edges, control }),
+            Some(ases) if report.errors() == before => Some(Self { ases, links, traces, edges, control }),
             _ => None,
         };
         Decoded { topology, names }
@@ -88,22 +92,27 @@ impl<'a> Lookup<'a> {
     }
 }
 
-fn read_profiles(node: &Node, report: &mut Report) -> BTreeMap<String, Duplex> {
+fn read_profiles(node: &Node, traces: &Traces, report: &mut Report) -> BTreeMap<String, Duplex> {
     let mut profiles = BTreeMap::new();
     for (name, node) in report.named(node, "access profiles").unwrap_or_default() {
         if let Some(fields) = report.map(node, &ACCESS) {
-            profiles.insert(name.value, link::read_access(&fields, TRANSPARENT, report));
+            profiles.insert(name.value, link::read_access(&fields, TRANSPARENT, traces, report));
         }
     }
     profiles
 }
 
-fn read_ases(fields: &Fields<'_>, shared: &BTreeMap<String, Duplex>, report: &mut Report) -> Vec<Part> {
+fn read_ases(
+    fields: &Fields<'_>,
+    shared: &BTreeMap<String, Duplex>,
+    traces: &Traces,
+    report: &mut Report,
+) -> Vec<Part> {
     let items = fields.get("ases").and_then(|node| report.bounded_list(node, "ASes", (1, limits::ASES)));
-    items.unwrap_or_default().iter().map(|node| read_as(node, shared, report)).collect()
+    items.unwrap_or_default().iter().map(|node| read_as(node, shared, traces, report)).collect()
 }
 
-fn read_as(node: &Node, shared: &BTreeMap<String, Duplex>, report: &mut Report) -> Part {
+fn read_as(node: &Node, shared: &BTreeMap<String, Duplex>, traces: &Traces, report: &mut Report) -> Part {
     let Some(fields) = report.map(node, &AS) else { return Part { name: None, value: None } };
     // Every value is read before any is used, so that all that is wrong is said at once.
     let name = fields.get("name").and_then(|node| report.name(node, 30));
@@ -115,7 +124,7 @@ fn read_as(node: &Node, shared: &BTreeMap<String, Duplex>, report: &mut Report) 
     });
     let mut access = shared.clone();
     if let Some(node) = fields.get("access") {
-        access.extend(read_profiles(node, report));
+        access.extend(read_profiles(node, traces, report));
     }
     let value = || {
         let number = AsNumber::try_from(number? as u32).ok()?;
@@ -155,12 +164,12 @@ fn check_ases(ases: &[&As], report: &mut Report) {
     }
 }
 
-fn read_links(node: &Node, lookup: Lookup<'_>, report: &mut Report) -> Vec<Link> {
+fn read_links(node: &Node, lookup: Lookup<'_>, traces: &Traces, report: &mut Report) -> Vec<Link> {
     let items: &[Arc<Node>] = report.bounded_list(node, "links", (0, 8 * limits::ASES)).unwrap_or_default();
     let mut links: Vec<Link> = Vec::new();
     let mut joined = BTreeSet::new();
     for node in items {
-        let Some(link) = read_link(node, lookup, report) else { continue };
+        let Some(link) = read_link(node, lookup, traces, report) else { continue };
         if !joined.insert((link.a.min(link.b), link.a.max(link.b))) {
             let (a, b) = (lookup.name(link.a), lookup.name(link.b));
             let message = format!("a second link between `{a}` and `{b}`");
@@ -171,10 +180,10 @@ fn read_links(node: &Node, lookup: Lookup<'_>, report: &mut Report) -> Vec<Link>
     links
 }
 
-fn read_link(node: &Node, lookup: Lookup<'_>, report: &mut Report) -> Option<Link> {
+fn read_link(node: &Node, lookup: Lookup<'_>, traces: &Traces, report: &mut Report) -> Option<Link> {
     let fields = report.map(node, &LINK)?;
     let ends = read_ends(&fields, lookup, report);
-    let specs = link::read_link(&fields, (LinkSpec::TRANSPARENT, LinkSpec::TRANSPARENT), report);
+    let specs = link::read_link(&fields, (LinkSpec::TRANSPARENT, LinkSpec::TRANSPARENT), traces, report);
     let (a, b, relation) = ends?;
     if a == b {
         let message = format!("a link from `{}` to itself", lookup.name(a));

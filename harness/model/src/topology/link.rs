@@ -9,6 +9,7 @@ use crate::{
     limits,
     read::Fields,
     shape::topology::{BURST, DIRECTION, LOSSES},
+    topology::trace::Traces,
     units,
     yaml::{Node, Value},
 };
@@ -26,13 +27,17 @@ pub(crate) struct Change {
 }
 
 impl Change {
-    /// Reads `rate`, `delay`, `jitter`, `loss` and `queue`, those of them that the map's shape has.
-    pub(crate) fn read(fields: &Fields<'_>, report: &mut Report) -> Self {
+    /// Reads `rate` or `trace`, `delay`, `jitter`, `loss` and `queue`, those of them that the map's shape has.
+    pub(crate) fn read(fields: &Fields<'_>, traces: &Traces, report: &mut Report) -> Self {
         let mut change =
             Self { bandwidth: None, delay: None, jitter: None, loss: None, queue: None, span: fields.span };
         for (key, node) in fields.given() {
             match key {
                 "rate" => change.bandwidth = report.bandwidth(node),
+                "trace" if fields.given().any(|(other, _)| other == "rate") => {
+                    report.error(node.span, "a link has either a `rate` or a `trace`").help("remove one of the two");
+                }
+                "trace" => change.bandwidth = traces.bandwidth(node, report),
                 "delay" => change.delay = report.time(node, limits::DELAY),
                 "jitter" => {
                     change.jitter = report.time(node, limits::DELAY);
@@ -47,13 +52,13 @@ impl Change {
     }
 
     /// Reads a direction: a rate alone, or a map.
-    pub(crate) fn read_direction(node: &Node, report: &mut Report) -> Option<Self> {
+    pub(crate) fn read_direction(node: &Node, traces: &Traces, report: &mut Report) -> Option<Self> {
         if matches!(node.value, Value::Scalar { .. }) {
             let bandwidth = Some(report.bandwidth(node)?);
             return Some(Self { bandwidth, delay: None, jitter: None, loss: None, queue: None, span: node.span });
         }
         let fields = report.map(node, &DIRECTION)?;
-        Some(Self::read(&fields, report))
+        Some(Self::read(&fields, traces, report))
     }
 
     /// The link with this change; a jitter above the delay is noted.
@@ -76,10 +81,10 @@ impl Change {
 }
 
 /// Reads the two directions of an access link, `up` and `down`, laid over `old`.
-pub(crate) fn read_access(fields: &Fields<'_>, old: Duplex, report: &mut Report) -> Duplex {
-    let both = Change::read(fields, report);
+pub(crate) fn read_access(fields: &Fields<'_>, old: Duplex, traces: &Traces, report: &mut Report) -> Duplex {
+    let both = Change::read(fields, traces, report);
     let mut one = |key, old: LinkSpec| {
-        let own = fields.get(key).and_then(|node| Change::read_direction(node, report));
+        let own = fields.get(key).and_then(|node| Change::read_direction(node, traces, report));
         lay(&both, own.as_ref(), old, report)
     };
     let up = one("up", old.up);
@@ -90,12 +95,13 @@ pub(crate) fn read_access(fields: &Fields<'_>, old: Duplex, report: &mut Report)
 pub(crate) fn read_link(
     fields: &Fields<'_>,
     (forward, backward): (LinkSpec, LinkSpec),
+    traces: &Traces,
     report: &mut Report,
 ) -> (LinkSpec, LinkSpec) {
-    let both = Change::read(fields, report);
+    let both = Change::read(fields, traces, report);
     let mut one = |key, old: LinkSpec| {
         let own = fields.get(key).and_then(|node| report.map(node, &DIRECTION));
-        let own = own.map(|fields| Change::read(&fields, report));
+        let own = own.map(|fields| Change::read(&fields, traces, report));
         lay(&both, own.as_ref(), old, report)
     };
     let forward = one("forward", forward);

@@ -32,9 +32,20 @@ pub fn text(kind: &str, name: &str) -> String {
 
 /// An experiment from the bytes of its two files.
 pub fn read(experiment: &[u8], topology: &[u8]) -> Result<Experiment, Diagnostics> {
+    read_traced(experiment, topology, &[])
+}
+
+/// The same with what is in trace files; those that are wanted and not there cannot be read.
+pub fn read_traced(experiment: &[u8], topology: &[u8], traces: &[(&str, &str)]) -> Result<Experiment, Diagnostics> {
     let experiment = ExperimentFile::parse(Source::from_bytes("experiments/e.yaml", experiment.to_vec())?)?;
     let topology = TopologyFile::parse(Source::from_bytes("topologies/t.yaml", topology.to_vec())?)?;
-    Experiment::resolve(experiment_name("e").unwrap(), experiment, topology)
+    let found = topology.trace_paths().into_iter().map(|path| {
+        let text = traces.iter().find(|(name, _)| *name == path).map(|(_, text)| text.as_bytes().to_vec());
+        let source = text.map(|text| Source::from_trace(format!("topologies/{path}"), text).unwrap());
+        (path.clone(), source.ok_or_else(|| format!("cannot read topologies/{path}: it is not there")))
+    });
+    let found: Vec<_> = found.collect();
+    Experiment::resolve(experiment_name("e").unwrap(), experiment, topology.with_traces(found))
 }
 
 /// A shipped experiment.
@@ -44,6 +55,12 @@ pub fn resolve(name: &str) -> Experiment {
     };
     let file = ExperimentFile::parse(source("experiments", name)).unwrap_or_else(|wrong| panic!("{wrong}"));
     let topology = TopologyFile::parse(source("topologies", file.topology_name().as_str())).unwrap();
+    let trace = |path: String| {
+        let bytes = fs::read(root().join("topologies").join(&path)).unwrap();
+        (path.clone(), Ok(Source::from_trace(path, bytes).unwrap()))
+    };
+    let traces: Vec<_> = topology.trace_paths().into_iter().map(trace).collect();
+    let topology = topology.with_traces(traces);
     Experiment::resolve(experiment_name(name).unwrap(), file, topology).unwrap_or_else(|wrong| panic!("{wrong}"))
 }
 

@@ -17,15 +17,17 @@ use std::{
 };
 
 use peerbed_contract::{AsNumber, Role};
-use peerbed_link::{Fabric, Kind, LinkSpec};
-use rustix::time::{ClockId, clock_gettime};
+use peerbed_link::{Bandwidth, Fabric, Kind, LinkSpec};
 
 use self::{
     lane::{Lane, Reading},
     ways::Row,
 };
 use super::{EngineHealth, Lack, LedgerEntry, LinkSample, Sample};
-use crate::netlink::{Count, Netfilter, Netlink, NetlinkError, Watched};
+use crate::{
+    host::monotonic_ns,
+    netlink::{Count, Netfilter, Netlink, NetlinkError, Watched},
+};
 
 /// Where the kernel counts packets that it had no room for between two devices.
 const SOFTNET: &str = "/proc/net/softnet_stat";
@@ -50,6 +52,11 @@ pub(crate) enum TcError {
         /// Whose way it is.
         from: AsNumber,
     },
+    /// A link that follows a trace.
+    #[error(
+        "the tc engine cannot make a link follow a trace, which {0} directions of links of this plan do; use `--engine wire`"
+    )]
+    Traces(usize),
     /// The kernel has not what it needs.
     #[error("the tc engine needs what this kernel does not have:{}", list(.0))]
     Lacking(Vec<Lack>),
@@ -142,6 +149,7 @@ impl Tc {
     pub(crate) fn set_link(&self, link: u32, forward: LinkSpec, backward: LinkSpec) -> Result<(), TcError> {
         let State { routers, links, .. } = &mut *self.state();
         let [there, back] = links.get_mut(link as usize).ok_or(TcError::Link(link))?;
+        refuse_traces([forward, backward])?;
         there.set(routers, forward)?;
         Ok(back.set(routers, backward)?)
     }
@@ -150,6 +158,7 @@ impl Tc {
     pub(crate) fn set_access(&self, node: usize, up: LinkSpec, down: LinkSpec) -> Result<(), TcError> {
         let State { routers, hosts, .. } = &mut *self.state();
         let host = hosts.get_mut(node).ok_or(TcError::Node(node))?;
+        refuse_traces([up, down])?;
         host.up.set(routers, up)?;
         Ok(host.down.set(routers, down)?)
     }
@@ -219,14 +228,14 @@ impl State {
         };
         let entry = |((from, to, kind), Count { packets, bytes })| LedgerEntry { from, to, kind, packets, bytes };
         let ledger = ledger.into_iter().filter(|(_, count)| count.packets > 0).map(entry).collect();
-        Ok(Sample { at_ns: now(), access, links, ledger, health })
+        Ok(Sample { at_ns: monotonic_ns(), access, links, ledger, health })
     }
 
     /// What is said where nothing can be read; the run is invalid then.
     fn nothing(&self) -> Sample {
         let none = LinkSample::default();
         Sample {
-            at_ns: now(),
+            at_ns: monotonic_ns(),
             access: vec![none; self.hosts.len()],
             links: vec![none; self.links.len()],
             ledger: Vec::new(),
@@ -255,7 +264,7 @@ fn add<K: Ord>(ledger: &mut BTreeMap<K, Count>, key: K, count: Count) {
 
 /// Why the engine cannot carry a network whose links will also be like `later`, on a kernel that lacks this; none: it can.
 pub(crate) fn unfit(fabric: &Fabric, later: &[LinkSpec], lacks: &[Lack]) -> Option<TcError> {
-    if let Err(error) = ways::Ways::of(fabric) {
+    if let Err(error) = refuse_traces(links(fabric, later)).and_then(|()| ways::Ways::of(fabric).map(drop)) {
         return Some(error);
     }
     let delays = has_delays(fabric, later);
@@ -265,19 +274,28 @@ pub(crate) fn unfit(fabric: &Fabric, later: &[LinkSpec], lacks: &[Lack]) -> Opti
 
 /// Whether any link of a network has what only `netem` can do, or will have it.
 pub(crate) fn has_delays(fabric: &Fabric, later: &[LinkSpec]) -> bool {
+    links(fabric, later).any(|spec| program::wants_netem(&spec))
+}
+
+/// No discipline follows a trace.
+fn refuse_traces(specs: impl IntoIterator<Item = LinkSpec>) -> Result<(), TcError> {
+    let follow = |spec: &LinkSpec| matches!(spec.bandwidth, Bandwidth::Trace(_));
+    match specs.into_iter().filter(follow).count() {
+        0 => Ok(()),
+        some => Err(TcError::Traces(some)),
+    }
+}
+
+/// What the links of a network are and will be.
+fn links(fabric: &Fabric, later: &[LinkSpec]) -> impl Iterator<Item = LinkSpec> {
     let access = fabric.nodes.iter().flat_map(|node| [node.access.up, node.access.down]);
     let links = fabric.links.iter().flat_map(|link| [link.forward, link.backward]);
-    access.chain(links).chain(later.iter().copied()).any(|spec| program::wants_netem(&spec))
+    access.chain(links).chain(later.iter().copied())
 }
 
 /// Rows as a host's counters want them.
 pub(crate) fn sources(rows: &[Row]) -> Vec<(Ipv4Addr, Ipv4Addr, u32)> {
     rows.iter().map(|row| (row.first, row.last, row.sender)).collect()
-}
-
-fn now() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
 /// Packets that this machine had no room for on their way from one device to the next, since it started: the second column of

@@ -70,6 +70,7 @@ impl Program {
         let tbf = match spec.bandwidth {
             Bandwidth::Limited(rate) => Some(Tbf::of(rate, spec.queue_bytes().unwrap_or_default())),
             Bandwidth::Unlimited => before.tbf.map(|_| Tbf::open()),
+            Bandwidth::Trace(_) => unreachable!("`refuse_traces` comes first"),
         };
         Self { netem, tbf }
     }
@@ -110,10 +111,7 @@ pub(crate) fn wants_netem(spec: &LinkSpec) -> bool {
 /// So many packets may be between the two ends of a link: what arrives at its rate during the longest delay, and what its queue
 /// holds, all of it in the smallest packets. Nothing is reserved for them.
 fn under_way(spec: &LinkSpec) -> u32 {
-    let bps = match spec.bandwidth {
-        Bandwidth::Limited(rate) => rate.bps(),
-        Bandwidth::Unlimited => FASTEST,
-    };
+    let bps = spec.bandwidth.peak().map_or(FASTEST, Rate::bps);
     let longest = (spec.delay + spec.jitter).as_nanos();
     let bytes = u128::from(bps) * longest / 8_000_000_000 + u128::from(spec.queue_bytes().unwrap_or_default());
     saturated((bytes / u128::from(SMALLEST)).min(u128::from(u32::MAX)) as u64 + SPARE)

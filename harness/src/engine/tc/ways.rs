@@ -167,6 +167,7 @@ mod tests {
             nodes: nodes.iter().enumerate().map(node).collect(),
             links: vec![link("one~two", 1, 2), link("two~three", 2, 3), link("two~three again", 2, 3)],
             routes: routes.iter().map(route).collect(),
+            traces: BTreeMap::new(),
         }
     }
 

@@ -19,7 +19,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use peerbed_link::{Fabric, Framing, Heading, LinkSpec};
+use peerbed_link::{Fabric, Framing, Heading, LinkSpec, Moment, Retimed, TraceId};
 
 use self::{
     network::{Network, PipeIndex},
@@ -86,6 +86,9 @@ pub enum WireError {
         /// How many there are.
         links: usize,
     },
+    /// A link is to follow a trace that the network does not have.
+    #[error("there is no trace {0}")]
+    Trace(TraceId),
     /// No such link between ASes.
     #[error("there is no link number {0}")]
     Link(u32),
@@ -126,7 +129,7 @@ impl Wire {
             End::Tun => Framing::Ip,
             End::Packet => Framing::Ethernet,
         };
-        let shared = Arc::new(Shared::new(Network::new(fabric)?, framing, ports, threads.max(1))?);
+        let shared = Arc::new(Shared::new(Network::new(fabric, clock::now())?, framing, ports, threads.max(1))?);
         let mut wire = Self { shared: Some(Arc::clone(&shared)), threads: Vec::new(), nice: 0 };
         let (say, hear) = mpsc::channel();
         for number in 0..threads.max(1) as usize {
@@ -146,17 +149,15 @@ impl Wire {
     pub fn set_link(&self, link: u32, forward: LinkSpec, backward: LinkSpec) -> Result<(), WireError> {
         let pipe = |heading| self.shared().network.between(link, heading).ok_or(WireError::Link(link));
         let (there, back) = (pipe(Heading::Forward)?, pipe(Heading::Backward)?);
-        self.update(there, forward);
-        self.update(back, backward);
-        Ok(())
+        self.update(there, forward)?;
+        self.update(back, backward)
     }
 
     /// Change both directions of a node's access link; what is queued or under way is kept.
     pub fn set_access(&self, node: usize, up: LinkSpec, down: LinkSpec) -> Result<(), WireError> {
         let (uplink, downlink) = self.shared().network.access(node).ok_or(WireError::Node(node))?;
-        self.update(uplink, up);
-        self.update(downlink, down);
-        Ok(())
+        self.update(uplink, up)?;
+        self.update(downlink, down)
     }
 
     /// A node's device is about to be moved into another namespace: what is sent to it meanwhile is lost and not counted.
@@ -196,15 +197,30 @@ impl Wire {
         self.nice
     }
 
-    fn update(&self, pipe: PipeIndex, spec: LinkSpec) {
-        let shared = self.shared();
-        shared.network.update(pipe, clock::now(), spec, |retimed| {
-            let retimed = Arc::new(retimed);
-            for inbox in &shared.inboxes {
-                inbox.push(Message::Retimed(pipe, Arc::clone(&retimed)));
-            }
-        });
-        for inbox in &shared.inboxes {
+    /// Traces that links follow begin at `at_ns` (`CLOCK_MONOTONIC`), which is not ahead; what is queued is kept.
+    pub fn begin(&self, at_ns: u64) {
+        let now = clock::now();
+        let begin = Moment::from_nanos(at_ns).min(now);
+        self.shared().network.begin(now, begin, |pipe, retimed| self.retimed(pipe, retimed));
+        self.ring();
+    }
+
+    fn update(&self, pipe: PipeIndex, spec: LinkSpec) -> Result<(), WireError> {
+        self.shared().network.update(pipe, clock::now(), spec, |retimed| self.retimed(pipe, retimed))?;
+        self.ring();
+        Ok(())
+    }
+
+    /// Leaves word with every thread, while the pipe is locked.
+    fn retimed(&self, pipe: PipeIndex, retimed: Retimed) {
+        let retimed = Arc::new(retimed);
+        for inbox in &self.shared().inboxes {
+            inbox.push(Message::Retimed(pipe, Arc::clone(&retimed)));
+        }
+    }
+
+    fn ring(&self) {
+        for inbox in &self.shared().inboxes {
             inbox.ring();
         }
     }

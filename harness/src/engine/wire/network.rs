@@ -10,7 +10,7 @@ use std::{
 };
 
 use peerbed_contract::{AsNumber, Role};
-use peerbed_link::{Bandwidth, Counters, Fabric, Heading, Kind, LinkSpec, Moment, Pipe, Retimed};
+use peerbed_link::{Counters, Fabric, Heading, Kind, LinkSpec, Moment, Pipe, Rate, Retimed, Service, Trace, TraceId};
 
 use super::{WireError, shared::Parcel};
 use crate::engine::LinkSample;
@@ -31,7 +31,7 @@ pub(super) struct RouteIndex(u32);
 #[derive(Debug)]
 struct SharedPipe {
     pipe: Mutex<Pipe>,
-    /// Its rate in bit/s, the highest number if unlimited; apart, so that it can be read without the lock.
+    /// Its rate in bit/s (in the long run), the highest number if unlimited; apart, so that it can be read without the lock.
     bps: AtomicU64,
 }
 
@@ -54,10 +54,11 @@ pub(super) struct Network {
     /// Two for each node (up, down), then two for each link (forward, backward).
     pipes: Vec<SharedPipe>,
     links: usize,
+    traces: BTreeMap<TraceId, Trace>,
 }
 
 impl Network {
-    pub(super) fn new(fabric: &Fabric) -> Result<Self, WireError> {
+    pub(super) fn new(fabric: &Fabric, now: Moment) -> Result<Self, WireError> {
         let numbers = fabric.nodes.iter().map(|node| node.as_number);
         let numbers: BTreeSet<AsNumber> =
             numbers.chain(fabric.routes.iter().flat_map(|route| [route.from, route.to])).collect();
@@ -77,16 +78,18 @@ impl Network {
         // Numbered apart, so that a link's draws do not change with the number of nodes.
         let access = fabric.nodes.iter().flat_map(|node| [node.access.up, node.access.down]).zip(0..);
         let between = fabric.links.iter().flat_map(|link| [link.forward, link.backward]).zip(1 << 32..);
-        let pipes = access.chain(between).map(|(spec, stream)| SharedPipe {
-            pipe: Mutex::new(Pipe::new(spec, fabric.seed, stream)),
-            bps: AtomicU64::new(bps(&spec)),
+        let pipes = access.chain(between).map(|(spec, stream)| {
+            let service = Service::of(spec.bandwidth, &fabric.traces, now).map_err(WireError::Trace)?;
+            let pipe = Mutex::new(Pipe::new(spec, service, fabric.seed, stream));
+            Ok(SharedPipe { pipe, bps: AtomicU64::new(bps(&spec)) })
         });
         let mut network = Self {
             by_address,
             route_of: HashMap::new(),
             routes: Vec::new(),
-            pipes: pipes.collect(),
+            pipes: pipes.collect::<Result<_, WireError>>()?,
             links: fabric.links.len(),
+            traces: fabric.traces.clone(),
             nodes,
             ases,
         };
@@ -150,12 +153,31 @@ impl Network {
     }
 
     /// Change a pipe; `tell` is called before the pipe can be used again, with what became of waiting packets.
-    pub(super) fn update(&self, pipe: PipeIndex, now: Moment, spec: LinkSpec, tell: impl FnOnce(Retimed)) {
+    pub(super) fn update(
+        &self,
+        pipe: PipeIndex,
+        now: Moment,
+        spec: LinkSpec,
+        tell: impl FnOnce(Retimed),
+    ) -> Result<(), WireError> {
+        let service = Service::of(spec.bandwidth, &self.traces, now).map_err(WireError::Trace)?;
         let mut locked = self.lock(pipe);
-        let retimed = locked.update(now, spec);
+        let retimed = locked.update(now, spec, service);
         self.shared(pipe).bps.store(bps(&spec), Ordering::Relaxed);
         if !retimed.is_empty() {
             tell(retimed);
+        }
+        Ok(())
+    }
+
+    /// Every trace that a pipe follows begins at `begin`; `tell` is called as with an update.
+    pub(super) fn begin(&self, now: Moment, begin: Moment, tell: impl Fn(PipeIndex, Retimed)) {
+        for pipe in (0..self.pipes.len() as u32).map(PipeIndex) {
+            let mut locked = self.lock(pipe);
+            let retimed = locked.begin(now, begin);
+            if !retimed.is_empty() {
+                tell(pipe, retimed);
+            }
         }
     }
 
@@ -205,8 +227,5 @@ fn down(node: NodeIndex) -> PipeIndex {
 }
 
 fn bps(spec: &LinkSpec) -> u64 {
-    match spec.bandwidth {
-        Bandwidth::Unlimited => u64::MAX,
-        Bandwidth::Limited(rate) => rate.bps(),
-    }
+    spec.bandwidth.mean().map_or(u64::MAX, Rate::bps)
 }
