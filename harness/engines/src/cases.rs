@@ -19,7 +19,7 @@ use crate::{
 pub(crate) type Case = fn(Bed);
 
 /// All of them, with what they need.
-pub(crate) const ALL: [(&str, &[Need], Case); 14] = [
+pub(crate) const ALL: [(&str, &[Need], Case); 15] = [
     ("a_flow_gets_the_rate_of_its_link", &[], a_flow_gets_the_rate_of_its_link),
     ("access_links_have_their_rates_both_ways", &[], access_links_have_their_rates_both_ways),
     ("round_trips_take_the_sum_of_the_delays", &[Need::Delay], round_trips_take_the_sum_of_the_delays),
@@ -30,6 +30,7 @@ pub(crate) const ALL: [(&str, &[Need], Case); 14] = [
     ("a_full_queue_drops_the_rest", &[], a_full_queue_drops_the_rest),
     ("a_link_changes_while_packets_wait", &[], a_link_changes_while_packets_wait),
     ("a_link_follows_its_trace", &[Need::Agent], a_link_follows_its_trace),
+    ("what_it_cannot_carry_is_refused", &[], what_it_cannot_carry_is_refused),
     ("udp_super_packets_are_cut", &[], udp_super_packets_are_cut),
     ("strays_are_counted_and_hurt_nobody", &[], strays_are_counted_and_hurt_nobody),
     ("what_the_kernel_drops_is_counted", &[Need::Agent], what_the_kernel_drops_is_counted),
@@ -365,6 +366,27 @@ fn a_link_follows_its_trace(bed: Bed) {
     let strange = LinkSpec { bandwidth: Bandwidth::Trace(unknown), ..spec };
     let refused = lab.refusal(Request::SetLink { link: 0, forward: strange, backward: delayed(0) });
     assert!(refused.contains("there is no trace 0000000000000002"), "{refused}");
+}
+
+fn what_it_cannot_carry_is_refused(bed: Bed) {
+    let plain = || fabric(&[(1, OPEN), (2, OPEN)], LinkSpec::TRANSPARENT, LinkSpec::TRANSPARENT);
+    let mut other_family = plain();
+    other_family.nodes[1].address = "2001:db8::1".parse().expect("an address");
+    let refused = Lab::refused(other_family, bed);
+    assert!(refused.contains("node n1 has the address 2001:db8::1, but only IPv4 is carried"), "{refused}");
+    let mut traced = plain();
+    let rate = Rate::from_bps(1_000_000).expect("a valid rate");
+    let trace = Traced { trace: TraceId::from_hash(7), mean: rate, peak: rate };
+    traced.links[0].backward.bandwidth = Bandwidth::Trace(trace);
+    let (refused, why) = (
+        Lab::refused(traced, bed),
+        if bed.engine == EngineChoice::Tc {
+            "the tc engine cannot make a link follow a trace"
+        } else {
+            "there is no trace 0000000000000007"
+        },
+    );
+    assert!(refused.contains(why), "{refused}");
 }
 
 fn udp_super_packets_are_cut(bed: Bed) {

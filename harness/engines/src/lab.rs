@@ -75,6 +75,26 @@ impl Lab {
 
     /// Build it, for links that will become like these.
     pub(crate) fn with(fabric: Fabric, later: Vec<LinkSpec>, bed: Bed, threads: Option<u32>) -> Self {
+        let mut lab = Self::begun();
+        let request = Request::Install { fabric: Box::new(fabric), later, options: bed.options(threads) };
+        match lab.call(request) {
+            Reply::Installed(installed) => {
+                lab.report = installed.engine;
+                lab.agent_pid = installed.agent_pid;
+            }
+            other => panic!("the network does not stand: {other:?}"),
+        }
+        lab
+    }
+
+    /// What the agent says instead of building this.
+    pub(crate) fn refused(fabric: Fabric, bed: Bed) -> String {
+        let options = bed.options(None);
+        Self::begun().refusal(Request::Install { fabric: Box::new(fabric), later: Vec::new(), options })
+    }
+
+    /// An agent without a network.
+    fn begun() -> Self {
         let mut agent = Command::new(program())
             .arg("agent")
             .stdin(Stdio::piped())
@@ -100,16 +120,7 @@ impl Lab {
             offloads: String::new(),
         };
         let (lines, exits) = (BTreeMap::new(), BTreeMap::new());
-        let mut lab = Self { input: agent.stdin.take(), agent, said, calls: 0, lines, exits, report, agent_pid: 0 };
-        let request = Request::Install { fabric: Box::new(fabric), later, options: bed.options(threads) };
-        match lab.call(request) {
-            Reply::Installed(installed) => {
-                lab.report = installed.engine;
-                lab.agent_pid = installed.agent_pid;
-            }
-            other => panic!("the network does not stand: {other:?}"),
-        }
-        lab
+        Self { input: agent.stdin.take(), agent, said, calls: 0, lines, exits, report, agent_pid: 0 }
     }
 
     /// Ask the agent and await its answer, which is not a refusal.

@@ -20,8 +20,8 @@ pub use frame::{Frame, Framing, Malformed, VIRTIO_HEADER};
 pub use moment::{Agenda, Moment};
 pub use pipe::{Piece, Pipe, Retimed};
 pub use spec::{
-    Bandwidth, Burst, Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, Kind, LinkSpec, Loss, Probability, Queue,
-    Rate, Route, SpecError,
+    Bandwidth, Burst, Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, Kind, LinkSpec, Loss, NotIpv4, Probability,
+    Queue, Rate, Route, SpecError,
 };
 pub use trace::{Service, Trace, TraceError, TraceId, Traced};
 pub use train::Train;

@@ -2,7 +2,13 @@
 //!
 //! Engines carry these out or refuse them; they never approximate.
 
-use std::{collections::BTreeMap, fmt, net::Ipv4Addr, num::NonZeroU64, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    num::NonZeroU64,
+    time::Duration,
+};
 
 use peerbed_contract::{AsNumber, NodeName, Role};
 use serde::{Deserialize, Serialize};
@@ -253,10 +259,30 @@ pub struct FabricNode {
     pub role: Role,
     /// Where it is attached.
     pub as_number: AsNumber,
-    /// Its address.
-    pub address: Ipv4Addr,
+    /// Its address; engines that carry IPv4 alone refuse others.
+    pub address: IpAddr,
     /// Its access link.
     pub access: Duplex,
+}
+
+/// The node has an address of a family that no engine carries yet.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("node {node} has the address {address}, but only IPv4 is carried")]
+pub struct NotIpv4 {
+    /// Which node.
+    pub node: NodeName,
+    /// Its address.
+    pub address: IpAddr,
+}
+
+impl FabricNode {
+    /// Its address, for what knows IPv4 alone.
+    pub fn ipv4(&self) -> Result<Ipv4Addr, NotIpv4> {
+        match self.address {
+            IpAddr::V4(address) => Ok(address),
+            IpAddr::V6(_) => Err(NotIpv4 { node: self.name.clone(), address: self.address }),
+        }
+    }
 }
 
 /// A link between two ASes; every packet between hosts that are routed over it shares it.

@@ -37,7 +37,7 @@ pub(crate) struct As {
 impl As {
     /// How many hosts its prefix has room for.
     pub(crate) fn room(&self) -> u64 {
-        (1u64 << (32 - u32::from(self.prefix.value.length))) - 2
+        self.prefix.value.size().saturating_sub(2)
     }
 }
 

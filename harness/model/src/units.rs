@@ -1,6 +1,9 @@
 //! Values with units, as text: `10mbit`, `64MiB`, `20ms`, `0.1%`, `0.5/s`. Exact: no value is rounded on the way in.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use peerbed_contract::Prefix;
 use peerbed_link::{Probability, Rate};
@@ -215,7 +218,7 @@ pub(crate) fn prefix(text: &str) -> Result<Prefix, Bad> {
     let network: Ipv4Addr =
         network.parse().map_err(|_| bad(format!("`{text}` is not a prefix: `{network}` is not an IPv4 address")))?;
     let length = whole(length, 8, 30).map_err(|_| bad(format!("`{text}` has no usable length")))? as u8;
-    let prefix = Prefix { network, length };
+    let prefix = Prefix { network: IpAddr::V4(network), length };
     let mask = u32::MAX << (32 - u32::from(length));
     let first = Ipv4Addr::from(u32::from(network) & mask);
     if first != network {
@@ -223,7 +226,7 @@ pub(crate) fn prefix(text: &str) -> Result<Prefix, Bad> {
     }
     let last = Ipv4Addr::from(u32::from(network) | !mask);
     let special = |a: Ipv4Addr| a.octets()[0] == 0 || a.is_loopback() || a.is_link_local() || a.octets()[0] >= 224;
-    if special(network) || special(last) || prefix.contains(Ipv4Addr::new(169, 254, 0, 0)) {
+    if special(network) || special(last) || prefix.contains(Ipv4Addr::new(169, 254, 0, 0).into()) {
         return Err(Bad::new(
             format!("`{text}` has addresses that hosts cannot use"),
             "take a block of 10.0.0.0/8, 100.64.0.0/10 or 198.18.0.0/15",

@@ -6,7 +6,7 @@ mod common;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
 };
 
 use common::{peers, read, shipped, text};
@@ -119,7 +119,7 @@ proptest! {
             RoleConfig::Control(control) => Some(control.directory.clone()),
             _ => None,
         }).unwrap();
-        let mut last = Ipv4Addr::UNSPECIFIED;
+        let mut last = IpAddr::from(Ipv4Addr::UNSPECIFIED);
         for (node, fabric) in plan.nodes.iter().zip(&plan.fabric.nodes) {
             prop_assert_eq!((&node.name, node.config.as_number), (&fabric.name, fabric.as_number));
             prop_assert_eq!(node.config.address, fabric.address);

@@ -71,8 +71,13 @@ async fn goodput(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
 async fn setup(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let only_as = AsNumber::try_from(64_500).context("a constant number is good")?;
     let access = Duplex { up: limited(10)?, down: limited(50)? };
-    let node =
-        |index| FabricNode { name: name(index), role: Role::Peer, as_number: only_as, address: address(index), access };
+    let node = |index| FabricNode {
+        name: name(index),
+        role: Role::Peer,
+        as_number: only_as,
+        address: address(index).into(),
+        access,
+    };
     let (mut up, mut down) = (Vec::new(), Vec::new());
     for repeat in 0..bench.repeats {
         let fabric = Fabric {

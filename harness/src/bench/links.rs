@@ -56,7 +56,7 @@ pub(super) async fn exchange(
         name: name(index),
         role: Role::Peer,
         as_number: only_as,
-        address: address(index),
+        address: address(index).into(),
         access: access[index],
     };
     let fabric = Fabric {

@@ -116,7 +116,7 @@ async fn try_carry(bench: &Bench, pairs: usize) -> anyhow::Result<Carried> {
         name: name(index),
         role: Role::Peer,
         as_number: only_as,
-        address: address(index),
+        address: address(index).into(),
         // Even ones send, odd ones receive.
         access: Duplex {
             up: if index.is_multiple_of(2) { uplink } else { LinkSpec::TRANSPARENT },

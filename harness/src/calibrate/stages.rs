@@ -95,7 +95,7 @@ pub(super) fn fabric(
         }
         let hosts = [(from(index), near, sender), (to(index), far, receiver)];
         for (name, as_number, access) in hosts {
-            let address = address(fabric.nodes.len());
+            let address = address(fabric.nodes.len()).into();
             fabric.nodes.push(FabricNode { name, role: Role::Peer, as_number, address, access });
         }
     }

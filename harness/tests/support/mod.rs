@@ -59,7 +59,7 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
         name: node_name(position),
         role: Role::Control,
         as_number: number(position),
-        address: address(position),
+        address: address(position).into(),
         access,
     });
     let fabric = Fabric {

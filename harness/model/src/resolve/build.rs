@@ -1,9 +1,6 @@
 //! The plan itself: everything that was resolved, with every value that is drawn.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
@@ -197,7 +194,7 @@ impl<'a> Context<'a> {
                 name: host.name.clone(),
                 as_number: at.number,
                 region: at.region.clone(),
-                address: IpAddr::V4(host.address),
+                address: host.address,
                 seed: self.seeds.number(&format!("node/{}/seed", host.name)),
                 role,
             },
@@ -243,7 +240,7 @@ impl<'a> Context<'a> {
             let first = (turn % run.len() as u64) as usize;
             run[first..].iter().chain(&run[..first])
         });
-        runs.map(|index| SocketAddr::new(IpAddr::V4(self.layout.hosts[*index].address), port)).collect()
+        runs.map(|index| SocketAddr::new(self.layout.hosts[*index].address, port)).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who stands where: every host with its name, address and access link, and the ways between their ASes. No draws.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use peerbed_contract::{AsNumber, DirectoryEntry, NodeName, Role};
 use peerbed_link::{Duplex, FabricLink, Route};
@@ -22,7 +22,7 @@ pub(crate) struct Host {
     pub(crate) group: Option<usize>,
     /// Index of the AS.
     pub(crate) at: usize,
-    pub(crate) address: Ipv4Addr,
+    pub(crate) address: IpAddr,
     pub(crate) access: Duplex,
 }
 
@@ -72,13 +72,12 @@ impl Layout {
             }
             let number = numbers.entry(batch.prefix).or_default();
             for _ in 0..batch.count {
-                let network = u32::from(topology.ases[batch.at].prefix.value.network);
                 hosts.push(Host {
                     name: format!("{}-{number}", batch.prefix).parse().expect("prefixes of names were checked"),
                     role: batch.role,
                     group: batch.group,
                     at: batch.at,
-                    address: Ipv4Addr::from(network + next[batch.at]),
+                    address: topology.ases[batch.at].prefix.value.nth(next[batch.at]),
                     access: batch.access,
                 });
                 next[batch.at] += 1;

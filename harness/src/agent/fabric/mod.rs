@@ -12,7 +12,7 @@ use std::{
 };
 
 use peerbed_contract::NodeName;
-use peerbed_link::{Fabric, FabricNode, LinkSpec};
+use peerbed_link::{Fabric, FabricNode, LinkSpec, NotIpv4};
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
     io::DupFlags,
@@ -77,6 +77,9 @@ pub(super) enum FabricError {
         /// The limit.
         limit: u64,
     },
+    /// An address of a family that is not carried.
+    #[error(transparent)]
+    Family(#[from] NotIpv4),
     /// The congestion control cannot be the name of one.
     #[error("`{0}` is not the name of a TCP congestion control")]
     CongestionControl(String),
@@ -134,12 +137,14 @@ impl Attached {
 }
 
 impl Site {
-    fn all(fabric: &Fabric, attached: &Attached) -> Vec<Self> {
-        let site = |node: &FabricNode| Self {
-            node: node.name.clone(),
-            address: node.address,
-            congestion_control: fabric.congestion_control.clone(),
-            attached: attached.clone(),
+    fn all(fabric: &Fabric, attached: &Attached) -> Result<Vec<Self>, NotIpv4> {
+        let site = |node: &FabricNode| {
+            Ok(Self {
+                node: node.name.clone(),
+                address: node.ipv4()?,
+                congestion_control: fabric.congestion_control.clone(),
+                attached: attached.clone(),
+            })
         };
         fabric.nodes.iter().map(site).collect()
     }

@@ -214,18 +214,19 @@ impl<'a> Builder<'a> {
             Lane::coming_in(at, device.clone(), inside, draws(fabric.seed, u64::from(position) << 1), self.delays);
         let mut down = Lane::leaving(at, device.clone(), draws(fabric.seed, u64::from(position) << 1 | 1), self.delays);
         let Device { name: outer, index } = device;
-        let host = Block { first: node.address, length: 32 };
+        let address = node.ipv4()?;
+        let host = Block { first: address, length: 32 };
         let mut steps = vec![
             netlink::pair((&outer, index), (DEVICE, DEVICE_INDEX), Some(namespace.as_raw_fd())),
             render::take_up(&outer, index),
-            neighbour(&outer, index, node.address),
+            neighbour(&outer, index, address),
             render::route(&outer, index, host, false),
         ];
         steps.extend(up.begin(&node.access.up));
         steps.extend(down.begin(&node.access.down));
         router.netlink.carry_out(name, &steps)?;
         router.netfilter.count_device(name, index)?;
-        let set_up = netlink::node(DEVICE_INDEX, node.address, &fabric.congestion_control, Beyond::Router);
+        let set_up = netlink::node(DEVICE_INDEX, address, &fabric.congestion_control, Beyond::Router);
         Netlink::open(name)?.carry_out(name, &set_up)?;
         let mut netfilter = Netfilter::open(name)?;
         netfilter.count_sources(name, &tc::sources(&self.rows))?;
@@ -256,7 +257,7 @@ impl<'a> Builder<'a> {
             congestion_control: fabric.congestion_control.clone(),
             offloads: "none".to_owned(),
         };
-        let sites = Site::all(fabric, &Attached::Router(self.rows));
+        let sites = Site::all(fabric, &Attached::Router(self.rows))?;
         Ok(Standing { engine: Engine::Tc(tc), report, nodes: self.nodes, sites })
     }
 }

@@ -66,7 +66,7 @@ impl Builder {
             }
         }
         Netlink::open(name)?
-            .carry_out(name, &netlink::node(netlink::DEVICE_INDEX, node.address, congestion_control, Beyond::Engine))?;
+            .carry_out(name, &netlink::node(netlink::DEVICE_INDEX, node.ipv4()?, congestion_control, Beyond::Engine))?;
         self.nodes.push((node.name.clone(), namespace));
         Ok(())
     }
@@ -103,7 +103,7 @@ impl Builder {
             congestion_control: fabric.congestion_control.clone(),
             offloads: devices::offloads(udp),
         };
-        let sites = Site::all(fabric, &Attached::Engine(ends));
+        let sites = Site::all(fabric, &Attached::Engine(ends))?;
         Ok(Standing { engine: Engine::Wire(wire), report, nodes, sites })
     }
 }

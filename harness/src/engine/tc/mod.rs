@@ -17,7 +17,7 @@ use std::{
 };
 
 use peerbed_contract::{AsNumber, Role};
-use peerbed_link::{Bandwidth, Fabric, Kind, LinkSpec};
+use peerbed_link::{Bandwidth, Fabric, Kind, LinkSpec, NotIpv4};
 
 use self::{
     lane::{Lane, Reading},
@@ -60,6 +60,9 @@ pub(crate) enum TcError {
     /// The kernel has not what it needs.
     #[error("the tc engine needs what this kernel does not have:{}", list(.0))]
     Lacking(Vec<Lack>),
+    /// An address of a family that it does not carry.
+    #[error(transparent)]
+    Family(#[from] NotIpv4),
     /// Two nodes with one address.
     #[error("two nodes have the address {0}")]
     Address(Ipv4Addr),

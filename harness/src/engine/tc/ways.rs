@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use peerbed_contract::{AsNumber, Role};
-use peerbed_link::{Fabric, Heading, Hop};
+use peerbed_link::{Fabric, FabricNode, Heading, Hop, NotIpv4};
 
 use super::TcError;
 
@@ -50,8 +50,9 @@ impl Ways {
         ases.dedup();
         let hops = next_hops(fabric)?;
 
+        let holder = |node: &FabricNode| Ok((node.ipv4()?.into(), node.as_number, node.role));
         let mut holders: Vec<(u32, AsNumber, Role)> =
-            fabric.nodes.iter().map(|node| (node.address.into(), node.as_number, node.role)).collect();
+            fabric.nodes.iter().map(holder).collect::<Result<_, NotIpv4>>()?;
         holders.sort_unstable_by_key(|(address, ..)| *address);
         if let Some(pair) = holders.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(TcError::Address(pair[0].0.into()));

@@ -73,7 +73,7 @@ pub enum WireError {
     MixedEnds(String),
     /// Two nodes with one address.
     #[error("nodes {0} and {1} have the same address {2}")]
-    Address(String, String, std::net::Ipv4Addr),
+    Address(String, String, std::net::IpAddr),
     /// A route over a link that does not exist.
     #[error("the route from {from} to {to} crosses link {link}, but there are only {links}")]
     Route {

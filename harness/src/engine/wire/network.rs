@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -47,7 +47,7 @@ struct Node {
 pub(super) struct Network {
     nodes: Vec<Node>,
     ases: Vec<AsNumber>,
-    by_address: HashMap<Ipv4Addr, NodeIndex>,
+    by_address: HashMap<IpAddr, NodeIndex>,
     route_of: HashMap<(u32, u32), RouteIndex>,
     /// The inter-AS pipes of each route, in order.
     routes: Vec<Box<[PipeIndex]>>,
@@ -115,10 +115,7 @@ impl Network {
 
     /// Who has this address.
     pub(super) fn node_at(&self, address: IpAddr) -> Option<NodeIndex> {
-        match address {
-            IpAddr::V4(address) => self.by_address.get(&address).copied(),
-            IpAddr::V6(_) => None,
-        }
+        self.by_address.get(&address).copied()
     }
 
     /// How packets get from one node to another.

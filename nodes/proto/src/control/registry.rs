@@ -143,7 +143,7 @@ impl Registry {
     }
 
     fn place(&self, address: IpAddr) -> Option<Place> {
-        let IpAddr::V4(address) = address.to_canonical() else { return None };
+        let address = address.to_canonical();
         let entry = self.directory.iter().find(|entry| entry.prefix.contains(address))?;
         Some(Place { as_number: entry.as_number, region: entry.region.clone() })
     }

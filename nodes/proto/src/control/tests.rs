@@ -11,7 +11,7 @@ const SECRET: [u8; 32] = [5; 32];
 
 fn control(strategy: Strategy, max_returned: u32, diversity: f64) -> ControlMachine {
     let entry = |third: u8, length: u8, as_number: u32, region: &str| DirectoryEntry {
-        prefix: Prefix { network: Ipv4Addr::new(10, 0, third, 0), length },
+        prefix: Prefix { network: Ipv4Addr::new(10, 0, third, 0).into(), length },
         as_number: as_number.try_into().unwrap(),
         region: region.to_owned(),
     };
