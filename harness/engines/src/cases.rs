@@ -274,13 +274,9 @@ fn flows_share_a_link_between_ases(bed: Bed) {
 }
 
 fn a_full_queue_drops_the_rest(bed: Bed) {
-    // 100 datagrams of 1028 bytes come at once in front of a link that needs 82 ms for each; 20 of them find room behind
+    // 100 datagrams of 1028 bytes come at once in front of a link that needs 8 ms for each; 20 of them find room behind
     // the first ones, which a link that had rested may send at once.
-    let slow = LinkSpec {
-        bandwidth: Bandwidth::Limited(Rate::from_bps(100_000).expect("a valid rate")),
-        queue: Queue::Bytes(20 * 1028),
-        ..LinkSpec::TRANSPARENT
-    };
+    let slow = LinkSpec { queue: Queue::Bytes(20 * 1028), ..limited(1) };
     let mut lab = Lab::new(fabric(&[(1, OPEN), (2, OPEN)], slow, LinkSpec::TRANSPARENT), bed, None);
     lab.start_listener(1, "count");
     lab.start(0, &format!("blast {} 100 1000 1 0", address(1)));
@@ -292,7 +288,9 @@ fn a_full_queue_drops_the_rest(bed: Bed) {
         all && entry(sample, 1, 2).packets == link.carried_packets
     });
     let link = sample.links[0].forward;
-    assert!((20..=24).contains(&link.carried_packets), "{link:?}");
+    // Some leave while the last ones come.
+    let most = 24 + if slowness() > 1.0 { 20 } else { 6 };
+    assert!((20..=most).contains(&link.carried_packets), "{link:?}");
     assert_eq!((link.offered_bytes, link.carried_bytes), (100 * 1028, link.carried_packets * 1028));
     assert_eq!(link.lost_packets, 0);
     lab.say(1, "stop");
@@ -300,29 +298,25 @@ fn a_full_queue_drops_the_rest(bed: Bed) {
 }
 
 fn a_link_changes_while_packets_wait(bed: Bed) {
-    // 100 datagrams of 1028 bytes wait for 8 s in front of 100 kbit/s, then the link becomes fast.
-    let slow = LinkSpec {
-        bandwidth: Bandwidth::Limited(Rate::from_bps(100_000).expect("a valid rate")),
-        queue: Queue::Bytes(1 << 20),
-        ..LinkSpec::TRANSPARENT
-    };
+    // 500 datagrams of 1028 bytes wait for 4 s in front of 1 Mbit/s, then the link becomes fast.
+    let slow = LinkSpec { queue: Queue::Bytes(1 << 20), ..limited(1) };
     let delay = some_delay(bed) * 10;
-    let fast = LinkSpec { delay, ..limited(10) };
+    let fast = LinkSpec { delay, ..limited(40) };
     let fabric = fabric(&[(1, OPEN), (2, OPEN)], slow, delayed(0));
     let mut lab = Lab::with(fabric, vec![fast], bed, None);
     lab.start_listener(1, "count");
-    lab.start(0, &format!("blast {} 100 1000 1 0", address(1)));
+    lab.start(0, &format!("blast {} 500 1000 1 0", address(1)));
     assert_eq!(lab.line(0), "sent");
-    let before = lab.sample_when(|sample| sample.links[0].forward.offered_packets == 100);
-    assert!(before.links[0].forward.carried_packets < 30, "{:?}", before.links[0]);
+    let before = lab.sample_when(|sample| sample.links[0].forward.offered_packets == 500);
+    assert!(before.links[0].forward.carried_packets < 130, "{:?}", before.links[0]);
     lab.set_link(fast, delayed(0));
-    let after = lab.sample_when(|sample| entry(sample, 1, 2).packets == 100);
+    let after = lab.sample_when(|sample| entry(sample, 1, 2).packets == 500);
     let took = (after.at_ns - before.at_ns) / 1_000_000;
-    // What waited takes 1028 bytes × 8 / 10 Mbit/s each, and the delay on top where that comes after the queue.
+    // What waited takes 1028 bytes × 8 / 40 Mbit/s each, and the delay on top where that comes after the queue.
     println!("  the queue was empty after {took} ms");
     assert!((50..1000).contains(&took), "{took} ms");
     lab.say(1, "stop");
-    assert_eq!(lab.counts(1), (100, 0));
+    assert_eq!(lab.counts(1), (500, 0));
     assert_eq!(after.links[0].forward.dropped_packets, 0);
 }
 
@@ -374,6 +368,12 @@ fn what_it_cannot_carry_is_refused(bed: Bed) {
     other_family.nodes[1].address = "2001:db8::1".parse().expect("an address");
     let refused = Lab::refused(other_family, bed);
     assert!(refused.contains("node n1 has the address 2001:db8::1, but only IPv4 is carried"), "{refused}");
+    if bed.engine == EngineChoice::Tc {
+        let mut slow = plain();
+        slow.links[0].forward.bandwidth = Bandwidth::Limited(Rate::from_bps(999_000).expect("a valid rate"));
+        let refused = Lab::refused(slow, bed);
+        assert!(refused.contains("the tc engine cannot make a link of 999kbit"), "{refused}");
+    }
     let mut traced = plain();
     let rate = Rate::from_bps(1_000_000).expect("a valid rate");
     let trace = Traced { trace: TraceId::from_hash(7), mean: rate, peak: rate };

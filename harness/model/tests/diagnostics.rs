@@ -554,7 +554,7 @@ fn an_arm_can_change_anything_but_what_arms_share() {
     assert_eq!((plain.nodes.len() + 2, plain.downloads() + 1), (more.nodes.len(), more.downloads()));
     assert_eq!(more.duration.as_secs(), 30);
     assert_ne!(plain.fabric.links, more.fabric.links);
-    for shared in ["question", "seed", "repeats", "expect", "arms", "topology"] {
+    for shared in ["question", "engine", "seed", "repeats", "expect", "arms", "topology"] {
         let found = wrong("hybrid: {}", &format!("hybrid: {{{shared}: 1}}"));
         assert!(only(&found).contains("an arm cannot change"), "{found}");
     }

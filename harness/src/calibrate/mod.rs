@@ -262,7 +262,7 @@ impl Calibrator<'_> {
         let stolen = share(before.steal_ms, after.steal_ms);
         Ok((
             measured,
-            verdict::likely_cause(health.late_p99_ns.unwrap_or_default() as f64 / 1e6, health.overruns, busy, stolen),
+            verdict::likely_cause(health.late_p99_ns.map(|ns| ns as f64 / 1e6), health.overruns, busy, stolen),
         ))
     }
 }

@@ -96,16 +96,18 @@ fn round_trip(class: &Class, median_ns: u64, tolerance: &Tolerance) -> Finding {
 }
 
 /// Why a link may not be what it should be, as far as it can be told from here.
-pub(super) fn likely_cause(late_p99_ms: f64, overruns: u64, busy: f64, stolen: f64) -> String {
+pub(super) fn likely_cause(late_p99_ms: Option<f64>, overruns: u64, busy: f64, stolen: f64) -> String {
     if overruns > 0 {
         return format!(
             "{overruns} packets were lost between kernel and engine: the receive buffer is too small or the machine too slow"
         );
     }
-    if late_p99_ms > 1.0 || busy > 0.9 || stolen > 0.02 {
+    if late_p99_ms.is_some_and(|ms| ms > 1.0) || busy > 0.9 || stolen > 0.02 {
+        let late =
+            late_p99_ms.map_or(String::new(), |ms| format!("engine late by {ms:.1} ms at the 99th percentile, "));
         return format!(
-            "the machine is overloaded (engine late by {late_p99_ms:.1} ms at the 99th percentile, processors {:.0} % busy, \
-             {:.0} % of their time taken by the hypervisor): end other programs, or run a smaller experiment",
+            "the machine is overloaded ({late}processors {:.0} % busy, {:.0} % of their time taken by the hypervisor): end other \
+             programs, or run a smaller experiment",
             busy * 100.0,
             stolen * 100.0
         );
@@ -212,11 +214,11 @@ mod tests {
     fn who_disturbed_is_named() {
         let overload = "the machine is overloaded";
         for (late, overruns, busy, stolen, expected) in [
-            (0.2, 3, 0.3, 0.0, "3 packets were lost between kernel and engine"),
-            (1.5, 0, 0.3, 0.0, overload),
-            (0.2, 0, 0.95, 0.0, overload),
-            (0.2, 0, 0.3, 0.12, overload),
-            (0.2, 0, 0.3, 0.0, "the machine was not overloaded"),
+            (Some(0.2), 3, 0.3, 0.0, "3 packets were lost between kernel and engine"),
+            (Some(1.5), 0, 0.3, 0.0, "the machine is overloaded (engine late by 1.5 ms"),
+            (Some(0.2), 0, 0.95, 0.0, overload),
+            (None, 0, 0.3, 0.12, "the machine is overloaded (processors 30 % busy"),
+            (None, 0, 0.3, 0.0, "the machine was not overloaded"),
         ] {
             let cause = likely_cause(late, overruns, busy, stolen);
             assert!(cause.starts_with(expected), "{cause}");

@@ -129,7 +129,7 @@ pub(crate) fn run(args: &CapacityArgs, project: &Project) -> anyhow::Result<Exit
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
     let plans: Vec<Plan> = written.arms().map(|arm| written.plan(arm, 0, None)).collect::<Result<_, _>>()?;
     let plans: Vec<&Plan> = plans.iter().collect();
-    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime(&plans))) else {
+    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime(&args.name, &plans))) else {
         return Ok(Status::Interrupted.into());
     };
     let runtime = runtime?;

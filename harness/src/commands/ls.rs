@@ -67,7 +67,8 @@ fn listed(entry: &Entry) -> Value {
         match summary(entry) {
             Ok(summary) => {
                 line["valid"] = summary["valid"].clone();
-                line["runtime"] = runtime(&summary);
+                line["runtime"] = of_any_arm(&summary, "runtime");
+                line["engine"] = of_any_arm(&summary, "engine");
                 line["arms"] = arms(&summary);
             }
             // One damaged file must not hide all other results.
@@ -87,10 +88,10 @@ fn summary(entry: &Entry) -> anyhow::Result<Value> {
     Ok(summary)
 }
 
-/// What carried the nodes: the same in every arm.
-fn runtime(summary: &Value) -> Value {
+/// What carried the nodes, or the links: the same in every arm.
+fn of_any_arm(summary: &Value, key: &str) -> Value {
     let arms = summary["arms"].as_object();
-    arms.into_iter().flatten().map(|(_, arm)| arm["runtime"].clone()).find(Value::is_string).unwrap_or_default()
+    arms.into_iter().flatten().map(|(_, arm)| arm[key].clone()).find(Value::is_string).unwrap_or_default()
 }
 
 /// The key figures of each arm.
@@ -121,8 +122,9 @@ fn text(listed: &[Value]) -> String {
         let word = |key: &str| line[key].as_str().unwrap_or_default();
         let commit = line["commit"].as_str().map_or("no commit".to_owned(), |commit| format!("commit {commit}"));
         let created = word("created").replace('T', " ").replace('Z', " UTC");
-        let runtime = line["runtime"].as_str().map_or(String::new(), |runtime| format!("  {runtime}"));
-        let _ = writeln!(text, "{}  {created}  {commit}{runtime}", word("experiment"));
+        let carriers: String =
+            ["runtime", "engine"].iter().filter_map(|key| line[*key].as_str()).map(|one| format!("  {one}")).collect();
+        let _ = writeln!(text, "{}  {created}  {commit}{carriers}", word("experiment"));
         let _ = writeln!(text, "  {}", word("directory"));
         let _ = match (word("state"), line["unreadable"].as_str()) {
             ("partial", _) => writeln!(text, "  UNFINISHED: its maker is gone; `peerbed clean --partial` removes it"),
@@ -188,13 +190,13 @@ mod tests {
         other  1970-02-16 07:06:40 UTC  commit 0123456789-dirty
           results/other/19700216T070640Z-0123456789-dirty
           UNREADABLE: summary.json: EOF while parsing a value at line 1 column 8
-        small  1970-01-12 13:46:40 UTC  commit 0123456789-dirty  netns
+        small  1970-01-12 13:46:40 UTC  commit 0123456789-dirty  netns  wire
           results/small/19700112T134640Z-0123456789-dirty
           hybrid  valid          2/4 done  p50   3.00 Mbit/s  peers   64.3 %
         small  1970-01-24 03:33:20 UTC  commit 0123456789-dirty
           results/small/.partial-19700124T033320Z-0123456789-dirty
           UNFINISHED: its maker is gone; `peerbed clean --partial` removes it
-        small  1970-02-27 20:53:20 UTC  commit 0123456789-dirty  netns
+        small  1970-02-27 20:53:20 UTC  commit 0123456789-dirty  netns  wire
           results/small/19700227T205320Z-0123456789-dirty
           hybrid  INVALID      [2/4] done  p50 [3.00] Mbit/s  peers [64.3 %]
                   interrupted: the run was ended before its time (and 1 more)

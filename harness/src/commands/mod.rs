@@ -17,8 +17,13 @@ use clap::Args;
 use peerbed_model::{Experiment, MAX_SEED, Plan};
 
 use crate::{
-    engine::{EndsChoice, EngineChoice, EngineOptions, tc},
+    calibrate::classes,
+    engine::{
+        EndsChoice, EngineChoice, EngineOptions, Lack,
+        tc::{self, TcError},
+    },
     runtime::{Chosen, Kind, Runtime, Unmet},
+    say::complain,
 };
 
 /// How the link engine is set up.
@@ -37,9 +42,15 @@ pub(crate) struct EngineArgs {
 
 impl EngineArgs {
     /// For plans of one experiment.
-    fn options(&self, plans: &[&Plan]) -> EngineOptions {
+    fn options(&self, plans: &[&Plan]) -> anyhow::Result<EngineOptions> {
         let planned = plans.first().and_then(|plan| plan.engine).map(EngineChoice::from);
-        EngineOptions { engine: self.engine.or(planned).unwrap_or_default(), ends: self.ends, threads: self.threads }
+        let engine = self.engine.or(planned).unwrap_or_default();
+        if engine == EngineChoice::Tc && (self.ends != EndsChoice::Auto || self.threads.is_some()) {
+            bail!(
+                "--ends and --threads are of the wire engine, and the links are tc's: leave them out, or say `--engine wire`"
+            );
+        }
+        Ok(EngineOptions { engine, ends: self.ends, threads: self.threads })
     }
 }
 
@@ -55,23 +66,16 @@ pub(crate) struct CarrierArgs {
 
 impl CarrierArgs {
     /// The runtime that was chosen, with an engine that can carry all these plans where that was left open: whatever is
-    /// measured for them is measured with the same one.
-    pub(crate) async fn runtime(&self, plans: &[&Plan]) -> anyhow::Result<Chosen> {
-        let options = self.engine.options(plans);
-        let runtime = Chosen::of(self.runtime, options.clone()).await?;
-        let Some(plan) = plans.first().filter(|_| options.engine == EngineChoice::Auto) else { return Ok(runtime) };
-        let lacks = runtime.kernel_lacks(&plan.fabric.congestion_control).await?;
-        let unfit = plans.iter().find_map(|plan| tc::unfit(&plan.fabric, &plan.links_to_come(), &lacks));
-        let engine = unfit.as_ref().map_or(EngineChoice::Tc, |_| EngineChoice::Wire);
-        if let Some(why) = unfit {
-            tracing::info!("the wire engine is taken: {why}");
-        }
-        Ok(Chosen::of(self.runtime, EngineOptions { engine, ..options }).await?)
+    /// measured for them is measured with the same one. Refused if the one that was named cannot.
+    pub(crate) async fn runtime(&self, name: &str, plans: &[&Plan]) -> anyhow::Result<Chosen> {
+        let (runtime, unmet) = self.choose(plans).await?;
+        refuse_unmet(name, &unmet)?;
+        Ok(runtime)
     }
 
     /// The runtime that was chosen, if it can carry the plans of the experiment of this name.
     pub(crate) async fn runtime_for(&self, name: &str, plans: &[&Plan]) -> anyhow::Result<Chosen> {
-        let runtime = self.runtime(plans).await?;
+        let (runtime, mut unmet) = self.choose(plans).await?;
         let mut arms: Vec<&Plan> = Vec::new();
         for plan in plans {
             // Repeats of an arm have the same nodes.
@@ -79,7 +83,6 @@ impl CarrierArgs {
                 arms.push(plan);
             }
         }
-        let mut unmet = Vec::new();
         for plan in arms {
             for one in runtime.preflight(plan).await {
                 if !unmet.contains(&one) {
@@ -90,6 +93,54 @@ impl CarrierArgs {
         refuse_unmet(name, &unmet)?;
         Ok(runtime)
     }
+
+    /// The runtime with an engine, and what keeps that engine from carrying the plans.
+    async fn choose(&self, plans: &[&Plan]) -> anyhow::Result<(Chosen, Vec<Unmet>)> {
+        let options = self.engine.options(plans)?;
+        let runtime = Chosen::of(self.runtime, options.clone()).await?;
+        let Some(plan) = plans.first().filter(|_| options.engine != EngineChoice::Wire) else {
+            return Ok((runtime, Vec::new()));
+        };
+        let lacks = runtime.kernel_lacks(&plan.fabric.congestion_control).await?;
+        let unfit = plans.iter().find_map(|plan| tc::unfit(&plan.fabric, &plan.links_to_come(), &lacks));
+        let unmet = unfit.map_or_else(Vec::new, |why| unfit_for_tc(why, plans));
+        if options.engine == EngineChoice::Tc {
+            return Ok((runtime, unmet));
+        }
+        let engine = if unmet.is_empty() { EngineChoice::Tc } else { EngineChoice::Wire };
+        match unmet.first() {
+            None => complain("--engine auto: tc carries the links"),
+            Some(why) => complain(format_args!(
+                "--engine auto: wire carries the links, as tc cannot: {}: {}",
+                why.need, why.found
+            )),
+        }
+        Ok((Chosen::of(self.runtime, EngineOptions { engine, ..options }).await?, Vec::new()))
+    }
+}
+
+/// Why the tc engine cannot carry these plans, for people.
+fn unfit_for_tc(why: TcError, plans: &[&Plan]) -> Vec<Unmet> {
+    let TcError::Lacking(lacks) = why else {
+        let remedy = "use `--engine wire`, or another topology".to_owned();
+        return vec![Unmet { need: "what the tc engine can carry".to_owned(), found: why.to_string(), remedy }];
+    };
+    let one = |lack: Lack| {
+        let wanted = if lack.for_delays {
+            let users = classes(plans.iter().copied()).into_iter().filter(|class| tc::wants_netem(&class.spec));
+            let users: Vec<String> = users.map(|class| class.to_string()).collect();
+            let more = if users.len() > 1 { format!(" and {} more", users.len() - 1) } else { String::new() };
+            format!(", which {}{more} would need (without delay, jitter and loss tc works here)", users[0])
+        } else {
+            String::new()
+        };
+        Unmet {
+            need: format!("for the tc engine, {} in the kernel{wanted}", lack.feature),
+            found: lack.found,
+            remedy: lack.remedy,
+        }
+    };
+    lacks.into_iter().map(one).collect()
 }
 
 /// Reads a seed; its range is that of the files.

@@ -10,10 +10,7 @@ use serde::Serialize;
 
 use crate::{
     agent::probe::{self, Inside},
-    engine::{
-        EndsChoice, EngineChoice, EngineOptions, Lack,
-        tc::{self, TcError},
-    },
+    engine::{EndsChoice, EngineChoice, EngineOptions},
     runtime::{Kind, Unmet},
     say::say,
     status::Status,
@@ -71,6 +68,9 @@ impl Finding {
     }
 }
 
+const TUN: &str = "TUN devices";
+const PACKET: &str = "veth and packet sockets";
+
 /// Everything that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
@@ -102,39 +102,24 @@ fn nodes(text: &str) -> Result<usize, String> {
     count.ok_or_else(|| format!("a number of nodes from 1 to {most} is expected"))
 }
 
-/// What keeps a plan from running here.
+/// What keeps a plan from running here, beside what keeps the engine from carrying it.
 pub(crate) fn unmet(program: &Path, plan: &Plan, options: &EngineOptions) -> Vec<Unmet> {
     let inside = probe::ask(program, &plan.fabric.congestion_control);
     let findings =
         report(&inside, plan.nodes.len(), options.ends, &plan.fabric.congestion_control).findings.into_iter();
-    let unfit = match &inside {
-        Ok(inside) if options.engine == EngineChoice::Tc => {
-            tc::unfit(&plan.fabric, &plan.links_to_come(), &inside.kernel_engine)
-        }
-        _ => None,
-    };
-    let kernel = match unfit {
-        Some(TcError::Lacking(lacks)) => lacks.into_iter().map(for_tc).collect(),
-        Some(error) => {
-            let remedy = "or use another topology".to_owned();
-            vec![Unmet { need: "another link engine".to_owned(), found: error.to_string(), remedy }]
-        }
-        None => Vec::new(),
-    };
-    // Limits are judged for just these nodes here, so falling short of one is more than a warning.
+    // Limits are judged for just these nodes here, so falling short of one is more than a warning. The ends of links are
+    // the wire engine's.
+    let by_kernel = options.engine == EngineChoice::Tc;
     let decisive = findings.filter(|finding| {
-        finding.state == State::Missing || (finding.state == State::Warn && machine::LIMITS.contains(&finding.topic))
+        let short = finding.state == State::Warn && machine::LIMITS.contains(&finding.topic);
+        (finding.state == State::Missing && !(by_kernel && [TUN, PACKET].contains(&finding.topic))) || short
     });
-    let decisive = decisive.map(|Finding { topic, found, remedy, .. }| Unmet {
-        need: topic.to_owned(),
+    let unmet = |Finding { topic, found, remedy, .. }| Unmet {
+        need: str::to_owned(topic),
         found,
         remedy: remedy.unwrap_or_else(|| "see `peerbed doctor`".to_owned()),
-    });
-    decisive.chain(kernel).collect()
-}
-
-fn for_tc(lack: Lack) -> Unmet {
-    Unmet { need: format!("for the tc engine, {}", lack.feature), found: lack.found, remedy: lack.remedy }
+    };
+    decisive.map(unmet).collect()
 }
 
 /// Look at everything, for an experiment of so many nodes.
@@ -185,19 +170,19 @@ fn inside_findings(inside: &Inside, ends: EndsChoice, congestion_control: &str) 
     let chosen = choose(inside, ends);
     let lacking = if chosen.is_some() { State::Warn } else { State::Missing };
     findings.push(match &inside.tun {
-        None => Finding::ok("TUN devices", "can be made; the link engine uses them"),
+        None => Finding::ok(TUN, "can be made; the link engine uses them"),
         Some(error) => Finding::not_ok(
             if ends == EndsChoice::Tun { State::Missing } else { lacking },
-            "TUN devices",
+            TUN,
             format!("{error} (/dev/net/tun); the link engine uses packet sockets, some 20 % dearer"),
             tun_remedy(),
         ),
     });
     findings.push(match inside.veth.as_ref().or(inside.packet.as_ref()) {
-        None => Finding::ok("veth and packet sockets", "work, with virtio headers"),
+        None => Finding::ok(PACKET, "work, with virtio headers"),
         Some(error) => Finding::not_ok(
             if ends == EndsChoice::Packet { State::Missing } else { lacking },
-            "veth and packet sockets",
+            PACKET,
             error,
             "load the modules (`sudo modprobe veth af_packet`); a sandbox may also forbid them",
         ),
@@ -217,7 +202,12 @@ fn inside_findings(inside: &Inside, ends: EndsChoice, congestion_control: &str) 
         let each = inside.kernel_engine.iter().map(|lack| format!("{}: {}", lack.feature, lack.found));
         let remedies: BTreeSet<&str> = inside.kernel_engine.iter().map(|lack| lack.remedy.as_str()).collect();
         let remedy = remedies.into_iter().collect::<Vec<_>>().join("; ");
-        Finding::not_ok(State::Warn, "tc engine", each.collect::<Vec<_>>().join("; "), remedy)
+        let each = each.collect::<Vec<_>>().join("; ");
+        let found = match inside.kernel_engine.iter().all(|lack| lack.for_delays) {
+            true => format!("can carry links without delay, jitter and loss; for others it lacks {each}"),
+            false => format!("lacks {each}"),
+        };
+        Finding::not_ok(State::Warn, "tc engine", found, remedy)
     });
     if !inside.udp_segments {
         findings.push(Finding::not_ok(

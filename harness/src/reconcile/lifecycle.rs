@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use peerbed_contract::NodeName;
 
-use super::Reasons;
+use super::{INTERRUPTED, Reasons};
 use crate::{
     metrics::RunView,
     record::{NodeExit, RunRecord},
@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) {
     let record = view.record;
     if record.interrupted {
-        reasons.add("interrupted: the run was ended before its time".to_owned());
+        reasons.add(format!("{INTERRUPTED}the run was ended before its time"));
     }
     record.faults.iter().for_each(|fault| reasons.add(fault.clone()));
     reasons.add_all("events from nowhere", view.strange.clone());

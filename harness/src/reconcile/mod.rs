@@ -16,6 +16,8 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::metrics::RunView;
 
+/// How the reason begins that speaks of an interruption.
+pub const INTERRUPTED: &str = "interrupted: ";
 /// How the reason begins that speaks of an overloaded machine.
 pub const OVERLOADED: &str = "the machine was not up to it";
 

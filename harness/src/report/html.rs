@@ -55,6 +55,7 @@ pub fn html(summary: &Summary, outcomes: &[RunOutcome], manifest: &Manifest) -> 
                         None => { "no commit" },
                     }
                     @if let Some(runtime) = summary.runtime() { ", runtime " code { (runtime) } }
+                    @if let Some(engine) = summary.engine() { ", link engine " code { (engine) } }
                     "."
                 }
                 (validity(summary))

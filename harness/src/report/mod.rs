@@ -24,11 +24,19 @@ pub fn complaints(summary: &Summary) -> Vec<String> {
         .flat_map(|arm| arm.invalid_reasons.iter().map(move |reason| format!("INVALID {}: {reason}", arm.arm)));
     let overloaded =
         |arm: &ArmSummary| arm.invalid_reasons.iter().any(|reason| reason.contains(crate::reconcile::OVERLOADED));
-    let remedy = summary.arms.iter().any(overloaded).then(|| {
+    let interrupted =
+        |arm: &ArmSummary| arm.invalid_reasons.iter().any(|reason| reason.contains(crate::reconcile::INTERRUPTED));
+    let remediable = summary.arms.iter().any(overloaded) && !summary.arms.iter().any(interrupted);
+    let remedy = remediable.then(|| {
+        let other = |key: &str, value: Option<&str>, default: &str| {
+            value.filter(|value| *value != default).map_or(String::new(), |value| format!(" --{key} {value}"))
+        };
         format!(
             "REMEDY run it again while nothing else uses the machine; if it says the same then, it is more than this machine \
-             carries: `peerbed capacity {}` finds out how much it does",
-            summary.experiment
+             carries: `peerbed capacity {}{}{}` finds out how much it does",
+            summary.experiment,
+            other("runtime", summary.runtime(), "netns"),
+            other("engine", summary.engine(), "wire"),
         )
     });
     let unmet = summary.expectations.iter().filter(|expectation| expectation.met == Some(false));

@@ -33,7 +33,8 @@ pub fn markdown(summary: &Summary) -> String {
     let commit = summary.commit.as_ref().map_or("no commit".to_owned(), |commit| format!("commit `{commit}`{dirty}"));
     let seconds = summary.created.strftime("%Y-%m-%d %H:%M:%S UTC");
     let runtime = summary.runtime().map_or(String::new(), |runtime| format!(", runtime `{runtime}`"));
-    let _ = writeln!(text, "Begun {seconds}, {commit}{runtime}.\n");
+    let engine = summary.engine().map_or(String::new(), |engine| format!(", link engine `{engine}`"));
+    let _ = writeln!(text, "Begun {seconds}, {commit}{runtime}{engine}.\n");
     let all: Vec<&ArmSummary> = summary.arms.iter().collect();
     let _ = writeln!(text, "{}", draw(&all, presets::ASCII_MARKDOWN));
     if let Some(note) = runs_note(summary) {

@@ -83,7 +83,7 @@ fn the_summary_in_markdown() {
 
     Does it work?
 
-    Begun 1970-01-01 00:00:00 UTC, commit `0123456789abcdef0123456789abcdef01234567`, with uncommitted changes, runtime `netns`.
+    Begun 1970-01-01 00:00:00 UTC, commit `0123456789abcdef0123456789abcdef01234567`, with uncommitted changes, runtime `netns`, link engine `wire`.
 
     |                           | edge-only | hybrid (INVALID) |
     |---------------------------|-----------|------------------|

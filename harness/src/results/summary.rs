@@ -124,6 +124,11 @@ impl Summary {
         self.arms.iter().find_map(|arm| arm.runtime.as_deref())
     }
 
+    /// What made the links behave, the same in every arm; none if no run was made.
+    pub fn engine(&self) -> Option<&str> {
+        self.arms.iter().find_map(|arm| arm.engine.as_deref())
+    }
+
     /// Sums up what was made of what was planned.
     pub fn of(
         plans: &[Arc<Plan>],

@@ -15,6 +15,7 @@ const SHARED: &[(&str, &str)] = &[
     ("question", "an experiment asks one question"),
     ("seed", "arms of one repeat share every seed, or their difference would be chance"),
     ("repeats", "every arm is repeated as often"),
+    ("engine", "all arms run on links of one engine; `--engine` says another for all of them"),
     ("arms", "arms are not nested"),
     ("expect", "an expectation names its arm itself"),
     ("topology", "one file is read; a path such as `topology.links.isp-x~transit.rate` changes a value of it"),

@@ -17,7 +17,7 @@ use std::{
 };
 
 use peerbed_contract::{AsNumber, Role};
-use peerbed_link::{Bandwidth, Fabric, Kind, LinkSpec, NotIpv4};
+use peerbed_link::{Bandwidth, Fabric, Kind, LinkSpec, NotIpv4, Rate};
 
 use self::{
     lane::{Lane, Reading},
@@ -29,6 +29,8 @@ use crate::{
     netlink::{Count, Netfilter, Netlink, NetlinkError, Watched},
 };
 
+/// The slowest link, bit/s. Its bucket is 26 ms of it, by which what waits leaves late when such a link becomes faster, too.
+const SLOWEST: u64 = 1_000_000;
 /// Where the kernel counts packets that it had no room for between two devices.
 const SOFTNET: &str = "/proc/net/softnet_stat";
 
@@ -38,7 +40,7 @@ pub(crate) enum TcError {
     /// Ways that meet and part again.
     #[error(
         "the tc engine cannot have the ways of this topology: what {at} sends to {to} goes over `{other}`, but what {from} \
-         sends there through {at} over `{one}`, and a router knows only where a packet goes; use `--engine wire`"
+         sends there through {at} over `{one}`, and a router knows only where a packet goes"
     )]
     Ways {
         /// Where they part.
@@ -53,10 +55,13 @@ pub(crate) enum TcError {
         from: AsNumber,
     },
     /// A link that follows a trace.
-    #[error(
-        "the tc engine cannot make a link follow a trace, which {0} directions of links of this plan do; use `--engine wire`"
-    )]
+    #[error("the tc engine cannot make a link follow a trace, which {0} directions of links of this plan do")]
     Traces(usize),
+    /// A rate that its buckets are too large for.
+    #[error(
+        "the tc engine cannot make a link of {0}: its buckets hold two full packets at least, too many below {SLOWEST} bit/s"
+    )]
+    Slow(Rate),
     /// The kernel has not what it needs.
     #[error("the tc engine needs what this kernel does not have:{}", list(.0))]
     Lacking(Vec<Lack>),
@@ -152,7 +157,7 @@ impl Tc {
     pub(crate) fn set_link(&self, link: u32, forward: LinkSpec, backward: LinkSpec) -> Result<(), TcError> {
         let State { routers, links, .. } = &mut *self.state();
         let [there, back] = links.get_mut(link as usize).ok_or(TcError::Link(link))?;
-        refuse_traces([forward, backward])?;
+        refuse([forward, backward])?;
         there.set(routers, forward)?;
         Ok(back.set(routers, backward)?)
     }
@@ -161,7 +166,7 @@ impl Tc {
     pub(crate) fn set_access(&self, node: usize, up: LinkSpec, down: LinkSpec) -> Result<(), TcError> {
         let State { routers, hosts, .. } = &mut *self.state();
         let host = hosts.get_mut(node).ok_or(TcError::Node(node))?;
-        refuse_traces([up, down])?;
+        refuse([up, down])?;
         host.up.set(routers, up)?;
         Ok(host.down.set(routers, down)?)
     }
@@ -267,7 +272,7 @@ fn add<K: Ord>(ledger: &mut BTreeMap<K, Count>, key: K, count: Count) {
 
 /// Why the engine cannot carry a network whose links will also be like `later`, on a kernel that lacks this; none: it can.
 pub(crate) fn unfit(fabric: &Fabric, later: &[LinkSpec], lacks: &[Lack]) -> Option<TcError> {
-    if let Err(error) = refuse_traces(links(fabric, later)).and_then(|()| ways::Ways::of(fabric).map(drop)) {
+    if let Err(error) = refuse(links(fabric, later)).and_then(|()| ways::Ways::of(fabric).map(drop)) {
         return Some(error);
     }
     let delays = has_delays(fabric, later);
@@ -275,18 +280,24 @@ pub(crate) fn unfit(fabric: &Fabric, later: &[LinkSpec], lacks: &[Lack]) -> Opti
     (!needed.is_empty()).then_some(TcError::Lacking(needed))
 }
 
+pub(crate) use program::wants_netem;
+
 /// Whether any link of a network has what only `netem` can do, or will have it.
 pub(crate) fn has_delays(fabric: &Fabric, later: &[LinkSpec]) -> bool {
-    links(fabric, later).any(|spec| program::wants_netem(&spec))
+    links(fabric, later).any(|spec| wants_netem(&spec))
 }
 
-/// No discipline follows a trace.
-fn refuse_traces(specs: impl IntoIterator<Item = LinkSpec>) -> Result<(), TcError> {
-    let follow = |spec: &LinkSpec| matches!(spec.bandwidth, Bandwidth::Trace(_));
-    match specs.into_iter().filter(follow).count() {
-        0 => Ok(()),
-        some => Err(TcError::Traces(some)),
+/// What no discipline does: follow a trace, or be slow.
+fn refuse(specs: impl IntoIterator<Item = LinkSpec>) -> Result<(), TcError> {
+    let mut traces = 0;
+    for spec in specs {
+        match spec.bandwidth {
+            Bandwidth::Trace(_) => traces += 1,
+            Bandwidth::Limited(rate) if rate.bps() < SLOWEST => return Err(TcError::Slow(rate)),
+            Bandwidth::Unlimited | Bandwidth::Limited(_) => {}
+        }
     }
+    if traces == 0 { Ok(()) } else { Err(TcError::Traces(traces)) }
 }
 
 /// What the links of a network are and will be.

@@ -70,7 +70,7 @@ impl Program {
         let tbf = match spec.bandwidth {
             Bandwidth::Limited(rate) => Some(Tbf::of(rate, spec.queue_bytes().unwrap_or_default())),
             Bandwidth::Unlimited => before.tbf.map(|_| Tbf::open()),
-            Bandwidth::Trace(_) => unreachable!("`refuse_traces` comes first"),
+            Bandwidth::Trace(_) => unreachable!("`refuse` comes first"),
         };
         Self { netem, tbf }
     }
