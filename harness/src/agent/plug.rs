@@ -154,7 +154,7 @@ fn set_up(
         Attached::Engine(Ends::Tun) => {
             Ok((Some(devices::statistics().map_err(site.cannot("open its device's statistics"))?), None))
         }
-        Attached::Engine(Ends::Packet) => Ok((None, None)),
+        Attached::Engine(Ends::Packet) | Attached::Node => Ok((None, None)),
         Attached::Router(rows) => {
             let mut netfilter = Netfilter::open(node)?;
             netfilter.count_sources(node, &tc::sources(rows))?;

@@ -9,6 +9,7 @@ use peerbed_contract::AsNumber;
 pub use peerbed_link::Counters;
 use peerbed_link::{Kind, LinkSpec};
 use peerbed_model::LinkEngine;
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use self::{
@@ -46,6 +47,9 @@ pub enum EngineChoice {
     /// The agent itself, which every kernel can do.
     #[default]
     Wire,
+    /// None: two nodes at the ends of a veth pair. Only benchmarks ask for it.
+    #[value(skip)]
+    Bare,
 }
 
 impl From<LinkEngine> for EngineChoice {
@@ -84,6 +88,8 @@ pub(crate) enum Engine {
     Wire(Wire),
     /// The kernel.
     Tc(Tc),
+    /// None: a veth pair, which nobody shapes or counts.
+    Bare,
 }
 
 /// Why an engine could not do what it was asked.
@@ -95,6 +101,9 @@ pub(crate) enum EngineError {
     /// It was `tc`.
     #[error(transparent)]
     Tc(#[from] TcError),
+    /// There is none.
+    #[error("without a link engine no link changes")]
+    Bare,
 }
 
 impl Engine {
@@ -103,6 +112,7 @@ impl Engine {
         match self {
             Engine::Wire(wire) => Ok(wire.set_link(link, forward, backward)?),
             Engine::Tc(tc) => Ok(tc.set_link(link, forward, backward)?),
+            Engine::Bare => Err(EngineError::Bare),
         }
     }
 
@@ -111,6 +121,7 @@ impl Engine {
         match self {
             Engine::Wire(wire) => Ok(wire.set_access(node, up, down)?),
             Engine::Tc(tc) => Ok(tc.set_access(node, up, down)?),
+            Engine::Bare => Err(EngineError::Bare),
         }
     }
 
@@ -128,7 +139,7 @@ impl Engine {
         match self {
             Engine::Wire(wire) => wire.departs(node),
             // The kernel knows.
-            Engine::Tc(_) => {}
+            Engine::Tc(_) | Engine::Bare => {}
         }
     }
 
@@ -136,7 +147,7 @@ impl Engine {
     pub(crate) fn arrived(&self, node: usize, statistics: Option<OwnedFd>) {
         match self {
             Engine::Wire(wire) => wire.arrived(node, statistics),
-            Engine::Tc(_) => {}
+            Engine::Tc(_) | Engine::Bare => {}
         }
     }
 
@@ -145,6 +156,7 @@ impl Engine {
         match self {
             Engine::Wire(wire) => wire.sample(),
             Engine::Tc(tc) => tc.sample(),
+            Engine::Bare => Sample::nothing(),
         }
     }
 
@@ -153,6 +165,7 @@ impl Engine {
         match self {
             Engine::Wire(wire) => wire.broken(),
             Engine::Tc(tc) => tc.broken(),
+            Engine::Bare => None,
         }
     }
 }
@@ -199,6 +212,20 @@ pub struct Sample {
     pub ledger: Vec<LedgerEntry>,
     /// How well the engine keeps its times.
     pub health: EngineHealth,
+}
+
+impl Sample {
+    /// Of a network in which nobody counts.
+    fn nothing() -> Self {
+        let now = clock_gettime(ClockId::Monotonic);
+        Self {
+            at_ns: now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64,
+            access: Vec::new(),
+            links: Vec::new(),
+            ledger: Vec::new(),
+            health: EngineHealth::default(),
+        }
+    }
 }
 
 /// Both directions of one link; for an access link `forward` is up (node to AS) and `backward` is down.

@@ -16,7 +16,10 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 pub(crate) use self::{
     netfilter::{Count, Counts, Netfilter, Watched},
-    node::{Beyond, DEVICE, DEVICE_INDEX, GATEWAY, SHARED_MAC, give, loopback, neighbour, node, pair, set_link, veth},
+    node::{
+        Beyond, DEVICE, DEVICE_INDEX, GATEWAY, SHARED_MAC, give, loopback, neighbour, node, pair, set_link,
+        share_address, veth,
+    },
 };
 
 /// Why the kernel's network could not be changed.

@@ -67,6 +67,12 @@ pub(crate) fn pair((name, index): (&str, u32), (other, other_index): (&str, u32)
     Step::create(name, "make the veth pair", RouteNetlinkMessage::NewLink(outer))
 }
 
+/// Give a device the address that every node's device has.
+pub(crate) fn share_address(device: &str, index: u32) -> Step {
+    let message = set_link(index, LinkFlags::empty(), vec![LinkAttribute::Address(SHARED_MAC.to_vec())]);
+    Step::new(device, "give it the address that all have", message)
+}
+
 /// Give the node's device to the namespace of this descriptor. It loses its address and its routes on the way.
 pub(crate) fn give(index: u32, namespace: RawFd) -> Step {
     let message = set_link(index, LinkFlags::empty(), vec![LinkAttribute::NetNsFd(namespace)]);
@@ -76,7 +82,7 @@ pub(crate) fn give(index: u32, namespace: RawFd) -> Step {
 /// What a node's device leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beyond {
-    /// The engine itself, which takes super-packets.
+    /// The engine itself, or another node's device; both take super-packets.
     Engine,
     /// A router of the kernel. It counts and shapes packets as they would be on the wire, so none leaves the node larger.
     Router,

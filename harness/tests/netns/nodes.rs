@@ -89,3 +89,29 @@ fn nodes_have_their_own_limits_and_little_environment() {
         deployment.down().await.unwrap();
     });
 }
+
+/// What `peerbed bench` compares engines with.
+#[test]
+fn without_an_engine_two_nodes_are_joined_by_a_veth_pair() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = shell("echo hello | busybox nc -l -p 7000; exec cat");
+    let client = shell("until busybox nc -w 5 10.1.0.16 7000 </dev/null; do :; done; exec cat");
+    let linked = plan(vec![server, client]);
+    let mut bare = linked.clone();
+    bare.fabric.links.clear();
+    bare.fabric.routes.clear();
+    let mut shaped = bare.clone();
+    shaped.fabric.nodes[1].access.down.delay = Duration::from_millis(1);
+    let options = EngineOptions { engine: EngineChoice::Bare, ..EngineOptions::wire(EndsChoice::Auto) };
+    block_on(async {
+        let runtime = netns(options);
+        let (deployment, mut notices) = runtime.up(&bare, &files(directory.path()), &mut |_| {}).await.unwrap();
+        assert_eq!(deployment.engine().engine, "none");
+        assert_eq!(line_of(&mut notices, "n1").await, "hello");
+        deployment.down().await.unwrap();
+        for more in [&linked, &shaped] {
+            let error = runtime.up(more, &files(directory.path()), &mut |_| {}).await.map(drop).unwrap_err();
+            assert!(error.to_string().contains("without a link engine"), "{error}");
+        }
+    });
+}

@@ -1,6 +1,7 @@
 //! Builds the network of a run and holds it: a namespace and a device for each node, and the engine between them. `wire` and
-//! `tc` build it for the engine of that name.
+//! `tc` build it for the engine of that name, `bare` without any.
 
+mod bare;
 mod tc;
 mod wire;
 
@@ -89,6 +90,9 @@ pub(super) enum FabricError {
     /// The engine cannot carry it.
     #[error(transparent)]
     Tc(#[from] TcError),
+    /// More than a veth pair can be.
+    #[error("without a link engine there are only two nodes, whose links do nothing")]
+    Bare,
 }
 
 /// A network that stands.
@@ -124,13 +128,15 @@ pub(super) enum Attached {
     Engine(Ends),
     /// A router of the `tc` engine, which wants what comes from these to be counted in the node's namespace.
     Router(Arc<[Row]>),
+    /// The other node's device, without an engine.
+    Node,
 }
 
 impl Attached {
     /// How the node's device is set up.
     pub(super) fn beyond(&self) -> Beyond {
         match self {
-            Attached::Engine(_) => Beyond::Engine,
+            Attached::Engine(_) | Attached::Node => Beyond::Engine,
             Attached::Router(_) => Beyond::Router,
         }
     }
@@ -160,6 +166,9 @@ impl Standing {
         mut progress: impl FnMut(usize),
     ) -> Result<Self, FabricError> {
         check(fabric)?;
+        if options.engine == EngineChoice::Bare {
+            return bare::build(fabric);
+        }
         if by_kernel(fabric, later, options.engine)? {
             return tc::build(fabric, later, progress);
         }
