@@ -4,10 +4,12 @@
 //! with its range beside its target. Nothing here fails a build: machines differ; the table says what was met.
 
 mod docker;
+mod flows;
 mod kernel;
 mod links;
 mod nodes;
 mod pairs;
+mod throughput;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -55,6 +57,8 @@ enum Subject {
     Loss,
     /// Many flows side by side, and where the link engine does not keep up
     Pairs,
+    /// The most that the link engine carries, against a veth pair without an engine
+    Throughput,
     /// From declared to ready, and teardown, for 100, 200 and 1000 peers
     Setup,
     /// Private memory of a peer
@@ -166,6 +170,9 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
         }
         if wanted(Subject::Pairs) {
             take(Subject::Pairs, pairs::pairs(&bench).await)?;
+        }
+        if wanted(Subject::Throughput) {
+            take(Subject::Throughput, throughput::throughput(&bench).await)?;
         }
         if wanted(Subject::Setup) {
             take(Subject::Setup, nodes::setup(&bench).await)?;

@@ -14,7 +14,7 @@ use peerbed_link::Fabric;
 
 use super::Report;
 use crate::{
-    agent::protocol::{Notice, Reply, Request, Signal, Spawn},
+    agent::protocol::{Installed, Notice, Reply, Request, Signal, Spawn},
     engine::{EngineOptions, Sample},
     host::monotonic_ns,
     runtime::{Launch, Notices, client::Client},
@@ -30,6 +30,7 @@ pub(crate) struct Field {
     log: PathBuf,
     /// This program's file, as the agent sees it.
     program: String,
+    agent_pid: u32,
 }
 
 /// Reads the counters of a network.
@@ -93,7 +94,9 @@ impl Field {
         let program = launch.own_program()?.display().to_string();
         let (client, notices) = launch.start(log).await?;
         match client.call(Request::Install { fabric: Box::new(fabric), later: Vec::new(), options }).await? {
-            Reply::Installed(_) => Ok(Self { client: Arc::new(client), notices, log: log.to_owned(), program }),
+            Reply::Installed(Installed { agent_pid, .. }) => {
+                Ok(Self { client: Arc::new(client), notices, log: log.to_owned(), program, agent_pid })
+            }
             other => bail!("the agent answered {other:?}"),
         }
     }
@@ -115,6 +118,11 @@ impl Field {
     /// What reads its counters while it carries something out.
     pub(crate) fn gauge(&self) -> Gauge {
         Gauge(Arc::clone(&self.client))
+    }
+
+    /// The process that holds it, and in which the `wire` engine works.
+    pub(crate) fn agent_pid(&self) -> u32 {
+        self.agent_pid
     }
 
     /// Carries out exchanges side by side, no two of them in the same host, and gives what each reported.
