@@ -1,7 +1,7 @@
 //! TCP flows side by side, each between a pair of nodes of its own: what they got, how late the engine was, what it cost. Used
 //! by the figures of the engine under load.
 
-use std::{fs, time::Duration};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::{Context, bail};
 use peerbed_contract::{AsNumber, Role};
@@ -100,7 +100,7 @@ impl Flows {
             name: name(index),
             role: Role::Peer,
             as_number: only_as,
-            address: address(index),
+            address: address(index).into(),
             // Even ones send, odd ones receive.
             access: if index.is_multiple_of(2) { Duplex { up: self.uplink, ..OPEN } } else { OPEN },
         };
@@ -110,6 +110,7 @@ impl Flows {
             nodes: (0..2 * self.pairs).map(node).collect(),
             links: Vec::new(),
             routes: Vec::new(),
+            traces: BTreeMap::new(),
         }
     }
 
@@ -150,13 +151,10 @@ impl Flows {
             other => bail!("a sink said {other:?}"),
         };
         let goodputs: Vec<f64> = reports.into_iter().map(|reports| bps(reports.server)).collect::<Result<_, _>>()?;
-        let errors = match self.uplink.bandwidth {
-            Bandwidth::Unlimited => Vec::new(),
-            Bandwidth::Limited(rate) => {
-                let ideal = rate.bps() as f64 * TCP_PAYLOAD;
-                goodputs.iter().map(|bps| (bps / ideal - 1.0) * 100.0).collect()
-            }
-        };
+        let errors = self.uplink.bandwidth.mean().map_or_else(Vec::new, |rate| {
+            let ideal = rate.bps() as f64 * TCP_PAYLOAD;
+            goodputs.iter().map(|bps| (bps / ideal - 1.0) * 100.0).collect()
+        });
         let ns = (after.at_ns - before.at_ns) as f64;
         Ok(Carried {
             goodputs,

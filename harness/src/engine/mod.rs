@@ -129,8 +129,8 @@ impl Engine {
     pub(crate) fn begin(&self, at_ns: u64) {
         match self {
             Engine::Wire(wire) => wire.begin(at_ns),
-            // It follows none.
-            Engine::Tc(_) => {}
+            // They follow none.
+            Engine::Tc(_) | Engine::Bare => {}
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) fn build(fabric: &Fabric) -> Result<Standing, FabricError> {
     let pair = netlink::pair((DEVICE, DEVICE_INDEX), (DEVICE, DEVICE_INDEX), Some(there.as_raw_fd()));
     here_netlink.carry_out(one.name.as_str(), &[pair, netlink::share_address(DEVICE, DEVICE_INDEX)])?;
     for (node, netlink) in [(one, &mut here_netlink), (other, &mut there_netlink)] {
-        let set_up = netlink::node(DEVICE_INDEX, node.address, &fabric.congestion_control, Beyond::Engine);
+        let set_up = netlink::node(DEVICE_INDEX, node.ipv4()?, &fabric.congestion_control, Beyond::Engine);
         netlink.carry_out(node.name.as_str(), &set_up)?;
     }
     go_back(&own)?;
@@ -43,7 +43,8 @@ pub(super) fn build(fabric: &Fabric) -> Result<Standing, FabricError> {
         offloads: "the kernel's own".to_owned(),
     };
     let nodes = vec![(one.name.clone(), here), (other.name.clone(), there)];
-    Ok(Standing { engine: Engine::Bare, report, nodes, sites: Site::all(fabric, &Attached::Node) })
+    let sites = Site::all(fabric, &Attached::Node)?;
+    Ok(Standing { engine: Engine::Bare, report, nodes, sites })
 }
 
 /// A network namespace for a node, in which the calling thread is then, and what speaks to it.
