@@ -19,7 +19,7 @@ use crate::{
 pub(crate) type Case = fn(Bed);
 
 /// All of them, with what they need.
-pub(crate) const ALL: [(&str, &[Need], Case); 15] = [
+pub(crate) const ALL: [(&str, &[Need], Case); 16] = [
     ("a_flow_gets_the_rate_of_its_link", &[], a_flow_gets_the_rate_of_its_link),
     ("access_links_have_their_rates_both_ways", &[], access_links_have_their_rates_both_ways),
     ("round_trips_take_the_sum_of_the_delays", &[Need::Delay], round_trips_take_the_sum_of_the_delays),
@@ -33,6 +33,7 @@ pub(crate) const ALL: [(&str, &[Need], Case); 15] = [
     ("what_it_cannot_carry_is_refused", &[], what_it_cannot_carry_is_refused),
     ("udp_super_packets_are_cut", &[], udp_super_packets_are_cut),
     ("strays_are_counted_and_hurt_nobody", &[], strays_are_counted_and_hurt_nobody),
+    ("what_a_node_says_to_itself_is_not_counted", &[], what_a_node_says_to_itself_is_not_counted),
     ("what_the_kernel_drops_is_counted", &[Need::Agent], what_the_kernel_drops_is_counted),
     ("an_open_link_carries_whole_super_packets", &[Need::Agent], an_open_link_carries_whole_super_packets),
 ];
@@ -421,6 +422,16 @@ fn strays_are_counted_and_hurt_nobody(bed: Bed) {
     assert_eq!((sample.health.strays, sample.health.overruns), (40, 0));
     let refused = lab.refusal(Request::SetLink { link: 7, forward: delayed(0), backward: delayed(0) });
     assert!(refused.contains("no link number 7"), "{refused}");
+}
+
+fn what_a_node_says_to_itself_is_not_counted(bed: Bed) {
+    let fabric = fabric(&[(1, OPEN), (2, OPEN)], LinkSpec::TRANSPARENT, LinkSpec::TRANSPARENT);
+    let mut lab = Lab::new(fabric, bed, None);
+    lab.start(0, &format!("murmur {} 50", address(0)));
+    assert_eq!(lab.line(0), "heard");
+    lab.ended(0);
+    let sample = lab.sample();
+    assert_eq!((entry(&sample, 1, 1).packets, sample.access[0].forward.offered_packets), (0, 0), "{sample:?}");
 }
 
 fn what_the_kernel_drops_is_counted(bed: Bed) {

@@ -30,6 +30,7 @@ pub(crate) fn main(arguments: &[String]) -> io::Result<()> {
         ["source", to] => source(host(to)?),
         ["echo"] => echo(),
         ["ping", to, count, pause] => ping(host(to)?, number(count)?, Duration::from_micros(number(pause)?)),
+        ["murmur", own, times] => murmur(host(own)?, number(times)?),
         ["count"] => count(),
         ["blast", to, count, bytes, segments, pause] => {
             let pause = Duration::from_micros(number(pause)?);
@@ -91,6 +92,21 @@ fn sink(warm: Duration, span: Duration) -> io::Result<()> {
             }
         }
     }
+}
+
+/// Say something to oneself, by the own address, so often.
+fn murmur(own: SocketAddr, times: u64) -> io::Result<()> {
+    let socket = UdpSocket::bind(own)?;
+    for number in 0..times {
+        socket.send_to(&number.to_le_bytes(), own)?;
+        let mut heard = [0; 8];
+        let (length, from) = socket.recv_from(&mut heard)?;
+        if (length, from, heard) != (8, own, number.to_le_bytes()) {
+            return Err(io::Error::other(format!("{from} said {:?}", &heard[..length])));
+        }
+    }
+    println!("heard");
+    Ok(())
 }
 
 /// Send every datagram back, until killed.

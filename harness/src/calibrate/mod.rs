@@ -93,6 +93,11 @@ impl Calibrated {
     }
 }
 
+/// A number with three digits behind the point, of a small one more.
+fn shown(value: f64) -> String {
+    if value != 0.0 && value.abs() < 0.1 { format!("{value:.6}") } else { format!("{value:.3}") }
+}
+
 /// What is not within tolerance, one sentence each: which link, asked, got, why.
 pub fn complaints(calibrated: &[(Class, Calibrated)]) -> Vec<String> {
     let mut complaints = Vec::new();
@@ -102,7 +107,10 @@ pub fn complaints(calibrated: &[(Class, Calibrated)]) -> Vec<String> {
             let cause =
                 of.likely_cause.as_deref().unwrap_or("it was measured earlier: --calibrate always measures again");
             complaints.push(format!(
-                "{class}: {what}: asked {asked:.3} {unit}, got {got:.3} {unit}, allowed ± {tolerance:.3}; {cause}"
+                "{class}: {what}: asked {} {unit}, got {} {unit}, allowed ± {}; {cause}",
+                shown(*asked),
+                shown(*got),
+                shown(*tolerance),
             ));
         }
     }

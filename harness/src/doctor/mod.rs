@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     agent::probe::{self, Inside},
-    engine::{EndsChoice, EngineChoice, EngineOptions},
+    engine::{EndsChoice, EngineChoice, EngineOptions, tc::routers},
     runtime::{Kind, Unmet},
     say::say,
     status::Status,
@@ -105,11 +105,12 @@ fn nodes(text: &str) -> Result<usize, String> {
 /// What keeps a plan from running here, beside what keeps the engine from carrying it.
 pub(crate) fn unmet(program: &Path, plan: &Plan, options: &EngineOptions) -> Vec<Unmet> {
     let inside = probe::ask(program, &plan.fabric.congestion_control);
-    let findings =
-        report(&inside, plan.nodes.len(), options.ends, &plan.fabric.congestion_control).findings.into_iter();
+    let by_kernel = options.engine == EngineChoice::Tc;
+    // A router costs what a node does.
+    let nodes = plan.nodes.len() + if by_kernel { routers(&plan.fabric) } else { 0 };
+    let findings = report(&inside, nodes, options.ends, &plan.fabric.congestion_control).findings.into_iter();
     // Limits are judged for just these nodes here, so falling short of one is more than a warning. The ends of links are
     // the wire engine's.
-    let by_kernel = options.engine == EngineChoice::Tc;
     let decisive = findings.filter(|finding| {
         let short = finding.state == State::Warn && machine::LIMITS.contains(&finding.topic);
         (finding.state == State::Missing && !(by_kernel && [TUN, PACKET].contains(&finding.topic))) || short

@@ -9,9 +9,10 @@ use netlink_packet_core::{DefaultNla, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
     nftables::{
-        ChainAttribute, ChainMessage, DataAttribute, Expressions, Hook, InetHookNumber, ListAttribute, Meta, MetaKey,
-        NfTablesMessage, Payload, Register, RuleAttribute, RuleMessage, SetAttribute, SetElementAttribute,
-        SetElementFlags, SetElementList, SetElementMessage, SetFlags, SetMessage, TableAttribute, TableMessage,
+        ChainAttribute, ChainMessage, Cmp, DataAttribute, Expressions, Hook, InetHookNumber, ListAttribute, Meta,
+        MetaKey, NfTablesMessage, Operator, Payload, Register, RuleAttribute, RuleMessage, SetAttribute,
+        SetElementAttribute, SetElementFlags, SetElementList, SetElementMessage, SetFlags, SetMessage, TableAttribute,
+        TableMessage,
     },
     none::ControlMessage,
 };
@@ -44,6 +45,9 @@ mod tables {
     /// Where a packet's source address is in its header.
     pub(super) const SOURCE: u32 = 12;
 }
+
+/// The index of `lo` in every namespace.
+const LOOPBACK_INDEX: u32 = 1;
 
 /// What decides which counter counts a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -321,6 +325,15 @@ fn chain(watched: Watched) -> [NfTablesMessage; 2] {
             ChainAttribute::Type("filter".to_owned()),
         ],
     };
+    // What a node says to itself is nobody's.
+    let elsewhere = [
+        meta(MetaKey::Iif),
+        Expressions::Cmp(vec![
+            Cmp::SourceRegister(Register::Reg1),
+            Cmp::Op(Operator::NotEqual),
+            Cmp::Data(DataAttribute::Value(LOOPBACK_INDEX.to_ne_bytes().to_vec())),
+        ]),
+    ];
     let load = match watched {
         Watched::Source => Expressions::Payload(vec![
             Payload::DestinationRegister(Register::Reg1),
@@ -342,7 +355,7 @@ fn chain(watched: Watched) -> [NfTablesMessage; 2] {
         attributes: vec![
             RuleAttribute::Table(TABLE.to_owned()),
             RuleAttribute::Chain(name),
-            RuleAttribute::Expressions(vec![load.into(), count.into()]),
+            RuleAttribute::Expressions(elsewhere.into_iter().chain([load, count]).map(Into::into).collect()),
         ],
     };
     [NfTablesMessage::NewChain(chain), NfTablesMessage::NewRule(rule)]

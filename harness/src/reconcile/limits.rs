@@ -26,6 +26,10 @@ pub const UNDERWAY_PER_NODE_BYTES: u64 = 3000;
 /// What an unlimited downlink may hold by its delay when the last counters are read: one full socket buffer.
 pub const UNDERWAY_UNLIMITED_BYTES: u64 = 4 << 20;
 
+/// At most this share of the packets that entered a link may have left it neither carried nor dropped nor lost. The `wire` engine
+/// counts exactly; with `tc` two counters of the kernel are read one after the other.
+pub const MISSING_SHARE_MAX: f64 = 0.001;
+
 /// At most this share of all content bytes may belong to pairs that are set apart because a connection broke: what is
 /// mostly set apart is not reconciled.
 pub const BROKEN_SHARE_MAX: f64 = 0.5;

@@ -1,12 +1,17 @@
 //! Do wire bytes fit content bytes, and the ledger the links? The engine and the nodes count independently; this is where
 //! the two meet.
 
+use std::time::Duration;
+
 use peerbed_contract::{ContentId, PeerConfig, Role, RoleConfig};
-use peerbed_link::{Kind, LinkSpec};
+use peerbed_link::{Bandwidth, Kind, LinkSpec};
 use peerbed_model::Act;
 
 use super::{Reasons, limits};
-use crate::metrics::{Download, Pair, RunView, kind_word, ledger_total};
+use crate::{
+    engine::{Counters, Sample},
+    metrics::{Download, Pair, RunView, kind_word, ledger_total},
+};
 
 pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) {
     if view.record.samples.len() < 2 {
@@ -16,6 +21,7 @@ pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) {
         overhead(view, kind, reasons);
     }
     ledger_and_links(view, reasons);
+    links_lose_nothing(view, reasons);
 }
 
 fn overhead(view: &RunView<'_>, kind: Kind, reasons: &mut Reasons) {
@@ -87,6 +93,63 @@ fn ledger_and_links(view: &RunView<'_>, reasons: &mut Reasons) {
              bytes that can be under way"
         ));
     }
+}
+
+/// Whatever entered a link long enough ago was carried, dropped or lost by it.
+fn links_lose_nothing(view: &RunView<'_>, reasons: &mut Reasons) {
+    let (plan, samples) = (&view.record.plan, &view.record.samples);
+    let fits = |sample: &Sample| {
+        (sample.access.len(), sample.links.len()) == (plan.fabric.nodes.len(), plan.fabric.links.len())
+    };
+    if !samples.iter().all(fits) {
+        return; // Said by the check of the counters.
+    }
+    let last = &samples[samples.len() - 1];
+    let mut complaints = Vec::new();
+    let mut look = |what: &dyn Fn() -> String, specs: &[LinkSpec], of: &dyn Fn(&Sample) -> Counters| {
+        let longest = specs.iter().map(longest_way).try_fold(Duration::ZERO, |longest, way| Some(longest.max(way?)));
+        let Some(before) = longest.and_then(|way| last.at_ns.checked_sub(way.as_nanos() as u64)) else { return };
+        let Some(old) = samples.iter().rev().find(|sample| sample.at_ns <= before) else { return };
+        let (entered, now) = (of(old).offered_packets, of(last));
+        let missing = entered.saturating_sub(now.carried_packets + now.dropped_packets + now.lost_packets);
+        if missing as f64 > entered as f64 * limits::MISSING_SHARE_MAX {
+            complaints.push(format!(
+                "of {entered} packets that entered the {}, {missing} were neither carried nor dropped nor lost by it",
+                what()
+            ));
+        }
+    };
+    for (index, node) in plan.fabric.nodes.iter().enumerate() {
+        let changes = plan.timeline.iter().filter_map(|action| match &action.act {
+            Act::SetAccess { node: name, up, down } if *name == node.name => Some((*up, *down)),
+            _ => None,
+        });
+        let (ups, downs): (Vec<_>, Vec<_>) = changes.chain([(node.access.up, node.access.down)]).unzip();
+        look(&|| format!("uplink of {}", node.name), &ups, &|sample| sample.access[index].forward);
+        look(&|| format!("downlink of {}", node.name), &downs, &|sample| sample.access[index].backward);
+    }
+    for (index, link) in plan.fabric.links.iter().enumerate() {
+        let changes = plan.timeline.iter().filter_map(|action| match &action.act {
+            Act::SetLink { link, forward, backward, .. } if *link as usize == index => Some((*forward, *backward)),
+            _ => None,
+        });
+        let (there, back): (Vec<_>, Vec<_>) = changes.chain([(link.forward, link.backward)]).unzip();
+        look(&|| format!("link {} forward", link.name), &there, &|sample| sample.links[index].forward);
+        look(&|| format!("link {} backward", link.name), &back, &|sample| sample.links[index].backward);
+    }
+    reasons.add_all("links that lose packets", complaints);
+}
+
+/// How long a packet may be on a link, and a second for what is late; none if that cannot be known, as with an outage of a
+/// trace.
+fn longest_way(spec: &LinkSpec) -> Option<Duration> {
+    const LATE: Duration = Duration::from_secs(1);
+    let waits = match spec.bandwidth {
+        Bandwidth::Unlimited => 0,
+        Bandwidth::Limited(rate) => rate.nanos_for(spec.queue_bytes().unwrap_or_default() + 1500),
+        Bandwidth::Trace(_) => return None,
+    };
+    Some(Duration::from_nanos(waits) + spec.delay + spec.jitter + LATE)
 }
 
 fn under_way(down: &LinkSpec) -> u64 {

@@ -372,6 +372,7 @@ fn the_docs_list_every_figure_and_every_limit() {
         ("PER_PEER_PIECE_BYTES", limits::PER_PEER_PIECE_BYTES.to_string()),
         ("UNDERWAY_PER_NODE_BYTES", limits::UNDERWAY_PER_NODE_BYTES.to_string()),
         ("UNDERWAY_UNLIMITED_BYTES", limits::UNDERWAY_UNLIMITED_BYTES.to_string()),
+        ("MISSING_SHARE_MAX", limits::MISSING_SHARE_MAX.to_string()),
         ("BROKEN_SHARE_MAX", limits::BROKEN_SHARE_MAX.to_string()),
         ("TICK_LATE_MAX_MS", limits::TICK_LATE_MAX_MS.to_string()),
         ("STEAL_SHARE_MAX", limits::STEAL_SHARE_MAX.to_string()),

@@ -26,7 +26,7 @@ use super::{devices::Ends, plug::Plugged, settings::SettingError};
 use crate::{
     engine::{
         Engine, EngineChoice, EngineOptions, EngineReport,
-        tc::{TcError, ways::Row},
+        tc::{TcError, routers, ways::Row},
         wire::{WireError, suitable_threads},
     },
     netlink::{Beyond, NetlinkError},
@@ -170,8 +170,10 @@ impl Standing {
             return bare::build(fabric);
         }
         if by_kernel(fabric, later, options.engine)? {
+            check_descriptors(fabric.nodes.len() + routers(fabric))?;
             return tc::build(fabric, later, progress);
         }
+        check_descriptors(fabric.nodes.len())?;
         let mut builder = wire::Builder::new(Ends::choose(options.ends))?;
         for (position, node) in fabric.nodes.iter().enumerate() {
             builder.add(position, node, &fabric.congestion_control)?;
@@ -221,7 +223,11 @@ fn check(fabric: &Fabric) -> Result<(), FabricError> {
     {
         return Err(FabricError::CongestionControl(name.clone()));
     }
-    let nodes = fabric.nodes.len();
+    Ok(())
+}
+
+/// Whether there are enough for so many nodes and routers.
+fn check_descriptors(nodes: usize) -> Result<(), FabricError> {
     let needed = descriptors_needed(nodes);
     match getrlimit(Resource::Nofile).current {
         Some(limit) if limit < needed => Err(FabricError::Descriptors { nodes, needed, limit }),

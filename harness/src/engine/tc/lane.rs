@@ -6,7 +6,7 @@ use netlink_packet_route::tc::TcHandle;
 use peerbed_link::{Counters, LinkSpec};
 
 use super::{
-    Router,
+    Router, TcError,
     program::Program,
     render::{self, Counted, INGRESS, NETEM, TBF},
 };
@@ -87,8 +87,9 @@ impl Reading {
         self.counts.of(watched, index)
     }
 
-    fn of_discipline(&self, index: u32, handle: TcHandle) -> Counted {
-        self.disciplines.get(&(index, handle.into())).copied().unwrap_or_default()
+    fn of_discipline(&self, Device { name, index }: &Device, handle: TcHandle) -> Result<Counted, TcError> {
+        let gone = || TcError::Gone { device: name.clone() };
+        self.disciplines.get(&(*index, handle.into())).copied().ok_or_else(gone)
     }
 }
 
@@ -124,7 +125,7 @@ impl Lane {
 
     /// Change the link. What waits in it is kept where the kernel can: as long as no discipline has to come before another
     /// that is there.
-    pub(crate) fn set(&mut self, routers: &mut [Router], spec: LinkSpec) -> Result<(), NetlinkError> {
+    pub(crate) fn set(&mut self, routers: &mut [Router], spec: LinkSpec) -> Result<(), TcError> {
         let program = Program::of(&spec, self.seed, &self.program, self.delays);
         let router = &mut routers[self.router];
         if program.is_like(&self.program) {
@@ -136,7 +137,7 @@ impl Lane {
         }
         let reading = Reading::of(router)?;
         let replaced = self.program.tbf.is_some() && self.program.netem.is_none();
-        self.before = self.count(&reading);
+        self.before = self.count(&reading)?;
         if replaced {
             // What waits goes with its discipline.
             self.before.dropped_packets += u64::from(self.tbf.last.waiting);
@@ -155,7 +156,7 @@ impl Lane {
     }
 
     /// What it has counted.
-    pub(crate) fn read(&mut self, readings: &[Reading]) -> Counters {
+    pub(crate) fn read(&mut self, readings: &[Reading]) -> Result<Counters, TcError> {
         self.count(&readings[self.router])
     }
 
@@ -183,18 +184,19 @@ impl Lane {
         self.inside.as_ref().map_or(&self.device, |[queue, _]| queue)
     }
 
-    fn count(&mut self, reading: &Reading) -> Counters {
-        let index = self.shaped().index;
+    fn count(&mut self, reading: &Reading) -> Result<Counters, TcError> {
         if self.program.netem.is_some() {
-            self.netem.read(reading.of_discipline(index, NETEM));
+            let now = reading.of_discipline(self.shaped(), NETEM)?;
+            self.netem.read(now);
         }
         if self.program.tbf.is_some() {
-            self.tbf.read(reading.of_discipline(index, TBF));
+            let now = reading.of_discipline(self.shaped(), TBF)?;
+            self.tbf.read(now);
         }
         let mut counters = self.before;
         if self.inside.is_some() && !self.program.is_empty() {
             // Whatever looks at packets behind that sees what came through.
-            self.ingress.read(reading.of_discipline(self.device.index, INGRESS));
+            self.ingress.read(reading.of_discipline(&self.device, INGRESS)?);
             counters.offered_packets += self.ingress.packets;
             counters.offered_bytes += self.ingress.bytes;
         } else {
@@ -216,6 +218,6 @@ impl Lane {
         } else {
             (counters.carried_packets, counters.carried_bytes) = (counters.offered_packets, counters.offered_bytes);
         }
-        counters
+        Ok(counters)
     }
 }

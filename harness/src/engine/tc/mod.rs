@@ -10,7 +10,7 @@ pub(crate) mod render;
 pub(crate) mod ways;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     net::Ipv4Addr,
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
@@ -54,6 +54,16 @@ pub(crate) enum TcError {
         /// Whose way it is.
         from: AsNumber,
     },
+    /// A way over too many routers.
+    #[error("the way from {from} to {to} crosses {hops} links, more than a packet's time to live lasts in the kernel")]
+    Far {
+        /// Where it begins.
+        from: AsNumber,
+        /// Where it ends.
+        to: AsNumber,
+        /// So many links.
+        hops: usize,
+    },
     /// A link that follows a trace.
     #[error("the tc engine cannot make a link follow a trace, which {0} directions of links of this plan do")]
     Traces(usize),
@@ -62,6 +72,24 @@ pub(crate) enum TcError {
         "the tc engine cannot make a link of {0}: its buckets hold two full packets at least, too many below {SLOWEST} bit/s"
     )]
     Slow(Rate),
+    /// A queue that a bucket outweighs.
+    #[error(
+        "the tc engine cannot have a queue of {queue} bytes on a link of {rate}: one that has rested sends {burst} bytes at once"
+    )]
+    Short {
+        /// What may wait, bytes.
+        queue: u64,
+        /// The link's rate.
+        rate: Rate,
+        /// What its bucket holds, bytes.
+        burst: u64,
+    },
+    /// A discipline is not there any more.
+    #[error("device {device}: a queueing discipline is gone that the engine put there")]
+    Gone {
+        /// Which device.
+        device: String,
+    },
     /// The kernel has not what it needs.
     #[error("the tc engine needs what this kernel does not have:{}", list(.0))]
     Lacking(Vec<Lack>),
@@ -159,7 +187,7 @@ impl Tc {
         let [there, back] = links.get_mut(link as usize).ok_or(TcError::Link(link))?;
         refuse([forward, backward])?;
         there.set(routers, forward)?;
-        Ok(back.set(routers, backward)?)
+        back.set(routers, backward)
     }
 
     /// Change both directions of a node's access link.
@@ -168,7 +196,7 @@ impl Tc {
         let host = hosts.get_mut(node).ok_or(TcError::Node(node))?;
         refuse([up, down])?;
         host.up.set(routers, up)?;
-        Ok(host.down.set(routers, down)?)
+        host.down.set(routers, down)
     }
 
     /// A node's device is in another namespace, where this counts what it gets.
@@ -212,12 +240,11 @@ impl Tc {
 impl State {
     fn sample(&mut self) -> Result<Sample, TcError> {
         let readings: Vec<Reading> = self.routers.iter_mut().map(Reading::of).collect::<Result<_, _>>()?;
-        let both = |one: &mut Lane, other: &mut Lane| LinkSample {
-            forward: one.read(&readings),
-            backward: other.read(&readings),
+        let both = |one: &mut Lane, other: &mut Lane| {
+            Ok::<_, TcError>(LinkSample { forward: one.read(&readings)?, backward: other.read(&readings)? })
         };
-        let access = self.hosts.iter_mut().map(|host| both(&mut host.up, &mut host.down)).collect();
-        let links = self.links.iter_mut().map(|[there, back]| both(there, back)).collect();
+        let access = self.hosts.iter_mut().map(|host| both(&mut host.up, &mut host.down)).collect::<Result<_, _>>()?;
+        let links = self.links.iter_mut().map(|[there, back]| both(there, back)).collect::<Result<_, _>>()?;
         let mut ledger = self.before.clone();
         for host in &mut self.hosts {
             let counts = host.netfilter.read(&host.name)?;
@@ -287,14 +314,20 @@ pub(crate) fn has_delays(fabric: &Fabric, later: &[LinkSpec]) -> bool {
     links(fabric, later).any(|spec| wants_netem(&spec))
 }
 
-/// What no discipline does: follow a trace, or be slow.
+/// What no discipline does: follow a trace, be slow, or have a queue that is shorter than its bucket.
 fn refuse(specs: impl IntoIterator<Item = LinkSpec>) -> Result<(), TcError> {
     let mut traces = 0;
     for spec in specs {
         match spec.bandwidth {
             Bandwidth::Trace(_) => traces += 1,
             Bandwidth::Limited(rate) if rate.bps() < SLOWEST => return Err(TcError::Slow(rate)),
-            Bandwidth::Unlimited | Bandwidth::Limited(_) => {}
+            Bandwidth::Limited(rate) => {
+                let (queue, burst) = (spec.queue_bytes().unwrap_or_default(), program::burst(rate));
+                if queue < burst {
+                    return Err(TcError::Short { queue, rate, burst });
+                }
+            }
+            Bandwidth::Unlimited => {}
         }
     }
     if traces == 0 { Ok(()) } else { Err(TcError::Traces(traces)) }
@@ -305,6 +338,13 @@ fn links(fabric: &Fabric, later: &[LinkSpec]) -> impl Iterator<Item = LinkSpec> 
     let access = fabric.nodes.iter().flat_map(|node| [node.access.up, node.access.down]);
     let links = fabric.links.iter().flat_map(|link| [link.forward, link.backward]);
     access.chain(links).chain(later.iter().copied())
+}
+
+/// How many routers a network has, each of which needs no more than a node.
+pub(crate) fn routers(fabric: &Fabric) -> usize {
+    let ases = fabric.nodes.iter().map(|node| node.as_number);
+    let all: BTreeSet<_> = ases.chain(fabric.links.iter().flat_map(|link| [link.a, link.b])).collect();
+    all.len()
 }
 
 /// Rows as a host's counters want them.

@@ -86,13 +86,17 @@ impl Program {
     }
 }
 
+/// What the bucket of a link holds, bytes.
+pub(crate) fn burst(rate: Rate) -> u64 {
+    let burst = u128::from(rate.bps().div_ceil(8)) * BURST.as_nanos() / 1_000_000_000;
+    (burst as u64).max(LEAST_BURST)
+}
+
 impl Tbf {
     fn of(rate: Rate, queue_bytes: u64) -> Self {
-        let bytes_per_second = rate.bps().div_ceil(8);
-        let burst = u128::from(bytes_per_second) * BURST.as_nanos() / 1_000_000_000;
         Self {
-            bytes_per_second,
-            burst: saturated((burst as u64).max(LEAST_BURST)),
+            bytes_per_second: rate.bps().div_ceil(8),
+            burst: saturated(burst(rate)),
             limit: saturated(queue_bytes.max(1500)),
         }
     }

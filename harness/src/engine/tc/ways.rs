@@ -8,6 +8,9 @@ use peerbed_link::{Fabric, FabricNode, Heading, Hop, NotIpv4};
 
 use super::TcError;
 
+/// The longest way: each router takes one from a packet's time to live, of which Linux gives 64.
+const MOST_HOPS: usize = 60;
+
 /// A block of addresses, `first/length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Block {
@@ -92,6 +95,10 @@ impl Ways {
 fn next_hops(fabric: &Fabric) -> Result<BTreeMap<(AsNumber, AsNumber), Hop>, TcError> {
     let mut next = BTreeMap::new();
     for route in &fabric.routes {
+        let hops = route.hops.len();
+        if hops > MOST_HOPS {
+            return Err(TcError::Far { from: route.from, to: route.to, hops });
+        }
         let mut at = route.from;
         for hop in &route.hops {
             let link = fabric.links.get(hop.link as usize).ok_or(TcError::Link(hop.link))?;
@@ -205,6 +212,15 @@ mod tests {
         let rows: Vec<String> =
             ways.rows.iter().map(|row| format!("{}-{} {}", row.first, row.last, row.sender)).collect();
         assert_eq!(rows, ["10.1.0.1-10.1.0.1 0", "10.1.0.2-10.1.0.3 1", "10.3.0.1-10.3.0.9 2", "10.3.1.1-10.3.1.1 3"]);
+    }
+
+    #[test]
+    fn ways_that_are_too_long_are_refused() {
+        let error =
+            |hops: usize| Ways::of(&fabric(NODES, &[(1, 3, &vec![0; hops])])).err().map(|error| error.to_string());
+        assert!(!error(MOST_HOPS).is_some_and(|error| error.contains("links")));
+        let error = error(MOST_HOPS + 1).unwrap();
+        assert!(error.contains("crosses 61 links"), "{error}");
     }
 
     #[test]

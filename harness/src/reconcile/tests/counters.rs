@@ -28,6 +28,22 @@ fn wire_bytes_must_be_plausible() {
 }
 
 #[test]
+fn what_enters_a_link_is_accounted_for() {
+    // Packets that entered in the seventh second and were never seen again, or in the very last one.
+    let vanish = |from: usize, packets: u64| {
+        after(|record| {
+            for sample in &mut record.samples[from..] {
+                sample.links[0].forward.offered_packets += packets;
+            }
+        })
+    };
+    let [reason] = &vanish(7, 20)[..] else { panic!("{:?}", vanish(7, 20)) };
+    assert!(reason.contains("packets that entered the link ") && reason.contains(", 20 were neither"), "{reason}");
+    let last = crate::fixture::record("hybrid", 0).samples.len() - 1;
+    assert_eq!(vanish(last, 20), [""; 0], "it may still be on its way");
+}
+
+#[test]
 fn the_ledger_and_the_downlinks_count_the_same() {
     let more = |bytes: u64| {
         after(|record| {
