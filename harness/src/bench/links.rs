@@ -106,23 +106,28 @@ pub(super) async fn goodput(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// Median round trip of a UDP echo beyond the configured delay.
+/// Median round trip of a UDP echo beyond the configured delay and the time that its packet takes at the rate.
 pub(super) async fn rtt(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
+    /// An IP packet of a ping: 4 bytes of payload.
+    const PING_BYTES: u64 = 32;
     let mut figures = Vec::new();
-    for ms in [2_u64, 20, 200] {
+    for (ms, mbit) in [(2_u64, None), (20, None), (200, None), (20, Some(1)), (20, Some(500))] {
         let mut measured = Vec::new();
+        let rate = mbit.map(|mbit: u64| Rate::from_bps(mbit * 1_000_000)).transpose()?;
+        let sending = rate.map_or(0, |rate| rate.nanos_for(PING_BYTES));
         for repeat in 0..bench.repeats {
-            let uplink = LinkSpec { delay: Duration::from_millis(ms), ..LinkSpec::TRANSPARENT };
+            let bandwidth = rate.map_or(Bandwidth::Unlimited, Bandwidth::Limited);
+            let uplink = LinkSpec { bandwidth, delay: Duration::from_millis(ms), ..LinkSpec::TRANSPARENT };
             let to = format!("{}:{PORT}", address(1));
             let count = if ms >= 200 { 20 } else { 200 };
             let (echo, ping) = (words(&[&"echo", &to]), words(&[&"ping", &to, &count, &10_000, &2_000]));
             let reports = measure(bench, uplink, repeat, (echo, true), ping).await?;
             let Report::RoundTrips(trips) = reports.client else { bail!("the ping did not measure") };
             let median = *trips.get(trips.len() / 2).context("no echo came back")?;
-            measured.push((median as f64 - ms as f64 * 1e6) / 1e6);
+            measured.push((median as f64 - ms as f64 * 1e6 - sending as f64) / 1e6);
         }
-        let limit = (ms as f64 * 0.01).max(0.2);
-        figures.push(Figure { what: format!("RTT added at {ms} ms"), unit: "ms", measured, target: within(limit) });
+        let at = mbit.map_or(String::new(), |mbit| format!(", {mbit} Mbit/s"));
+        figures.push(Figure { what: format!("RTT added at {ms} ms{at}"), unit: "ms", measured, target: within(0.2) });
     }
     Ok(figures)
 }

@@ -38,7 +38,7 @@ enum Probe {
     },
     /// Connects and writes for so long
     Source { to: SocketAddr, for_ms: u64 },
-    /// Sends every datagram back
+    /// Sends every datagram back, with how long it was kept
     Echo { listen: SocketAddr },
     /// Sends datagrams one after the other to an echo and measures the round trips
     Ping { to: SocketAddr, count: u32, interval_us: u64, wait_ms: u64 },
@@ -163,11 +163,15 @@ fn source(to: SocketAddr, length: Duration) -> anyhow::Result<()> {
 
 fn echo(listen: SocketAddr) -> anyhow::Result<()> {
     let socket = UdpSocket::bind(listen).with_context(|| format!("cannot bind {listen}"))?;
+    sys::stamp_arrivals(&socket).context("cannot ask for the times of arrival")?;
     say(&Report::Ready)?;
-    let mut buffer = [0; 2048];
+    let mut buffer = [0; 8];
     loop {
-        let (bytes, from) = socket.recv_from(&mut buffer).context("cannot receive")?;
-        socket.send_to(&buffer[..bytes], from).context("cannot send back")?;
+        let (length, at, from) = sys::receive_from(&socket, &mut buffer).context("cannot receive")?;
+        // How long this process took to wake and to answer is not the link's doing. The clock may be set back meanwhile.
+        let kept = now()?.saturating_sub(at).as_nanos() as u64;
+        let answer = [&buffer[..length], &kept.to_be_bytes()].concat();
+        socket.send_to(&answer, from).context("cannot send back")?;
     }
 }
 
@@ -189,9 +193,11 @@ fn ping(to: SocketAddr, count: u32, interval: Duration, wait: Duration) -> anyho
         socket.send(&sequence.to_be_bytes()).context("cannot send")?;
         loop {
             match sys::receive(&socket, &mut buffer) {
-                Ok((4, at)) if buffer[..4] == sequence.to_be_bytes() => {
+                Ok((12, at)) if buffer[..4] == sequence.to_be_bytes() => {
+                    let kept = u64::from_be_bytes(buffer[4..12].try_into().context("eight bytes")?);
                     // The clock may be set back meanwhile; such a trip is none.
-                    trips.extend(at.checked_sub(sent).map(|trip| trip.as_nanos() as u64));
+                    let trip = at.checked_sub(sent).and_then(|trip| trip.checked_sub(Duration::from_nanos(kept)));
+                    trips.extend(trip.map(|trip| trip.as_nanos() as u64));
                     break;
                 }
                 Ok(_) => {}

@@ -6,7 +6,7 @@
 
 use std::{
     io, mem,
-    net::{TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     os::fd::AsRawFd,
     time::Duration,
 };
@@ -32,18 +32,28 @@ fn set(socket: &impl AsRawFd, option: libc::c_int, value: libc::c_int) -> io::Re
 
 /// The next datagram's length, and when the kernel got it (`CLOCK_REALTIME`).
 pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Duration)> {
+    receive_from(socket, buffer).map(|(length, at, _)| (length, at))
+}
+
+/// The same, and whence it came, on a socket of IPv4.
+pub(super) fn receive_from(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Duration, SocketAddr)> {
     // In words, so that it is aligned for a `cmsghdr`.
     let mut control = [0_u64; 16];
     let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: a `msghdr` is plain data, for which zeros are a value.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    // SAFETY: so is a `sockaddr_in`.
+    let mut from: libc::sockaddr_in = unsafe { mem::zeroed() };
+    message.msg_name = (&raw mut from).cast();
+    message.msg_namelen = size_of_val(&from) as libc::socklen_t;
     message.msg_iov = &raw mut part;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
     message.msg_controllen = size_of_val(&control) as _;
-    // SAFETY: the message points to `buffer` and `control` with their true lengths; both outlive the call.
+    // SAFETY: the message points to `buffer`, `control` and `from` with their true lengths; all outlive the call.
     let length = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0) };
     let Ok(length) = usize::try_from(length) else { return Err(io::Error::last_os_error()) };
+    let sender = SocketAddr::from((Ipv4Addr::from(u32::from_be(from.sin_addr.s_addr)), u16::from_be(from.sin_port)));
     // SAFETY: the kernel filled `control` in and set its length, so the macros stay within it; a header is followed by
     // its data, which for this type is a `timespec`, read without regard to alignment.
     unsafe {
@@ -51,7 +61,7 @@ pub(super) fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usiz
         while let Some(&libc::cmsghdr { cmsg_level, cmsg_type, .. }) = header.as_ref() {
             if (cmsg_level, cmsg_type) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) {
                 let stamp: libc::timespec = libc::CMSG_DATA(header).cast::<libc::timespec>().read_unaligned();
-                return Ok((length, Duration::new(stamp.tv_sec as u64, stamp.tv_nsec as u32)));
+                return Ok((length, Duration::new(stamp.tv_sec as u64, stamp.tv_nsec as u32), sender));
             }
             header = libc::CMSG_NXTHDR(&raw const message, header);
         }
@@ -77,7 +87,8 @@ mod tests {
             let after = now();
             std::thread::sleep(Duration::from_millis(20));
             let mut buffer = [0; 16];
-            let (length, at) = receive(&to, &mut buffer).unwrap();
+            let (length, at, sender) = receive_from(&to, &mut buffer).unwrap();
+            assert_eq!(sender, from.local_addr().unwrap());
             assert_eq!(&buffer[..length], b"hello");
             (before..=after + Duration::from_millis(10)).contains(&at)
         });
