@@ -14,6 +14,8 @@ pub(crate) enum Need {
     Delay,
     /// That its work is done by the agent, which can be held up and sees super-packets.
     Agent,
+    /// That it is the kernel's work, and the kernel nobody else's, so that its settings may be changed.
+    OwnKernel,
 }
 
 /// An engine, with one kind of link ends.
@@ -56,6 +58,10 @@ impl Bed {
         needs.iter().all(|need| match need {
             Need::Delay => self.netem,
             Need::Agent => self.engine == EngineChoice::Wire,
+            Need::OwnKernel => {
+                self.engine == EngineChoice::Tc
+                    && std::env::var("PEERBED_TEST_OWN_KERNEL").is_ok_and(|value| value == "1")
+            }
         })
     }
 

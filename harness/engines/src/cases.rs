@@ -19,7 +19,7 @@ use crate::{
 pub(crate) type Case = fn(Bed);
 
 /// All of them, with what they need.
-pub(crate) const ALL: [(&str, &[Need], Case); 16] = [
+pub(crate) const ALL: [(&str, &[Need], Case); 17] = [
     ("a_flow_gets_the_rate_of_its_link", &[], a_flow_gets_the_rate_of_its_link),
     ("access_links_have_their_rates_both_ways", &[], access_links_have_their_rates_both_ways),
     ("round_trips_take_the_sum_of_the_delays", &[Need::Delay], round_trips_take_the_sum_of_the_delays),
@@ -35,6 +35,11 @@ pub(crate) const ALL: [(&str, &[Need], Case); 16] = [
     ("strays_are_counted_and_hurt_nobody", &[], strays_are_counted_and_hurt_nobody),
     ("what_a_node_says_to_itself_is_not_counted", &[], what_a_node_says_to_itself_is_not_counted),
     ("what_the_kernel_drops_is_counted", &[Need::Agent], what_the_kernel_drops_is_counted),
+    (
+        "what_the_machine_drops_between_devices_is_counted",
+        &[Need::OwnKernel],
+        what_the_machine_drops_between_devices_is_counted,
+    ),
     ("an_open_link_carries_whole_super_packets", &[Need::Agent], an_open_link_carries_whole_super_packets),
 ];
 
@@ -453,6 +458,27 @@ fn what_the_kernel_drops_is_counted(bed: Bed) {
     });
     println!("  {} of {} overran", sample.health.overruns, 3 * SENT);
     assert!(sample.health.overruns > 0, "nothing overran while the engine stood still");
+}
+
+fn what_the_machine_drops_between_devices_is_counted(bed: Bed) {
+    // How many packets may wait for a core that is to take them on. With room for none at all this kernel locks up.
+    const ROOM: &str = "/proc/sys/net/core/netdev_max_backlog";
+    const SENT: u64 = 1000;
+    let before = std::fs::read_to_string(ROOM).expect("it can be read");
+    let queue = Queue::Bytes(1 << 21);
+    let link = LinkSpec { delay: Duration::from_millis(20), queue, ..limited(100) };
+    let mut lab = Lab::new(fabric(&[(1, OPEN), (2, OPEN)], link, LinkSpec::TRANSPARENT), bed, None);
+    lab.start_listener(1, "count");
+    std::fs::write(ROOM, "8").expect("it can be written");
+    lab.start(0, &format!("blast {} {SENT} 1000 1 0", address(1)));
+    assert_eq!(lab.line(0), "sent");
+    let sample = lab.sample_when(|sample| {
+        let arrived = entry(sample, 1, 2).packets;
+        arrived + sample.links[0].forward.dropped_packets + sample.health.overruns == SENT
+    });
+    std::fs::write(ROOM, before).expect("it can be written");
+    println!("  {} of {SENT} were dropped between devices", sample.health.overruns);
+    assert!(sample.health.overruns > 0, "no packet was dropped where there is no room: {sample:?}");
 }
 
 fn an_open_link_carries_whole_super_packets(bed: Bed) {
