@@ -104,7 +104,7 @@ async fn serve(inherited: Inherited) -> io::Result<bool> {
             Some(event) = happenings.recv() => match event {
                 Event::Call(call) => {
                     nobody_calls = None;
-                    agent.call(call)?;
+                    agent.call(*call)?;
                 }
                 Event::Built { call, result } => agent.built(call, *result),
                 Event::Gone { node } => agent.gone(&node)?,
@@ -128,7 +128,7 @@ async fn serve(inherited: Inherited) -> io::Result<bool> {
 /// What the serving task is told by others.
 pub(super) enum Event {
     /// The harness wants something.
-    Call(Call),
+    Call(Box<Call>),
     /// The thread that builds the network is done.
     Built {
         /// The call for it.

@@ -27,7 +27,7 @@ pub(super) async fn calls(calls: pipe::Receiver, events: mpsc::UnboundedSender<E
             }
         }
         match serde_json::from_slice(&line) {
-            Ok(call) => drop(events.send(Event::Call(call))),
+            Ok(call) => drop(events.send(Event::Call(Box::new(call)))),
             Err(error) => {
                 complain(format_args!("agent: this is not a call: {error}"));
                 break;

@@ -123,6 +123,8 @@ pub(super) fn trickle(spec: &LinkSpec) -> Blast {
 /// For how long a TCP flow runs before it is measured, and for how long it is; none if one flow cannot be expected to fill
 /// the link.
 pub(super) fn flow(spec: &LinkSpec) -> Option<(Duration, Duration)> {
+    /// Nobody waits longer for a flow to be steady, seconds.
+    const LONGEST: f64 = 10.0;
     let rate = bps(spec).filter(|rate| *rate <= FILLED_UP_TO_MBPS * 1e6)?;
     let product = rate / 8.0 * spec.delay.as_secs_f64();
     // After a loss cubic goes on with 0.7 of its window, so that less queue than 0.43 of the rest runs empty.
@@ -137,7 +139,6 @@ pub(super) fn flow(spec: &LinkSpec) -> Option<(Duration, Duration)> {
     // through the full queue; only then is the flow steady.
     let full = spec.delay.as_secs_f64() + queue * 8.0 / rate;
     // Through a longer queue it is not steady within the time one waits.
-    const LONGEST: f64 = 10.0;
     let warm = Some(1.0 + full * 15.0).filter(|warm| *warm <= LONGEST)?;
     // One packet more or less must not show.
     let window = (1500.0 * 8.0 / rate / 0.002).clamp(1.0, 10.0);

@@ -253,7 +253,7 @@ impl Calibrator<'_> {
                 for (index, reports) in indexes.into_iter().zip(&reports) {
                     let spec = &classes[index].spec;
                     let trace = match spec.bandwidth {
-                        Bandwidth::Trace(traced) => traces.get(&traced.trace).map(|trace| (trace, begin)),
+                        Bandwidth::Trace(follows) => traces.get(&follows.trace).map(|trace| (trace, begin)),
                         Bandwidth::Unlimited | Bandwidth::Limited(_) => None,
                     };
                     stages::take_in(stage, spec, trace, reports, &mut measured[index])

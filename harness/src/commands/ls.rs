@@ -122,9 +122,9 @@ fn text(listed: &[Value]) -> String {
         let word = |key: &str| line[key].as_str().unwrap_or_default();
         let commit = line["commit"].as_str().map_or("no commit".to_owned(), |commit| format!("commit {commit}"));
         let created = word("created").replace('T', " ").replace('Z', " UTC");
-        let carriers: String =
-            ["runtime", "engine"].iter().filter_map(|key| line[*key].as_str()).map(|one| format!("  {one}")).collect();
-        let _ = writeln!(text, "{}  {created}  {commit}{carriers}", word("experiment"));
+        let carriers = ["runtime", "engine"].iter().filter_map(|key| line[*key].as_str());
+        let of: Vec<&str> = [word("experiment"), &created, &commit].into_iter().chain(carriers).collect();
+        let _ = writeln!(text, "{}", of.join("  "));
         let _ = writeln!(text, "  {}", word("directory"));
         let _ = match (word("state"), line["unreadable"].as_str()) {
             ("partial", _) => writeln!(text, "  UNFINISHED: its maker is gone; `peerbed clean --partial` removes it"),

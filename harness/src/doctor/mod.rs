@@ -204,9 +204,10 @@ fn inside_findings(inside: &Inside, ends: EndsChoice, congestion_control: &str) 
         let remedies: BTreeSet<&str> = inside.kernel_engine.iter().map(|lack| lack.remedy.as_str()).collect();
         let remedy = remedies.into_iter().collect::<Vec<_>>().join("; ");
         let each = each.collect::<Vec<_>>().join("; ");
-        let found = match inside.kernel_engine.iter().all(|lack| lack.for_delays) {
-            true => format!("can carry links without delay, jitter and loss; for others it lacks {each}"),
-            false => format!("lacks {each}"),
+        let found = if inside.kernel_engine.iter().all(|lack| lack.for_delays) {
+            format!("can carry links without delay, jitter and loss; for others it lacks {each}")
+        } else {
+            format!("lacks {each}")
         };
         Finding::not_ok(State::Warn, "tc engine", found, remedy)
     });

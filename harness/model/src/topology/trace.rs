@@ -113,13 +113,11 @@ impl Traces {
     /// The trace that a link shall follow.
     pub(crate) fn bandwidth(&self, node: &Node, report: &mut Report) -> Option<Bandwidth> {
         let name = report.name(node, 63)?;
-        match self.0.get(&name.value) {
-            Some(declared) => declared.as_ref().map(|declared| Bandwidth::Trace(declared.traced)),
-            None => {
-                report.dangling("trace", &name.value, name.span, self.0.keys().map(String::as_str));
-                None
-            }
-        }
+        let Some(declared) = self.0.get(&name.value) else {
+            report.dangling("trace", &name.value, name.span, self.0.keys().map(String::as_str));
+            return None;
+        };
+        declared.as_ref().map(|declared| Bandwidth::Trace(declared.traced))
     }
 
     /// The trace itself.
