@@ -7,7 +7,7 @@ use std::{
 };
 
 use peerbed_contract::{Event, EventKind, NodeName, Role};
-use peerbed_model::Plan;
+use peerbed_model::{Act, Action, Plan};
 
 use crate::{record::NodeExit, say::harmless};
 
@@ -18,11 +18,13 @@ pub(crate) struct Watch {
     alive: BTreeSet<NodeName>,
     /// Nodes whose end was asked for.
     doomed: BTreeSet<NodeName>,
+    /// How often they were ready again.
+    returned: BTreeMap<NodeName, usize>,
     /// What stops and continues nodes.
     stills: Stills,
     started: BTreeSet<u32>,
     ended: BTreeSet<u32>,
-    /// Downloads that can no longer end because their peer was killed by the plan.
+    /// Downloads that can no longer end because their peer has gone for good.
     lost: BTreeSet<u32>,
     /// Everything said, in order.
     pub(crate) events: Vec<Event>,
@@ -67,6 +69,7 @@ impl Watch {
         Self {
             plan,
             alive: roles.keys().cloned().collect(),
+            returned: BTreeMap::new(),
             roles,
             doomed: BTreeSet::new(),
             stills: Stills::default(),
@@ -98,6 +101,7 @@ impl Watch {
             // The first `ready` of each node was awaited before the run.
             EventKind::Ready { .. } if self.alive.insert(node.clone()) => {
                 self.doomed.remove(node);
+                *self.returned.entry(node.clone()).or_default() += 1;
                 reaction = Reaction::SendStart(node.clone());
             }
             EventKind::DownloadStarted { download, .. } => {
@@ -164,12 +168,21 @@ impl Watch {
             self.faults
                 .push(format!("{node} ended {how} {:.1} s into the run, unplanned; see its log", t as f64 / 1e9));
         }
-        for step in self.script_of(node) {
-            if !self.ended.contains(&step) {
-                self.lost.insert(step);
+        // One that the plan starts again asks again for what it had not got.
+        if !planned || self.returned.get(node).copied().unwrap_or(0) >= self.restarts_of(node) {
+            for step in self.script_of(node) {
+                if !self.ended.contains(&step) {
+                    self.lost.insert(step);
+                }
             }
         }
         self.exits.push(NodeExit { node: node.clone(), t, code, signal, planned });
+    }
+
+    /// How often the plan starts a node again.
+    fn restarts_of(&self, node: &NodeName) -> usize {
+        let again = |action: &&Action| matches!(&action.act, Act::Restart { node: which } if *which == *node);
+        self.plan.timeline.iter().filter(again).count()
     }
 
     fn script_of(&self, node: &NodeName) -> Vec<u32> {
@@ -241,6 +254,34 @@ mod tests {
     fn what_the_plan_froze_stays_frozen() {
         let woken = "peer-1 was continued by somebody 3.0 s into the run, which the plan had frozen";
         assert_eq!(faults(&[FREEZE, Watch::frozen, Watch::thawed]), [woken]);
+    }
+
+    #[test]
+    fn a_run_waits_for_downloads_of_nodes_that_come_back() {
+        let mut plan = Arc::unwrap_or_clone(fixture::record("hybrid", 0).plan);
+        let node = fixture::name("peer-2");
+        let act = |at, act| Action { at: Duration::from_secs(at), act };
+        plan.timeline = vec![
+            act(1, Act::Kill { node: node.clone() }),
+            act(2, Act::Restart { node: node.clone() }),
+            act(3, Act::Kill { node: node.clone() }),
+        ];
+        let mut watch = Watch::new(Arc::new(plan));
+        let own = watch.script_of(&node);
+        let all: Vec<u32> = watch.plan.nodes.iter().flat_map(|node| watch.script_of(&node.name)).collect();
+        watch.ended = all.into_iter().filter(|download| !own.contains(download)).collect();
+        assert!(!own.is_empty() && !watch.all_ended());
+        let killed = |watch: &mut Watch| {
+            watch.expect_exit(&node);
+            watch.exited(&node, 1, None, Some(9));
+        };
+        killed(&mut watch);
+        assert!(!watch.all_ended(), "it comes back and asks again");
+        let ready = r#"{"node":"peer-2","t":0,"event":"ready","role":"peer","listen":"10.0.0.1:1","version":"0"}"#;
+        assert_eq!(watch.line(&node, ready), Reaction::SendStart(node.clone()));
+        assert!(!watch.all_ended());
+        killed(&mut watch);
+        assert!(watch.all_ended(), "it does not come back any more");
     }
 
     #[test]

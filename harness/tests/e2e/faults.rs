@@ -41,6 +41,28 @@ fn every_download_completes_although_the_control_plane_is_killed() {
     assert!(after_kill > 0, "downloads ended and were recorded");
 }
 
+#[test]
+fn a_peer_that_is_started_again_ends_its_download() {
+    let _alone = alone();
+    let project = tiny();
+    let file = project.path().join("experiments/tiny.yaml");
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    // Slow enough to be under way when the peer is killed; the other one has ended long before it comes back.
+    let text = text.replace("size: 1MiB", "size: 4MiB").replace(
+        "access: home}]",
+        "access: home}]\ntimeline: [{at: 1500ms, do: kill, node: homes-0}, {at: 6s, do: restart, node: homes-0}]",
+    );
+    std::fs::write(&file, text).expect("it can be written");
+    let topology = project.path().join("topologies/one.yaml");
+    let text = std::fs::read_to_string(&topology).expect("it was written");
+    std::fs::write(&topology, text.replace("down: 50mbit", "down: 20mbit")).expect("it can be written");
+    let output = measure(|| tiny_run(project.path(), &["--json"]));
+    assert!(output.status.success(), "{}", said(&output));
+    let arm = json(&output)["arms"]["only"].clone();
+    assert_eq!(arm["downloads"]["completed"], 2, "{arm:#}");
+    nothing_is_left(&bin_dir(), 5);
+}
+
 /// `quick`, in the background, until its peers run.
 fn quick_under_way(results: &Path) -> Child {
     let dir = results.to_str().expect("UTF-8");
