@@ -3,6 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use peerbed_model::Diagnostics;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -88,7 +89,9 @@ pub fn main() -> ExitCode {
     match carry_out(&cli) {
         Ok(code) => code,
         Err(error) => {
-            complain(format_args!("error: {}", describe(&error)));
+            // What is wrong with files says itself whether it is an error.
+            let word = if error.is::<Diagnostics>() { "" } else { "error: " };
+            complain(format_args!("{word}{}", describe(&error)));
             Status::Usage.into()
         }
     }

@@ -9,6 +9,7 @@ fn refused(args: &[&str], words: &[&str]) {
     assert_eq!(output.status.code(), Some(2), "{args:?}: {}", said(&output));
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(!error.contains("panicked"), "{args:?}: {error}");
+    assert!(!error.contains("error: error: "), "{args:?}: {error}");
     for word in words {
         assert!(error.contains(word), "{args:?} says `{word}`:\n{error}");
     }
