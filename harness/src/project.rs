@@ -92,18 +92,20 @@ impl Project {
             return Err(file.no_such_topology(&self.topologies()?).into());
         }
         let topology = TopologyFile::parse(self.read(&path)?)?;
+        let mut most = MAX_TRACE_BYTES as u64;
         let traces = topology.trace_paths().into_iter().map(|trace| {
-            let found = self.read_trace(&self.root.join("topologies").join(&trace));
-            Ok((trace, found?))
+            let found = self.read_trace(&self.root.join("topologies").join(&trace), most)?;
+            most -= found.as_ref().map_or(0, |source| source.text().len() as u64);
+            Ok((trace, found))
         });
         let traces: Vec<_> = traces.collect::<anyhow::Result<_>>()?;
         Ok((name, file, topology.with_traces(traces)))
     }
 
-    /// A trace, or why it cannot be read; an error is something that is wrong in it.
-    fn read_trace(&self, path: &Path) -> anyhow::Result<Result<Source, String>> {
+    /// A trace of at most so many bytes, or why it cannot be read; an error is something that is wrong in it.
+    fn read_trace(&self, path: &Path, most: u64) -> anyhow::Result<Result<Source, String>> {
         let shown = path.strip_prefix(&self.root).unwrap_or(path).display().to_string();
-        match regular::read(path, MAX_TRACE_BYTES as u64) {
+        match regular::read(path, most) {
             Ok(bytes) => Ok(Ok(Source::from_trace(shown, bytes)?)),
             Err(error) => Ok(Err(format!("cannot read {shown}: {error}"))),
         }

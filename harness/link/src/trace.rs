@@ -76,10 +76,10 @@ pub enum TraceError {
     #[error("it is empty")]
     Empty,
     /// Times that go back; the position of the later one.
-    #[error("its times go back")]
+    #[error("its times do not go on")]
     Order(usize),
-    /// It begins later than at 0.
-    #[error("it begins at {0} ns, not at 0")]
+    /// It begins later than at 0, nanoseconds.
+    #[error("it does not begin at 0")]
     Start(u64),
     /// All of it happens at time 0, or it is repeated before its last change.
     #[error("it has no duration")]
@@ -211,6 +211,31 @@ impl Trace {
         self.0.peak
     }
 
+    /// The most that it delivers at one moment, bytes.
+    pub fn burst(&self) -> u64 {
+        let Course::Deliveries(counted) = &self.0.course else { return 0 };
+        let before = |index: usize| index.checked_sub(1).map_or(0, |index: usize| counted[index].1);
+        let most = counted.iter().enumerate().map(|(index, (_, count))| count - before(index)).max();
+        most.unwrap_or_default() * DELIVERY_BYTES
+    }
+
+    /// The same at a percentage of what it carries: for tests of what notices.
+    pub fn scaled(&self, percent: u64) -> Result<Self, TraceError> {
+        match &self.0.course {
+            Course::Deliveries(counted) => {
+                let mut before = 0;
+                let slower = counted
+                    .iter()
+                    .map(|(at, count)| (at * 100 / percent.max(1), count - std::mem::replace(&mut before, *count)));
+                Self::counted(slower)
+            }
+            Course::Rates(steps) => {
+                let steps: Vec<(u64, u64)> = steps.iter().map(|(at, bps, _)| (*at, bps / 100 * percent)).collect();
+                Self::rates(&steps, self.period())
+            }
+        }
+    }
+
     /// Nanoseconds after which it begins again; none if it does not.
     pub fn period(&self) -> Option<u64> {
         self.0.turn.map(|(_, nanos)| nanos)
@@ -270,10 +295,14 @@ impl Trace {
 
 /// The most deliveries in any `window` milliseconds of a trace that is repeated.
 fn most_in(counted: &[(u64, u64)], window: u64) -> u64 {
-    let before = |index: usize| index.checked_sub(1).map_or(0, |index| counted[index].1);
+    let Some((duration, all)) = counted.last().copied() else { return 0 };
+    // Over the turn, too.
+    let twice: Vec<(u64, u64)> =
+        counted.iter().copied().chain(counted.iter().map(|(at, count)| (at + duration, count + all))).collect();
+    let before = |index: usize| index.checked_sub(1).map_or(0, |index| twice[index].1);
     let mut begin = 0;
-    let within = counted.iter().map(|(at, count)| {
-        while counted[begin].0 + window <= *at {
+    let within = twice.iter().map(|(at, count)| {
+        while twice[begin].0 + window <= *at {
             begin += 1;
         }
         count - before(begin)

@@ -138,6 +138,16 @@ fn what_is_not_used_of_a_delivery_is_lost() {
 }
 
 #[test]
+fn a_peak_may_be_across_the_turn() {
+    // 3 deliveries in the last and 3 in the first milliseconds: 6 within 20 ms.
+    let trace = Trace::deliveries([1, 2, 3, 500, 998, 999, 1000]).unwrap();
+    assert_eq!(trace.peak().bps(), 6 * 1500 * 8 * 1000 / 20);
+    assert_eq!((trace.burst(), Trace::deliveries([1, 4, 4, 4, 9]).unwrap().burst()), (1500, 4500));
+    let half = Trace::deliveries([2, 4, 6, 1000, 1996, 1998, 2000]).unwrap();
+    assert_eq!(trace.scaled(50).unwrap(), half);
+}
+
+#[test]
 fn an_outage_holds_packets_and_a_full_queue_drops_them() {
     // 10 Mbit/s, then nothing for a second, then 1 Mbit/s for ever.
     let trace = Trace::rates(&[(0, 10_000_000), (SECOND, 0), (2 * SECOND, 1_000_000)], None).unwrap();

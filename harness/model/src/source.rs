@@ -9,7 +9,7 @@ use crate::{
 
 /// The largest file that is read, in bytes.
 pub const MAX_FILE_BYTES: usize = 1 << 20;
-/// The largest trace, in bytes.
+/// The largest trace, and all traces of a topology together, in bytes.
 pub const MAX_TRACE_BYTES: usize = 16 << 20;
 
 /// A file's text with the name under which messages speak of it.

@@ -128,7 +128,11 @@ pub(crate) fn rate(text: &str) -> Result<Rate, Bad> {
 
 /// A rate in bits a second, or none at all.
 pub(crate) fn rate_or_zero(text: &str) -> Result<u64, Bad> {
-    if RATE.read(text)? == 0 { Ok(0) } else { rate(text).map(Rate::bps) }
+    const HELP: &str = "a rate is `0bit`, or from 1kbit to 400gbit";
+    match RATE.read(text)? {
+        0 => Ok(0),
+        _ => rate(text).map(Rate::bps).map_err(|_| Bad::new(format!("{text} is out of range"), HELP)),
+    }
 }
 
 /// A size in bytes, from `least` to `most`.

@@ -583,7 +583,8 @@ const WIFI: (&str, &str) = ("wifi.up", "1\n2\n4\n");
 #[test]
 fn links_follow_traces() {
     let topology = traced("down: {trace: lte, queue: 64KiB}", "trace: lte, forward: {rate: 50mbit}");
-    let arms = "arms:\n  plain: {topology.access.cable.down: 25mbit, topology.links.isp-x~transit.trace: wifi}\n";
+    let arms = "arms:\n  plain: {topology.access.cable.down: 25mbit, topology.links.isp-x~transit.trace: wifi}\n  \
+                rated: {topology.links.isp-x~transit.rate: 1mbit}\n";
     let timeline = "timeline: [{at: 9s, do: set-link, link: isp-x~transit, forward: {trace: wifi}}]\n";
     let text = EXPERIMENT.replace("arms:\n", arms) + timeline;
     let experiment = read_traced(text.as_bytes(), topology.as_bytes(), &[LTE, WIFI]).unwrap_or_else(|e| panic!("{e}"));
@@ -595,6 +596,9 @@ fn links_follow_traces() {
     assert_eq!(homes(&hybrid).down.queue_bytes(), Some(64 << 10));
     let link = &hybrid.fabric.links[0];
     assert_eq!((mean(&link.forward), mean(&link.backward)), (50_000_000, 6_000_000));
+    // An arm gives a link a rate instead of its trace.
+    let rated = experiment.plan("rated", 0, None).unwrap();
+    assert_eq!(mean(&rated.fabric.links[0].backward), 1_000_000);
     // A plan has the traces that it needs, and nothing else.
     assert_eq!((hybrid.fabric.traces.len(), plain.fabric.traces.len()), (2, 1));
     let again: peerbed_model::Plan = serde_json::from_str(&serde_json::to_string(&hybrid).unwrap()).unwrap();
@@ -614,7 +618,7 @@ fn what_is_wrong_with_traces_is_said_where_it_is() {
     1 | traces: {lte: traces/lte.csv, wifi: wifi.up}
       |                                     ^^^^^^^
       |
-      = help: the path is from the directory of the topology's file
+      = help: a trace is a file beside the topology's; all of a topology's together have at most 16 MiB
     "#);
     insta::assert_snapshot!(wrong(&good, &[("traces/lte.csv", "t,rate\n0s,10mbit\n1s,fast\n"), WIFI]), @r#"
     error: `fast` is not a rate: it does not begin with a number
@@ -626,7 +630,7 @@ fn what_is_wrong_with_traces_is_said_where_it_is() {
       = help: write a rate as `10mbit`; units: bit, kbit, mbit, gbit
     "#);
     insta::assert_snapshot!(wrong(&good, &[LTE, ("wifi.up", "# phone\n1\n3\n2\n")]), @r#"
-    error: not a trace: its times go back
+    error: not a trace: its times do not go on
      --> topologies/wifi.up:4:1
       |
     4 | 2

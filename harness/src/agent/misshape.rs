@@ -39,6 +39,9 @@ fn scale(fabric: &mut Fabric, percent: u64) {
             *rate = Rate::from_bps(rate.bps() / 100 * percent).unwrap_or(*rate);
         }
     }
+    for trace in fabric.traces.values_mut() {
+        *trace = trace.scaled(percent).unwrap_or_else(|_| trace.clone());
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use peerbed_link::{Bandwidth, LinkSpec, Loss};
 
-use crate::probe::field::words;
+use crate::probe::{TCP_PAYLOAD, field::words};
 
 /// Bytes of an IP packet beside the payload of a datagram.
 const UDP_HEADERS: u64 = 28;
@@ -120,13 +120,24 @@ pub(super) fn trickle(spec: &LinkSpec) -> Blast {
     Blast { count: count.ceil() as u64, payload, per_second }
 }
 
-/// For how long a TCP flow runs before it is measured, and for how long it is; none if one flow cannot be expected to fill
-/// the link.
-pub(super) fn flow(spec: &LinkSpec) -> Option<(Duration, Duration)> {
-    /// Nobody waits longer for a flow to be steady, seconds.
-    const LONGEST: f64 = 10.0;
+/// How a TCP flow is measured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Flow {
+    /// It runs so long before it is measured.
+    pub(super) warm: Duration,
+    /// It is measured so long.
+    pub(super) window: Duration,
+    /// It sends at most so many bytes a second, evenly; 0: as TCP has it.
+    pub(super) pace: u64,
+}
+
+/// The flow for a link; none if one flow cannot be expected to fill it.
+pub(super) fn flow(spec: &LinkSpec) -> Option<Flow> {
+    /// More than this beyond the link's rate is of no use, and less than this is within what timers may be late.
+    const BEYOND: (f64, f64) = (0.01, 0.05);
     let rate = bps(spec).filter(|rate| *rate <= FILLED_UP_TO_MBPS * 1e6)?;
-    let product = rate / 8.0 * spec.delay.as_secs_f64();
+    let delay = spec.delay.as_secs_f64();
+    let product = rate / 8.0 * delay;
     // After a loss cubic goes on with 0.7 of its window, so that less queue than 0.43 of the rest runs empty.
     let queue = spec.queue_bytes().unwrap_or(0) as f64;
     if spec.loss != Loss::None || !spec.jitter.is_zero() || queue < product / 2.0 || rate < 200e3 {
@@ -135,14 +146,23 @@ pub(super) fn flow(spec: &LinkSpec) -> Option<(Duration, Duration)> {
     if !bridges_gaps(spec) {
         return None;
     }
-    // Slow start overshoots by as much as the queue holds, again and again, and each time recovers in some round trips
-    // through the full queue; only then is the flow steady.
-    let full = spec.delay.as_secs_f64() + queue * 8.0 / rate;
-    // Through a longer queue it is not steady within the time one waits.
-    let warm = Some(1.0 + full * 15.0).filter(|warm| *warm <= LONGEST)?;
     // One packet more or less must not show.
     let window = (1500.0 * 8.0 / rate / 0.002).clamp(1.0, 10.0);
-    Some((Duration::from_secs_f64(warm), Duration::from_secs_f64(window)))
+    let flow = |warm: f64, pace: u64| Flow {
+        warm: Duration::from_secs_f64(warm),
+        window: Duration::from_secs_f64(window),
+        pace,
+    };
+    // What a flow loses when it fills the queue it makes up for later: more comes then than the link carries. So it is paced,
+    // to grow for some round trips and not to fill the queue until the window is over.
+    let warm = 1.0 + delay * 15.0;
+    let beyond = (0.8 * queue_seconds(spec) / (warm + window + 0.5)).min(BEYOND.1);
+    if beyond >= BEYOND.0 {
+        return Some(flow(warm, (rate * TCP_PAYLOAD * (1.0 + beyond) / 8.0).ceil() as u64));
+    }
+    // A short queue is filled anyway. Slow start overshoots by as much as it holds, again and again, and each time recovers in
+    // some round trips through the full queue; only then is the flow steady.
+    Some(flow((1.0 + (delay + queue_seconds(spec)) * 15.0).min(10.0), 0))
 }
 
 /// How many round trips are measured; none if most would be lost.
@@ -157,7 +177,8 @@ pub(super) fn round_trips(spec: &LinkSpec) -> Option<u32> {
 /// How long nothing may come over a link until nothing more will.
 pub(super) fn wait_ms(spec: &LinkSpec) -> u64 {
     let longest = spec.delay.as_secs_f64() + spec.jitter.as_secs_f64() + queue_seconds(spec);
-    1_000 + (longest * 1e3) as u64
+    // An outage of a trace may last as long as it is flooded.
+    1_000 + (longest * 1e3) as u64 + if traced(spec) { 6_000 } else { 0 }
 }
 
 #[cfg(test)]
@@ -222,7 +243,7 @@ mod tests {
         let long = queue(10.0, Queue::Bytes(1 << 30));
         let blast = flood(&long).unwrap();
         assert!(blast.per_second * blast.packet_bytes() as f64 * 8.0 < 13.1e6 && seconds(blast) < 5.01, "{blast:?}");
-        assert_eq!(flow(&long), None);
+        assert!(flow(&long).is_some_and(|flow| flow.pace > 0), "it does not fill the queue");
     }
 
     #[test]
@@ -254,13 +275,19 @@ mod tests {
             change(&mut spec);
             flow(&spec)
         };
-        assert_eq!(with(|_| ()), Some((Duration::from_millis(2800), Duration::from_secs(1))));
+        let usual = with(|_| ()).unwrap();
+        assert_eq!((usual.warm, usual.window), (Duration::from_millis(1300), Duration::from_secs(1)));
+        // 20 Mbit/s and a queue of 100 ms, which is not full after 2.8 s.
+        let beyond = usual.pace as f64 * 8.0 / (20e6 * TCP_PAYLOAD) - 1.0;
+        assert!((0.02..0.03).contains(&beyond), "{beyond}");
+        let short =
+            with(|spec| (spec.queue, spec.delay) = (Queue::Time(Duration::from_millis(13)), Duration::ZERO)).unwrap();
+        assert_eq!((short.pace, short.warm), (0, Duration::from_millis(1195)));
         assert_eq!(with(|spec| spec.loss = Loss::Random(Probability::new(0.01).unwrap())), None);
         assert_eq!(with(|spec| spec.jitter = Duration::from_millis(1)), None);
         assert_eq!(with(|spec| spec.delay = Duration::from_secs(1)), None, "the queue is too short");
-        assert_eq!(with(|spec| spec.queue = Queue::Time(Duration::from_secs(1))), None, "the queue is too long");
         assert_eq!(flow(&spec(501.0)), None);
         assert_eq!(flow(&LinkSpec::TRANSPARENT), None);
-        assert!(flow(&spec(1.0)).unwrap().1 >= Duration::from_secs(6), "few packets need a long window");
+        assert!(flow(&spec(1.0)).unwrap().window >= Duration::from_secs(6), "few packets need a long window");
     }
 }

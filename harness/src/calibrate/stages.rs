@@ -9,7 +9,7 @@ use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpe
 
 use super::{
     Class, Measured, Place,
-    course::{self, bps, flood, flow, loss, round_trips, trickle, wait_ms},
+    course::{self, Flow, bps, flood, flow, loss, round_trips, trickle, wait_ms},
 };
 use crate::probe::{
     Gauged, Report,
@@ -123,9 +123,10 @@ fn exchange(stage: Stage, index: usize, spec: &LinkSpec) -> Option<(Exchange, f6
             (gauge, blast.ask(&listen), blast.per_second / DATAGRAMS_PER_MBIT)
         }
         Stage::Flow => {
-            let (warm, window) = flow(spec)?;
+            let Flow { warm, window, pace } = flow(spec)?;
             let sink = words(&[&"sink", &listen, &warm.as_millis(), &window.as_millis()]);
-            let source = words(&[&"source", &listen, &(warm + window + Duration::from_secs(2)).as_millis()]);
+            let length = (warm + window + Duration::from_secs(2)).as_millis();
+            let source = words(&[&"source", &listen, &length, &pace]);
             (sink, source, bps(spec)? / 1e6 * COST_OF_TCP)
         }
     };
@@ -158,13 +159,26 @@ fn take_in_traced(spec: &LinkSpec, trace: &Trace, begin: Duration, gauged: &Gaug
     /// Fewer packets say little.
     const LEAST_BYTES: u64 = 30_000;
     let blast = flood(spec)?;
-    // When the first and the last of them had left the queue.
+    if trace.burst() > spec.queue_bytes().unwrap_or_default() {
+        // No queue holds what could leave at once.
+        return None;
+    }
+    let (arrived, lost) = (gauged.datagrams, loss(spec).0);
+    let bps = |bytes: u64, nanos: u64| bytes as f64 * 8.0 / (nanos.max(1) as f64 / 1e9);
+    if arrived < 2 {
+        // Nothing came while it was flooded: right only where the trace has nothing.
+        let nanos = (blast.count as f64 / blast.per_second * 1e9) as u64;
+        let had = trace.bytes_by(nanos);
+        return (had >= LEAST_BYTES).then(|| (bps(had, nanos) * (1.0 - lost), 0.0));
+    }
+    // When the first and the last of them had left the queue. At that moment more may have been delivered, before or after.
     let left = |at: u64| Some(at.checked_sub(begin.as_nanos() as u64)?.saturating_sub(spec.delay.as_nanos() as u64));
     let (first, last) = (left(gauged.first_ns)?, left(gauged.first_ns + gauged.nanos)?);
     let had = trace.bytes_by(last).saturating_sub(trace.bytes_by(first));
-    let got = gauged.datagrams.saturating_sub(1) * blast.packet_bytes();
-    let bps = |bytes: f64| bytes * 8.0 / (gauged.nanos.max(1) as f64 / 1e9);
-    (had >= LEAST_BYTES).then(|| (bps(had as f64 * (1.0 - loss(spec).0)), bps(got as f64)))
+    let passes = |bytes: u64| (bytes as f64 * (1.0 - lost)) as u64;
+    let got = (arrived - 1) * blast.packet_bytes();
+    let asked = got.clamp(passes(had.saturating_sub(trace.burst())), passes(had + trace.burst()));
+    (had >= LEAST_BYTES).then(|| (bps(asked, gauged.nanos), bps(got, gauged.nanos)))
 }
 
 /// Puts what a stage's probes reported into what was measured of the class; `trace` is the one that it follows, if it does,

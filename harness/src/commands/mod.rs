@@ -122,8 +122,8 @@ impl CarrierArgs {
 /// Why the tc engine cannot carry these plans, for people.
 fn unfit_for_tc(why: TcError, plans: &[&Plan]) -> Vec<Unmet> {
     let TcError::Lacking(lacks) = why else {
-        let remedy = "use `--engine wire`, or another topology".to_owned();
-        return vec![Unmet { need: "what the tc engine can carry".to_owned(), found: why.to_string(), remedy }];
+        let remedy = "use `--engine wire`".to_owned();
+        return vec![Unmet { need: "another link engine".to_owned(), found: why.to_string(), remedy }];
     };
     let one = |lack: Lack| {
         let wanted = if lack.for_delays {

@@ -37,7 +37,13 @@ enum Probe {
         at_once: u32,
     },
     /// Connects and writes for so long
-    Source { to: SocketAddr, for_ms: u64 },
+    Source {
+        to: SocketAddr,
+        for_ms: u64,
+        /// At most so many bytes a second, spread evenly; 0: as many as TCP lets it
+        #[arg(default_value_t = 0)]
+        pace: u32,
+    },
     /// Sends every datagram back, with how long it was kept
     Echo { listen: SocketAddr },
     /// Sends datagrams one after the other to an echo and measures the round trips
@@ -111,7 +117,7 @@ pub(crate) fn run(args: &ProbeArgs) -> anyhow::Result<ExitCode> {
     let ms = Duration::from_millis;
     match args.probe {
         Probe::Sink { listen, skip_ms, for_ms, at_once } => sink(listen, ms(skip_ms), ms(for_ms), at_once)?,
-        Probe::Source { to, for_ms } => source(to, ms(for_ms))?,
+        Probe::Source { to, for_ms, pace } => source(to, ms(for_ms), pace)?,
         Probe::Echo { listen } => echo(listen)?,
         Probe::Ping { to, count, interval_us, wait_ms } => {
             ping(to, count, Duration::from_micros(interval_us), ms(wait_ms))?;
@@ -147,8 +153,11 @@ fn sink(listen: SocketAddr, skip: Duration, window: Duration, at_once: u32) -> a
     say(&Report::Window { bytes, nanos: (to - from).as_nanos() as u64 })
 }
 
-fn source(to: SocketAddr, length: Duration) -> anyhow::Result<()> {
+fn source(to: SocketAddr, length: Duration, pace: u32) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(to).with_context(|| format!("cannot connect to {to}"))?;
+    if pace > 0 {
+        sys::pace(&stream, pace).context("cannot set the pace")?;
+    }
     let block = vec![0; 256 << 10];
     let end = Instant::now() + length;
     while Instant::now() < end {

@@ -22,6 +22,12 @@ pub(super) fn wake_for(socket: &TcpStream, bytes: u32) -> io::Result<()> {
     set(socket, libc::SO_RCVLOWAT, bytes as libc::c_int)
 }
 
+/// Send at most so many bytes a second, evenly.
+pub(super) fn pace(socket: &TcpStream, bytes_per_second: u32) -> io::Result<()> {
+    // The kernel reads the same bits as an unsigned number.
+    set(socket, libc::SO_MAX_PACING_RATE, bytes_per_second.cast_signed())
+}
+
 fn set(socket: &impl AsRawFd, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
     let length = size_of::<libc::c_int>() as libc::socklen_t;
     // SAFETY: the call reads `length` bytes through the pointer to a `c_int` that outlives it.

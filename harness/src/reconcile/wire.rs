@@ -107,8 +107,9 @@ fn links_lose_nothing(view: &RunView<'_>, reasons: &mut Reasons) {
     let last = &samples[samples.len() - 1];
     let mut complaints = Vec::new();
     let mut look = |what: &dyn Fn() -> String, specs: &[LinkSpec], of: &dyn Fn(&Sample) -> Counters| {
-        let longest = specs.iter().map(longest_way).try_fold(Duration::ZERO, |longest, way| Some(longest.max(way?)));
-        let Some(before) = longest.and_then(|way| last.at_ns.checked_sub(way.as_nanos() as u64)) else { return };
+        let Some(before) = longest_way(specs).and_then(|way| last.at_ns.checked_sub(way.as_nanos() as u64)) else {
+            return;
+        };
         let Some(old) = samples.iter().rev().find(|sample| sample.at_ns <= before) else { return };
         let (entered, now) = (of(old).offered_packets, of(last));
         let missing = entered.saturating_sub(now.carried_packets + now.dropped_packets + now.lost_packets);
@@ -140,16 +141,18 @@ fn links_lose_nothing(view: &RunView<'_>, reasons: &mut Reasons) {
     reasons.add_all("links that lose packets", complaints);
 }
 
-/// How long a packet may be on a link, and a second for what is late; none if that cannot be known, as with an outage of a
-/// trace.
-fn longest_way(spec: &LinkSpec) -> Option<Duration> {
+/// How long a packet may be on a link that is like each of these for a time, and a second for what is late: what waited in
+/// front of a fast one may leave at the rate of a slow one. None if that cannot be known, as with an outage of a trace.
+fn longest_way(specs: &[LinkSpec]) -> Option<Duration> {
     const LATE: Duration = Duration::from_secs(1);
-    let waits = match spec.bandwidth {
-        Bandwidth::Unlimited => 0,
-        Bandwidth::Limited(rate) => rate.nanos_for(spec.queue_bytes().unwrap_or_default() + 1500),
-        Bandwidth::Trace(_) => return None,
-    };
-    Some(Duration::from_nanos(waits) + spec.delay + spec.jitter + LATE)
+    if specs.iter().any(|spec| matches!(spec.bandwidth, Bandwidth::Trace(_))) {
+        return None;
+    }
+    let queue = specs.iter().filter_map(LinkSpec::queue_bytes).max().unwrap_or_default();
+    let slowest = specs.iter().filter_map(|spec| spec.bandwidth.mean()).min();
+    let waits = slowest.map_or(0, |rate| rate.nanos_for(queue + 1500));
+    let under_way = specs.iter().map(|spec| spec.delay + spec.jitter).max().unwrap_or_default();
+    Some(Duration::from_nanos(waits) + under_way + LATE)
 }
 
 fn under_way(down: &LinkSpec) -> u64 {
@@ -160,4 +163,25 @@ fn under_way(down: &LinkSpec) -> u64 {
         None => 0,
     };
     held + limits::UNDERWAY_PER_NODE_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use peerbed_link::{Queue, Rate};
+
+    use super::*;
+
+    #[test]
+    fn what_waited_for_a_fast_link_leaves_at_the_rate_of_the_slow_one() {
+        let of = |mbit: u64, delay: u64| LinkSpec {
+            bandwidth: Bandwidth::Limited(Rate::from_bps(mbit * 1_000_000).unwrap()),
+            delay: Duration::from_millis(delay),
+            queue: Queue::Time(Duration::from_millis(400)),
+            ..LinkSpec::TRANSPARENT
+        };
+        // 1 MB and a packet at 1 Mbit/s.
+        let expected = Duration::from_millis(8_000 + 12 + 20 + 1_000);
+        assert_eq!(longest_way(&[of(20, 20), of(1, 5)]), Some(expected));
+        assert_eq!(longest_way(&[LinkSpec::TRANSPARENT]), Some(Duration::from_secs(1)));
+    }
 }

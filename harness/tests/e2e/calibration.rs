@@ -95,6 +95,31 @@ fn links_that_are_shaped_wrongly_are_refused() {
 }
 
 #[test]
+fn a_trace_that_is_not_followed_is_refused() {
+    let _alone = alone();
+    let project = project("{}");
+    std::fs::write(project.path().join("topologies/cell.down"), "1\n2\n2\n5\n8\n").expect("it can be written");
+    let topology = project.path().join("topologies/one.yaml");
+    let text = std::fs::read_to_string(&topology).expect("it was written");
+    let text = text.replace("down: 50mbit", "down: {trace: cell}") + "traces: {cell: cell.down}\n";
+    std::fs::write(&topology, text).expect("it can be written");
+    let run = |percent: &str| {
+        let mut command = run(project.path(), &["--calibrate", "always"]);
+        command.env("PEERBED_TEST_RATE_PERCENT", percent);
+        command
+    };
+    let output = run("95").output().expect("peerbed runs");
+    assert_eq!(output.status.code(), Some(4), "{}", said(&output));
+    let reasons = json(&output)["arms"]["only"]["invalid_reasons"].to_string();
+    assert!(reasons.contains("downlink of control, edges, homes: rate (trace): asked "), "{reasons}");
+    // As it is, all is right.
+    let output = measure(|| run("100"));
+    let arm = json(&output)["arms"]["only"].clone();
+    assert_eq!(arm["runs"], 1, "{arm:#}");
+    nothing_is_left(&bin_dir(), 5);
+}
+
+#[test]
 fn each_arm_has_its_own_tolerance() {
     let _alone = alone();
     let project = project("{}");

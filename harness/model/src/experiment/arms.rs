@@ -91,6 +91,12 @@ fn set(node: &mut Node, path: &[&str], walked: &str, one: &Entry, report: &mut R
     }
     match &mut node.value {
         Value::Map(entries) => {
+            // A link has one or the other, and the arm says which.
+            match path {
+                ["trace"] => entries.retain(|entry| entry.key != "rate"),
+                ["rate"] => entries.retain(|entry| entry.key != "trace"),
+                _ => {}
+            }
             // A key may itself have dots (names of content): the longest that fits is meant.
             for count in (1..=path.len()).rev() {
                 let key = taken(count);

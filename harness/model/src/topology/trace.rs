@@ -64,7 +64,10 @@ impl TraceFiles {
                     parse(source.text(), file)
                 }
                 Err(why) => {
-                    let bad = Bad::new(why, "the path is from the directory of the topology's file");
+                    let bad = Bad::new(
+                        why,
+                        "a trace is a file beside the topology's; all of a topology's together have at most 16 MiB",
+                    );
                     Err(Flaw { span: None, bad })
                 }
             };
@@ -87,9 +90,8 @@ impl Traces {
         if named.len() > limits::TRACES {
             let message = format!("{} traces are more than one topology may have", named.len());
             report.error(node.span, message).help(format!("at most {} are allowed", limits::TRACES));
-            return Self::default();
         }
-        for (name, node) in named {
+        for (name, node) in named.into_iter().take(limits::TRACES) {
             let path = report.scalar(node, "the path of a file", |text| check_path(text).map(|()| text.to_owned()));
             let declared = path.and_then(|path| match files.known.get(&path) {
                 Some(Ok(declared)) => Some(declared.clone()),
@@ -177,8 +179,10 @@ struct Line<'t> {
 }
 
 fn lines(text: &str, file: u8) -> impl Iterator<Item = Line<'_>> {
-    let mut at = 0;
-    text.split_inclusive('\n').filter_map(move |line| {
+    // Some programs put a mark before the text.
+    let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut at = mark;
+    text[mark..].split_inclusive('\n').filter_map(move |line| {
         let start = at;
         at += line.len();
         let text = line.trim();
@@ -199,6 +203,9 @@ fn deliveries<'t>(lines: &[Line<'t>]) -> Result<Read<'t>, Flaw> {
     let times: Vec<u64> = lines.iter().map(read).collect::<Result<_, _>>()?;
     Ok((Trace::deliveries(times), lines.to_vec()))
 }
+
+/// No value needs more bytes.
+const LONGEST_VALUE: usize = 40;
 
 /// Columns whose name has the unit, with that unit.
 const COLUMNS: &[(&str, &str)] = &[
@@ -228,6 +235,9 @@ fn rates<'t>(lines: &[Line<'t>]) -> Result<Read<'t>, Flaw> {
     for (index, row) in rows.iter().enumerate() {
         let (time, rate) = row.text.split_once(',').ok_or_else(|| flaw(row.span, "not two columns", CSV))?;
         let (time, rate) = (time.trim(), rate.trim());
+        if let Some(long) = [time, rate].into_iter().find(|text| text.len() > LONGEST_VALUE) {
+            return Err(flaw(row.span, format!("`{}` is too long for a value", shorten(long)), CSV));
+        }
         let bad = |Bad { what, help }: Bad| Flaw { span: Some(row.span), bad: Bad::new(what, help) };
         let longest = Duration::from_secs(1_000_000);
         let at = units::time(&format!("{time}{time_unit}"), (Duration::ZERO, longest)).map_err(bad)?;
@@ -263,7 +273,7 @@ mod tests {
         assert_eq!(delivered.traced.mean.bps(), 1_600_000);
         let steps = Trace::rates(&[(0, 4_000_000), (2_500_000_000, 0)], Some(3_000_000_000)).unwrap();
         for text in [
-            "t,rate\n0s,4mbit\n2.5s,0bit\n3s,\n",
+            "\u{feff}t,rate\n0s,4mbit\n2.5s,0bit\n3s,\n",
             "t_s, rate_mbps\n0, 4\n2.5, 0\n3,",
             "t_ms,rate_bps\n0,4000000\n2500,0\n3000,",
         ] {
@@ -287,7 +297,7 @@ mod tests {
         assert_eq!(what("t,rate\n0s,1\n"), "`1` is not a rate: it has no unit");
         assert_eq!(what("1.5\n2\n"), "`1.5` is not a time in milliseconds");
         let (message, span) = read("5\n# back\n4\n").unwrap_err();
-        assert_eq!(message, "not a trace: its times go back");
+        assert_eq!(message, "not a trace: its times do not go on");
         assert_eq!(span, Some(Span::new(TRACE_FILES, 9, 10)));
     }
 
