@@ -163,19 +163,19 @@ fn take_in_traced(spec: &LinkSpec, trace: &Trace, begin: Duration, gauged: &Gaug
         // No queue holds what could leave at once.
         return None;
     }
-    let (arrived, lost) = (gauged.datagrams, loss(spec).0);
+    let (arrived, missing) = (gauged.datagrams, loss(spec).0);
     let bps = |bytes: u64, nanos: u64| bytes as f64 * 8.0 / (nanos.max(1) as f64 / 1e9);
     if arrived < 2 {
         // Nothing came while it was flooded: right only where the trace has nothing.
         let nanos = (blast.count as f64 / blast.per_second * 1e9) as u64;
         let had = trace.bytes_by(nanos);
-        return (had >= LEAST_BYTES).then(|| (bps(had, nanos) * (1.0 - lost), 0.0));
+        return (had >= LEAST_BYTES).then(|| (bps(had, nanos) * (1.0 - missing), 0.0));
     }
     // When the first and the last of them had left the queue. At that moment more may have been delivered, before or after.
     let left = |at: u64| Some(at.checked_sub(begin.as_nanos() as u64)?.saturating_sub(spec.delay.as_nanos() as u64));
     let (first, last) = (left(gauged.first_ns)?, left(gauged.first_ns + gauged.nanos)?);
     let had = trace.bytes_by(last).saturating_sub(trace.bytes_by(first));
-    let passes = |bytes: u64| (bytes as f64 * (1.0 - lost)) as u64;
+    let passes = |bytes: u64| (bytes as f64 * (1.0 - missing)) as u64;
     let got = (arrived - 1) * blast.packet_bytes();
     let asked = got.clamp(passes(had.saturating_sub(trace.burst())), passes(had + trace.burst()));
     (had >= LEAST_BYTES).then(|| (bps(asked, gauged.nanos), bps(got, gauged.nanos)))
