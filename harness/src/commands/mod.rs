@@ -17,12 +17,8 @@ use clap::Args;
 use peerbed_model::{Experiment, MAX_SEED, Plan};
 
 use crate::{
-    calibrate::classes,
-    engine::{
-        EndsChoice, EngineChoice, EngineOptions, Lack,
-        tc::{self, TcError},
-    },
-    runtime::{Chosen, Kind, Runtime, Unmet},
+    engine::{EndsChoice, EngineChoice, EngineOptions},
+    runtime::{Chosen, Kind, Runtime, Unmet, fit::unfit_for_tc},
     say::complain,
 };
 
@@ -68,14 +64,16 @@ impl CarrierArgs {
     /// The runtime that was chosen, with an engine that can carry all these plans where that was left open: whatever is
     /// measured for them is measured with the same one. Refused if the one that was named cannot.
     pub(crate) async fn runtime(&self, name: &str, plans: &[&Plan]) -> anyhow::Result<Chosen> {
-        let (runtime, unmet) = self.choose(plans).await?;
-        refuse_unmet(name, &unmet)?;
+        let runtime = self.choose(plans).await?;
+        if runtime.options().engine == EngineChoice::Tc {
+            refuse_unmet(name, &unfit(&runtime, plans).await?)?;
+        }
         Ok(runtime)
     }
 
     /// The runtime that was chosen, if it can carry the plans of the experiment of this name.
     pub(crate) async fn runtime_for(&self, name: &str, plans: &[&Plan]) -> anyhow::Result<Chosen> {
-        let (runtime, mut unmet) = self.choose(plans).await?;
+        let runtime = self.choose(plans).await?;
         let mut arms: Vec<&Plan> = Vec::new();
         for plan in plans {
             // Repeats of an arm have the same nodes.
@@ -83,6 +81,7 @@ impl CarrierArgs {
                 arms.push(plan);
             }
         }
+        let mut unmet = Vec::new();
         for plan in arms {
             for one in runtime.preflight(plan).await {
                 if !unmet.contains(&one) {
@@ -94,53 +93,32 @@ impl CarrierArgs {
         Ok(runtime)
     }
 
-    /// The runtime with an engine, and what keeps that engine from carrying the plans.
-    async fn choose(&self, plans: &[&Plan]) -> anyhow::Result<(Chosen, Vec<Unmet>)> {
+    /// The runtime with an engine.
+    async fn choose(&self, plans: &[&Plan]) -> anyhow::Result<Chosen> {
         let options = self.engine.options(plans)?;
         let runtime = Chosen::of(self.runtime, options.clone()).await?;
-        let Some(plan) = plans.first().filter(|_| options.engine != EngineChoice::Wire) else {
-            return Ok((runtime, Vec::new()));
+        if options.engine != EngineChoice::Auto {
+            return Ok(runtime);
+        }
+        let engine = match unfit(&runtime, plans).await?.first() {
+            None => {
+                complain("--engine auto: tc carries the links");
+                EngineChoice::Tc
+            }
+            Some(Unmet { need, found, .. }) => {
+                complain(format_args!("--engine auto: wire carries the links, as tc cannot: {need}: {found}"));
+                EngineChoice::Wire
+            }
         };
-        let lacks = runtime.kernel_lacks(&plan.fabric.congestion_control).await?;
-        let unfit = plans.iter().find_map(|plan| tc::unfit(&plan.fabric, &plan.links_to_come(), &lacks));
-        let unmet = unfit.map_or_else(Vec::new, |why| unfit_for_tc(why, plans));
-        if options.engine == EngineChoice::Tc {
-            return Ok((runtime, unmet));
-        }
-        let engine = if unmet.is_empty() { EngineChoice::Tc } else { EngineChoice::Wire };
-        match unmet.first() {
-            None => complain("--engine auto: tc carries the links"),
-            Some(why) => complain(format_args!(
-                "--engine auto: wire carries the links, as tc cannot: {}: {}",
-                why.need, why.found
-            )),
-        }
-        Ok((Chosen::of(self.runtime, EngineOptions { engine, ..options }).await?, Vec::new()))
+        Ok(Chosen::of(self.runtime, EngineOptions { engine, ..options }).await?)
     }
 }
 
-/// Why the tc engine cannot carry these plans, for people.
-fn unfit_for_tc(why: TcError, plans: &[&Plan]) -> Vec<Unmet> {
-    let TcError::Lacking(lacks) = why else {
-        let remedy = "use `--engine wire`".to_owned();
-        return vec![Unmet { need: "another link engine".to_owned(), found: why.to_string(), remedy }];
-    };
-    let one = |lack: Lack| {
-        let wanted = if lack.for_delays {
-            let users = classes(plans.iter().copied()).into_iter().filter(|class| tc::wants_netem(&class.spec));
-            let users: Vec<String> = users.map(|class| class.to_string()).collect();
-            let more = if users.len() > 1 { format!(" and {} more", users.len() - 1) } else { String::new() };
-            format!(", which {}{more} would need (without delay, jitter and loss tc works here)", users[0])
-        } else {
-            String::new()
-        };
-        Unmet {
-            need: format!("for the tc engine, {} in the kernel{wanted}", lack.feature),
-            found: lack.found,
-            remedy: lack.remedy,
-        }
-    };
-    lacks.into_iter().map(one).collect()
+/// What keeps the tc engine from carrying any of these plans.
+async fn unfit(runtime: &Chosen, plans: &[&Plan]) -> anyhow::Result<Vec<Unmet>> {
+    let Some(plan) = plans.first() else { return Ok(Vec::new()) };
+    let lacks = runtime.kernel_lacks(&plan.fabric.congestion_control).await?;
+    Ok(plans.iter().map(|plan| unfit_for_tc(plan, &lacks)).find(|unmet| !unmet.is_empty()).unwrap_or_default())
 }
 
 /// Reads a seed; its range is that of the files.

@@ -7,6 +7,7 @@ mod chosen;
 pub mod client;
 pub mod docker;
 pub mod enter;
+pub(crate) mod fit;
 mod launch;
 pub mod netns;
 mod notices;

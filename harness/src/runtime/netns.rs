@@ -9,6 +9,7 @@ use super::{
     Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet, calls,
     calls::{confused, done},
     client::Client,
+    fit::unfit_for_tc,
     programs::{self, command_line, position},
     ready,
 };
@@ -18,7 +19,7 @@ use crate::{
         protocol::{Reply, Request, Signal, Spawn},
     },
     doctor,
-    engine::EngineOptions,
+    engine::{EngineChoice, EngineOptions},
 };
 
 /// Processes in network namespaces.
@@ -78,6 +79,11 @@ impl Runtime for Netns {
         let mut unmet = programs::missing(plan);
         unmet.extend(programs::images(plan));
         unmet.extend(doctor::unmet(&self.program, plan, &self.options));
+        // If nobody can look, that was said.
+        let by_kernel = self.options.engine == EngineChoice::Tc;
+        if let Some(Ok(inside)) = by_kernel.then(|| self.look(&plan.fabric.congestion_control)) {
+            unmet.extend(unfit_for_tc(plan, &inside.kernel_engine));
+        }
         unmet
     }
 

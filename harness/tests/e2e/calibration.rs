@@ -108,7 +108,7 @@ fn a_trace_that_is_not_followed_is_refused() {
         command.env("PEERBED_TEST_RATE_PERCENT", percent);
         command
     };
-    let output = run("95").output().expect("peerbed runs");
+    let output = run("80").output().expect("peerbed runs");
     assert_eq!(output.status.code(), Some(4), "{}", said(&output));
     let reasons = json(&output)["arms"]["only"]["invalid_reasons"].to_string();
     assert!(reasons.contains("downlink of control, edges, homes: rate (trace): asked "), "{reasons}");

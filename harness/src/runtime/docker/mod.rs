@@ -21,7 +21,7 @@ use self::nodes::{Nodes, Prepared};
 pub(crate) use self::ship::Ship;
 use super::{
     AgentContainer, Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet, calls,
-    client::Client, config, programs::position, ready,
+    client::Client, config, fit::unfit_for_tc, programs::position, ready,
 };
 use crate::{
     agent::{
@@ -29,7 +29,7 @@ use crate::{
         protocol::{Request, Signal},
     },
     docker::{self, About, Engine, Foreign, GATE, Limits, NodeBody, OWN_PROGRAM, RunId},
-    engine::EngineOptions,
+    engine::{EngineChoice, EngineOptions},
     say::counted,
 };
 
@@ -118,7 +118,18 @@ impl Runtime for Docker {
     }
 
     async fn preflight(&self, plan: &Plan) -> Vec<Unmet> {
-        preflight::unmet(&self.engine, &self.about, plan).await
+        let mut unmet = preflight::unmet(&self.engine, &self.about, plan).await;
+        if unmet.is_empty() && self.options.engine == EngineChoice::Tc {
+            match self.look(&plan.fabric.congestion_control).await {
+                Ok(inside) => unmet.extend(unfit_for_tc(plan, &inside.kernel_engine)),
+                Err(error) => unmet.push(Unmet {
+                    need: "an agent".to_owned(),
+                    found: error.to_string(),
+                    remedy: "`peerbed doctor --runtime docker` looks at everything".to_owned(),
+                }),
+            }
+        }
+        unmet
     }
 
     async fn up(
