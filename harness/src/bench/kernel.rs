@@ -1,5 +1,4 @@
-//! Figures of the `tc` engine: what flows get of their rates, in both directions, how long many shaped nodes take, and
-//! what flows cost beside the `wire` engine.
+//! Figures of the `tc` engine: what flows get of their rates, in both directions, and how long many shaped nodes take.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +11,6 @@ use peerbed_link::{Bandwidth, Duplex, Fabric, FabricNode, LinkSpec, Queue, Rate}
 
 use super::{
     Bench, Figure, at_most,
-    flows::{ERROR_MOST, Flows},
     links::{OPEN, PORT, address, exchange, name},
     nodes::rest,
     within,
@@ -23,9 +21,10 @@ use crate::{
         Report, TCP_PAYLOAD,
         field::{Field, words},
     },
-    say::complain,
 };
 
+/// At most so much of its link's rate does a flow send.
+const BEYOND: f64 = 1.01;
 /// As many nodes as a laptop shall carry.
 const CROWD: usize = 1000;
 
@@ -33,7 +32,6 @@ const CROWD: usize = 1000;
 pub(super) async fn figures(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let mut figures = goodput(bench).await?;
     figures.extend(setup(bench).await?);
-    figures.extend(cost(bench).await?);
     Ok(figures)
 }
 
@@ -58,7 +56,9 @@ async fn goodput(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
                 let window_ms: u64 = if mbit < 10 { 20_000 } else { 5_000 };
                 let to = format!("{}:{PORT}", address(1));
                 let sink = words(&[&"sink", &to, &2_000, &window_ms]);
-                let source = words(&[&"source", &to, &(window_ms + 3_000)]);
+                // Not to fill the queue before the end: what was lost would be made up for in the window.
+                let pace = (mbit as f64 * 1e6 * TCP_PAYLOAD * BEYOND / 8.0).ceil() as u64;
+                let source = words(&[&"source", &to, &(window_ms + 3_000), &pace]);
                 let reports = exchange(bench, options(), &access, repeat, (sink, false), source).await?;
                 let Some(Report::Window { bytes, nanos }) = reports.server else { bail!("the sink did not count") };
                 let bps = bytes as f64 * 8.0 / (nanos as f64 / 1e9);
@@ -69,30 +69,6 @@ async fn goodput(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         }
     }
     Ok(figures)
-}
-
-/// What many flows cost with each engine, in turns.
-async fn cost(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
-    const PAIRS: usize = 100;
-    const MBIT: u64 = 5;
-    let (mut kernel, mut wire) = (Vec::new(), Vec::new());
-    for _ in 0..bench.repeats {
-        for (options, cores) in [(options(), &mut kernel), (EngineOptions::wire(bench.ends), &mut wire)] {
-            let (skip, window) = (Duration::from_secs(2), Duration::from_secs(4));
-            let carried = Flows { pairs: PAIRS, uplink: limited(MBIT)?, options, skip, window }.carry(bench).await?;
-            if carried.worst().abs() > ERROR_MOST {
-                complain(format_args!(
-                    "{PAIRS} flows of {MBIT} Mbit/s: the worst {:+.2} % from its rate",
-                    carried.worst()
-                ));
-            }
-            cores.push(carried.cores);
-        }
-    }
-    let ratio = kernel.iter().zip(&wire).map(|(kernel, wire)| kernel / wire).collect();
-    let what = |engine: &str| format!("{engine}: cores for {PAIRS} flows of {MBIT} Mbit/s, probes included");
-    let figure = |what, measured| Figure { what, unit: "", measured, target: (None, None) };
-    Ok(vec![figure(what("tc"), kernel), figure(what("wire"), wire), figure("… tc against wire".to_owned(), ratio)])
 }
 
 /// From a fabric of many nodes, all of them shaped both ways, to one that stands, and back.
