@@ -606,6 +606,20 @@ fn links_follow_traces() {
 }
 
 #[test]
+fn content_may_be_named_like_what_links_have() {
+    let named = "{id: patch, size: 1MiB, provider: A}\n  - {id: rate, size: 1MiB, provider: A}\n  - {id: trace, size: 1MiB, provider: A}";
+    let held = EXPERIMENT
+        .replace("{id: patch, size: 1MiB, provider: A}", named)
+        .replace("{patch: 2}", "{rate: 2, trace: 2}")
+        .replace("hybrid: {}", "hybrid: {groups.homes.holds.trace: 3}");
+    let plan =
+        read(held.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|e| panic!("{e}")).plan("hybrid", 0, None).unwrap();
+    let holders =
+        |id: &str| common::peers(&plan).filter(|(_, peer)| peer.holds.iter().any(|held| held.as_str() == id)).count();
+    assert_eq!((holders("rate"), holders("trace")), (2, 3));
+}
+
+#[test]
 fn what_is_wrong_with_traces_is_said_where_it_is() {
     let wrong = |topology: &str, files: &[(&str, &str)]| {
         read_traced(EXPERIMENT.as_bytes(), topology.as_bytes(), files).expect_err("it is wrong")

@@ -21,6 +21,12 @@ const SHARED: &[(&str, &str)] = &[
     ("topology", "one file is read; a path such as `topology.links.isp-x~transit.rate` changes a value of it"),
 ];
 
+/// What maps that describe a link, or a change of one, may have.
+const OF_LINKS: &[&str] = &[
+    "rate", "trace", "delay", "jitter", "loss", "queue", "customer", "provider", "peers", "forward", "backward", "at",
+    "do", "link",
+];
+
 /// One arm: its name and its two trees.
 #[derive(Debug, Clone)]
 pub(crate) struct ArmTree {
@@ -91,11 +97,14 @@ fn set(node: &mut Node, path: &[&str], walked: &str, one: &Entry, report: &mut R
     }
     match &mut node.value {
         Value::Map(entries) => {
-            // A link has one or the other, and the arm says which.
-            match path {
-                ["trace"] => entries.retain(|entry| entry.key != "rate"),
-                ["rate"] => entries.retain(|entry| entry.key != "trace"),
-                _ => {}
+            // A link has one or the other, and the arm says which. Where these are names, as of content, both may be there;
+            // what they lead to is a number or a map then.
+            if let ["rate" | "trace"] = path
+                && entries.iter().all(|entry| OF_LINKS.contains(&entry.key.as_str()))
+            {
+                let other = if path[0] == "rate" { "trace" } else { "rate" };
+                let says = |entry: &Entry| scalar(&entry.node).is_some_and(|text| text.parse::<u64>().is_err());
+                entries.retain(|entry| entry.key != other || !says(entry));
             }
             // A key may itself have dots (names of content): the longest that fits is meant.
             for count in (1..=path.len()).rev() {
