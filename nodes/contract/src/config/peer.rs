@@ -1,0 +1,108 @@
+//! What a peer is told: who it is, its policies and its user's script.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ContentId, Guid, Object};
+
+/// A peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerConfig {
+    /// Its installation's identity.
+    pub guid: Guid,
+    /// TCP port that other peers connect to.
+    pub port: u16,
+    /// The control plane, if the experiment has one.
+    pub control: Option<SocketAddr>,
+    /// The edges in the order of preference, at least one; the next is tried when one fails.
+    pub edges: Vec<SocketAddr>,
+    /// The ed25519 public key that checks other peers' tokens.
+    pub verify_key: [u8; 32],
+    /// What it gives to others.
+    pub uploads: UploadPolicy,
+    /// How it divides a download between edge and peers.
+    pub edge_mode: EdgeMode,
+    /// At most this many connections to other peers for one download.
+    pub max_sources: u32,
+    /// Every object that it holds or will ask for (the generator's keys; it learns hashes from the edge).
+    pub objects: Vec<Object>,
+    /// What it holds whole from the beginning.
+    pub holds: Vec<ContentId>,
+    /// Whether bytes are generated or kept in files.
+    pub storage: Storage,
+    /// The user's downloads, in order of time.
+    pub script: Vec<ScriptStep>,
+    /// Fault injection: every piece that this peer uploads is damaged when true.
+    pub corrupts: bool,
+}
+
+/// Whether content bytes are generated or kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// Generated from the object's key; a held piece costs one bit.
+    Synthetic,
+}
+
+/// What a peer gives to others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UploadPolicy {
+    /// Whether it uploads at all.
+    pub enabled: bool,
+    /// How many downloaders one held copy may serve in its life; then it is no longer registered.
+    pub per_copy: u32,
+    /// How many downloaders it serves at the same time.
+    pub connections: u32,
+    /// The most it uploads, in bits of content a second; none means as fast as its link goes.
+    pub rate_bps: Option<u64>,
+}
+
+/// How a peer divides a download between the edge and other peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EdgeMode {
+    /// The edge alone; the control plane is not asked for peers.
+    Only,
+    /// Peers where they can, the edge for what they don't deliver in time.
+    Backstop,
+}
+
+/// One download of the user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScriptStep {
+    /// Its number in the plan, unique over all peers.
+    pub download: u32,
+    /// When the user asks for it, in nanoseconds since the start.
+    pub at_ns: u64,
+    /// What.
+    pub content: ContentId,
+    /// What the user does while it is not finished, in order; each moment counts the *active* time of this download.
+    pub user: Vec<UserMoment>,
+}
+
+/// What the user does when a download has been active for so long and is not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserMoment {
+    /// Active time of the download (pauses excluded), in nanoseconds.
+    pub after_active_ns: u64,
+    /// The act.
+    pub act: UserAct,
+}
+
+/// The user's act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserAct {
+    /// Pauses, and resumes after this long.
+    Pause {
+        /// Nanoseconds; none: never resumes.
+        resume_after_ns: Option<u64>,
+    },
+    /// Gives up.
+    Abort,
+}
