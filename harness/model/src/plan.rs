@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use peerbed_contract::{AsNumber, NodeConfig, NodeName, Role};
+use peerbed_contract::{AsNumber, NodeConfig, NodeName, Order, Role};
 use peerbed_link::{Fabric, LinkSpec, Probability};
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,7 @@ impl Plan {
             Act::SetLink { forward: one, backward: other, .. } | Act::SetAccess { up: one, down: other, .. } => {
                 Some([one, other])
             }
-            Act::Kill { .. } | Act::Restart { .. } | Act::Freeze { .. } | Act::Thaw { .. } => None,
+            Act::Kill { .. } | Act::Restart { .. } | Act::Freeze { .. } | Act::Thaw { .. } | Act::Order { .. } => None,
         });
         changes.flatten().collect()
     }
@@ -196,6 +196,13 @@ pub enum Act {
     Thaw {
         /// Which.
         node: NodeName,
+    },
+    /// The node is told to do something.
+    Order {
+        /// Which.
+        node: NodeName,
+        /// What.
+        order: Order,
     },
     /// A link between ASes changes.
     SetLink {

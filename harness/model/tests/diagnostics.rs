@@ -208,7 +208,7 @@ expect:
     21 |   - {at: 4s, do: set-lin, link: isp-x~transit}
        |                  ^^^^^^^
        |
-       = help: write one of `kill`, `restart`, `freeze`, `thaw`, `set-link`, `set-access`
+       = help: write one of `kill`, `restart`, `freeze`, `thaw`, `set-link`, `set-access`, `wipe`, `outage`
 
     error: no arm named `hybird`, did you mean `hybrid`?
       --> experiments/e.yaml:23:10
@@ -450,6 +450,11 @@ fn timelines_are_followed_step_by_step() {
         "{at: 2s, do: set-access}",
         "{at: 61s, do: kill, node: edge-0}",
         "{at: 1s, do: set-link, link: transit~isp-x, forward: {rate: 1mbit}}",
+        "{at: 1s, do: outage, node: edge-0}",
+        "{at: 1s, do: outage, node: control-0, for: 1s}",
+        "{at: 1s, do: wipe, node: homes-1}",
+        "{at: 1s, do: wipe, node: control-0, for: 1s}",
+        "{at: 1s, do: kill, node: edge-0}, {at: 2s, do: outage, node: edge-0, for: 1s}",
     ]
     .map(|actions| only(&timeline(actions)));
     insta::assert_snapshot!(found.join("\n"), @r#"
@@ -459,6 +464,11 @@ fn timelines_are_followed_step_by_step() {
     experiments/e.yaml:11:12 `set-access` needs the key `node` [say which node it happens to]
     experiments/e.yaml:11:17 61s is after the run's end at 60s [make `duration` longer, or this earlier]
     experiments/e.yaml:11:41 the link's name is `isp-x~transit`, and `forward` is read in that direction [write the link's name as it is]
+    experiments/e.yaml:11:12 `outage` needs the key `for` [say how long, as `for: 5s`]
+    experiments/e.yaml:11:39 `outage` is of an edge, `control-0` is none [there are: edge-0]
+    experiments/e.yaml:11:37 `wipe` is of a node of the control plane, `homes-1` is none [there are: control-0]
+    experiments/e.yaml:11:53 `for` has no meaning with `wipe` [remove it]
+    experiments/e.yaml:11:59 `outage` of `edge-0` at 2s, but it is killed then [`outage` needs a node that is running]
     "#);
     let good = EXPERIMENT.replace(
         "arms:",

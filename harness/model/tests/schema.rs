@@ -61,11 +61,13 @@ policy:
 arms:
   hybrid: {policy.edge.mode: backstop}
 timeline:
-  - {at: 1s, do: kill, node: control-0}
+  - {at: 1s, do: kill, node: homes-1}
   - {at: 2s, do: set-link, link: isp-x~transit, rate: 5mbit, delay: 5ms, jitter: 2ms, queue: 20ms,
      loss: {gilbert-elliott: {p: 1%, r: 10%, bad: 50%, good: 0%}},
      forward: {rate: 1mbit, delay: 6ms, jitter: 3ms, loss: 1%, queue: 1MiB}, backward: {rate: 2mbit}}
   - {at: 2s, do: set-link, link: isp-y~transit, trace: lte, forward: {trace: lte, loss: 1%}}
+  - {at: 3s, do: outage, node: edge-0, for: 500ms}
+  - {at: 3s, do: wipe, node: control-0}
   - {at: 3s, do: set-access, node: homes-0, up: 1mbit, down: {rate: 2mbit}}
 repeats: 2
 tolerance: {rate: 1%, round_trip: 1ms, round_trip_share: 3%, loss_deviations: 3.5, queue: 10%}

@@ -101,7 +101,7 @@ pub fn classes<'p>(plans: impl IntoIterator<Item = &'p Plan>) -> Vec<Class> {
                     add(Place::Up, *up, format!("{group} {at}"));
                     add(Place::Down, *down, format!("{group} {at}"));
                 }
-                Act::Kill { .. } | Act::Restart { .. } | Act::Freeze { .. } | Act::Thaw { .. } => {}
+                Act::Kill { .. } | Act::Restart { .. } | Act::Freeze { .. } | Act::Thaw { .. } | Act::Order { .. } => {}
             }
         }
     }

@@ -173,7 +173,7 @@ impl<'a> RunView<'a> {
                 Act::Restart { node } => self.restarted.extend(index(node)),
                 Act::Freeze { node } => frozen.extend(index(node)),
                 Act::Thaw { node } => frozen.retain(|&other| Some(other) != index(node)),
-                Act::SetLink { .. } | Act::SetAccess { .. } => {}
+                Act::SetLink { .. } | Act::SetAccess { .. } | Act::Order { .. } => {}
             }
         }
         self.killed.append(&mut frozen);

@@ -289,7 +289,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             Act::Kill { node } | Act::Restart { node } => self.watch.expect_exit(node),
             Act::Freeze { node } => self.watch.expect_frozen(node),
             Act::Thaw { node } => self.watch.expect_thawed(node),
-            Act::SetLink { .. } | Act::SetAccess { .. } => {}
+            Act::SetLink { .. } | Act::SetAccess { .. } | Act::Order { .. } => {}
         }
         self.deployment.apply(act).await.with_context(|| format!("the timeline's {act:?} could not be carried out"))
     }

@@ -42,7 +42,7 @@ fn first_with_delay(plan: &Plan) -> Option<String> {
         Act::SetAccess { node, up, down } => {
             wants(&[*up, *down]).then(|| format!("the access link of {node} from {} s on", action.at.as_secs_f64()))
         }
-        Act::Kill { .. } | Act::Restart { .. } | Act::Freeze { .. } | Act::Thaw { .. } => None,
+        Act::Kill { .. } | Act::Restart { .. } | Act::Freeze { .. } | Act::Thaw { .. } | Act::Order { .. } => None,
     });
     let nodes = nodes.map(|node| format!("the access link of {}", node.name));
     nodes.chain(links.map(|link| format!("the link {}", link.name))).chain(later).next()

@@ -25,7 +25,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use peerbed_contract::NodeName;
+use peerbed_contract::{Command, NodeName};
 use peerbed_model::{Act, Plan, PlannedNode};
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +137,7 @@ pub trait Deployment {
                     }
                     self.spawn(node).await.map(|_| ())
                 }
+                Act::Order { node, order } => self.line(node, &Command::Order { order: order.clone() }.to_line()).await,
                 Act::SetLink { link, forward, backward, .. } => {
                     calls::set_link(self.agent(), *link, [*forward, *backward]).await
                 }

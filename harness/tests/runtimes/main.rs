@@ -64,6 +64,7 @@ fn suite<B: Bed>() -> Vec<Trial> {
             nothing_printed_before_the_end_is_lost,
             killed_nodes_start_again,
             frozen_nodes_stand_still,
+            orders_are_lines_to_their_node,
             a_frozen_node_can_be_killed_and_starts_again,
             a_flood_is_held_back_and_not_lost,
             garbage_and_endless_lines_do_no_harm,

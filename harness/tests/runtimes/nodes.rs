@@ -7,6 +7,7 @@ use peerbed::{
     agent::protocol::{Notice, Signal},
     runtime::{Deployment, Notices, RuntimeError},
 };
+use peerbed_contract::Order;
 use peerbed_model::Act;
 
 use crate::{
@@ -106,6 +107,18 @@ pub(crate) async fn frozen_nodes_stand_still<B: Bed>() {
     assert_eq!(standing(&mut up.notices).await, Notice::Frozen { node: node.clone() });
     up.bed.go_on(&up.deployment, 0).await;
     assert_eq!(standing(&mut up.notices).await, Notice::Thawed { node });
+    up.deployment.down().await.unwrap();
+}
+
+pub(crate) async fn orders_are_lines_to_their_node<B: Bed>() {
+    let mut up = Up::<B>::of(vec![idle(), idle()]).await;
+    let order = |order| Act::Order { node: name("n0"), order };
+    up.deployment.apply(&order(Order::Outage { for_ns: 5 })).await.unwrap();
+    up.deployment.apply(&order(Order::Wipe)).await.unwrap();
+    let expected = [r#"{"command":"order","order":{"outage":{"for_ns":5}}}"#, r#"{"command":"order","order":"wipe"}"#];
+    for line in expected {
+        assert_eq!(next(&mut up.notices).await, Notice::Line { node: name("n0"), line: line.to_owned() });
+    }
     up.deployment.down().await.unwrap();
 }
 

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Order;
+
 /// A line on a node's standard input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     /// The run begins at this moment of `CLOCK_MONOTONIC`, in nanoseconds; every event's time counts from it.
@@ -14,6 +16,11 @@ pub enum Command {
     /// Finish: end what is under way, print what is known of it, then [`EventKind::Stopped`](crate::EventKind::Stopped),
     /// and exit with [`exit::OK`](crate::exit::OK).
     Stop,
+    /// Something that a running node shall do. A program that does not know it may ignore the line.
+    Order {
+        /// What.
+        order: Order,
+    },
 }
 
 /// A line that is not a command.

@@ -12,6 +12,7 @@ mod config;
 mod event;
 mod names;
 mod object;
+mod order;
 mod token;
 
 pub mod content;
@@ -25,4 +26,5 @@ pub use config::{
 pub use event::{DownloadRecord, Event, EventKind, SourceBytes, TerminalStatus, TransferRecord};
 pub use names::{AsNumber, ContentId, Guid, NameError, NodeName, Role};
 pub use object::{Manifest, Object, ObjectError, PieceHash};
+pub use order::Order;
 pub use token::{SignedToken, Token};

@@ -246,6 +246,6 @@ fn conn_of(input: &Input) -> Option<ConnId> {
         | Input::EdgeRefused { conn, .. }
         | Input::Http { conn, .. }
         | Input::HttpSent { conn, .. } => Some(*conn),
-        Input::Start | Input::Stop | Input::Timer => None,
+        Input::Start | Input::Stop | Input::Order(_) | Input::Timer => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use peerbed_contract::{Command, Event, EventKind, NodeConfig, NodeName, RoleConfig};
+use peerbed_contract::{Command, Event, EventKind, NodeConfig, NodeName, Order, RoleConfig};
 use peerbed_proto::{ControlMachine, EdgeMachine, Input, Machine, Output, PeerMachine, Time};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -103,7 +103,8 @@ impl Node {
             tokio::task::spawn_local(async move { library.prepare().await });
         }
 
-        let Some(clock) = wait_for_start(&mut commands, &voice).await? else {
+        let mut orders = Vec::new();
+        let Some(clock) = wait_for_start(&mut commands, &voice, &mut orders).await? else {
             return voice.say(0, EventKind::Stopped);
         };
         let running = Running {
@@ -114,7 +115,7 @@ impl Node {
             until: None,
             finished: false,
         };
-        running.run(commands, listener).await
+        running.run(commands, listener, orders).await
     }
 }
 
@@ -143,8 +144,9 @@ impl Voice {
     }
 }
 
-/// How the harness asked a running node to stop.
+/// What the harness asked a node for.
 enum Ask {
+    Order(Order),
     Stop,
     End,
     /// It broke the contract; the node stops as at the end of input, and says this then.
@@ -157,6 +159,7 @@ fn ask(told: Told) -> Ask {
     match told {
         Told::Command(Command::Stop) => Ask::Stop,
         Told::Command(Command::Start { .. }) => Ask::Nothing,
+        Told::Command(Command::Order { order }) => Ask::Order(order),
         Told::End => Ask::End,
         Told::Unreadable(error) => Ask::Broken(error.to_string()),
         Told::InputLost(error) => Ask::Broken(format!("standard input cannot be read: {error}")),
@@ -164,8 +167,12 @@ fn ask(told: Told) -> Ask {
     }
 }
 
-/// Waits for the start and for its moment; nothing if the node is to stop before.
-async fn wait_for_start(commands: &mut CommandReceiver, voice: &Voice) -> Result<Option<Clock>, ContractError> {
+/// Waits for the start and for its moment; nothing if the node is to stop before. Orders that come meanwhile are kept.
+async fn wait_for_start(
+    commands: &mut CommandReceiver,
+    voice: &Voice,
+    orders: &mut Vec<Order>,
+) -> Result<Option<Clock>, ContractError> {
     let mut clock: Option<Clock> = None;
     loop {
         let told = tokio::select! {
@@ -179,6 +186,7 @@ async fn wait_for_start(commands: &mut CommandReceiver, voice: &Voice) -> Result
                 clock = Some(started);
             }
             told => match ask(told) {
+                Ask::Order(order) => orders.push(order),
                 Ask::Stop | Ask::End => return Ok(None),
                 Ask::Broken(reason) => return Err(voice.broken(reason)),
                 Ask::Nothing => {}
@@ -207,7 +215,12 @@ struct Running {
 }
 
 impl Running {
-    async fn run(mut self, mut commands: CommandReceiver, listener: TcpListener) -> Result<(), ContractError> {
+    async fn run(
+        mut self,
+        mut commands: CommandReceiver,
+        listener: TcpListener,
+        orders: Vec<Order>,
+    ) -> Result<(), ContractError> {
         let (accepted_to, mut accepted) = mpsc::channel(16);
         let acceptor = tokio::task::spawn_local(accept(listener, accepted_to));
         let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
@@ -216,6 +229,9 @@ impl Running {
         let mut limit = STOP_LIMIT;
 
         self.feed(Input::Start)?;
+        for order in orders {
+            self.feed(Input::Order(order))?;
+        }
         while !self.finished {
             let until = self.until;
             if let Some(until) = until {
@@ -235,6 +251,10 @@ impl Running {
                 told = commands.next(), if stopping.is_none() => {
                     match ask(told) {
                         Ask::Nothing => continue,
+                        Ask::Order(order) => {
+                            self.feed(Input::Order(order))?;
+                            continue;
+                        }
                         Ask::Stop => {}
                         Ask::End => limit = END_LIMIT,
                         Ask::Broken(reason) => {

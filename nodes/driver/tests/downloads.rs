@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use peerbed_contract::{Command, DownloadRecord, EdgeMode, EventKind, Object, PeerConfig, TerminalStatus};
+use peerbed_contract::{Command, DownloadRecord, EdgeMode, EventKind, Object, Order, PeerConfig, TerminalStatus};
 use peerbed_driver::Told;
 use support::{Live, ask_for, control, edge, edge_that_only_authorises, object, peer, start_peer, transfers};
 
@@ -236,4 +236,36 @@ fn nonsense_at_the_listener_of_a_peer_closes_only_its_own_connection() {
     let mut asker = swarm.asker(2);
     assert_eq!(finished(&mut asker).peer_bytes, SIZE, "the seed still serves");
     reconcile(&swarm.stop(vec![(ip("127.0.0.2"), asker.stop())]));
+}
+
+#[test]
+fn an_edge_that_is_out_of_service_is_waited_for() {
+    let patch = object("patch", SIZE);
+    let edge = Live::start(edge("127.0.0.1", std::slice::from_ref(&patch)));
+    edge.order(Order::Outage { for_ns: 1_500_000_000 });
+    let mut config = peer(2, edge.listen, None, std::slice::from_ref(&patch));
+    config.edge_mode = EdgeMode::Only;
+    ask_for(&mut config, 7, &patch);
+    // The order is known to have been heard when a stranger is turned away.
+    let mut stranger = TcpStream::connect(edge.listen).unwrap();
+    stranger.write_all(b"GET / HTTP/1.1\r\nhost: e\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stranger.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: 2\r\n"), "{answer}");
+    let mut asker = start_peer("127.0.0.2", config);
+    let record = finished(&mut asker);
+    assert_eq!((record.status, record.edge_bytes, record.wasted_bytes), (TerminalStatus::Completed, SIZE, 0));
+    assert!(record.first_byte_ns.unwrap() > 1_000_000_000, "{record:?}");
+    let nodes = [(ip("127.0.0.2"), asker.stop()), (ip("127.0.0.1"), edge.stop())];
+    all_clean(&nodes);
+    reconcile(&nodes);
+}
+
+#[test]
+fn an_order_that_a_node_has_no_use_for_is_told() {
+    let mut live = Live::start(control("127.0.0.9"));
+    live.order(Order::Outage { for_ns: 1 });
+    let told = live.wait_for(|kind| matches!(kind, EventKind::Notice { .. }));
+    assert_eq!(told, EventKind::Notice { message: "a control plane has no use for the order `outage`".to_owned() });
+    live.stop();
 }

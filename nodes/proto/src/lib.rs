@@ -21,6 +21,8 @@ pub mod token;
 
 pub use control::ControlMachine;
 pub use edge::EdgeMachine;
-pub use machine::{ConnId, Endpoint, HttpReply, HttpRequest, Input, Machine, Output, Purpose, RequestId, Time};
+pub use machine::{
+    ConnId, Endpoint, HttpReply, HttpRequest, Input, Machine, Output, Purpose, Refusal, RequestId, Time,
+};
 pub use message::{Message, PROTOCOL_VERSION, PeerAddress, PieceMap};
 pub use peer::PeerMachine;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use peerbed_contract::{ContentId, EventKind, Guid, Manifest, SignedToken};
+use peerbed_contract::{ContentId, EventKind, Guid, Manifest, Order, SignedToken};
 use serde::{Deserialize, Serialize};
 
 use crate::Message;
@@ -44,6 +44,8 @@ pub enum Input {
     Start,
     /// The harness asks the node to finish; the machine ends what is under way and says [`Output::Finished`].
     Stop,
+    /// The harness orders something; a machine that has no use for it says so in a notice.
+    Order(Order),
     /// The time that [`Output::Idle`] named has come.
     Timer,
     /// A dialled connection is open.
@@ -109,7 +111,7 @@ pub enum Input {
         /// On which connection.
         conn: ConnId,
         /// The manifest and the token, or why not.
-        result: Result<(Manifest, SignedToken), String>,
+        result: Result<(Manifest, SignedToken), Refusal>,
     },
     /// An edge refused or failed one piece request (HTTP status other than 206, broken body).
     EdgeRefused {
@@ -142,6 +144,17 @@ pub enum Input {
         /// How many.
         bytes: u64,
     },
+}
+
+/// Why an edge did not authorise a download.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status, where the answer was not nonsense.
+    pub status: Option<u16>,
+    /// From `Retry-After`, nanoseconds.
+    pub retry_after: Option<Time>,
+    /// What it said.
+    pub reason: String,
 }
 
 /// What a machine wants done.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use peerbed_contract::NodeName;
+use peerbed_contract::{NodeName, Order, Role};
 use peerbed_link::{Duplex, LinkSpec};
 
 use crate::{
@@ -10,9 +10,9 @@ use crate::{
     experiment::{decode::MOMENT, workload::late},
     limits,
     plan::{Act, Action},
-    read::Fields,
+    read::{Fields, listed},
     resolve::layout::{Host, Layout},
-    shape::experiment::ACTION,
+    shape::experiment::{ACTION, LASTS},
     topology::link,
     units,
     yaml::Node,
@@ -27,6 +27,8 @@ enum Verb {
     Thaw,
     SetLink,
     SetAccess,
+    Wipe,
+    Outage,
 }
 
 const VERBS: &[(&str, Verb)] = &[
@@ -36,6 +38,8 @@ const VERBS: &[(&str, Verb)] = &[
     ("thaw", Verb::Thaw),
     ("set-link", Verb::SetLink),
     ("set-access", Verb::SetAccess),
+    ("wipe", Verb::Wipe),
+    ("outage", Verb::Outage),
 ];
 
 const BOTH: &[&str] = &["delay", "jitter", "loss", "queue"];
@@ -50,6 +54,7 @@ impl Verb {
         match self {
             Verb::SetLink => matches!(key, "link" | "rate" | "trace" | "forward" | "backward") || BOTH.contains(&key),
             Verb::SetAccess => matches!(key, "node" | "up" | "down") || BOTH.contains(&key),
+            Verb::Outage => matches!(key, "node" | "for"),
             _ => key == "node",
         }
     }
@@ -114,6 +119,9 @@ fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<
         let message = format!("`{}` needs the key `{needed}`", verb.word());
         report.error(fields.span, message).help(format!("say which {needed} it happens to"));
     }
+    if verb == Verb::Outage && fields.get("for").is_none() {
+        report.error(fields.span, "`outage` needs the key `for`").help("say how long, as `for: 5s`");
+    }
     let verb_span = fields.span_of("do");
     Some(Draft { at, verb, fields, verb_span })
 }
@@ -146,6 +154,15 @@ impl<'a> World<'a> {
             Verb::Restart => Act::Restart { node: self.live(draft, &[Life::Killed], Life::Running, report)? },
             Verb::Freeze => Act::Freeze { node: self.live(draft, &[Life::Running], Life::Frozen, report)? },
             Verb::Thaw => Act::Thaw { node: self.live(draft, &[Life::Frozen], Life::Running, report)? },
+            Verb::Wipe => {
+                let node = self.ordered(draft, Role::Control, "a node of the control plane", report)?;
+                Act::Order { node, order: Order::Wipe }
+            }
+            Verb::Outage => {
+                let lasts = draft.fields.get("for").and_then(|node| report.time(node, LASTS));
+                let node = self.ordered(draft, Role::Edge, "an edge", report)?;
+                Act::Order { node, order: Order::Outage { for_ns: lasts?.as_nanos() as u64 } }
+            }
         };
         Some(Action { at: draft.at, act })
     }
@@ -174,6 +191,18 @@ impl<'a> World<'a> {
         }
         self.lives.insert(name.clone(), to);
         Some(name)
+    }
+
+    /// A running node of a role, which is to carry out an order itself.
+    fn ordered(&mut self, draft: &Draft<'_>, role: Role, what: &str, report: &mut Report) -> Option<NodeName> {
+        let host = self.host(draft, report)?;
+        if host.role != role {
+            let message = format!("`{}` is of {what}, `{}` is none", draft.verb.word(), host.name);
+            let of_role = self.layout.hosts.iter().filter(|host| host.role == role).map(|host| host.name.as_str());
+            report.error(draft.fields.span_of("node"), message).help(format!("there are: {}", listed(of_role)));
+            return None;
+        }
+        self.live(draft, &[Life::Running], Life::Running, report)
     }
 
     fn set_link(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {

@@ -106,6 +106,9 @@ pub(crate) static GROUP: Shape = Shape {
     ],
 };
 
+/// How long something that happens from outside may last.
+pub(crate) const LASTS: (Duration, Duration) = (Duration::from_millis(1), limits::DURATION.1);
+
 const UNCHANGED: Need = Need::Optional("unchanged");
 
 pub(crate) static ACTION: Shape = Shape {
@@ -115,16 +118,24 @@ pub(crate) static ACTION: Shape = Shape {
         Key { name: "at", form: MOMENT, need: Need::Required, doc: "When, since the start of the run." },
         Key {
             name: "do",
-            form: Form::Words(&["kill", "restart", "freeze", "thaw", "set-link", "set-access"]),
+            form: Form::Words(&["kill", "restart", "freeze", "thaw", "set-link", "set-access", "wipe", "outage"]),
             need: Need::Required,
             doc: "`kill`: the process is killed. `restart`: it is started again. `freeze`: it stands still, its sockets \
-                  stay. `thaw`: it goes on. `set-link`, `set-access`: a link changes; what is not said stays as it is.",
+                  stay. `thaw`: it goes on. `set-link`, `set-access`: a link changes; what is not said stays as it is. \
+                  `wipe`: a node of the control plane forgets its soft state. `outage`: an edge answers every request with \
+                  503 and `Retry-After` for a time; what it serves already goes on.",
         },
         Key {
             name: "node",
             form: Form::NameOf("node"),
             need: Need::Optional("it is about a link"),
             doc: "Whom it happens to, for example `control-0`; for all but `set-link`.",
+        },
+        Key {
+            name: "for",
+            form: Form::Time(LASTS.0, LASTS.1),
+            need: Need::Optional("required with `outage`"),
+            doc: "How long; for `outage`.",
         },
         Key {
             name: "link",

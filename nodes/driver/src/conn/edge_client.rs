@@ -6,7 +6,7 @@
 use std::{collections::VecDeque, fmt::Write as _, io, net::SocketAddr, rc::Rc};
 
 use peerbed_contract::{ContentId, Manifest, SignedToken};
-use peerbed_proto::{Input, RequestId};
+use peerbed_proto::{Input, Refusal, RequestId};
 use serde::Deserialize;
 use tokio::net::TcpStream;
 
@@ -238,7 +238,8 @@ impl Client<'_> {
         };
         match &waiting {
             Waiting::Authorize { content } if head.status == 200 => {
-                let result = authorization(content, &body);
+                let nonsense = |reason| Refusal { status: None, retry_after: None, reason };
+                let result = authorization(content, &body).map_err(nonsense);
                 self.inbox.push(Input::Authorized { conn: self.link.id, result });
             }
             _ => self.refuse(&waiting, &head, &body),
@@ -247,17 +248,16 @@ impl Client<'_> {
 
     fn refuse(&self, waiting: &Waiting, head: &Head, body: &[u8]) {
         let conn = self.link.id;
+        let retry_after = head.retry_after.map(|delay| delay.as_nanos().try_into().unwrap_or(u64::MAX));
         self.inbox.push(match waiting {
             Waiting::Authorize { .. } => {
                 let text = String::from_utf8_lossy(&body[..body.len().min(200)]);
-                Input::Authorized { conn, result: Err(format!("HTTP status {}: {}", head.status, text.trim())) }
+                let reason = format!("HTTP status {}: {}", head.status, text.trim());
+                Input::Authorized { conn, result: Err(Refusal { status: Some(head.status), retry_after, reason }) }
             }
-            Waiting::Fetch { request, .. } => Input::EdgeRefused {
-                conn,
-                request: *request,
-                status: Some(head.status),
-                retry_after: head.retry_after.map(|delay| delay.as_nanos().try_into().unwrap_or(u64::MAX)),
-            },
+            Waiting::Fetch { request, .. } => {
+                Input::EdgeRefused { conn, request: *request, status: Some(head.status), retry_after }
+            }
         });
     }
 }

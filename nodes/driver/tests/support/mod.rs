@@ -10,8 +10,8 @@ use std::{
 };
 
 use peerbed_contract::{
-    Command, ContentId, ControlConfig, EdgeConfig, EdgeMode, Event, EventKind, Guid, NodeConfig, Object, PeerConfig,
-    RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
+    Command, ContentId, ControlConfig, EdgeConfig, EdgeMode, Event, EventKind, Guid, NodeConfig, Object, Order,
+    PeerConfig, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
 };
 use peerbed_driver::{CommandSender, Node, Told, command_queue, event_queue, monotonic_ns};
 use peerbed_proto::token;
@@ -77,6 +77,11 @@ impl Live {
                 return event.kind;
             }
         }
+    }
+
+    /// Orders something of the node.
+    pub fn order(&self, order: Order) {
+        self.commands.send(Told::Command(Command::Order { order }));
     }
 
     /// Stops the node and gives all its events.

@@ -204,6 +204,10 @@ impl Machine for ControlMachine {
             Input::Closed { conn, .. } => self.forget(conn),
             Input::Message { conn, message } => self.message(now, conn, message),
             Input::Stop => self.stop(),
+            Input::Order(order) => {
+                let message = format!("a control plane has no use for the order `{}`", order.word());
+                self.outputs.push_back(Output::Event(EventKind::Notice { message }));
+            }
             // A control plane dials nobody, carries no content and has no timers.
             Input::Start
             | Input::Timer

@@ -10,11 +10,14 @@ use std::{
     net::IpAddr,
 };
 
-use peerbed_contract::{ContentId, EdgeConfig, EventKind, Guid, NodeConfig, Object, Token, TransferRecord};
+use peerbed_contract::{ContentId, EdgeConfig, EventKind, Guid, NodeConfig, Object, Order, Token, TransferRecord};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::{ConnId, HttpReply, HttpRequest, Input, Machine, Output, Time, token};
+
+/// Nanoseconds of a second.
+const SECOND: Time = 1_000_000_000;
 
 /// The edge's state machine.
 #[derive(Debug)]
@@ -24,6 +27,8 @@ pub struct EdgeMachine {
     token_lifetime_ns: u64,
     nonces: ChaCha8Rng,
     conns: BTreeMap<ConnId, Served>,
+    /// The end of the outage that was ordered last.
+    out_until: Time,
     outputs: VecDeque<Output>,
     stopping: bool,
 }
@@ -46,12 +51,17 @@ impl EdgeMachine {
             token_lifetime_ns: config.token_lifetime_ns,
             nonces: ChaCha8Rng::seed_from_u64(node.seed),
             conns: BTreeMap::new(),
+            out_until: 0,
             outputs: VecDeque::new(),
             stopping: false,
         }
     }
 
     fn answer(&mut self, now: Time, conn: ConnId, request: &HttpRequest) {
+        if now < self.out_until {
+            let reply = unavailable(self.out_until - now, "this edge is out of service");
+            return self.outputs.push_back(Output::Reply { conn, reply });
+        }
         let reply = match routes::route(request, &self.objects) {
             routes::Route::Reply(reply) => reply,
             routes::Route::Authorize { content, guid } => self.authorize(now, content, guid),
@@ -107,6 +117,16 @@ impl EdgeMachine {
     }
 }
 
+/// 503, and when to come again: in whole seconds, rounded up, as `Retry-After` has no others.
+fn unavailable(wait: Time, why: &str) -> HttpReply {
+    let headers = vec![
+        ("retry-after", wait.div_ceil(SECOND).to_string()),
+        ("content-type", "text/plain; charset=utf-8".to_owned()),
+        ("cache-control", "no-store".to_owned()),
+    ];
+    HttpReply::Text { status: 503, headers, body: format!("{why}, try again later\n") }
+}
+
 impl Machine for EdgeMachine {
     fn handle(&mut self, now: Time, input: Input) {
         match input {
@@ -129,6 +149,11 @@ impl Machine for EdgeMachine {
                     });
                     *served.sent.entry(content).or_default() += bytes;
                 }
+            }
+            Input::Order(Order::Outage { for_ns }) => self.out_until = now.saturating_add(for_ns),
+            Input::Order(order) => {
+                let message = format!("an edge has no use for the order `{}`", order.word());
+                self.outputs.push_back(Output::Event(EventKind::Notice { message }));
             }
             Input::Stop => self.stop(),
             // An edge dials nobody, speaks no framed protocol and has no timers.

@@ -228,3 +228,37 @@ fn stop_accounts_for_open_connections_and_closes_them() {
     edge.handle(0, Input::Accepted { conn: ConnId(3), from: client() });
     assert_eq!(drain(&mut edge), [Output::Close { conn: ConnId(3) }]);
 }
+
+#[test]
+fn an_outage_refuses_everything_until_it_is_over() {
+    let mut edge = edge();
+    edge.handle(0, Input::Order(Order::Outage { for_ns: 2_500_000_000 }));
+    for target in ["/", "/objects/patch", "/objects/patch/manifest", "/objects/none"] {
+        let reply = ask(&mut edge, request("GET", target));
+        assert_eq!((status(&reply), header(&reply, "retry-after")), (503, Some("3")), "{target}");
+    }
+    edge.handle(2_000_000_000, Input::Http { conn: CONN, from: client(), request: request("GET", "/") });
+    let [Output::Reply { reply, .. }] = &drain(&mut edge)[..] else { panic!("one reply") };
+    assert_eq!(header(reply, "retry-after"), Some("1"));
+    edge.handle(2_500_000_000, Input::Http { conn: CONN, from: client(), request: request("GET", "/") });
+    let [Output::Reply { reply, .. }] = &drain(&mut edge)[..] else { panic!("one reply") };
+    assert_eq!(status(reply), 200);
+}
+
+#[test]
+fn what_an_edge_serves_goes_on_in_an_outage() {
+    let mut edge = edge();
+    ask(&mut edge, request("GET", "/objects/patch"));
+    edge.handle(0, Input::Order(Order::Outage { for_ns: 1 }));
+    sent(&mut edge, "patch", 100);
+    edge.handle(0, Input::Closed { conn: CONN, clean: true });
+    assert_eq!(drain(&mut edge), [transfer("patch", 100, false)]);
+}
+
+#[test]
+fn an_order_for_others_is_told() {
+    let mut edge = edge();
+    edge.handle(0, Input::Order(Order::Wipe));
+    let message = "an edge has no use for the order `wipe`".to_owned();
+    assert_eq!(drain(&mut edge), [Output::Event(EventKind::Notice { message })]);
+}

@@ -10,6 +10,7 @@ use peerbed_contract::{
     ContentId, DownloadRecord, Guid, Manifest, Object, Role, ScriptStep, SignedToken, SourceBytes, TerminalStatus,
     UserMoment,
 };
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
@@ -312,11 +313,17 @@ impl EdgePlan {
         self.states.iter().position(|state| state.not_before <= now)
     }
 
-    /// An edge failed: it is left alone for as long as it asked, or else longer each time.
+    /// An edge failed: it is left alone for as long as it asked and something longer, so that those whom it sent away at the
+    /// same time do not come back in one moment; or else longer each time.
     pub(super) fn failed(&mut self, index: usize, now: Time, retry_after: Option<Time>, rng: &mut ChaCha8Rng) {
         if let Some(state) = self.states.get_mut(index) {
             let wait = state.backoff.failed(rng);
-            state.not_before = now + retry_after.map_or(wait, |asked| asked.min(RETRY_AFTER_MAX));
+            state.not_before = now
+                + match retry_after {
+                    None => wait,
+                    Some(0) => 0,
+                    Some(asked) => asked.min(RETRY_AFTER_MAX) + rng.random_range(0..=wait),
+                };
         }
     }
 }

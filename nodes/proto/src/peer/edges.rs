@@ -8,7 +8,7 @@ use super::{
     link::{Kind, Link, Phase},
     params::{REFUSALS_PER_EDGE, SECOND},
 };
-use crate::{ConnId, Output, Purpose, Time};
+use crate::{ConnId, Output, Purpose, Refusal, Time};
 
 /// A token is renewed when it is valid for less than this.
 const RENEW_BEFORE: Time = 2 * SECOND;
@@ -82,7 +82,7 @@ impl PeerMachine {
     }
 
     /// An edge answered the wish for a token.
-    pub(super) fn authorized(&mut self, now: Time, conn: ConnId, result: Result<(Manifest, SignedToken), String>) {
+    pub(super) fn authorized(&mut self, now: Time, conn: ConnId, result: Result<(Manifest, SignedToken), Refusal>) {
         let Some(link) = self.links.get(&conn) else { return };
         let Kind::Edge(index) = link.kind else { return };
         let remote = link.remote;
@@ -94,16 +94,25 @@ impl PeerMachine {
         if download.is_over() {
             return;
         }
-        match result.and_then(|(manifest, token)| check_grant(manifest, token, download, self.me.guid)) {
+        let granted = result.and_then(|(manifest, token)| {
+            check_grant(manifest, token, download, self.me.guid).map_err(|reason| Refusal {
+                status: None,
+                retry_after: None,
+                reason,
+            })
+        });
+        match granted {
             Ok(grant) => {
                 download.grant = Some(grant);
                 download.stir = true;
                 self.keep_swarm(now, number);
             }
-            Err(reason) => {
-                self.edge_gone(now, conn, index, None);
+            Err(Refusal { status, retry_after, reason }) => {
+                self.edge_gone(now, conn, index, retry_after);
                 self.leave(now, conn);
-                self.count_refusal(now, number, format!("{remote} did not authorise it: {reason}"));
+                if status.is_none_or(is_final) {
+                    self.count_refusal(now, number, format!("{remote} did not authorise it: {reason}"));
+                }
             }
         }
     }
@@ -144,6 +153,11 @@ impl PeerMachine {
         }
         self.end_download(now, number, TerminalStatus::Failed);
     }
+}
+
+/// Whether a status is an edge's last word: what a request did wrong will stay wrong; what ails the server may pass.
+pub(super) fn is_final(status: u16) -> bool {
+    (400..500).contains(&status) && status != 429 && status != 408
 }
 
 /// Accepts what an edge granted if it is for this download and agrees with what is known of the object.

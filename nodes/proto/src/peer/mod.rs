@@ -146,6 +146,7 @@ impl PeerMachine {
         match input {
             Input::Start => self.start(),
             Input::Stop => self.stop(now),
+            Input::Order(order) => self.notice(format!("a peer has no use for the order `{}`", order.word())),
             Input::Connected { conn } if self.control.is(conn) => self.control_connected(now, conn),
             Input::Connected { conn } => self.link_connected(now, conn),
             Input::Accepted { conn, from } => self.link_accepted(now, conn, from),

@@ -4,6 +4,7 @@ use peerbed_contract::{EventKind, Role, TerminalStatus};
 
 use super::{
     PeerMachine,
+    edges::is_final,
     link::{Kind, Phase, Wanted},
     params::{BAD_EDGE_WAIT, BAD_PIECES_PER_EDGE, BUSY_RETRY, SECOND},
 };
@@ -203,10 +204,7 @@ impl PeerMachine {
             self.edge_gone(now, conn, index, retry_after);
         }
         self.leave(now, conn);
-        // What the request did wrong will stay wrong; what ails the server may pass.
-        let final_word = status.is_some_and(|status| (400..500).contains(&status) && status != 429 && status != 408);
-        if let Some(number) = number.filter(|_| final_word) {
-            let status = status.unwrap_or_default();
+        if let (Some(number), Some(status)) = (number, status.filter(|status| is_final(*status))) {
             self.count_refusal(now, number, format!("{remote} answered a range with status {status}"));
         }
     }

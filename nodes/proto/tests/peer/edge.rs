@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use peerbed_contract::{ContentId, Manifest, Object, PieceHash, Token};
-use peerbed_proto::{Time, token};
+use peerbed_proto::{Refusal, Time, token};
 
 use crate::wire::{Ask, Item};
 
@@ -24,6 +24,8 @@ pub(crate) struct Edge {
     pub(crate) sent: BTreeMap<IpAddr, u64>,
     /// When ranges were asked for.
     pub(crate) asked: Vec<Time>,
+    /// When authorisations were asked for.
+    pub(crate) granting: Vec<Time>,
     nonce: u64,
 }
 
@@ -38,12 +40,15 @@ impl Edge {
     pub(crate) fn answer(&mut self, now: Time, ask: &Ask) -> (Item, u64) {
         match ask {
             Ask::Authorize { content, guid } => {
-                if let Some((status, _)) = self.refuse {
-                    return (Item::Granted(Err(format!("status {status}"))), 200);
-                }
-                let Some(object) = self.objects.get(content) else {
-                    return (Item::Granted(Err("no such object".to_owned())), 200);
+                let refuse = |status, retry_after| {
+                    let refusal = Refusal { status: Some(status), retry_after, reason: format!("status {status}") };
+                    (Item::Granted(Err(refusal)), 200)
                 };
+                self.granting.push(now);
+                if let Some((status, retry_after)) = self.refuse {
+                    return refuse(status, retry_after);
+                }
+                let Some(object) = self.objects.get(content) else { return refuse(404, None) };
                 self.nonce += 1;
                 let granted = Token {
                     guid: *guid,

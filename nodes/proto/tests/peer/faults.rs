@@ -94,8 +94,54 @@ fn retry_after_is_respected() {
     outcome.completed(0);
     let Program::Edge(edge) = &outcome.net.hosts[0].program else { unreachable!() };
     let gap = edge.asked.windows(2).map(|pair| (pair[1] - pair[0], pair[1])).max().unwrap();
+    // As long as it asked, and something of the back-off's first half second.
     assert!((7 * SECOND..8 * SECOND).contains(&gap.0), "{gap:?}");
     assert!(outcome.record(0).stalls == 1, "{:?}", outcome.record(0));
+}
+
+#[test]
+fn an_edge_that_is_out_of_service_is_waited_for() {
+    let mut world = World::new(object(16, 262_144));
+    world.downloader(5.0, 40.0, 0, vec![]);
+    // Half a minute without any authorisation is no reason to give up.
+    let mut net = world.build();
+    net.at(0, Todo::Refuse { host: 0, status: 503, retry_after: Some(SECOND) });
+    net.at(30 * SECOND, Todo::Serve(0));
+    let outcome = World::run(net, 120 * SECOND);
+    let record = outcome.completed(0);
+    assert!((30 * SECOND..70 * SECOND).contains(&record.end_ns), "{record:?}");
+    let Program::Edge(edge) = &outcome.net.hosts[0].program else { unreachable!() };
+    let gaps: Vec<_> = edge.granting.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.len() > 2 && gaps.iter().all(|gap| *gap >= SECOND), "{gaps:?}");
+}
+
+#[test]
+fn those_who_were_sent_away_together_come_back_apart() {
+    let mut world = World::new(object(1, 262_144));
+    for _ in 0..50 {
+        world.downloader(5.0, 40.0, 0, vec![]);
+    }
+    let mut net = world.build();
+    net.at(0, Todo::Refuse { host: 0, status: 503, retry_after: Some(2 * SECOND) });
+    net.at(4 * SECOND, Todo::Serve(0));
+    let outcome = World::run(net, 60 * SECOND);
+    assert!((0..50).all(|peer| outcome.completed(peer).edge_bytes > 0));
+    let Program::Edge(edge) = &outcome.net.hosts[0].program else { unreachable!() };
+    let second: Vec<_> = edge.granting.iter().copied().filter(|at| (SECOND..4 * SECOND).contains(at)).collect();
+    let (first, last) = (second[0], second[second.len() - 1]);
+    assert!(second.len() >= 50 && last - first > 200_000_000, "{} within {} ns", second.len(), last - first);
+}
+
+#[test]
+fn another_edge_serves_while_the_first_is_out_of_service() {
+    let mut world = World::new(object(16, 262_144));
+    world.edges = vec![1000.0, 1000.0];
+    world.downloader(5.0, 40.0, 0, vec![]);
+    let mut net = world.build();
+    net.at(0, Todo::Refuse { host: 0, status: 503, retry_after: Some(300 * SECOND) });
+    let outcome = World::run(net, 60 * SECOND);
+    let record = outcome.completed(0);
+    assert!(record.stalls == 0 && record.sources.iter().all(|source| source.address == address_of(1)), "{record:?}");
 }
 
 #[test]

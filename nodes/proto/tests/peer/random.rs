@@ -1,7 +1,7 @@
 //! Whatever goes wrong: random faults in a network, and remotes that say anything at any moment.
 
 use peerbed_contract::{Guid, SignedToken, TerminalStatus, Token, UserAct, UserMoment};
-use peerbed_proto::{ConnId, Input, Message, PeerAddress, PieceMap, RequestId, Time, token};
+use peerbed_proto::{ConnId, Input, Message, PeerAddress, PieceMap, Refusal, RequestId, Time, token};
 use proptest::prelude::*;
 
 use crate::{
@@ -234,7 +234,11 @@ fn hand_in(bench: &mut Bench, conn: ConnId, thing: Thing) {
         }
         Thing::Granted(good) => {
             let granted = (manifest(&object(4, 131_072)), good_token(Guid::from_bytes([1; 16])));
-            let result = if good { Ok(granted) } else { Err("no".to_owned()) };
+            let result = if good {
+                Ok(granted)
+            } else {
+                Err(Refusal { status: None, retry_after: None, reason: "no".to_owned() })
+            };
             Input::Authorized { conn, result }
         }
         Thing::Refused(request, status) => {

@@ -26,7 +26,7 @@ pub(crate) enum Item {
     /// A client's HTTP request.
     Ask(Ask),
     /// An edge's answer to an authorisation.
-    Granted(Result<Box<(peerbed_contract::Manifest, peerbed_contract::SignedToken)>, String>),
+    Granted(Result<Box<(peerbed_contract::Manifest, peerbed_contract::SignedToken)>, peerbed_proto::Refusal>),
     /// An edge's answer to a range: its bytes.
     Body {
         request: RequestId,

@@ -152,18 +152,27 @@ async fn an_authorisation_must_be_whole_and_about_what_was_asked() {
             (200, format!("{{\"token\":{token},\"manifest\":{}}}", manifest("patch", "")), Some("need 1 hashes")),
             (200, "hello".to_owned(), Some("expected value")),
             (403, "not you".to_owned(), Some("HTTP status 403: not you")),
+            (503, "not now".to_owned(), Some("HTTP status 503: not now")),
         ] {
             let mut pair = Pair::new().await;
             pair.authorize();
             assert!(pair.heard(1).await.starts_with("GET /objects/patch/authorize?guid=01010101"));
-            pair.answer(&format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+            pair.answer(&format!(
+                "HTTP/1.1 {status} X\r\nretry-after: 3\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            ))
+            .await;
             let rest = pair.rest().await;
             let [Input::Authorized { conn: CONN, result }, Input::Closed { clean: true, .. }] = rest.as_slice() else {
                 panic!("{rest:?}");
             };
             match (result, expected) {
                 (Ok(_), None) => {}
-                (Err(reason), Some(expected)) => assert!(reason.contains(expected), "{reason}"),
+                (Err(refusal), Some(expected)) => {
+                    assert!(refusal.reason.contains(expected), "{refusal:?}");
+                    let (said, waits) = if status == 200 { (None, None) } else { (Some(status), Some(3_000_000_000)) };
+                    assert_eq!((refusal.status, refusal.retry_after), (said, waits));
+                }
                 _ => panic!("{body}: {result:?}"),
             }
         }
