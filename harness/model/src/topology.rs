@@ -29,6 +29,7 @@ pub(crate) struct As {
     pub(crate) name: Spanned<String>,
     pub(crate) number: AsNumber,
     pub(crate) region: String,
+    pub(crate) country: Option<String>,
     pub(crate) prefix: Spanned<Prefix>,
     /// Every profile that it offers, shared ones included.
     pub(crate) access: BTreeMap<String, Duplex>,

@@ -19,7 +19,7 @@ access:
     loss: {gilbert-elliott: {p: 1%, r: 10%, bad: 50%, good: 0%}}
     queue: 64KiB
 ases:
-  - {name: transit, number: 64500, region: core, prefix: 10.0.0.0/24}
+  - {name: transit, number: 64500, region: core, country: nl, prefix: 10.0.0.0/24}
   - {name: isp-x, number: 64501, region: west, prefix: 10.1.0.0/24, access: {own: {up: 1mbit}}}
   - {name: isp-y, number: 64502, region: west, prefix: 10.2.0.0/24}
 links:

@@ -2,6 +2,7 @@
 
 mod control;
 mod edge;
+mod nat;
 mod peer;
 mod prefix;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     control::{ControlConfig, DirectoryEntry, Selection, Strategy},
     edge::EdgeConfig,
+    nat::NatClass,
     peer::{EdgeMode, PeerConfig, ScriptStep, Storage, UploadPolicy, UserAct, UserMoment},
     prefix::Prefix,
 };

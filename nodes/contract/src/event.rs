@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AsNumber, ContentId, Guid, NodeName, Role};
+use crate::{AsNumber, ContentId, Guid, NatClass, NodeName, Role};
 
 /// A line on a node's standard output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,6 +72,15 @@ pub enum EventKind {
     DownloadFinished(Box<DownloadRecord>),
     /// All content bytes exchanged with one remote node for one content since the last such line for the pair.
     Transfer(TransferRecord),
+    /// A peer logged in at this control plane.
+    Login(Box<LoginRecord>),
+    /// A login has ended: the peer left, was replaced by another login, or its connection broke.
+    Logout {
+        /// The installation.
+        guid: Guid,
+        /// The address of its login.
+        address: SocketAddr,
+    },
     /// Something that whoever reads the results should know, for example a lost control plane.
     Notice {
         /// One sentence.
@@ -145,6 +154,31 @@ pub struct DownloadRecord {
     /// Why it failed, for [`TerminalStatus::Failed`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+}
+
+/// One login, as the control plane logs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginRecord {
+    /// The installation.
+    pub guid: Guid,
+    /// The secondary GUIDs of its starts, newest first: that of the present start, then at most four earlier ones. One
+    /// installation's logins tell of one chain; copies of an installation and restored ones tell of several.
+    pub secondary: Vec<Guid>,
+    /// Its IP address as it was seen, and the port that it told.
+    pub address: SocketAddr,
+    /// The AS of the address by the directory.
+    pub as_number: Option<AsNumber>,
+    /// The region of that AS.
+    pub region: Option<String>,
+    /// The country of that AS, where the directory knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// Whether it uploads.
+    pub uploads: bool,
+    /// What it says stands between it and the network.
+    pub nat: NatClass,
+    /// The version of its program.
+    pub version: String,
 }
 
 /// What one source gave to a download.

@@ -10,6 +10,7 @@ use crate::{
     commands::{command_queue, listen_to_signals, read_stdin},
     config,
     events::{Writer, event_queue},
+    memory::Memory,
     node::{BindError, ContractError, Node},
     say::{complain, say},
     sockets, sys,
@@ -65,7 +66,11 @@ pub fn main(role: Role) -> ExitCode {
     let done = match arguments(std::env::args_os().skip(1)) {
         Ok(Asked::Help) => say(help(role)).map_err(Failure::Help),
         Ok(Asked::Version) => say(format_args!("{role} {}\n", env!("CARGO_PKG_VERSION"))).map_err(Failure::Help),
-        Ok(Asked::Run { config }) => config::load(&config, role).map_err(Failure::from).and_then(run),
+        Ok(Asked::Run { config }) => config::load(&config, role).map_err(Failure::from).and_then(|mut node| {
+            let memory = Memory::beside(&config);
+            memory.recall(&mut node);
+            run(node, memory)
+        }),
         Err(failure) => Err(failure),
     };
     let code = done.map_or_else(
@@ -111,7 +116,7 @@ fn arguments(mut arguments: impl Iterator<Item = OsString>) -> Result<Asked, Fai
     config.map(|config| Asked::Run { config }).ok_or_else(|| Failure::Arguments("--config FILE is needed".to_owned()))
 }
 
-fn run(config: NodeConfig) -> Result<(), Failure> {
+fn run(config: NodeConfig, memory: Memory) -> Result<(), Failure> {
     sockets::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -119,7 +124,7 @@ fn run(config: NodeConfig) -> Result<(), Failure> {
         .build()
         .map_err(Failure::Resources)?;
     let done = LocalSet::new().block_on(&runtime, async {
-        let node = Node::bind(config)?;
+        let node = Node::bind(config)?.remember(memory);
         let (commands_to, commands) = command_queue();
         let (events, lines) = event_queue();
         listen_to_signals(&commands_to).map_err(Failure::Resources)?;

@@ -11,6 +11,7 @@ use std::{
 };
 
 use peerbed_contract::{ContentId, ControlConfig, EdgeConfig, NodeConfig, Object, PeerConfig, Role, RoleConfig};
+use peerbed_proto::SECONDARY_MAX;
 
 /// The largest configuration that is read, in bytes: that of a peer with every download of the largest experiment is
 /// smaller.
@@ -157,6 +158,9 @@ fn check_peer(peer: &PeerConfig) -> Result<(), Wrong> {
         if !known.contains(&step.content) {
             return Err(wrong(format!("role.peer.script[{index}].content"), unknown(&step.content)));
         }
+    }
+    if peer.secondary.len() > SECONDARY_MAX {
+        return Err(wrong("role.peer.secondary", format!("at most {SECONDARY_MAX} earlier starts are remembered")));
     }
     if peer.uploads.rate_bps == Some(0) {
         return Err(wrong("role.peer.uploads.rate_bps", "0 bits a second: switch `enabled` off instead"));

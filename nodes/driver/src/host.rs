@@ -121,7 +121,7 @@ impl Host {
                     link.close();
                 }
             }
-            Output::Event(_) | Output::Finished | Output::Idle { .. } => {
+            Output::Remember { .. } | Output::Event(_) | Output::Finished | Output::Idle { .. } => {
                 unreachable!("the loop keeps these to itself")
             }
         }

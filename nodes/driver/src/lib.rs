@@ -17,6 +17,7 @@ mod events;
 mod host;
 mod inbox;
 mod library;
+mod memory;
 mod node;
 mod say;
 mod sockets;

@@ -16,6 +16,7 @@ use crate::{
     events::{EventError, EventSender},
     host::Host,
     library::Library,
+    memory::Memory,
     sockets,
 };
 
@@ -62,6 +63,7 @@ pub struct Node {
     config: NodeConfig,
     listener: TcpListener,
     listen: SocketAddr,
+    memory: Option<Memory>,
 }
 
 impl Node {
@@ -76,7 +78,12 @@ impl Node {
         let bound = sockets::listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (listen, listener) = bound.map_err(|source| BindError { node: config.name.clone(), address, source })?;
         *port = listen.port();
-        Ok(Self { config, listener, listen })
+        Ok(Self { config, listener, listen, memory: None })
+    }
+
+    /// What it remembers is kept there over its end.
+    pub(crate) fn remember(self, memory: Memory) -> Self {
+        Self { memory: Some(memory), ..self }
     }
 
     /// Where it listens.
@@ -86,7 +93,7 @@ impl Node {
 
     /// Lives until it is stopped. Must be called on a `LocalSet`.
     pub async fn run(self, mut commands: CommandReceiver, events: EventSender) -> Result<(), ContractError> {
-        let Self { config, listener, listen } = self;
+        let Self { config, listener, listen, memory } = self;
         let role = config.role.role();
         let voice = Voice { node: config.name.clone(), events };
         let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -112,6 +119,7 @@ impl Node {
             machine: machine(&config),
             host: Host::new(config.address, role, library),
             voice,
+            memory,
             until: None,
             finished: false,
         };
@@ -209,6 +217,7 @@ struct Running {
     machine: Box<dyn Machine>,
     host: Host,
     voice: Voice,
+    memory: Option<Memory>,
     /// When the machine wants its next [`Input::Timer`].
     until: Option<Time>,
     finished: bool,
@@ -302,6 +311,11 @@ impl Running {
                     return Ok(());
                 }
                 Output::Event(kind) => self.voice.say(now, kind)?,
+                Output::Remember { secondary } => {
+                    if let Some(memory) = &self.memory {
+                        memory.keep(secondary);
+                    }
+                }
                 output => self.host.carry_out(output),
             }
         }

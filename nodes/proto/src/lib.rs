@@ -24,5 +24,5 @@ pub use edge::EdgeMachine;
 pub use machine::{
     ConnId, Endpoint, HttpReply, HttpRequest, Input, Machine, Output, Purpose, Refusal, RequestId, Time,
 };
-pub use message::{Message, PROTOCOL_VERSION, PeerAddress, PieceMap};
+pub use message::{Message, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, PieceMap, SECONDARY_MAX};
 pub use peer::PeerMachine;

@@ -239,6 +239,12 @@ pub enum Output {
         /// Which.
         conn: ConnId,
     },
+    /// The secondary GUIDs of this installation's starts, newest first: the driver keeps them over the end of the process,
+    /// as [`PeerConfig::secondary`](peerbed_contract::PeerConfig::secondary) of the next start.
+    Remember {
+        /// At most [`SECONDARY_MAX`](crate::SECONDARY_MAX).
+        secondary: Vec<Guid>,
+    },
     /// Print an event.
     Event(EventKind),
     /// Everything is done; the driver flushes, prints [`EventKind::Stopped`] and exits.

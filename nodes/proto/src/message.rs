@@ -5,13 +5,17 @@
 
 use std::net::SocketAddr;
 
-use peerbed_contract::{ContentId, Guid, SignedToken};
+use peerbed_contract::{ContentId, Guid, NatClass, SignedToken};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::RequestId;
 
 /// The version that both sides of a connection must speak.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
+/// The most secondary GUIDs that a peer tells: that of its present start and the four before it.
+pub const SECONDARY_MAX: usize = 5;
+/// The longest version of a program that a login may name, in bytes.
+pub const PROGRAM_MAX: usize = 64;
 
 /// Where a peer is and who it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +49,12 @@ pub enum Message {
         listen: SocketAddr,
         /// Whether it uploads.
         uploads: bool,
+        /// The secondary GUIDs of its starts, newest first, at most [`SECONDARY_MAX`].
+        secondary: Vec<Guid>,
+        /// The version of its program, at most [`PROGRAM_MAX`] bytes.
+        program: String,
+        /// What stands between it and the network.
+        nat: NatClass,
     },
     /// It holds a copy of this and may be asked for it.
     Register {

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
-    ControlConfig, EdgeConfig, Guid, NodeConfig, Object, PeerConfig, Role, RoleConfig, ScriptStep, Selection, Storage,
-    UploadPolicy,
+    ControlConfig, EdgeConfig, Guid, NatClass, NodeConfig, Object, PeerConfig, Role, RoleConfig, ScriptStep, Selection,
+    Storage, UploadPolicy,
 };
 use peerbed_link::{Bandwidth, Fabric, FabricNode, Rate, Trace, TraceId, Traced};
 
@@ -213,8 +213,10 @@ impl<'a> Context<'a> {
         let at = &self.layout.ases[host.at];
         PeerConfig {
             guid: Guid::from_bytes(guid[..16].try_into().expect("sixteen bytes")),
+            secondary: Vec::new(),
+            nat: NatClass::None,
             port: PEER_PORT,
-            control: self.in_order(&at.control, host, CONTROL_PORT).first().copied(),
+            control: self.in_order(&at.control, host, CONTROL_PORT),
             edges: self.in_order(&at.edges, host, EDGE_PORT),
             verify_key: self.verify_key,
             uploads: UploadPolicy {

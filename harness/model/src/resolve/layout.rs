@@ -249,7 +249,12 @@ fn facts(topology: &Topology, hosts: &[Host], routes: &[Route]) -> Vec<AsFacts> 
         name: one.name.value.clone(),
         number: one.number,
         region: one.region.clone(),
-        entry: DirectoryEntry { prefix: one.prefix.value, as_number: one.number, region: one.region.clone() },
+        entry: DirectoryEntry {
+            prefix: one.prefix.value,
+            as_number: one.number,
+            region: one.region.clone(),
+            country: one.country.clone(),
+        },
         edges: nearest(index, Role::Edge),
         control: nearest(index, Role::Control),
     });

@@ -128,6 +128,12 @@ pub(crate) static AS: Shape = Shape {
             doc: "Where it is; ASes that say the same word are near each other for the choice of edges and peers.",
         },
         Key {
+            name: "country",
+            form: Form::Name,
+            need: Need::Optional("the directory knows none"),
+            doc: "Its country, as the directory of the control plane tells it and logins record it.",
+        },
+        Key {
             name: "prefix",
             form: Form::Prefix,
             need: Need::Required,
@@ -239,7 +245,8 @@ pub(crate) static TOPOLOGY: Shape = Shape {
             name: "control",
             form: Form::List(&Form::Map(&INFRASTRUCTURE)),
             need: Need::Optional("no control plane, so no peer finds another"),
-            doc: "The control plane: `control-0`, … A peer logs in to the nearest; each knows its own peers alone.",
+            doc: "The control plane: `control-0`, … A peer logs in to the nearest, and to another when that is lost; each knows its \
+                  own peers alone.",
         },
     ],
 };

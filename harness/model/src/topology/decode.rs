@@ -118,6 +118,7 @@ fn read_as(node: &Node, shared: &BTreeMap<String, Duplex>, traces: &Traces, repo
     let name = fields.get("name").and_then(|node| report.name(node, 30));
     let number = fields.get("number").and_then(|node| report.whole(node, 1, u64::from(u32::MAX)));
     let region = fields.get("region").and_then(|node| report.name(node, 63));
+    let country = fields.get("country").and_then(|node| report.name(node, 63)).map(|country| country.value);
     let prefix = fields.get("prefix").and_then(|node| {
         let value = report.scalar(node, "a prefix such as `10.1.0.0/16`", units::prefix)?;
         Some(Spanned { value, span: node.span })
@@ -128,7 +129,7 @@ fn read_as(node: &Node, shared: &BTreeMap<String, Duplex>, traces: &Traces, repo
     }
     let value = || {
         let number = AsNumber::try_from(number? as u32).ok()?;
-        Some(As { name: name.clone()?, number, region: region?.value, prefix: prefix?, access })
+        Some(As { name: name.clone()?, number, region: region?.value, country, prefix: prefix?, access })
     };
     let value = value();
     Part { name, value }

@@ -28,6 +28,9 @@ pub struct DirectoryEntry {
     pub as_number: AsNumber,
     /// The region of that AS.
     pub region: String,
+    /// The country of that AS, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
 }
 
 /// How the control plane answers a peer query.

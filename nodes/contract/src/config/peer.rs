@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentId, Guid, Object};
+use crate::{ContentId, Guid, NatClass, Object};
 
 /// A peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,10 +12,16 @@ use crate::{ContentId, Guid, Object};
 pub struct PeerConfig {
     /// Its installation's identity.
     pub guid: Guid,
+    /// The secondary GUIDs of its latest starts before this run, newest first; it draws a new one at each start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secondary: Vec<Guid>,
+    /// What stands between it and the network.
+    #[serde(default)]
+    pub nat: NatClass,
     /// TCP port that other peers connect to.
     pub port: u16,
-    /// The control plane, if the experiment has one.
-    pub control: Option<SocketAddr>,
+    /// The connection nodes of the control plane in the order of preference; none if the experiment has no control plane.
+    pub control: Vec<SocketAddr>,
     /// The edges in the order of preference, at least one; the next is tried when one fails.
     pub edges: Vec<SocketAddr>,
     /// The ed25519 public key that checks other peers' tokens.

@@ -1,6 +1,6 @@
 //! The codec: round trips whatever the cuts, and garbage that must not hurt.
 
-use peerbed_contract::{Guid, SignedToken, Token};
+use peerbed_contract::{Guid, NatClass, SignedToken, Token};
 use peerbed_proto::{PeerAddress, PieceMap};
 use proptest::prelude::*;
 
@@ -27,6 +27,10 @@ fn token() -> impl Strategy<Value = SignedToken> {
     })
 }
 
+fn nat() -> impl Strategy<Value = NatClass> {
+    prop::sample::select(NatClass::ALL.to_vec())
+}
+
 fn have() -> impl Strategy<Value = PieceMap> {
     (any::<u32>(), any::<Vec<u8>>()).prop_map(|(pieces, bits)| PieceMap { pieces, bits })
 }
@@ -38,12 +42,10 @@ fn peer() -> impl Strategy<Value = PeerAddress> {
 fn message() -> impl Strategy<Value = Message> {
     let request = any::<u32>().prop_map(RequestId);
     prop_oneof![
-        (any::<u32>(), guid(), address(), any::<bool>()).prop_map(|(version, guid, listen, uploads)| Message::Login {
-            version,
-            guid,
-            listen,
-            uploads
-        }),
+        (any::<u32>(), guid(), address(), any::<bool>(), prop::collection::vec(guid(), 0..9), ".{0,99}", nat())
+            .prop_map(|(version, guid, listen, uploads, secondary, program, nat)| {
+                Message::Login { version, guid, listen, uploads, secondary, program, nat }
+            }),
         (content(), any::<bool>()).prop_map(|(content, complete)| Message::Register { content, complete }),
         content().prop_map(|content| Message::Unregister { content }),
         (any::<u32>(), token()).prop_map(|(query, token)| Message::Query { query, token }),

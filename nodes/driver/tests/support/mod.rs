@@ -10,8 +10,8 @@ use std::{
 };
 
 use peerbed_contract::{
-    Command, ContentId, ControlConfig, EdgeConfig, EdgeMode, Event, EventKind, Guid, NodeConfig, Object, Order,
-    PeerConfig, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
+    Command, ContentId, ControlConfig, EdgeConfig, EdgeMode, Event, EventKind, Guid, NatClass, NodeConfig, Object,
+    Order, PeerConfig, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
 };
 use peerbed_driver::{CommandSender, Node, Told, command_queue, event_queue, monotonic_ns};
 use peerbed_proto::token;
@@ -160,8 +160,10 @@ pub fn control(address: &str) -> NodeConfig {
 pub fn peer(number: u8, edge: SocketAddr, control: Option<SocketAddr>, objects: &[Object]) -> PeerConfig {
     PeerConfig {
         guid: Guid::from_bytes([number; 16]),
+        secondary: Vec::new(),
+        nat: NatClass::None,
         port: 0,
-        control,
+        control: control.into_iter().collect(),
         edges: vec![edge],
         verify_key: token::public_key(&SECRET),
         uploads: UploadPolicy { enabled: true, per_copy: 5, connections: 8, rate_bps: None },

@@ -11,12 +11,17 @@ use std::{
     net::SocketAddr,
 };
 
-use peerbed_contract::{ContentId, ControlConfig, EventKind, Guid, NodeConfig, Selection, SignedToken};
+use peerbed_contract::{
+    ContentId, ControlConfig, EventKind, Guid, LoginRecord, NatClass, NodeConfig, Selection, SignedToken,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use self::registry::Registry;
-use crate::{ConnId, Endpoint, Input, Machine, Message, Output, PROTOCOL_VERSION, PeerAddress, Time, token};
+use crate::{
+    ConnId, Endpoint, Input, Machine, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, SECONDARY_MAX, Time,
+    token,
+};
 
 /// What one peer reported of one content, summed over its reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +45,16 @@ pub struct ControlMachine {
     rng: ChaCha8Rng,
     outputs: VecDeque<Output>,
     stopping: bool,
+}
+
+/// What a login tells, beside the protocol's version.
+struct Presented {
+    guid: Guid,
+    listen: SocketAddr,
+    uploads: bool,
+    secondary: Vec<Guid>,
+    program: String,
+    nat: NatClass,
 }
 
 /// A connection and who logged in on it.
@@ -87,14 +102,23 @@ impl ControlMachine {
     /// Drops what is known through a connection.
     fn forget(&mut self, conn: ConnId) {
         if let Some(Session { guid: Some(guid), .. }) = self.sessions.remove(&conn) {
-            self.registry.log_out(guid);
+            self.log_out(guid);
         }
+    }
+
+    /// Drops a login, and says so; gives its connection.
+    fn log_out(&mut self, guid: Guid) -> Option<ConnId> {
+        let address = self.registry.address(guid)?.address;
+        self.outputs.push_back(Output::Event(EventKind::Logout { guid, address }));
+        self.registry.log_out(guid)
     }
 
     fn message(&mut self, now: Time, conn: ConnId, message: Message) {
         let Some(session) = self.sessions.get(&conn) else { return };
         match (session.guid, message) {
-            (_, Message::Login { version, guid, listen, uploads }) => self.login(conn, version, guid, listen, uploads),
+            (_, Message::Login { version, guid, listen, uploads, secondary, program, nat }) => {
+                self.login(conn, version, Presented { guid, listen, uploads, secondary, program, nat });
+            }
             (None, _) => self.dismiss(conn, "the first message is a login"),
             (Some(guid), Message::Register { content, complete }) => {
                 if !self.registry.register(guid, content, complete) {
@@ -116,24 +140,45 @@ impl ControlMachine {
         }
     }
 
-    fn login(&mut self, conn: ConnId, version: u32, guid: Guid, listen: SocketAddr, uploads: bool) {
+    fn login(&mut self, conn: ConnId, version: u32, login: Presented) {
         if version != PROTOCOL_VERSION {
             let reason =
                 format!("protocol version {version} was offered, this control plane speaks {PROTOCOL_VERSION}");
             return self.dismiss(conn, reason);
         }
+        if login.secondary.len() > SECONDARY_MAX || login.program.len() > PROGRAM_MAX {
+            let reason = format!(
+                "a login tells at most {SECONDARY_MAX} secondary GUIDs and a program of at most {PROGRAM_MAX} bytes"
+            );
+            return self.dismiss(conn, reason);
+        }
+        let guid = login.guid;
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         // The address is the one that was seen, not the one that was told: nobody can direct peers to a third party.
-        let listen = SocketAddr::new(session.from.address.ip().to_canonical(), listen.port());
+        let listen = SocketAddr::new(session.from.address.ip().to_canonical(), login.listen.port());
         if let Some(other) = session.guid.replace(guid).filter(|other| *other != guid) {
-            self.registry.log_out(other);
+            self.log_out(other);
         }
-        if let Some(former) = self.registry.log_in(guid, conn, listen, uploads).filter(|former| *former != conn) {
+        let former = self.log_out(guid);
+        self.registry.log_in(guid, conn, listen, login.uploads);
+        if let Some(former) = former.filter(|former| *former != conn) {
             // Its session is taken away first, so that closing it does not drop the new login.
             self.sessions.remove(&former);
             self.refuse(former, None, "this GUID logged in from elsewhere");
             self.outputs.push_back(Output::Close { conn: former });
         }
+        let entry = self.registry.entry(listen.ip());
+        self.outputs.push_back(Output::Event(EventKind::Login(Box::new(LoginRecord {
+            guid,
+            secondary: login.secondary,
+            address: listen,
+            as_number: entry.map(|entry| entry.as_number),
+            region: entry.map(|entry| entry.region.clone()),
+            country: entry.and_then(|entry| entry.country.clone()),
+            uploads: login.uploads,
+            nat: login.nat,
+            version: login.program,
+        }))));
         self.send(conn, Message::Welcome);
     }
 

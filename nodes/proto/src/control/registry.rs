@@ -50,12 +50,10 @@ impl Registry {
         Self { directory, logins: BTreeMap::new(), copies: BTreeMap::new(), answers: 0 }
     }
 
-    /// Logs a peer in; gives the connection of its former login, whose state is dropped.
-    pub(super) fn log_in(&mut self, guid: Guid, conn: ConnId, listen: SocketAddr, uploads: bool) -> Option<ConnId> {
-        let former = self.log_out(guid);
+    /// Logs a peer in that is not.
+    pub(super) fn log_in(&mut self, guid: Guid, conn: ConnId, listen: SocketAddr, uploads: bool) {
         let place = self.place(listen.ip());
         self.logins.insert(guid, Login { conn, listen, uploads, place, contents: BTreeSet::new() });
-        former
     }
 
     /// Drops a login and every copy it registered; gives its connection.
@@ -142,9 +140,14 @@ impl Registry {
         chosen.into_iter().filter_map(|guid| self.address(guid)).collect()
     }
 
-    fn place(&self, address: IpAddr) -> Option<Place> {
+    /// What the directory knows of an address.
+    pub(super) fn entry(&self, address: IpAddr) -> Option<&DirectoryEntry> {
         let address = address.to_canonical();
-        let entry = self.directory.iter().find(|entry| entry.prefix.contains(address))?;
+        self.directory.iter().find(|entry| entry.prefix.contains(address))
+    }
+
+    fn place(&self, address: IpAddr) -> Option<Place> {
+        let entry = self.entry(address)?;
         Some(Place { as_number: entry.as_number, region: entry.region.clone() })
     }
 }

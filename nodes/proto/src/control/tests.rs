@@ -14,6 +14,7 @@ fn control(strategy: Strategy, max_returned: u32, diversity: f64) -> ControlMach
         prefix: Prefix { network: Ipv4Addr::new(10, 0, third, 0).into(), length },
         as_number: as_number.try_into().unwrap(),
         region: region.to_owned(),
+        country: None,
     };
     let config = ControlConfig {
         port: 7000,
@@ -49,7 +50,12 @@ fn accept(control: &mut ControlMachine, conn: u64, number: u8) {
 
 fn tell(control: &mut ControlMachine, conn: u64, message: Message) -> Vec<Output> {
     control.handle(10, Input::Message { conn: ConnId(conn), message });
-    drain(control)
+    drain(control).into_iter().filter(|output| !is_log(output)).collect()
+}
+
+/// Whether it is a line of the login log, of which most tests speak not.
+fn is_log(output: &Output) -> bool {
+    matches!(output, Output::Event(EventKind::Login(_) | EventKind::Logout { .. }))
 }
 
 fn drain(control: &mut ControlMachine) -> Vec<Output> {
@@ -59,7 +65,15 @@ fn drain(control: &mut ControlMachine) -> Vec<Output> {
 fn login(number: u8, uploads: bool) -> Message {
     // The address told is a lie; only the port counts.
     let listen = SocketAddr::from(([192, 0, 2, 1], 6000));
-    Message::Login { version: PROTOCOL_VERSION, guid: guid(number), listen, uploads }
+    Message::Login {
+        version: PROTOCOL_VERSION,
+        guid: guid(number),
+        listen,
+        uploads,
+        secondary: vec![guid(200), guid(201)],
+        program: "test 1".to_owned(),
+        nat: NatClass::FullCone,
+    }
 }
 
 fn content(name: &str) -> ContentId {
@@ -170,10 +184,56 @@ fn a_login_must_come_first_and_speak_the_version() {
     assert_eq!(outputs.last(), Some(&Output::Close { conn: ConnId(1) }));
 
     accept(&mut control, 3, 3);
-    let Message::Login { guid, listen, uploads, .. } = login(3, true) else { unreachable!() };
-    let outputs = tell(&mut control, 3, Message::Login { version: PROTOCOL_VERSION + 1, guid, listen, uploads });
+    let mut other = login(3, true);
+    let Message::Login { version, .. } = &mut other else { unreachable!() };
+    *version += 1;
+    let outputs = tell(&mut control, 3, other);
     assert!(refused(&outputs).contains("version"));
     assert_eq!(outputs.last(), Some(&Output::Close { conn: ConnId(3) }));
+}
+
+#[test]
+fn logins_and_logouts_are_logged_as_they_were_seen() {
+    let mut control = control(Strategy::Nested, 40, 0.0);
+    let log = |control: &mut ControlMachine, conn: u64, message: Message| {
+        control.handle(10, Input::Message { conn: ConnId(conn), message });
+        drain(control).into_iter().filter(is_log).collect::<Vec<_>>()
+    };
+    accept(&mut control, 1, 4);
+    let address = (ip(4), 6000).into();
+    let login_of_4 = Output::Event(EventKind::Login(Box::new(LoginRecord {
+        guid: guid(4),
+        secondary: vec![guid(200), guid(201)],
+        address,
+        as_number: Some(2.try_into().unwrap()),
+        region: Some("north".to_owned()),
+        country: None,
+        uploads: true,
+        nat: NatClass::FullCone,
+        version: "test 1".to_owned(),
+    })));
+    let logout_of_4 = Output::Event(EventKind::Logout { guid: guid(4), address });
+    assert_eq!(log(&mut control, 1, login(4, true)), std::slice::from_ref(&login_of_4));
+    // The same installation from elsewhere: the former login ends first.
+    accept(&mut control, 3, 4);
+    assert_eq!(log(&mut control, 3, login(4, true)), [logout_of_4.clone(), login_of_4]);
+    control.handle(10, Input::Closed { conn: ConnId(1), clean: true });
+    assert_eq!(drain(&mut control), [], "the former connection is no login any more");
+    control.handle(10, Input::Closed { conn: ConnId(3), clean: false });
+    assert_eq!(drain(&mut control), [logout_of_4]);
+}
+
+#[test]
+fn a_login_that_tells_too_much_is_refused() {
+    for (secondary, program) in [(SECONDARY_MAX + 1, 0), (0, PROGRAM_MAX + 1)] {
+        let mut control = control(Strategy::Nested, 40, 0.0);
+        accept(&mut control, 1, 1);
+        let Message::Login { version, guid, listen, uploads, nat, .. } = login(1, true) else { unreachable!() };
+        let (secondary, program) = (vec![guid; secondary], "x".repeat(program));
+        let outputs = tell(&mut control, 1, Message::Login { version, guid, listen, uploads, secondary, program, nat });
+        assert!(refused(&outputs).contains("at most 5 secondary GUIDs"));
+        assert_eq!(outputs.last(), Some(&Output::Close { conn: ConnId(1) }));
+    }
 }
 
 #[test]

@@ -1,20 +1,24 @@
 //! The connection to the control plane: login, registered copies, queries, reports; it comes back by itself.
 //!
-//! Nothing waits for it: without it, downloads go on from the edge alone.
+//! A peer is connected to one connection node at a time: the nearest that it reaches. When that is lost it tries the next
+//! one of its list, round and round, each time after a longer wait; it stays where it was let in. Nothing waits for the
+//! control plane: without it, downloads go on from the edge alone.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
 };
 
-use peerbed_contract::{ContentId, EventKind, SignedToken};
+use peerbed_contract::{ContentId, EventKind, Guid, SignedToken};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::{
     PeerMachine, Stage,
     params::{CONNECT_TIMEOUT, GREETING_TIMEOUT, QUERY_TIMEOUT, REPORTS_MAX, REQUERY},
     rate::Backoff,
 };
-use crate::{ConnId, Message, Output, PROTOCOL_VERSION, Purpose, Time};
+use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -31,7 +35,10 @@ enum State {
 /// The connection and what must be told over it.
 #[derive(Debug)]
 pub(super) struct ControlLink {
-    address: Option<SocketAddr>,
+    /// The connection nodes, the preferred one first.
+    nodes: Vec<SocketAddr>,
+    /// The one in use, or the next to be tried.
+    at: usize,
     state: State,
     backoff: Backoff,
     /// It was lost and this was said.
@@ -42,9 +49,10 @@ pub(super) struct ControlLink {
 }
 
 impl ControlLink {
-    pub(super) fn new(address: Option<SocketAddr>) -> Self {
+    pub(super) fn new(nodes: Vec<SocketAddr>) -> Self {
         Self {
-            address,
+            nodes,
+            at: 0,
             state: State::Away { until: 0 },
             backoff: Backoff::default(),
             lost: false,
@@ -71,7 +79,9 @@ impl ControlLink {
 
     /// When it next has to do something by itself.
     pub(super) fn due(&self) -> Option<Time> {
-        self.address?;
+        if self.nodes.is_empty() {
+            return None;
+        }
         match self.state {
             State::Away { until } => Some(until),
             State::Dialling { since, .. } => Some(since + CONNECT_TIMEOUT),
@@ -81,7 +91,28 @@ impl ControlLink {
     }
 }
 
+/// The version of the program, as logins tell it.
+const PROGRAM: &str = concat!("peerbed ", env!("CARGO_PKG_VERSION"));
+const _: () = assert!(PROGRAM.len() <= PROGRAM_MAX);
+
 impl PeerMachine {
+    /// Draws the secondary GUID of this start. It hangs on those of the starts before it, so that the same start of two
+    /// copies of an installation is told apart by their later ones, and on the moment, so that a start from a restored copy
+    /// is not that which it repeats.
+    pub(super) fn draw_secondary(&mut self, now: Time) {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.seed.to_le_bytes());
+        seed[8..16].copy_from_slice(&now.to_le_bytes());
+        if let Some(last) = self.me.secondary.first() {
+            seed[16..].copy_from_slice(last.as_bytes());
+        }
+        let mut drawn = [0; 16];
+        ChaCha8Rng::from_seed(seed).fill_bytes(&mut drawn);
+        self.me.secondary.insert(0, Guid::from_bytes(drawn));
+        self.me.secondary.truncate(SECONDARY_MAX);
+        self.out.push_back(Output::Remember { secondary: self.me.secondary.clone() });
+    }
+
     /// Dials when the time has come, and gives up what takes too long.
     pub(super) fn keep_control(&mut self, now: Time) {
         if self.stage != Stage::Running || self.control.due().is_none_or(|due| due > now) {
@@ -91,7 +122,7 @@ impl PeerMachine {
             self.out.push_back(Output::Close { conn });
             return self.control_closed(now);
         }
-        let Some(to) = self.control.address else { return };
+        let Some(&to) = self.control.nodes.get(self.control.at) else { return };
         let conn = self.next_conn();
         self.control.state = State::Dialling { conn, since: now };
         self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Control });
@@ -99,13 +130,22 @@ impl PeerMachine {
 
     pub(super) fn control_connected(&mut self, now: Time, conn: ConnId) {
         self.control.state = State::LoggingIn { conn, since: now };
-        let (guid, listen, uploads) = (self.me.guid, self.me.listen, self.uploader.enabled());
-        self.send(conn, Message::Login { version: PROTOCOL_VERSION, guid, listen, uploads });
+        let login = Message::Login {
+            version: PROTOCOL_VERSION,
+            guid: self.me.guid,
+            listen: self.me.listen,
+            uploads: self.uploader.enabled(),
+            secondary: self.me.secondary.clone(),
+            program: PROGRAM.to_owned(),
+            nat: self.config.nat,
+        };
+        self.send(conn, login);
     }
 
     pub(super) fn control_closed(&mut self, now: Time) {
         let wait = self.control.backoff.failed(&mut self.rng);
         self.control.state = State::Away { until: now + wait };
+        self.control.at = (self.control.at + 1) % self.control.nodes.len().max(1);
         for download in self.downloads.values_mut() {
             download.swarm.query = None;
             download.swarm.next_query = now;
@@ -226,7 +266,7 @@ impl PeerMachine {
         if let Some(conn) = self.control.up() {
             return self.send(conn, report);
         }
-        if self.control.address.is_some() {
+        if !self.control.nodes.is_empty() {
             if self.control.reports.len() >= REPORTS_MAX {
                 self.control.reports.pop_front();
             }

@@ -51,6 +51,8 @@ struct Identity {
     region: String,
     /// Where it accepts other peers.
     listen: SocketAddr,
+    /// The secondary GUIDs of its starts, newest first; that of the present one from the start on.
+    secondary: Vec<Guid>,
 }
 
 /// How far the run has come.
@@ -70,6 +72,7 @@ enum Stage {
 #[derive(Debug)]
 pub struct PeerMachine {
     me: Identity,
+    seed: u64,
     config: PeerConfig,
     objects: BTreeMap<ContentId, Arc<Object>>,
     script: VecDeque<ScriptStep>,
@@ -100,6 +103,7 @@ impl PeerMachine {
             as_number: node.as_number,
             region: node.region.clone(),
             listen: SocketAddr::new(node.address, config.port),
+            secondary: config.secondary.clone(),
         };
         let mut uploader = Uploader::new(&config.uploads);
         for content in &config.holds {
@@ -108,8 +112,9 @@ impl PeerMachine {
             }
         }
         Self {
-            control: ControlLink::new(config.control),
+            control: ControlLink::new(config.control.clone()),
             me,
+            seed: node.seed,
             objects,
             script: script.into(),
             stage: Stage::Waiting,
@@ -144,7 +149,7 @@ impl PeerMachine {
 
     fn take_in(&mut self, now: Time, input: Input) {
         match input {
-            Input::Start => self.start(),
+            Input::Start => self.start(now),
             Input::Stop => self.stop(now),
             Input::Order(order) => self.notice(format!("a peer has no use for the order `{}`", order.word())),
             Input::Connected { conn } if self.control.is(conn) => self.control_connected(now, conn),

@@ -12,9 +12,10 @@ use super::{
 use crate::{ConnId, Message, Output, Time};
 
 impl PeerMachine {
-    pub(super) fn start(&mut self) {
+    pub(super) fn start(&mut self, now: Time) {
         if self.stage == Stage::Waiting {
             self.stage = Stage::Running;
+            self.draw_secondary(now);
             self.offer_held();
         }
     }

@@ -141,7 +141,7 @@ impl Net {
             }
             Output::Event(event) => self.events.push((self.now, host, event)),
             Output::Finished => self.hosts[host].finished = true,
-            Output::Reply { .. } | Output::Idle { .. } => {}
+            Output::Remember { .. } | Output::Reply { .. } | Output::Idle { .. } => {}
         }
     }
 

@@ -201,10 +201,10 @@ fn the_control_plane_dies_and_nobody_waits() {
         world.seed_peer(10.0);
     }
     let mut net = world.build();
-    let control = world.control_host();
+    let control = world.control_host(0);
     net.at(2 * SECOND, Todo::Kill(control));
     net.run_until(40 * SECOND);
-    net.hosts[control].program = Program::Control(Box::new(world.control_machine()));
+    net.hosts[control].program = Program::Control(Box::new(world.control_machine(0)));
     net.at(40 * SECOND, Todo::Revive(control));
     let outcome = World::run(net, 120 * SECOND);
     assert!(speed(outcome.completed(0)) > 0.95 * 40.0);

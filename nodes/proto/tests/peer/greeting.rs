@@ -1,6 +1,6 @@
 //! How a remote is received: greetings, requests, and what closes its connection.
 
-use peerbed_contract::{Guid, SignedToken, Token};
+use peerbed_contract::{Guid, NatClass, SignedToken, Token};
 use peerbed_proto::{ConnId, Input, Message, Output, PROTOCOL_VERSION, PieceMap, RequestId, token};
 
 use crate::{
@@ -108,6 +108,9 @@ fn nonsense_closes_the_connection() {
             guid: Guid::from_bytes(REMOTE),
             listen: "10.0.0.1:1".parse().unwrap(),
             uploads: true,
+            secondary: Vec::new(),
+            program: String::new(),
+            nat: NatClass::None,
         },
     ];
     for message in nonsense {

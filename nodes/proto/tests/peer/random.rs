@@ -77,7 +77,7 @@ proptest! {
         for (ms, fault) in &faults {
             // Never a downloader nor the second edge: 0 stands for the control plane, 1 and 2 for the first edge.
             let host = |number: u8| match number {
-                0 => world.control_host(),
+                0 => world.control_host(0),
                 1 | 2 => World::edge_host(0),
                 holder => world.peer_host(usize::from(holder)),
             };

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use peerbed_contract::{
-    AsNumber, ContentId, ControlConfig, DownloadRecord, EdgeMode, EventKind, Guid, NodeConfig, Object, PeerConfig,
-    Role, RoleConfig, ScriptStep, Selection, Storage, Strategy, TerminalStatus, UploadPolicy, UserMoment,
+    AsNumber, ContentId, ControlConfig, DownloadRecord, EdgeMode, EventKind, Guid, NatClass, NodeConfig, Object,
+    PeerConfig, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy, TerminalStatus, UploadPolicy, UserMoment,
 };
 use peerbed_proto::{ControlMachine, PeerMachine, Time, token};
 
@@ -33,6 +33,8 @@ pub(crate) struct World {
     /// Rate of each edge, Mbit/s.
     pub(crate) edges: Vec<f64>,
     pub(crate) control: bool,
+    /// How many connection nodes.
+    pub(crate) controls: usize,
     pub(crate) peers: Vec<Peer>,
     pub(crate) seed: u64,
     pub(crate) token_lifetime: Time,
@@ -58,7 +60,15 @@ impl World {
     /// One edge, a control plane, no peers yet.
     pub(crate) fn new(object: Object) -> Self {
         let token_lifetime = 3600 * SECOND;
-        Self { objects: vec![object], edges: vec![1000.0], control: true, peers: Vec::new(), seed: 1, token_lifetime }
+        Self {
+            objects: vec![object],
+            edges: vec![1000.0],
+            control: true,
+            controls: 1,
+            peers: Vec::new(),
+            seed: 1,
+            token_lifetime,
+        }
     }
 
     fn peer(&mut self, up: f64, down: f64) -> &mut Peer {
@@ -66,7 +76,9 @@ impl World {
         let config = PeerConfig {
             guid: Guid::from_bytes([index as u8 + 1; 16]),
             port: PEER_PORT,
-            control: None,
+            secondary: Vec::new(),
+            nat: NatClass::None,
+            control: Vec::new(),
             edges: Vec::new(),
             verify_key: token::public_key(&SECRET),
             uploads: UploadPolicy { enabled: true, per_copy: 1000, connections: 8, rate_bps: None },
@@ -102,12 +114,12 @@ impl World {
         index
     }
 
-    pub(crate) fn control_host(&self) -> usize {
-        self.edges.len()
+    pub(crate) fn control_host(&self, index: usize) -> usize {
+        self.edges.len() + index
     }
 
     pub(crate) fn peer_host(&self, index: usize) -> usize {
-        self.edges.len() + 1 + index
+        self.edges.len() + self.controls + index
     }
 
     /// The network, started.
@@ -118,8 +130,9 @@ impl World {
             edge.lifetime = self.token_lifetime;
             net.add(Program::Edge(edge), rate, 1000.0, 5 * MS);
         }
-        let control = self.control_machine();
-        net.add(Program::Control(Box::new(control)), 1000.0, 1000.0, 5 * MS);
+        for index in 0..self.controls {
+            net.add(Program::Control(Box::new(self.control_machine(index))), 1000.0, 1000.0, 5 * MS);
+        }
         for (index, peer) in self.peers.iter().enumerate() {
             let machine = self.peer_machine(index);
             net.add(Program::Peer(Box::new(machine)), peer.up, peer.down, peer.delay);
@@ -133,20 +146,28 @@ impl World {
         let mut config = self.peers[index].config.clone();
         config.objects.clone_from(&self.objects);
         config.edges = (0..self.edges.len()).map(|edge| SocketAddr::new(address_of(edge), EDGE_PORT)).collect();
-        config.control = self.control.then(|| SocketAddr::new(address_of(self.control_host()), CONTROL_PORT));
+        if self.control {
+            // Each begins with another, as planned peers do.
+            let node =
+                |turn| SocketAddr::new(address_of(self.control_host((index + turn) % self.controls)), CONTROL_PORT);
+            config.control = (0..self.controls).map(node).collect();
+        }
         let node = self.node(&format!("peer-{index}"), self.peer_host(index), index as u64);
         PeerMachine::new(&node, &config)
     }
 
-    /// A fresh control plane, for the start and after a loss.
-    pub(crate) fn control_machine(&self) -> ControlMachine {
+    /// A fresh connection node, for the start and after a loss.
+    pub(crate) fn control_machine(&self, index: usize) -> ControlMachine {
         let config = ControlConfig {
             port: CONTROL_PORT,
             verify_key: token::public_key(&SECRET),
             selection: Selection { strategy: Strategy::Random, max_returned: 40, diversity: 0.1 },
             directory: Vec::new(),
         };
-        ControlMachine::new(&self.node("control-0", self.control_host(), 99), &config)
+        ControlMachine::new(
+            &self.node(&format!("control-{index}"), self.control_host(index), 99 + 1000 * index as u64),
+            &config,
+        )
     }
 
     fn node(&self, name: &str, host: usize, seed: u64) -> NodeConfig {
