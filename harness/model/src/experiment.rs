@@ -14,6 +14,7 @@ pub(crate) mod arms;
 pub(crate) mod decode;
 pub(crate) mod expect;
 mod policy;
+pub(crate) mod provider;
 pub(crate) mod scale;
 mod tolerance;
 pub(crate) mod workload;
@@ -33,6 +34,7 @@ pub(crate) struct Body {
     pub(crate) duration: Duration,
     pub(crate) congestion_control: String,
     pub(crate) tolerance: Tolerance,
+    pub(crate) providers: Vec<provider::Provider>,
     /// Keys of generators are drawn later; here they are 0.
     pub(crate) content: Vec<Object>,
     pub(crate) groups: Vec<Group>,
@@ -47,8 +49,8 @@ pub(crate) struct Group {
     pub(crate) at: Spanned<String>,
     pub(crate) access: Spanned<String>,
     pub(crate) peers: Spanned<u32>,
-    /// How many upload.
-    pub(crate) uploads: u32,
+    /// Who uploads.
+    pub(crate) uploads: Uploads,
     /// How many damage what they upload.
     pub(crate) corrupts: u32,
     /// Copies by index of content.
@@ -58,6 +60,15 @@ pub(crate) struct Group {
     pub(crate) image: Option<String>,
     /// Of the container of each.
     pub(crate) limits: Limits,
+}
+
+/// Who of a group uploads at the start.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Uploads {
+    /// So many.
+    Share(u32),
+    /// As the installer left it, but for so many whose users changed the setting.
+    Installed { on: bool, switched: u32 },
 }
 
 /// Who asks for what, and when.
@@ -113,9 +124,28 @@ pub(crate) struct Policy {
     pub(crate) per_copy: u32,
     pub(crate) connections: u32,
     pub(crate) upload_rate: UploadRate,
+    pub(crate) cache_time: Duration,
+    pub(crate) cache_size: CacheSize,
     pub(crate) edge_mode: EdgeMode,
     pub(crate) token_lifetime: Duration,
     pub(crate) max_sources: u32,
+}
+
+/// The most that a peer keeps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum CacheSize {
+    Unlimited,
+    Bytes(u64),
+}
+
+impl CacheSize {
+    /// The limit, if there is one.
+    pub(crate) fn bytes(self) -> Option<u64> {
+        match self {
+            Self::Unlimited => None,
+            Self::Bytes(bytes) => Some(bytes),
+        }
+    }
 }
 
 /// The most that a peer uploads.

@@ -97,7 +97,9 @@ fn form_schema(form: &Form) -> Value {
     let text = |pattern: String| json!({"type": "string", "pattern": pattern});
     match form {
         Form::Name
-        | Form::NameOf("AS" | "group" | "content object" | "arm" | "node" | "topology" | "access profile") => {
+        | Form::NameOf(
+            "AS" | "group" | "content object" | "arm" | "node" | "topology" | "access profile" | "provider",
+        ) => {
             json!({"type": ["string", "integer"], "pattern": NAME})
         }
         Form::Text | Form::NameOf(_) => json!({"type": "string"}),

@@ -8,6 +8,7 @@ use crate::limits;
 pub(crate) mod experiment;
 pub(crate) mod policy;
 pub(crate) mod topology;
+pub(crate) mod users;
 pub(crate) mod workload;
 
 /// A time since the start of the run.

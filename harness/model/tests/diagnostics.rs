@@ -71,7 +71,7 @@ expect:
     5 | polcy: {}
       | ^^^^^
       |
-      = help: the keys of an experiment are question, topology, seed, duration, content, groups, workload, policy, congestion_control, engine, tolerance, arms, timeline, repeats, expect
+      = help: the keys of an experiment are question, topology, seed, duration, providers, content, groups, workload, policy, congestion_control, engine, tolerance, arms, timeline, repeats, expect
 
     error: 99999999999999GiB is out of range
      --> experiments/e.yaml:7:23
@@ -103,7 +103,7 @@ expect:
     9 |   - {name: homes, as: isp-z, peers: 10, access: cable, uplods: 31%, holds: {pach: 2}}
       |                                                        ^^^^^^
       |
-      = help: the keys of a group are name, as, peers, access, uploads, holds, corrupts, command, image, memory, pids
+      = help: the keys of a group are name, as, peers, access, uploads, installer, switched, holds, corrupts, command, image, memory, pids
 
     error: no content named `pach`, did you mean `patch`?
      --> experiments/e.yaml:9:77

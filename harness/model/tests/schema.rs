@@ -40,11 +40,13 @@ seed: 1
 duration: 60s
 congestion_control: reno
 engine: tc
+providers: {A: {peers: allowed, uploads: off}}
 content:
   - {id: patch, size: 1MiB, provider: A, peers: forbidden, piece: 64KiB}
 groups:
   - {name: homes, as: isp-x, peers: 30, access: cable, uploads: 50%, holds: {patch: 2}, corrupts: true, command: [-v],
      image: 'peer:1', memory: 64MiB, pids: 32}
+  - {name: installed, as: isp-x, peers: 30, access: cable, installer: A, switched: 2%}
 workload:
   - name: slow
     groups: [homes]
@@ -56,6 +58,7 @@ workload:
 policy:
   selection: {strategy: random, max_returned: 10, diversity: 20%}
   uploads: {per_copy: 3, connections: 4, rate: 50%}
+  cache: {time: 1h, size: 1GiB}
   edge: {mode: only, token_lifetime: 1h}
   downloads: {max_sources: 5}
 arms:

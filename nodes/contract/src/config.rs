@@ -1,5 +1,6 @@
 //! What a node is told before it starts: the JSON file behind `--config`.
 
+mod cache;
 mod control;
 mod edge;
 mod nat;
@@ -11,6 +12,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    cache::CachePolicy,
     control::{ControlConfig, DirectoryEntry, Selection, Strategy},
     edge::EdgeConfig,
     nat::NatClass,

@@ -68,6 +68,13 @@ pub enum EventKind {
         /// Who sent it.
         from: IpAddr,
     },
+    /// A copy was removed from the cache.
+    CopyEvicted {
+        /// Of what.
+        content: ContentId,
+        /// Which limit it was beyond.
+        reason: Eviction,
+    },
     /// A download came to its end; printed exactly once for each [`EventKind::DownloadStarted`].
     DownloadFinished(Box<DownloadRecord>),
     /// All content bytes exchanged with one remote node for one content since the last such line for the pair.
@@ -88,6 +95,16 @@ pub enum EventKind {
     },
     /// The last line: everything was said, the node exits.
     Stopped,
+}
+
+/// Why a copy was removed from the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Eviction {
+    /// It had been kept for as long as copies are.
+    Time,
+    /// The cache was larger than it may be, and it was used longest ago.
+    Size,
 }
 
 /// How a download ended.

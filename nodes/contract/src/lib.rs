@@ -20,10 +20,10 @@ pub mod exit;
 
 pub use command::{Command, CommandError};
 pub use config::{
-    ControlConfig, DirectoryEntry, EdgeConfig, EdgeMode, NatClass, NodeConfig, PeerConfig, Prefix, RoleConfig,
-    ScriptStep, Selection, Storage, Strategy, UploadPolicy, UserAct, UserMoment,
+    CachePolicy, ControlConfig, DirectoryEntry, EdgeConfig, EdgeMode, NatClass, NodeConfig, PeerConfig, Prefix,
+    RoleConfig, ScriptStep, Selection, Storage, Strategy, UploadPolicy, UserAct, UserMoment,
 };
-pub use event::{DownloadRecord, Event, EventKind, LoginRecord, SourceBytes, TerminalStatus, TransferRecord};
+pub use event::{DownloadRecord, Event, EventKind, Eviction, LoginRecord, SourceBytes, TerminalStatus, TransferRecord};
 pub use names::{AsNumber, ContentId, Guid, NameError, NodeName, Role};
 pub use object::{Manifest, Object, ObjectError, PieceHash};
 pub use order::Order;

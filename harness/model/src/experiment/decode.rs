@@ -8,7 +8,8 @@ use peerbed_link::Probability;
 use crate::{
     diagnostic::{Report, Spanned},
     experiment::{
-        Body, Group, Head, Policy,
+        Body, Group, Head, Policy, Uploads,
+        provider::Provider,
         workload::{self, Known, Names},
     },
     limits,
@@ -55,12 +56,15 @@ pub(crate) fn decode<'n>(root: &'n Node, report: &mut Report) -> Option<Decoded<
 
     let tolerance = fields.get("tolerance").map_or_else(Tolerance::default, |node| Tolerance::decode(node, report));
 
+    let providers = fields.get("providers").map_or_else(Vec::new, |node| Provider::decode_all(node, report));
+
     let nodes = list(&fields, "content", "content objects", limits::CONTENTS, report);
-    let content: Vec<Part<Object>> = nodes.iter().map(|node| read_content(node, report)).collect();
+    let content: Vec<Part<Object>> = nodes.iter().map(|node| read_content(node, &providers, report)).collect();
     let content_names = names_of("content", "content objects", &content, report);
 
     let nodes = list(&fields, "groups", "groups", limits::GROUPS, report);
-    let parts: Vec<(Part<Group>, Place)> = nodes.iter().map(|node| read_group(node, &content_names, report)).collect();
+    let read = |node: &Arc<Node>| read_group(node, &content_names, &providers, report);
+    let parts: Vec<(Part<Group>, Place)> = nodes.iter().map(read).collect();
     let (groups, places): (Vec<Part<Group>>, Vec<Place>) = parts.into_iter().unzip();
     let group_names = names_of("group", "groups", &groups, report);
 
@@ -76,9 +80,16 @@ pub(crate) fn decode<'n>(root: &'n Node, report: &mut Report) -> Option<Decoded<
     let content: Option<Vec<Object>> = content.into_iter().map(|part| part.value).collect();
     let whole = report.errors() == before;
     let body = match (duration, congestion_control, content, &groups) {
-        (Some(duration), Some(congestion_control), Some(content), Some(groups)) if whole => {
-            Some(Body { duration, congestion_control, tolerance, content, groups: groups.clone(), workloads, policy })
-        }
+        (Some(duration), Some(congestion_control), Some(content), Some(groups)) if whole => Some(Body {
+            duration,
+            congestion_control,
+            tolerance,
+            providers,
+            content,
+            groups: groups.clone(),
+            workloads,
+            policy,
+        }),
         _ => None,
     };
     Some(Decoded { fields, head, duration, places, groups, body })
@@ -126,13 +137,17 @@ fn congestion_control(text: &str) -> Result<String, units::Bad> {
     Ok(text.to_owned())
 }
 
-fn read_content(node: &Node, report: &mut Report) -> Part<Object> {
+fn read_content(node: &Node, providers: &[Provider], report: &mut Report) -> Part<Object> {
     let Some(fields) = report.map(node, &CONTENT) else { return Part { name: None, value: None } };
     let name = fields.get("id").and_then(|node| report.name(node, 63));
     let size = fields.get("size").and_then(|node| report.size(node, limits::SIZE));
     let provider = fields.get("provider").and_then(|node| report.name(node, 63));
     let words = [("allowed", true), ("forbidden", false)];
-    let peers_allowed = fields.get("peers").map_or(Some(true), |node| report.word(node, &words));
+    let default = || {
+        let named = |one: &&Provider| provider.as_ref().is_some_and(|name| one.name == name.value);
+        providers.iter().find(named).is_none_or(|one| one.peers)
+    };
+    let peers_allowed = fields.get("peers").map_or_else(|| Some(default()), |node| report.word(node, &words));
     let piece_length = fields.get("piece").map_or(Some(256 << 10), |node| report.size(node, limits::PIECE));
     let value = || {
         let (size, piece_length) = (size?, piece_length?);
@@ -152,7 +167,7 @@ fn read_content(node: &Node, report: &mut Report) -> Part<Object> {
     Part { name, value }
 }
 
-fn read_group(node: &Node, content: &Names<'_>, report: &mut Report) -> (Part<Group>, Place) {
+fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: &mut Report) -> (Part<Group>, Place) {
     let Some(fields) = report.map(node, &GROUP) else {
         return (Part { name: None, value: None }, Place { at: None, access: None });
     };
@@ -163,7 +178,8 @@ fn read_group(node: &Node, content: &Names<'_>, report: &mut Report) -> (Part<Gr
         let value = report.whole(node, 1, limits::NODES)? as u32;
         Some(Spanned { value, span: node.span })
     });
-    let uploads = fields.get("uploads").map_or(Some(1.0), |node| report.share(node).map(Probability::get));
+    let count = peers.map_or(1, |peers| peers.value);
+    let uploads = Uploads::decode(&fields, count, providers, report);
     let corrupts = fields.get("corrupts").map_or(Some(0.0), |node| read_corrupts(node, report));
     let holds = fields.get("holds").map_or(Some(Vec::new()), |node| read_holds(node, content, peers, report));
     let command = fields.get("command").map_or(Some(Vec::new()), |node| read_command(node, report));
@@ -182,7 +198,7 @@ fn read_group(node: &Node, content: &Names<'_>, report: &mut Report) -> (Part<Gr
             at: at?,
             access: access?,
             peers,
-            uploads: of_peers(uploads?),
+            uploads: uploads?,
             corrupts: of_peers(corrupts?),
             holds: holds?,
             command: command?,

@@ -7,13 +7,13 @@ use peerbed_link::Probability;
 
 use crate::{
     diagnostic::Report,
-    experiment::{Policy, UploadRate},
+    experiment::{CacheSize, Policy, UploadRate},
     limits,
     plan::Setting,
     read::Fields,
     shape::{
         Shape,
-        policy::{DOWNLOADS, EDGE, POLICY, SELECTION, UPLOADS},
+        policy::{CACHE, DOWNLOADS, EDGE, POLICY, SELECTION, UPLOADS},
     },
     units,
     yaml::{Node, Value},
@@ -29,6 +29,8 @@ impl Policy {
             per_copy: 5,
             connections: 8,
             upload_rate: UploadRate::Share(Probability::new(0.8).expect("a share")),
+            cache_time: limits::DURATION.1,
+            cache_size: CacheSize::Unlimited,
             edge_mode: EdgeMode::Backstop,
             token_lifetime: Duration::from_hours(24),
             max_sources: 20,
@@ -51,6 +53,11 @@ impl Policy {
             set(&mut policy.per_copy, &uploads, "per_copy", |node| count(report, node, 1_000_000));
             set(&mut policy.connections, &uploads, "connections", |node| count(report, node, 1_000));
             set(&mut policy.upload_rate, &uploads, "rate", |node| upload_rate(node, report));
+        }
+        if let Some(cache) = section("cache", &CACHE, report) {
+            let range = (Duration::from_millis(1), limits::DURATION.1);
+            set(&mut policy.cache_time, &cache, "time", |node| report.time(node, range));
+            set(&mut policy.cache_size, &cache, "size", |node| cache_size(node, report));
         }
         if let Some(edge) = section("edge", &EDGE, report) {
             let words = [("only", EdgeMode::Only), ("backstop", EdgeMode::Backstop)];
@@ -81,6 +88,7 @@ impl Policy {
             UploadRate::Fixed(Some(rate)) => rate.to_string(),
             UploadRate::Fixed(None) => "unlimited".to_owned(),
         };
+        let cache_size = self.cache_size.bytes().map_or("unlimited".to_owned(), units::show_size);
         let settings = [
             ("policy.selection.strategy", text(strategy)),
             ("policy.selection.max_returned", whole(self.max_returned)),
@@ -88,6 +96,8 @@ impl Policy {
             ("policy.uploads.per_copy", whole(self.per_copy)),
             ("policy.uploads.connections", whole(self.connections)),
             ("policy.uploads.rate", Setting::Text(rate)),
+            ("policy.cache.time", Setting::Text(units::show_time(self.cache_time))),
+            ("policy.cache.size", Setting::Text(cache_size)),
             ("policy.edge.mode", text(mode)),
             ("policy.edge.token_lifetime", Setting::Text(units::show_time(self.token_lifetime))),
             ("policy.downloads.max_sources", whole(self.max_sources)),
@@ -104,6 +114,13 @@ pub(super) fn set<T>(value: &mut T, fields: &Fields<'_>, key: &'static str, read
 
 fn count(report: &mut Report, node: &Node, most: u64) -> Option<u32> {
     report.whole(node, 1, most).map(|value| value as u32)
+}
+
+fn cache_size(node: &Node, report: &mut Report) -> Option<CacheSize> {
+    if matches!(&node.value, Value::Scalar { text, .. } if text.starts_with(char::is_alphabetic)) {
+        return report.word_or(node, &[("unlimited", CacheSize::Unlimited)], "a size such as `1GiB`");
+    }
+    report.size(node, limits::SIZE).map(CacheSize::Bytes)
 }
 
 fn upload_rate(node: &Node, report: &mut Report) -> Option<UploadRate> {

@@ -34,7 +34,7 @@ impl Scale {
         for group in groups {
             let peers = self.some(group.peers.value);
             group.peers.value = peers;
-            group.uploads = self.some(group.uploads).min(peers);
+            group.uploads = group.uploads.scaled(|count| self.count(count), peers);
             group.corrupts = self.count(group.corrupts).min(peers);
             for (_, copies) in &mut group.holds {
                 *copies = self.some(*copies).min(peers);

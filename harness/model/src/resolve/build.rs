@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
-    ControlConfig, EdgeConfig, Guid, NatClass, NodeConfig, Object, PeerConfig, Role, RoleConfig, ScriptStep, Selection,
-    Storage, UploadPolicy,
+    CachePolicy, ControlConfig, EdgeConfig, Guid, NatClass, NodeConfig, Object, PeerConfig, Role, RoleConfig,
+    ScriptStep, Selection, Storage, UploadPolicy,
 };
 use peerbed_link::{Bandwidth, Fabric, FabricNode, Rate, Trace, TraceId, Traced};
 
 use crate::{
-    experiment::{Body, UploadRate},
+    experiment::{Body, UploadRate, provider::Provider},
     plan::{Plan, PlannedNode, Setting},
     resolve::{
         Arm, Experiment,
@@ -59,6 +59,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
 
     let mut parameters = body.policy.parameters();
     parameters.insert("congestion_control".to_owned(), Setting::Text(body.congestion_control.clone()));
+    parameters.extend(body.providers.iter().flat_map(Provider::parameters));
     let mut plan = Plan {
         experiment: experiment.name.to_string(),
         question: experiment.head.question.clone(),
@@ -121,7 +122,8 @@ impl<'a> Context<'a> {
             seeds.choose(what, names, count)
         };
         let groups = || body.groups.iter().enumerate();
-        let uploads = groups().map(|(index, group)| choose(index, "uploads", group.uploads)).collect();
+        let uploads =
+            groups().map(|(index, group)| group.uploads.drawn(|what, count| choose(index, what, count))).collect();
         let corrupts = groups().map(|(index, group)| choose(index, "corrupts", group.corrupts)).collect();
         let holders: Holders = groups()
             .map(|(index, group)| {
@@ -224,6 +226,10 @@ impl<'a> Context<'a> {
                 per_copy: policy.per_copy,
                 connections: policy.connections,
                 rate_bps: rate_bps(policy.upload_rate, host.access.up.bandwidth),
+            },
+            cache: CachePolicy {
+                time_ns: Some(policy.cache_time.as_nanos() as u64),
+                size_bytes: policy.cache_size.bytes(),
             },
             edge_mode: policy.edge_mode,
             max_sources: policy.max_sources,

@@ -8,6 +8,7 @@ use crate::{
         Form, Key, MOMENT, Need, Shape,
         policy::POLICY,
         topology::{DELAY_KEY, DIRECTION, JITTER_KEY, LOSS_KEY, QUEUE_KEY, TRACE_KEY},
+        users::PROVIDER,
         workload::WORKLOAD,
     },
 };
@@ -27,7 +28,7 @@ pub(crate) static CONTENT: Shape = Shape {
         Key {
             name: "peers",
             form: Form::Words(&["allowed", "forbidden"]),
-            need: Need::Default("allowed"),
+            need: Need::Optional("as its provider has it"),
             doc: "Whether the provider lets peers distribute it.",
         },
         Key {
@@ -60,8 +61,20 @@ pub(crate) static GROUP: Shape = Shape {
         Key {
             name: "uploads",
             form: Form::Share,
-            need: Need::Default("100%"),
+            need: Need::Optional("`100%`, or as `installer` has it"),
             doc: "How many of them upload at all: exactly this share, rounded, drawn.",
+        },
+        Key {
+            name: "installer",
+            form: Form::NameOf("provider"),
+            need: Need::Optional("`uploads` says it"),
+            doc: "The provider with whose installer they came; they upload if it leaves uploads on. Instead of `uploads`.",
+        },
+        Key {
+            name: "switched",
+            form: Form::Share,
+            need: Need::Default("0%"),
+            doc: "How many of their users changed that setting before the run: exactly this share, rounded, drawn.",
         },
         Key {
             name: "holds",
@@ -275,6 +288,12 @@ pub(crate) static EXPERIMENT: Shape = Shape {
             form: Form::Time(limits::DURATION.0, limits::DURATION.1),
             need: Need::Required,
             doc: "The run ends at this time even if downloads are under way.",
+        },
+        Key {
+            name: "providers",
+            form: Form::Named("provider", &Form::Map(&PROVIDER)),
+            need: Need::Optional("peers are allowed, uploads are on"),
+            doc: "What providers decided for their content and their installations.",
         },
         Key {
             name: "content",

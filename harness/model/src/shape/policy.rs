@@ -57,6 +57,26 @@ pub(crate) static UPLOADS: Shape = Shape {
     ],
 };
 
+pub(crate) static CACHE: Shape = Shape {
+    name: "a cache policy",
+    doc: "What a peer keeps of what it downloaded. What it does not keep it neither offers nor serves.",
+    keys: &[
+        Key {
+            name: "time",
+            form: Form::Time(Duration::from_millis(1), limits::DURATION.1),
+            need: Need::Default("24h"),
+            doc: "How long an object is kept after it was whole; what is held at the start was whole then.",
+        },
+        Key {
+            name: "size",
+            form: Form::Either(&[Form::Words(&["unlimited"]), Form::Size(limits::SIZE.0, limits::SIZE.1)]),
+            need: Need::Default("unlimited"),
+            doc: "The most that is kept, a download under way counted with its whole size: beyond it, what was downloaded or \
+                  uploaded from longest ago is removed, but never what is being downloaded.",
+        },
+    ],
+};
+
 pub(crate) static EDGE: Shape = Shape {
     name: "an edge policy",
     doc: "What the edge servers do.",
@@ -103,6 +123,7 @@ pub(crate) static POLICY: Shape = Shape {
             need: Need::Optional("the defaults"),
             doc: "What peers give.",
         },
+        Key { name: "cache", form: Form::Map(&CACHE), need: Need::Optional("the defaults"), doc: "What peers keep." },
         Key { name: "edge", form: Form::Map(&EDGE), need: Need::Optional("the defaults"), doc: "What edges do." },
         Key {
             name: "downloads",

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ContentId, Guid, NatClass, Object};
+use crate::{CachePolicy, ContentId, Guid, NatClass, Object};
 
 /// A peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct PeerConfig {
     pub verify_key: [u8; 32],
     /// What it gives to others.
     pub uploads: UploadPolicy,
+    /// What it keeps of what it downloaded.
+    #[serde(default)]
+    pub cache: CachePolicy,
     /// How it divides a download between edge and peers.
     pub edge_mode: EdgeMode,
     /// At most this many connections to other peers for one download.

@@ -10,8 +10,9 @@ use std::{
 };
 
 use peerbed_contract::{
-    Command, ContentId, ControlConfig, EdgeConfig, EdgeMode, Event, EventKind, Guid, NatClass, NodeConfig, Object,
-    Order, PeerConfig, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
+    CachePolicy, Command, ContentId, ControlConfig, EdgeConfig, EdgeMode, Event, EventKind, Guid, NatClass, NodeConfig,
+    Object, Order, PeerConfig, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord,
+    UploadPolicy,
 };
 use peerbed_driver::{CommandSender, Node, Told, command_queue, event_queue, monotonic_ns};
 use peerbed_proto::token;
@@ -167,6 +168,7 @@ pub fn peer(number: u8, edge: SocketAddr, control: Option<SocketAddr>, objects: 
         edges: vec![edge],
         verify_key: token::public_key(&SECRET),
         uploads: UploadPolicy { enabled: true, per_copy: 5, connections: 8, rate_bps: None },
+        cache: CachePolicy::UNLIMITED,
         edge_mode: EdgeMode::Backstop,
         max_sources: 8,
         objects: objects.to_vec(),

@@ -8,6 +8,7 @@
 //! | `requests` | which piece is asked of whom, and the end-game |
 //! | `receive` | what comes back: bytes, hashes, refusals |
 //! | `upload` | what other peers are given, and the limits |
+//! | `cache` | what is kept of finished downloads |
 //! | `leave` | how a connection ends, and its accounting |
 //! | `control_link` | the connection to the control plane |
 //! | `timers` | what is due when |
@@ -15,6 +16,7 @@
 //! | `board`, `link`, `download`, `rate`, `params` | the values behind them |
 
 mod board;
+mod cache;
 mod control_link;
 mod download;
 mod edges;
@@ -40,7 +42,7 @@ use peerbed_contract::{AsNumber, ContentId, EventKind, Guid, NodeConfig, Object,
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use self::{control_link::ControlLink, download::Download, link::Link, upload::Uploader};
+use self::{cache::Cache, control_link::ControlLink, download::Download, link::Link, upload::Uploader};
 use crate::{ConnId, Input, Machine, Message, Output, Time};
 
 /// Who this peer is, for its records and greetings.
@@ -80,6 +82,7 @@ pub struct PeerMachine {
     downloads: BTreeMap<u32, Download>,
     links: BTreeMap<ConnId, Link>,
     uploader: Uploader,
+    cache: Cache,
     control: ControlLink,
     rng: ChaCha8Rng,
     next_conn: u64,
@@ -121,6 +124,7 @@ impl PeerMachine {
             downloads: BTreeMap::new(),
             links: BTreeMap::new(),
             uploader,
+            cache: Cache::new(config.cache),
             rng: ChaCha8Rng::seed_from_u64(node.seed),
             next_conn: 0,
             next_query: 0,

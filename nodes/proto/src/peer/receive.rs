@@ -91,7 +91,7 @@ impl PeerMachine {
         let role = if link.is_edge() { Role::Edge } else { Role::Peer };
         download.used((link.remote.ip().to_canonical(), role, link.guid), wanted.bytes);
         let complete = download.board.is_complete();
-        self.spread(number, wanted.piece);
+        self.spread(now, number, wanted.piece);
         if complete {
             self.end_download(now, number, TerminalStatus::Completed);
         } else {

@@ -46,7 +46,8 @@ impl PeerMachine {
             Arc::new(Object { id, provider, size: 0, piece_length: 1, key: 0, peers_allowed: false })
         });
         if failure.is_none() {
-            self.uploader.expect(&object);
+            self.uploader.expect(now, &object);
+            self.cache.stir = true;
         }
         let download = Download::new(step, object, self.config.edges.len(), now, &mut self.rng);
         self.downloads.insert(number, download);
@@ -98,6 +99,7 @@ impl PeerMachine {
     pub(super) fn end_download(&mut self, now: Time, number: u32, status: TerminalStatus) {
         let Some(download) = self.downloads.get_mut(&number).filter(|download| !download.is_over()) else { return };
         download.end(now, status);
+        self.cache.stir = true;
         let content = download.content().clone();
         self.release_links(now, number, status != TerminalStatus::Paused);
         if !self.uploader.is_whole(&content) {

@@ -349,10 +349,10 @@ impl PeerMachine {
     }
 
     /// A verified piece is held now: it is offered to those who may want it.
-    pub(super) fn spread(&mut self, number: u32, piece: u32) {
+    pub(super) fn spread(&mut self, now: Time, number: u32, piece: u32) {
         let Some(download) = self.downloads.get(&number) else { return };
         let object = std::sync::Arc::clone(&download.object);
-        let fresh = self.uploader.got(&object, piece);
+        let fresh = self.uploader.got(now, &object, piece);
         if !fresh || !self.uploader.enabled() || !object.peers_allowed {
             return;
         }

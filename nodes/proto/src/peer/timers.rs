@@ -51,6 +51,7 @@ impl PeerMachine {
             }
             self.conclude(number);
         }
+        self.keep_cache(now);
         self.upload(now);
         self.try_to_finish(now);
     }
@@ -127,7 +128,13 @@ impl PeerMachine {
             Run::Paused { resume_at } => [Some(resume_at), None, None],
             Run::Over { .. } => [None; 3],
         });
-        let due = [script, control, stop, self.uploader.wake].into_iter().chain(downloads).flatten().chain(links).min();
+        let cache = self.cache.wake.filter(|_| running);
+        let due = [script, control, stop, cache, self.uploader.wake]
+            .into_iter()
+            .chain(downloads)
+            .flatten()
+            .chain(links)
+            .min();
         // Everything due by now was done; should something be left, it is tried again soon instead of without a pause.
         due.filter(|_| self.stage != Stage::Finished).map(|due| if due > now { due } else { now + MILLISECOND })
     }

@@ -22,8 +22,22 @@ use crate::{ConnId, Message, Output, PieceMap, RequestId, Time};
 pub(super) struct Copy {
     pub(super) object: Arc<Object>,
     pub(super) held: FixedBitSet,
+    /// Since when it is whole.
+    pub(super) whole_since: Option<Time>,
+    /// When it was last downloaded to or uploaded from.
+    pub(super) used: Time,
     /// Downloaders that were given something of it.
     served: BTreeSet<Guid>,
+}
+
+impl Copy {
+    /// How much of it is held.
+    pub(super) fn held_bytes(&self) -> u64 {
+        if self.held.is_full() {
+            return self.object.size;
+        }
+        self.held.ones().map(|piece| u64::from(self.object.piece_range(piece as u32).1)).sum()
+    }
 }
 
 /// Why a downloader gets no slot.
@@ -72,25 +86,50 @@ impl Uploader {
         self.enabled
     }
 
-    /// All of the object is held.
+    /// All of the object is held from the beginning.
     pub(super) fn hold(&mut self, object: &Arc<Object>) {
-        self.copy(object).held.set_range(.., true);
+        let copy = self.copy(object);
+        copy.held.set_range(.., true);
+        copy.whole_since = Some(0);
     }
 
     /// One more piece is held; whether it is new.
-    pub(super) fn got(&mut self, object: &Arc<Object>, piece: u32) -> bool {
-        !self.copy(object).held.put(piece as usize)
+    pub(super) fn got(&mut self, now: Time, object: &Arc<Object>, piece: u32) -> bool {
+        let copy = self.copy(object);
+        copy.used = now;
+        let fresh = !copy.held.put(piece as usize);
+        if fresh && copy.held.is_full() {
+            copy.whole_since = Some(now);
+        }
+        fresh
+    }
+
+    /// Every copy.
+    pub(super) fn copies(&self) -> impl Iterator<Item = &Copy> {
+        self.copies.values()
+    }
+
+    /// The copy of this content.
+    pub(super) fn copy_of(&self, content: &ContentId) -> Option<&Copy> {
+        self.copies.get(content)
+    }
+
+    /// Forgets a copy, and whom it served.
+    pub(super) fn remove(&mut self, content: &ContentId) -> Option<Copy> {
+        self.copies.remove(content)
     }
 
     /// The object will be held, piece by piece.
-    pub(super) fn expect(&mut self, object: &Arc<Object>) {
-        self.copy(object);
+    pub(super) fn expect(&mut self, now: Time, object: &Arc<Object>) {
+        self.copy(object).used = now;
     }
 
     fn copy(&mut self, object: &Arc<Object>) -> &mut Copy {
         self.copies.entry(object.id.clone()).or_insert_with(|| Copy {
             object: Arc::clone(object),
             held: pieces_of(object),
+            whole_since: None,
+            used: 0,
             served: BTreeSet::new(),
         })
     }
@@ -189,12 +228,13 @@ impl PeerMachine {
             link.push.used = now;
             link.push.queue.push_back(Queued { request, piece, ordered: 0 });
         }
-        self.count_served(&content, guid);
+        self.count_served(now, &content, guid);
         self.take_turn(conn);
     }
 
-    fn count_served(&mut self, content: &ContentId, guid: Guid) {
+    fn count_served(&mut self, now: Time, content: &ContentId, guid: Guid) {
         let Some(copy) = self.uploader.copies.get_mut(content) else { return };
+        copy.used = now;
         if copy.served.insert(guid) && copy.served.len() as u64 >= u64::from(self.uploader.per_copy) {
             self.control_withdraw(content);
         }
@@ -210,6 +250,18 @@ impl PeerMachine {
         queue.remove(at);
         if !link.said_bye {
             self.send(conn, Message::Cancelled { request });
+        }
+    }
+
+    /// Calls off every piece that a remote asked for; what is ordered of them still goes out.
+    pub(super) fn call_off_uploads(&mut self, conn: ConnId) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let queue = std::mem::take(&mut link.push.queue);
+        if link.said_bye {
+            return;
+        }
+        for queued in queue {
+            self.send(conn, Message::Cancelled { request: queued.request });
         }
     }
 

@@ -30,7 +30,7 @@ impl Net {
                 let hash = content_hash(content, *offset, *corrupt);
                 self.content_came(host, conn, *request, chunk.bytes as u32, hash);
             }
-            Item::Body { request, hash } => {
+            Item::Body { request, hash, .. } => {
                 self.content_came(host, conn, *request, chunk.bytes as u32, *hash);
             }
             _ if !chunk.last => {}

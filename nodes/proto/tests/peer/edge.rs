@@ -20,8 +20,8 @@ pub(crate) struct Edge {
     pub(crate) damage: u32,
     /// How long tokens are valid.
     pub(crate) lifetime: Time,
-    /// Bytes that it sent, by receiver.
-    pub(crate) sent: BTreeMap<IpAddr, u64>,
+    /// Bytes that it sent, by receiver and content.
+    pub(crate) sent: BTreeMap<(IpAddr, ContentId), u64>,
     /// When ranges were asked for.
     pub(crate) asked: Vec<Time>,
     /// When authorisations were asked for.
@@ -69,7 +69,7 @@ impl Edge {
                 let corrupt = self.damage > 0;
                 self.damage = self.damage.saturating_sub(1);
                 let hash = content_hash(content, *offset, corrupt);
-                (Item::Body { request: *request, hash }, u64::from(*bytes))
+                (Item::Body { request: *request, content: content.clone(), hash }, u64::from(*bytes))
             }
         }
     }

@@ -3,6 +3,7 @@
 mod agenda;
 mod basic;
 mod bench;
+mod cache;
 mod control_plane;
 mod driver;
 mod edge;

@@ -278,8 +278,8 @@ impl Net {
                 self.input(from, Input::Writable { conn });
             }
         }
-        if let (Item::Body { .. }, Program::Edge(edge)) = (&*item, &mut self.hosts[from].program) {
-            *edge.sent.entry(address_of(to)).or_default() += bytes;
+        if let (Item::Body { content, .. }, Program::Edge(edge)) = (&*item, &mut self.hosts[from].program) {
+            *edge.sent.entry((address_of(to), content.clone())).or_default() += bytes;
         }
         self.uplink_next(from);
     }

@@ -30,6 +30,7 @@ pub(crate) enum Item {
     /// An edge's answer to a range: its bytes.
     Body {
         request: RequestId,
+        content: peerbed_contract::ContentId,
         hash: [u8; 32],
     },
     /// An edge's refusal of a range.

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use peerbed_contract::{
-    AsNumber, ContentId, ControlConfig, DownloadRecord, EdgeMode, EventKind, Guid, NatClass, NodeConfig, Object,
-    PeerConfig, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy, TerminalStatus, UploadPolicy, UserMoment,
+    AsNumber, CachePolicy, ContentId, ControlConfig, DownloadRecord, EdgeMode, EventKind, Guid, NatClass, NodeConfig,
+    Object, PeerConfig, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy, TerminalStatus, UploadPolicy,
+    UserMoment,
 };
 use peerbed_proto::{ControlMachine, PeerMachine, Time, token};
 
@@ -82,6 +83,7 @@ impl World {
             edges: Vec::new(),
             verify_key: token::public_key(&SECRET),
             uploads: UploadPolicy { enabled: true, per_copy: 1000, connections: 8, rate_bps: None },
+            cache: CachePolicy::UNLIMITED,
             edge_mode: EdgeMode::Backstop,
             max_sources: 40,
             objects: Vec::new(),
@@ -312,8 +314,7 @@ impl Outcome {
         }
         for (index, host) in self.net.hosts.iter().enumerate() {
             if let Program::Edge(edge) = &host.program {
-                let content = edge.objects.keys().next().expect("an object");
-                for (to, bytes) in &edge.sent {
+                for ((to, content), bytes) in &edge.sent {
                     pairs.entry((address_of(index), *to, content)).or_default().sent += bytes;
                 }
             }
