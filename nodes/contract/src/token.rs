@@ -1,5 +1,7 @@
 //! The authorisation of one download. Signing and checking belong to the state machines; this is only its shape.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ContentId, Guid};
@@ -11,6 +13,8 @@ pub struct Token {
     pub guid: Guid,
     /// What it may download.
     pub content: ContentId,
+    /// The address that the edge saw the download authorised from; the token is good from there alone.
+    pub address: IpAddr,
     /// Whether it may use peers for it.
     pub peers_allowed: bool,
     /// Valid until this moment, in nanoseconds since the start of the run.

@@ -136,7 +136,7 @@ async fn manifests_and_authorisations() {
         assert_eq!(granted.manifest, manifest);
         let public = peerbed_proto::token::public_key(&support::SECRET);
         let token = peerbed_proto::token::verify(&public, &granted.token, 1).unwrap();
-        assert_eq!(token.guid.to_string(), guid);
+        assert_eq!((token.guid.to_string(), token.address), (guid.to_owned(), [127, 0, 0, 1].into()));
     }
     assert_eq!(edge.stop(), []);
 }

@@ -106,12 +106,15 @@ pub enum Message {
         /// For what.
         content: ContentId,
     },
-    /// Something was wrong with a message; the connection stays open unless it was the login.
+    /// Something was wrong with a message. With a control plane the connection stays open unless it was the login; between
+    /// peers the sender closes.
     Refused {
         /// The number of the query, where it was one.
         query: Option<u32>,
         /// One sentence.
         reason: String,
+        /// It was a token that has expired or was granted to another address: a new authorisation may mend it.
+        renew: bool,
     },
 
     // Peer to peer. The dialling side speaks first.

@@ -20,10 +20,9 @@ fn content() -> impl Strategy<Value = peerbed_contract::ContentId> {
 }
 
 fn token() -> impl Strategy<Value = SignedToken> {
-    let token = (guid(), content(), any::<bool>(), any::<u64>(), any::<u64>());
-    (token, any::<Vec<u8>>()).prop_map(|((guid, content, peers_allowed, expires, nonce), signature)| SignedToken {
-        token: Token { guid, content, peers_allowed, expires, nonce },
-        signature,
+    let token = (guid(), content(), any::<std::net::IpAddr>(), any::<bool>(), any::<u64>(), any::<u64>());
+    (token, any::<Vec<u8>>()).prop_map(|((guid, content, address, peers_allowed, expires, nonce), signature)| {
+        SignedToken { token: Token { guid, content, address, peers_allowed, expires, nonce }, signature }
     })
 }
 
@@ -56,7 +55,11 @@ fn message() -> impl Strategy<Value = Message> {
         (any::<u32>(), prop::collection::vec(peer(), 0..50), any::<u32>())
             .prop_map(|(query, peers, copies)| Message::Peers { query, peers, copies }),
         (peer(), content()).prop_map(|(peer, content)| Message::Introduce { peer, content }),
-        (any::<Option<u32>>(), ".{0,99}").prop_map(|(query, reason)| Message::Refused { query, reason }),
+        (any::<Option<u32>>(), ".{0,99}", any::<bool>()).prop_map(|(query, reason, renew)| Message::Refused {
+            query,
+            reason,
+            renew
+        }),
         (any::<u32>(), guid(), token(), have()).prop_map(|(version, guid, token, have)| Message::Hello {
             version,
             guid,
@@ -178,7 +181,7 @@ fn lengths_are_bounded_before_anything_is_kept() {
         assert!(matches!(Decoder::default().next(&mut &wire[..]), Err(CodecError::PartLength(_))));
     }
 
-    let long = Message::Refused { query: None, reason: "x".repeat(MAX_FRAME) };
+    let long = Message::Refused { query: None, reason: "x".repeat(MAX_FRAME), renew: false };
     assert!(matches!(encode(&long, &mut Vec::new()), Err(CodecError::TooLong(_))));
 }
 

@@ -4,7 +4,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, SocketAddr, TcpListener},
     sync::mpsc,
     thread,
 };
@@ -199,11 +199,12 @@ pub fn edge_that_only_authorises(object: &Object) -> SocketAddr {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
+            let from = stream.peer_addr().expect("a connected socket").ip();
             let mut lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
             while let Some(Ok(line)) = lines.next() {
                 let Some(path) = line.strip_prefix("GET /objects/") else { continue };
                 let answer = match path.split_once("?guid=") {
-                    Some((_, query)) => authorization(&query[..32], &content, &manifest),
+                    Some((_, query)) => authorization(&query[..32], from, &content, &manifest),
                     None => "HTTP/1.1 503 Closed\r\nretry-after: 600\r\ncontent-length: 0\r\n\r\n".to_owned(),
                 };
                 if stream.write_all(answer.as_bytes()).is_err() {
@@ -215,10 +216,11 @@ pub fn edge_that_only_authorises(object: &Object) -> SocketAddr {
     address
 }
 
-fn authorization(guid: &str, content: &ContentId, manifest: &str) -> String {
+fn authorization(guid: &str, address: IpAddr, content: &ContentId, manifest: &str) -> String {
     let granted = Token {
         guid: guid.parse().expect("a GUID"),
         content: content.clone(),
+        address,
         peers_allowed: true,
         expires: u64::MAX,
         nonce: 1,

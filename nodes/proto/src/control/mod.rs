@@ -89,7 +89,7 @@ impl ControlMachine {
     }
 
     fn refuse(&mut self, conn: ConnId, query: Option<u32>, reason: impl Into<String>) {
-        self.send(conn, Message::Refused { query, reason: reason.into() });
+        self.send(conn, Message::Refused { query, reason: reason.into(), renew: false });
     }
 
     /// Ends a connection from this side.
@@ -183,13 +183,15 @@ impl ControlMachine {
     }
 
     fn query(&mut self, now: Time, conn: ConnId, guid: Guid, query: u32, signed: &SignedToken) {
-        let token = match token::verify(&self.verify_key, signed, now) {
+        let Some(session) = self.sessions.get(&conn) else { return };
+        let bearer = token::Bearer { guid, address: session.from.address.ip() };
+        let token = match token::admit(&self.verify_key, signed, bearer, now) {
             Ok(token) => token,
-            Err(error) => return self.refuse(conn, Some(query), error.to_string()),
+            Err(error) => {
+                let (reason, renew) = (error.to_string(), error.is_stale());
+                return self.send(conn, Message::Refused { query: Some(query), reason, renew });
+            }
         };
-        if token.guid != guid {
-            return self.refuse(conn, Some(query), "the token was granted to another installation");
-        }
         if !token.peers_allowed {
             return self.refuse(conn, Some(query), format!("the provider of `{}` allows no peers", token.content));
         }

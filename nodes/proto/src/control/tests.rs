@@ -85,7 +85,17 @@ fn register(name: &str, complete: bool) -> Message {
 }
 
 fn granted(number: u8, name: &str, peers_allowed: bool, expires: Time) -> SignedToken {
-    token::sign(&SECRET, Token { guid: guid(number), content: content(name), peers_allowed, expires, nonce: 1 })
+    token::sign(
+        &SECRET,
+        Token {
+            guid: guid(number),
+            content: content(name),
+            address: ip(number).into(),
+            peers_allowed,
+            expires,
+            nonce: 1,
+        },
+    )
 }
 
 fn query(number: u8, name: &str) -> Message {
@@ -162,14 +172,24 @@ fn bad_tokens_are_refused_and_the_connection_stays() {
     let ask = |token| Message::Query { query: 77, token };
     let mut forged = granted(1, "film", true, 1_000);
     forged.token.content = content("patch");
-    for (token, expected) in [
-        (granted(2, "patch", true, 1_000), "another installation"),
-        (granted(1, "patch", false, 1_000), "allows no peers"),
-        (granted(1, "patch", true, 10), "expired"),
-        (forged, "not signed by the edge"),
+    let mut missing = granted(1, "patch", true, 1_000);
+    missing.signature.clear();
+    // Peer 1's, as it would be shown by somebody who took it elsewhere.
+    let mut replayed = granted(1, "patch", true, 1_000).token;
+    replayed.address = ip(2).into();
+    for (token, expected, stale) in [
+        (missing, "a signature of 0 bytes", false),
+        (granted(2, "patch", true, 1_000), "another installation", false),
+        (granted(1, "patch", false, 1_000), "allows no peers", false),
+        (granted(1, "patch", true, 10), "expired", true),
+        (token::sign(&SECRET, replayed), "granted to the address 10.0.3.2", true),
+        (forged, "not signed by the edge", false),
     ] {
         let outputs = tell(&mut control, 1, ask(token));
         assert!(refused(&outputs).contains(expected), "{outputs:?}");
+        let told =
+            matches!(&outputs[0], Output::Send { message: Message::Refused { renew, .. }, .. } if *renew == stale);
+        assert!(told, "{outputs:?}");
         assert_eq!(outputs.len(), 1, "nobody is introduced and nothing is closed");
     }
     assert_eq!(answer(&tell(&mut control, 1, query(1, "patch"))).0, [2]);

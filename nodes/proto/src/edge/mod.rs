@@ -57,14 +57,14 @@ impl EdgeMachine {
         }
     }
 
-    fn answer(&mut self, now: Time, conn: ConnId, request: &HttpRequest) {
+    fn answer(&mut self, now: Time, conn: ConnId, from: IpAddr, request: &HttpRequest) {
         if now < self.out_until {
             let reply = unavailable(self.out_until - now, "this edge is out of service");
             return self.outputs.push_back(Output::Reply { conn, reply });
         }
         let reply = match routes::route(request, &self.objects) {
             routes::Route::Reply(reply) => reply,
-            routes::Route::Authorize { content, guid } => self.authorize(now, content, guid),
+            routes::Route::Authorize { content, guid } => self.authorize(now, content, guid, from),
         };
         if let HttpReply::Object { content, bytes, head_only: false, .. } = &reply
             && let Some(served) = self.conns.get_mut(&conn)
@@ -74,11 +74,13 @@ impl EdgeMachine {
         self.outputs.push_back(Output::Reply { conn, reply });
     }
 
-    fn authorize(&mut self, now: Time, content: ContentId, guid: Guid) -> HttpReply {
+    /// Grants a download of an object that this edge has (`routes` has looked).
+    fn authorize(&mut self, now: Time, content: ContentId, guid: Guid, from: IpAddr) -> HttpReply {
         let peers_allowed = self.objects.get(&content).is_some_and(|object| object.peers_allowed);
         let granted = Token {
             guid,
             content: content.clone(),
+            address: from.to_canonical(),
             peers_allowed,
             expires: now.saturating_add(self.token_lifetime_ns),
             nonce: self.nonces.next_u64(),
@@ -140,7 +142,9 @@ impl Machine for EdgeMachine {
                     self.settle(served, clean);
                 }
             }
-            Input::Http { conn, request, .. } if self.conns.contains_key(&conn) => self.answer(now, conn, &request),
+            Input::Http { conn, from, request } if self.conns.contains_key(&conn) => {
+                self.answer(now, conn, from.address.ip(), &request);
+            }
             Input::HttpSent { conn, content, bytes, .. } => {
                 if let Some(served) = self.conns.get_mut(&conn) {
                     served.due = served.due.take().and_then(|(due, left)| match left.saturating_sub(bytes) {

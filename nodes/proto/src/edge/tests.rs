@@ -154,6 +154,7 @@ fn ranges_and_if_range() {
 #[case("POST", "/objects/patch/manifest", 405)]
 #[case("GET", "/objects/patch/manifest", 200)]
 #[case("GET", "/objects/patch/authorize", 400)]
+#[case("GET", "/objects/nothing/authorize?guid=000102030405060708090a0b0c0d0e0f", 404)]
 #[case("GET", "/objects/patch/authorize?guid=12", 400)]
 #[case("GET", "/objects/patch/authorize?guid=000102030405060708090a0b0c0d0e0f", 200)]
 #[case("POST", "/objects/patch/authorize?x=1&guid=000102030405060708090a0b0c0d0e0f", 200)]
@@ -183,7 +184,7 @@ fn an_authorisation_carries_a_valid_token_with_a_new_nonce() {
         let granted = token::verify(&token::public_key(&SECRET), &signed, 1_499).unwrap();
         assert_eq!(granted.guid, GUID.parse().unwrap());
         assert_eq!((granted.content.as_str(), granted.peers_allowed), (content, peers_allowed));
-        assert_eq!(granted.expires, 1_500);
+        assert_eq!((granted.expires, granted.address), (1_500, client().address.ip()));
         nonces.push(granted.nonce);
         assert_eq!(drain(&mut edge), []);
     }

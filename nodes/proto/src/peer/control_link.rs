@@ -163,6 +163,7 @@ impl PeerMachine {
                     |download: &&mut super::download::Download| download.swarm.query.is_some_and(|(q, _)| q == query);
                 let Some(download) = self.downloads.values_mut().find(asked) else { return };
                 download.swarm.query = None;
+                download.edges.renewals.reset();
                 let (number, returned) = (download.number, peers.len() as u32);
                 if download.swarm.answered.is_none() {
                     download.swarm.answered = Some((returned, copies));
@@ -172,15 +173,20 @@ impl PeerMachine {
             }
             // The peer that will connect shows a token; there is nothing to prepare.
             Message::Introduce { .. } => {}
-            Message::Refused { query: Some(query), reason } => {
+            Message::Refused { query: Some(query), reason, renew } => {
+                let mut asked = Vec::new();
                 for download in self.downloads.values_mut() {
                     if download.swarm.query.is_some_and(|(asked, _)| asked == query) {
                         download.swarm.query = None;
+                        asked.push(download.number);
                     }
+                }
+                for number in asked.into_iter().filter(|_| renew) {
+                    self.renew_grant(now, number);
                 }
                 self.notice(format!("the control plane refused a query: {reason}"));
             }
-            Message::Refused { query: None, reason } => {
+            Message::Refused { query: None, reason, .. } => {
                 self.notice(format!("the control plane refused: {reason}"));
                 if matches!(self.control.state, State::LoggingIn { .. }) {
                     self.drop_control(now);

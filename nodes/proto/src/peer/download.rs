@@ -54,6 +54,9 @@ pub(super) struct EdgePlan {
     pub(super) dialling: Option<ConnId>,
     /// Since when an authorisation is asked for on the present connection.
     pub(super) asking: Option<Time>,
+    /// The token is of no use any more: another is asked for at that moment.
+    pub(super) renew: Option<Time>,
+    pub(super) renewals: Backoff,
     /// Refusals in a row, over all edges.
     pub(super) refusals: u32,
     pub(super) bad_pieces: u32,
@@ -141,6 +144,8 @@ impl Download {
                 current: None,
                 dialling: None,
                 asking: None,
+                renew: None,
+                renewals: Backoff::default(),
                 refusals: 0,
                 bad_pieces: 0,
             },

@@ -74,11 +74,23 @@ impl PeerMachine {
     /// Asks the edge in use for a token, if there is none that stays valid.
     fn keep_grant(&mut self, now: Time, number: u32) {
         let Some(download) = self.downloads.get_mut(&number) else { return };
-        let valid = download.grant.as_ref().is_some_and(|grant| grant.token.token.expires > now + RENEW_BEFORE);
+        let wanted = download.edges.renew.is_some_and(|at| at <= now);
+        let lasts = |grant: &Grant| grant.token.token.expires > now + RENEW_BEFORE;
+        let valid = !wanted && download.grant.as_ref().is_some_and(lasts);
         let Some(conn) = download.edges.current.filter(|_| !valid && download.edges.asking.is_none()) else { return };
         download.edges.asking = Some(now);
         let content = download.content().clone();
         self.out.push_back(Output::Authorize { conn, content, guid: self.me.guid });
+    }
+
+    /// Somebody refused the token because it has expired or is another address's: a new one is asked for, after a while
+    /// that grows with every refusal until the control plane takes one.
+    pub(super) fn renew_grant(&mut self, now: Time, number: u32) {
+        let Some(download) = self.downloads.get_mut(&number) else { return };
+        if download.edges.renew.is_none() {
+            let wait = download.edges.renewals.failed(&mut self.rng);
+            download.edges.renew = Some(now + wait);
+        }
     }
 
     /// An edge answered the wish for a token.
@@ -105,6 +117,9 @@ impl PeerMachine {
             Ok(grant) => {
                 download.grant = Some(grant);
                 download.stir = true;
+                if download.edges.renew.take().is_some() {
+                    download.swarm.next_query = now;
+                }
                 self.keep_swarm(now, number);
             }
             Err(Refusal { status, retry_after, reason }) => {

@@ -10,7 +10,10 @@ use super::{
     params::{BUSY_RETRY, CANDIDATES_MAX, GREETERS_MAX, MILLISECOND, SECOND},
     upload::NoSlot,
 };
-use crate::{ConnId, Endpoint, Message, Output, PROTOCOL_VERSION, PeerAddress, PieceMap, Purpose, Time, token};
+use crate::{
+    ConnId, Endpoint, Message, Output, PROTOCOL_VERSION, PeerAddress, PieceMap, Purpose, Time,
+    token::{self, TokenError},
+};
 
 /// The set behind a map that has the right size and no stray bits.
 fn read_map(map: &PieceMap, object: &Object) -> Option<FixedBitSet> {
@@ -174,6 +177,7 @@ impl PeerMachine {
             }
             Message::HelloBack { guid, have, token } => self.hello_back(now, conn, guid, &have, token.as_ref()),
             Message::Busy { retry_ms } => self.busy_came(now, conn, retry_ms),
+            Message::Refused { query: None, renew, .. } => self.refused_came(now, conn, renew),
             Message::Have { piece } if greeted => self.have_came(now, conn, piece),
             Message::Request { request, piece } if greeted => self.request_came(now, conn, request, piece),
             Message::Cancel { request } if greeted => self.cancel_came(conn, request),
@@ -197,7 +201,15 @@ impl PeerMachine {
             }
             return;
         }
-        let Some(content) = self.permitted(now, guid, signed) else { return self.break_off(now, conn) };
+        let content = match self.permitted(now, conn, guid, signed) {
+            Ok(content) => content,
+            Err(Some(error)) if error.is_stale() => {
+                let refused = Message::Refused { query: None, reason: error.to_string(), renew: true };
+                self.send(conn, refused);
+                return self.close(now, conn, true);
+            }
+            Err(_) => return self.break_off(now, conn),
+        };
         let Some(object) = self.objects.get(&content).cloned() else {
             return self.turn_away(now, conn, NoSlot::Ever);
         };
@@ -237,8 +249,12 @@ impl PeerMachine {
         let Some(object) = link.content.as_ref().and_then(|content| self.objects.get(content)).cloned() else { return };
         let permitted = match signed {
             None => false,
-            Some(signed) if self.permitted(now, guid, signed).as_ref() == Some(&object.id) => true,
-            Some(_) => return self.break_off(now, conn),
+            Some(signed) => match self.permitted(now, conn, guid, signed) {
+                Ok(content) if content == object.id => true,
+                // It may still give; it will show a new one when it wants something.
+                Err(Some(error)) if error.is_stale() => false,
+                _ => return self.break_off(now, conn),
+            },
         };
         let Some(offers) = read_map(have, &object) else { return self.break_off(now, conn) };
         let Some(link) = self.links.get_mut(&conn) else { return };
@@ -261,10 +277,32 @@ impl PeerMachine {
         self.attach(conn, number);
     }
 
-    /// The content that a remote's token lets it download.
-    fn permitted(&self, now: Time, guid: Guid, signed: &SignedToken) -> Option<ContentId> {
-        let token = token::verify(&self.config.verify_key, signed, now).ok()?;
-        (token.guid == guid && token.peers_allowed).then(|| token.content.clone())
+    /// The content that a remote's token lets it download; else what is wrong with the token, nothing if peers may not be used.
+    fn permitted(
+        &self,
+        now: Time,
+        conn: ConnId,
+        guid: Guid,
+        signed: &SignedToken,
+    ) -> Result<ContentId, Option<TokenError>> {
+        let remote = self.links.get(&conn).map(|link| link.remote).ok_or(None)?;
+        let bearer = token::Bearer { guid, address: remote.ip() };
+        let token = token::admit(&self.config.verify_key, signed, bearer, now).map_err(Some)?;
+        if token.peers_allowed { Ok(token.content.clone()) } else { Err(None) }
+    }
+
+    /// The far end did not let us in.
+    fn refused_came(&mut self, now: Time, conn: ConnId, renew: bool) {
+        let Some(link) = self.links.get(&conn) else { return };
+        if link.kind != Kind::Dialled || link.phase != Phase::Greeting {
+            return self.break_off(now, conn);
+        }
+        let number = link.download;
+        self.candidate_gone(now, conn, None);
+        if let Some(number) = number.filter(|_| renew) {
+            self.renew_grant(now, number);
+        }
+        self.close(now, conn, true);
     }
 
     /// The download for which a peer that connected can be a source too.

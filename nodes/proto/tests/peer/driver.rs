@@ -67,8 +67,9 @@ impl Net {
 
     fn answer_ask(&mut self, host: usize, conn: ConnId, ask: &Ask) {
         let now = self.now;
-        let Program::Edge(edge) = &mut self.hosts[host].program else { return };
-        let (item, bytes) = edge.answer(now, ask);
+        let from = self.hosts[host].conns.get(&conn).map(|stream| self.hosts[self.streams[*stream].to].address);
+        let (Some(from), Program::Edge(edge)) = (from, &mut self.hosts[host].program) else { return };
+        let (item, bytes) = edge.answer(now, from, ask);
         self.push(host, conn, item, bytes);
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Edge {
     pub(crate) refuse: Option<(u16, Option<Time>)>,
     /// So many ranges are damaged from now on.
     pub(crate) damage: u32,
+    /// It takes everybody to be at this address.
+    pub(crate) pretend: Option<IpAddr>,
     /// How long tokens are valid.
     pub(crate) lifetime: Time,
     /// Bytes that it sent, by receiver and content.
@@ -37,7 +39,7 @@ impl Edge {
     }
 
     /// The answer to a request and its size.
-    pub(crate) fn answer(&mut self, now: Time, ask: &Ask) -> (Item, u64) {
+    pub(crate) fn answer(&mut self, now: Time, from: IpAddr, ask: &Ask) -> (Item, u64) {
         match ask {
             Ask::Authorize { content, guid } => {
                 let refuse = |status, retry_after| {
@@ -53,6 +55,7 @@ impl Edge {
                 let granted = Token {
                     guid: *guid,
                     content: content.clone(),
+                    address: self.pretend.unwrap_or(from),
                     peers_allowed: object.peers_allowed,
                     expires: now + self.lifetime,
                     nonce: self.nonce,

@@ -1,12 +1,12 @@
 //! How a remote is received: greetings, requests, and what closes its connection.
 
 use peerbed_contract::{Guid, NatClass, SignedToken, Token};
-use peerbed_proto::{ConnId, Input, Message, Output, PROTOCOL_VERSION, PieceMap, RequestId, token};
+use peerbed_proto::{ConnId, Input, Message, Output, PROTOCOL_VERSION, PeerAddress, PieceMap, RequestId, token};
 
 use crate::{
-    bench::Bench,
-    edge::SECRET,
-    net::SECOND,
+    bench::{Asked, Bench},
+    edge::{SECRET, content_hash, manifest},
+    net::{SECOND, address_of},
     world::{World, content, object},
 };
 
@@ -26,7 +26,8 @@ fn holder() -> Bench {
 
 fn granted() -> Token {
     let guid = Guid::from_bytes(REMOTE);
-    Token { guid, content: content("patch"), peers_allowed: true, expires: 100 * SECOND, nonce: 1 }
+    let (content, address) = (content("patch"), address_of(20));
+    Token { guid, content, address, peers_allowed: true, expires: 100 * SECOND, nonce: 1 }
 }
 
 fn hello(token: SignedToken) -> Message {
@@ -68,21 +69,99 @@ fn says(conn: ConnId, message: Message) -> Output {
     Output::Send { conn, message }
 }
 
+/// What a peer that holds `patch` answers to a greeting with this token, two seconds after the start.
+fn answer_to(signed: SignedToken) -> (ConnId, Vec<Output>) {
+    let mut bench = holder();
+    bench.wait(2 * SECOND);
+    let conn = bench.accept();
+    let answer = bench.tell(conn, hello(signed));
+    (conn, answer)
+}
+
 #[test]
-fn a_token_must_be_good_for_this_remote_this_content_and_now() {
+fn a_missing_forged_or_foreign_token_closes_the_connection() {
     let good = token::sign(&SECRET, granted());
     let tokens = [
-        token::sign(&[1; 32], granted()),
-        token::sign(&SECRET, Token { expires: SECOND, ..granted() }),
-        token::sign(&SECRET, Token { peers_allowed: false, ..granted() }),
-        token::sign(&SECRET, Token { guid: Guid::from_bytes([1; 16]), ..granted() }),
-        SignedToken { token: Token { nonce: 2, ..granted() }, ..good },
+        ("missing", SignedToken { signature: Vec::new(), ..good.clone() }),
+        ("forged: another key", token::sign(&[1; 32], granted())),
+        ("forged: changed", SignedToken { token: Token { nonce: 2, ..granted() }, ..good.clone() }),
+        ("forged: another content", SignedToken { token: Token { content: content("film"), ..granted() }, ..good }),
+        ("foreign: another GUID's", token::sign(&SECRET, Token { guid: Guid::from_bytes([1; 16]), ..granted() })),
+        ("peers not allowed", token::sign(&SECRET, Token { peers_allowed: false, ..granted() })),
     ];
-    for token in tokens {
-        let mut bench = holder();
-        bench.wait(2 * SECOND);
-        let conn = bench.accept();
-        assert_eq!(bench.tell(conn, hello(token.clone())), closed(conn), "{token:?}");
+    for (what, token) in tokens {
+        let (conn, answer) = answer_to(token);
+        assert_eq!(answer, closed(conn), "{what}");
+    }
+    let (conn, answer) = answer_to(token::sign(&SECRET, granted()));
+    assert!(matches!(answer[..], [Output::Send { message: Message::HelloBack { .. }, .. }]), "{conn:?} {answer:?}");
+}
+
+#[test]
+fn who_shows_an_expired_or_replayed_token_is_told_to_authorise_anew() {
+    let tokens = [
+        ("expired", Token { expires: SECOND, ..granted() }),
+        ("was granted to the address", Token { address: address_of(21), ..granted() }),
+    ];
+    for (what, granted) in tokens {
+        let (conn, answer) = answer_to(token::sign(&SECRET, granted));
+        let [
+            Output::Send { message: Message::Refused { query: None, reason, renew: true }, .. },
+            Output::Close { conn: of },
+        ] = &answer[..]
+        else {
+            panic!("{what}: {answer:?}")
+        };
+        assert!(*of == conn && reason.contains(what), "{what}: {reason}");
+    }
+}
+
+/// A downloader that holds its first piece and has dialled the remote; the connection, and the piece.
+fn dialler() -> (Bench, ConnId, u32) {
+    let mut world = World::new(object(4, 131_072));
+    world.downloader(5.0, 5.0, 10, vec![]);
+    let mut bench = Bench::new(world.peer_machine(0));
+    bench.wait(10);
+    let (control, edge) = (bench.open[0], bench.open[1]);
+    bench.feed(Input::Connected { conn: control });
+    bench.tell(control, Message::Welcome);
+    bench.feed(Input::Connected { conn: edge });
+    let mine = Token { guid: Guid::from_bytes([1; 16]), address: address_of(2), ..granted() };
+    let result = Ok((manifest(&world.objects[0]), token::sign(&SECRET, mine)));
+    bench.feed(Input::Authorized { conn: edge, result });
+    let Asked { conn, request, bytes, offset: Some(offset) } = bench.asked.remove(0) else { panic!("not of an edge") };
+    bench.feed(Input::PieceData { conn, request, bytes });
+    bench.feed(Input::PieceEnd { conn, request, hash: content_hash(&content("patch"), offset, false) });
+    let address = std::net::SocketAddr::new(address_of(20), 7001);
+    let peer = PeerAddress { guid: Guid::from_bytes(REMOTE), address };
+    bench.tell(control, Message::Peers { query: 0, peers: vec![peer], copies: 1 });
+    let dialled = *bench.open.last().expect("the remote is dialled");
+    bench.feed(Input::Connected { conn: dialled });
+    (bench, dialled, (offset / 131_072) as u32)
+}
+
+#[test]
+fn who_answers_without_a_good_token_may_not_request() {
+    let tokens = [
+        ("good", Some(granted()), Some(true)),
+        ("missing", None, Some(false)),
+        ("expired", Some(Token { expires: 5, ..granted() }), Some(false)),
+        ("replayed from elsewhere", Some(Token { address: address_of(21), ..granted() }), Some(false)),
+        ("another content's", Some(Token { content: content("film"), ..granted() }), None),
+        ("another GUID's", Some(Token { guid: Guid::from_bytes([5; 16]), ..granted() }), None),
+    ];
+    for (what, granted, may) in tokens {
+        let (mut bench, conn, piece) = dialler();
+        let token = granted.map(|granted| token::sign(&SECRET, granted));
+        let have = PieceMap { pieces: 31, bits: vec![0xff, 0xff, 0xff, 0x7f] };
+        let answer = bench.tell(conn, Message::HelloBack { guid: Guid::from_bytes(REMOTE), have, token });
+        let Some(may) = may else {
+            assert_eq!(answer, closed(conn), "{what}");
+            continue;
+        };
+        let answer = bench.tell(conn, request(0, piece));
+        assert_eq!(matches!(answer[..], [Output::SendPiece { .. }]), may, "{what}: {answer:?}");
+        assert!(bench.open.contains(&conn), "{what}: the connection stays");
     }
 }
 

@@ -135,9 +135,10 @@ fn remote_guid() -> Guid {
     Guid::from_bytes([77; 16])
 }
 
-fn good_token(guid: Guid) -> SignedToken {
-    let granted = Token { guid, content: content("patch"), peers_allowed: true, expires: Time::MAX, nonce: 1 };
-    token::sign(&SECRET, granted)
+/// A token that was granted to a host.
+fn good_token(guid: Guid, host: usize) -> SignedToken {
+    let (content, address) = (content("patch"), address_of(host));
+    token::sign(&SECRET, Token { guid, content, address, peers_allowed: true, expires: Time::MAX, nonce: 1 })
 }
 
 fn map() -> impl Strategy<Value = PieceMap> {
@@ -152,7 +153,12 @@ fn map() -> impl Strategy<Value = PieceMap> {
 fn message() -> impl Strategy<Value = Message> {
     let request = (0..6_u32).prop_map(RequestId);
     let guid = prop_oneof![Just(remote_guid()), Just(Guid::from_bytes([1; 16]))];
-    let signed = prop_oneof![4 => Just(good_token(remote_guid())), 1 => Just(good_token(Guid::from_bytes([5; 16])))];
+    // Remotes connect from host 20; those that are dialled are any of six.
+    let signed = prop_oneof![
+        4 => Just(good_token(remote_guid(), 20)),
+        2 => (3..9_usize).prop_map(|host| good_token(remote_guid(), host)),
+        1 => Just(good_token(Guid::from_bytes([5; 16]), 20)),
+    ];
     let addresses = proptest::collection::vec((3..9_usize, any::<u8>()), 0..5).prop_map(|peers| {
         let peer = |(host, byte): (usize, u8)| PeerAddress {
             guid: Guid::from_bytes([byte; 16]),
@@ -176,7 +182,7 @@ fn message() -> impl Strategy<Value = Message> {
         2 => Just(Message::Bye),
         3 => Just(Message::Welcome),
         3 => (0..4_u32, addresses, 0..9_u32).prop_map(|(query, peers, copies)| Message::Peers { query, peers, copies }),
-        1 => proptest::option::of(0..4_u32).prop_map(|query| Message::Refused { query, reason: "no".to_owned() }),
+        1 => proptest::option::of(0..4_u32).prop_map(|query| Message::Refused { query, reason: "no".to_owned(), renew: true }),
         1 => Just(Message::Unregister { content: content("patch") }),
     ]
 }
@@ -233,7 +239,7 @@ fn hand_in(bench: &mut Bench, conn: ConnId, thing: Thing) {
             Input::Writable { conn }
         }
         Thing::Granted(good) => {
-            let granted = (manifest(&object(4, 131_072)), good_token(Guid::from_bytes([1; 16])));
+            let granted = (manifest(&object(4, 131_072)), good_token(Guid::from_bytes([1; 16]), 2));
             let result = if good {
                 Ok(granted)
             } else {

@@ -3,7 +3,7 @@
 use peerbed_contract::{DownloadRecord, EventKind};
 
 use crate::{
-    net::SECOND,
+    net::{Program, SECOND, address_of},
     world::{Outcome, World, object},
 };
 
@@ -92,6 +92,26 @@ fn a_finished_downloader_serves_the_next() {
     assert_eq!(second.copies_registered, Some(1));
     assert!(second.peer_bytes > second.size / 4, "{second:?}");
     assert!(!outcome.any_broken());
+}
+
+#[test]
+fn a_token_of_another_address_is_renewed_with_growing_waits() {
+    let mut world = world(&[0]);
+    world.edges = vec![2.0];
+    let mut net = world.build();
+    let Program::Edge(edge) = &mut net.hosts[0].program else { unreachable!() };
+    // What the edge saw is not what others see, for twenty seconds.
+    edge.pretend = Some(address_of(99));
+    net.run_until(20 * SECOND);
+    let Program::Edge(edge) = &mut net.hosts[0].program else { unreachable!() };
+    let asked = edge.granting.clone();
+    edge.pretend = None;
+    let outcome = World::run(net, 150 * SECOND);
+    assert!((3..=8).contains(&asked.len()), "{asked:?}");
+    let gaps: Vec<u64> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(gaps.last() > gaps.first(), "{gaps:?}");
+    let record = outcome.completed(1);
+    assert!(record.peer_bytes > 0 && record.copies_registered == Some(1), "{record:?}");
 }
 
 #[test]

@@ -144,7 +144,7 @@ async fn an_authorisation_must_be_whole_and_about_what_was_asked() {
             )
         };
         let token = "{\"token\":{\"guid\":\"01010101010101010101010101010101\",\"content\":\"patch\",\
-                     \"peers_allowed\":true,\"expires\":1,\"nonce\":1},\"signature\":[]}";
+                     \"address\":\"127.0.0.1\",\"peers_allowed\":true,\"expires\":1,\"nonce\":1},\"signature\":[]}";
         let quoted = format!("\"{hash}\"");
         for (status, body, expected) in [
             (200, format!("{{\"token\":{token},\"manifest\":{}}}", manifest("patch", &quoted)), None),
