@@ -2,6 +2,7 @@
 //! measured again, but only while they are seen to.
 
 mod links;
+mod nat;
 mod passage;
 
 use std::time::Duration;
@@ -21,7 +22,7 @@ use crate::{
 pub(crate) type Case = fn(Bed);
 
 /// All of them, with what they need.
-pub(crate) const ALL: [(&str, &[Need], Case); 17] = [
+pub(crate) const ALL: [(&str, &[Need], Case); 20] = [
     ("a_flow_gets_the_rate_of_its_link", &[], links::a_flow_gets_the_rate_of_its_link),
     ("access_links_have_their_rates_both_ways", &[], links::access_links_have_their_rates_both_ways),
     ("round_trips_take_the_sum_of_the_delays", &[Need::Delay], links::round_trips_take_the_sum_of_the_delays),
@@ -42,6 +43,13 @@ pub(crate) const ALL: [(&str, &[Need], Case); 17] = [
         &[Need::OwnKernel],
         passage::what_the_machine_drops_between_devices_is_counted,
     ),
+    (
+        "hosts_behind_translation_meet_where_their_classes_allow",
+        &[Need::Agent],
+        nat::hosts_behind_translation_meet_where_their_classes_allow,
+    ),
+    ("what_nobody_asked_for_is_dropped_and_counted", &[Need::Agent], nat::what_nobody_asked_for_is_dropped_and_counted),
+    ("what_is_translated_arrives_whole", &[Need::Agent], nat::what_is_translated_arrives_whole),
     ("an_open_link_carries_whole_super_packets", &[Need::Agent], passage::an_open_link_carries_whole_super_packets),
 ];
 

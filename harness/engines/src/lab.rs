@@ -13,7 +13,7 @@ use peerbed::{
     agent::protocol::{Call, Notice, Reply, Request, Said, Signal, Spawn},
     engine::{EngineReport, Sample},
 };
-use peerbed_contract::{AsNumber, NodeName, Role};
+use peerbed_contract::{AsNumber, NatClass, NodeName, Role};
 use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpec, Route};
 use rustix::process::{Pid, Signal as Kernel, kill_process};
 
@@ -43,6 +43,7 @@ pub(crate) fn fabric(nodes: &[(u32, Duplex)], forward: LinkSpec, backward: LinkS
         as_number: asn(*number),
         address: address(index).parse().expect("a valid address"),
         access: *access,
+        nat: NatClass::None,
     };
     let route = |from, to, heading| Route { from: asn(from), to: asn(to), hops: vec![Hop { link: 0, heading }] };
     Fabric {

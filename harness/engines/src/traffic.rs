@@ -2,6 +2,8 @@
 //!
 //! Each prints `ready` when others may begin, and its result as one line of numbers.
 
+mod meet;
+
 use std::{
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -32,6 +34,8 @@ pub(crate) fn main(arguments: &[String]) -> io::Result<()> {
         ["ping", to, count, pause] => ping(host(to)?, number(count)?, Duration::from_micros(number(pause)?)),
         ["murmur", own, times] => murmur(host(own)?, number(times)?),
         ["count"] => count(),
+        ["mirror"] => meet::mirror(),
+        ["meet", mirror] => meet::meet(host(mirror)?),
         ["blast", to, count, bytes, segments, pause] => {
             let pause = Duration::from_micros(number(pause)?);
             blast(host(to)?, number(count)?, number(bytes)? as usize, number(segments)?, pause)

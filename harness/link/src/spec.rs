@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use peerbed_contract::{AsNumber, NodeName, Role};
+use peerbed_contract::{AsNumber, NatClass, NodeName, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::{Trace, TraceId, Traced};
@@ -263,6 +263,14 @@ pub struct FabricNode {
     pub address: IpAddr,
     /// Its access link.
     pub access: Duplex,
+    /// What stands between it and its access link.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub nat: NatClass,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none(nat: &NatClass) -> bool {
+    *nat == NatClass::None
 }
 
 /// The node has an address of a family that no engine carries yet.

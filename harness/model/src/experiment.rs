@@ -10,9 +10,12 @@ use crate::{
     plan::{Limits, LinkEngine, Tolerance},
 };
 
+use self::nat::NatMix;
+
 pub(crate) mod arms;
 pub(crate) mod decode;
 pub(crate) mod expect;
+pub(crate) mod nat;
 mod policy;
 pub(crate) mod provider;
 pub(crate) mod scale;
@@ -53,6 +56,8 @@ pub(crate) struct Group {
     pub(crate) uploads: Uploads,
     /// How many damage what they upload.
     pub(crate) corrupts: u32,
+    /// What stands between them and the network.
+    pub(crate) nat: NatMix,
     /// Copies by index of content.
     pub(crate) holds: Vec<(usize, u32)>,
     pub(crate) command: Vec<String>,

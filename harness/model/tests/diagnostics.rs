@@ -103,7 +103,7 @@ expect:
     9 |   - {name: homes, as: isp-z, peers: 10, access: cable, uplods: 31%, holds: {pach: 2}}
       |                                                        ^^^^^^
       |
-      = help: the keys of a group are name, as, peers, access, uploads, installer, switched, holds, corrupts, command, image, memory, pids
+      = help: the keys of a group are name, as, peers, access, uploads, installer, switched, holds, corrupts, nat, command, image, memory, pids
 
     error: no content named `pach`, did you mean `patch`?
      --> experiments/e.yaml:9:77
@@ -355,6 +355,11 @@ fn values_that_cannot_be() {
         ("arrivals:", "popularity: zipf\n  arrivals:"),
         ("burst: 4", "burst: al"),
         ("peers: 10", "peers: 10, corrupts: yes"),
+        ("peers: 10", "peers: 10, nat: cone"),
+        ("peers: 10", "peers: 10, nat: {none: 50%, symmetric: 49%}"),
+        ("peers: 10", "peers: 10, nat: {none: 50%, symmetric: 60%}"),
+        ("peers: 10", "peers: 10, nat: {none: 100%, cone: 0%}"),
+        ("peers: 10", "peers: 10, nat: {}"),
         ("arms:", "expect: [{peer_efficiency: {at_least: 3MB}}]\narms:"),
         ("arms:", "expect: [{speed_mbps.p50: {at_least: fast}}]\narms:"),
         ("arms:", "expect: [{bytes.edge: {at_most: 5%}}]\narms:"),

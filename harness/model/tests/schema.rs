@@ -45,6 +45,7 @@ content:
   - {id: patch, size: 1MiB, provider: A, peers: forbidden, piece: 64KiB}
 groups:
   - {name: homes, as: isp-x, peers: 30, access: cable, uploads: 50%, holds: {patch: 2}, corrupts: true, command: [-v],
+     nat: {none: 20%, full-cone: 20%, port-restricted: 20%, symmetric: 20%, blocked: 20%},
      image: 'peer:1', memory: 64MiB, pids: 32}
   - {name: installed, as: isp-x, peers: 30, access: cable, installer: A, switched: 2%}
 workload:

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, time::Duration};
 
 use anyhow::{Context, bail};
-use peerbed_contract::{AsNumber, Role};
+use peerbed_contract::{AsNumber, NatClass, Role};
 use peerbed_link::{Bandwidth, Duplex, Fabric, FabricNode, LinkSpec, Queue, Rate};
 
 use super::{
@@ -103,6 +103,7 @@ impl Flows {
             address: address(index).into(),
             // Even ones send, odd ones receive.
             access: if index.is_multiple_of(2) { Duplex { up: self.uplink, ..OPEN } } else { OPEN },
+            nat: NatClass::None,
         };
         Fabric {
             seed: 1,

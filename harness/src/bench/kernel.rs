@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use peerbed_contract::{AsNumber, Role};
+use peerbed_contract::{AsNumber, NatClass, Role};
 use peerbed_link::{Bandwidth, Duplex, Fabric, FabricNode, LinkSpec, Queue, Rate};
 
 use super::{
@@ -81,6 +81,7 @@ async fn setup(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         as_number: only_as,
         address: address(index).into(),
         access,
+        nat: NatClass::None,
     };
     let (mut up, mut down) = (Vec::new(), Vec::new());
     for repeat in 0..bench.repeats {

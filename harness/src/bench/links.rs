@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use anyhow::{Context, bail};
-use peerbed_contract::{AsNumber, NodeName, Role};
+use peerbed_contract::{AsNumber, NatClass, NodeName, Role};
 use peerbed_link::{Bandwidth, Duplex, Fabric, FabricNode, LinkSpec, Loss, Probability, Queue, Rate};
 
 use super::{Bench, Figure, within};
@@ -58,6 +58,7 @@ pub(super) async fn exchange(
         as_number: only_as,
         address: address(index).into(),
         access: access[index],
+        nat: NatClass::None,
     };
     let fabric = Fabric {
         seed: u64::from(seed),

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use anyhow::bail;
-use peerbed_contract::{AsNumber, NodeName, Role};
+use peerbed_contract::{AsNumber, NatClass, NodeName, Role};
 use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpec, Route, Trace, TraceId};
 
 use super::{
@@ -96,7 +96,7 @@ pub(super) fn fabric(
         let hosts = [(from(index), near, sender), (to(index), far, receiver)];
         for (name, as_number, access) in hosts {
             let address = address(fabric.nodes.len()).into();
-            fabric.nodes.push(FabricNode { name, role: Role::Peer, as_number, address, access });
+            fabric.nodes.push(FabricNode { name, role: Role::Peer, as_number, address, access, nat: NatClass::None });
         }
     }
     fabric

@@ -269,4 +269,33 @@ pub struct EngineHealth {
     /// Packets that are for no node since the start: to an address that nobody has, without a route, not IPv4, malformed.
     #[serde(default)]
     pub strays: u64,
+    /// What address translation dropped since the start.
+    #[serde(default)]
+    pub nat: NatDrops,
+}
+
+/// What address translation in front of hosts dropped, as it should; no link lost it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct NatDrops {
+    /// Packets that hosts sent: fragments, and what a full table had no room for. They entered no link.
+    pub out_packets: u64,
+    /// Packets that were not let in to hosts, behind their downlinks, which carried them.
+    pub in_packets: u64,
+    /// Their wire bytes.
+    pub in_bytes: u64,
+}
+
+impl NatDrops {
+    /// Packets both ways.
+    pub fn packets(&self) -> u64 {
+        self.out_packets + self.in_packets
+    }
+}
+
+impl std::ops::AddAssign for NatDrops {
+    fn add_assign(&mut self, more: Self) {
+        self.out_packets += more.out_packets;
+        self.in_packets += more.in_packets;
+        self.in_bytes += more.in_bytes;
+    }
 }

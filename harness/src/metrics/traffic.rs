@@ -24,6 +24,7 @@ pub fn kind_word(kind: Kind) -> &'static str {
 pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
     let mut rows = content(view);
     rows.extend(wire(&view.record.samples));
+    rows.push(nat(&view.record.samples));
     rows.extend(egress(view));
     rows
 }
@@ -54,6 +55,13 @@ fn wire(samples: &[Sample]) -> Vec<Metric> {
         rows.push(row.label("kind", &kind_word(*kind)));
     }
     rows
+}
+
+/// Packets that address translation dropped.
+fn nat(samples: &[Sample]) -> Metric {
+    let dropped = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.health.nat.packets());
+    let number = dropped(samples.last()).saturating_sub(dropped(samples.first()));
+    Metric::new("packets.nat_dropped", "packets", Better::Neither, Value::count(number))
 }
 
 /// Packets and wire bytes by (source AS, destination AS, kind).

@@ -72,7 +72,8 @@ fn allowance(view: &RunView<'_>, kind: Kind) -> u64 {
     started.filter_map(of_download).sum()
 }
 
-/// Everything that the ledger counted had crossed a downlink, and all but what is still under way was counted.
+/// Everything that the ledger counted had crossed a downlink, and all but what is still under way, or was not let in behind
+/// it, was counted.
 fn ledger_and_links(view: &RunView<'_>, reasons: &mut Reasons) {
     let samples = &view.record.samples;
     let (first, last) = (&samples[0], &samples[samples.len() - 1]);
@@ -87,10 +88,11 @@ fn ledger_and_links(view: &RunView<'_>, reasons: &mut Reasons) {
         _ => None,
     });
     let slack: u64 = plan.fabric.nodes.iter().map(|node| &node.access.down).chain(changed).map(under_way).sum();
-    if counted.abs_diff(carried) > slack {
+    let kept_out = last.health.nat.in_bytes.saturating_sub(first.health.nat.in_bytes);
+    if (counted + kept_out).abs_diff(carried) > slack {
         reasons.add(format!(
-            "the ledger counted {counted} bytes, but the downlinks carried {carried}: they differ by more than the {slack} \
-             bytes that can be under way"
+            "the ledger counted {counted} bytes and address translation kept {kept_out} from hosts, but the downlinks carried \
+             {carried}: they differ by more than the {slack} bytes that can be under way"
         ));
     }
 }

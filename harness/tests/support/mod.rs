@@ -15,7 +15,9 @@ use peerbed::{
     engine::EngineOptions,
     runtime::{NodeFiles, Notices, netns::Netns},
 };
-use peerbed_contract::{AsNumber, ControlConfig, NodeConfig, NodeName, Role, RoleConfig, Selection, Strategy};
+use peerbed_contract::{
+    AsNumber, ControlConfig, NatClass, NodeConfig, NodeName, Role, RoleConfig, Selection, Strategy,
+};
 use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpec, Route};
 use peerbed_model::{Plan, PlannedNode};
 
@@ -61,6 +63,7 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
         as_number: number(position),
         address: address(position).into(),
         access,
+        nat: NatClass::None,
     });
     let fabric = Fabric {
         seed: 1,

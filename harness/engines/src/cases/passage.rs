@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use peerbed::{agent::protocol::Request, engine::EngineChoice};
+use peerbed_contract::NatClass;
 use peerbed_link::{Bandwidth, LinkSpec, Queue, Rate, TraceId, Traced};
 
 use super::{delayed, entry, limited};
@@ -22,6 +23,12 @@ pub(super) fn what_it_cannot_carry_is_refused(bed: Bed) {
         slow.links[0].forward.bandwidth = Bandwidth::Limited(Rate::from_bps(999_000).expect("a valid rate"));
         let refused = Lab::refused(slow, bed);
         assert!(refused.contains("the tc engine cannot make a link of 999kbit"), "{refused}");
+    }
+    if bed.engine == EngineChoice::Tc {
+        let mut translated = plain();
+        translated.nodes[1].nat = NatClass::Symmetric;
+        let refused = Lab::refused(translated, bed);
+        assert!(refused.contains("the tc engine has no address translation, which 1 hosts"), "{refused}");
     }
     let mut traced = plain();
     let rate = Rate::from_bps(1_000_000).expect("a valid rate");

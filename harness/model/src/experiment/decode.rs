@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use peerbed_contract::{ContentId, Object};
+use peerbed_contract::{ContentId, NatClass, Object};
 use peerbed_link::Probability;
 
 use crate::{
     diagnostic::{Report, Spanned},
     experiment::{
         Body, Group, Head, Policy, Uploads,
+        nat::NatMix,
         provider::Provider,
         workload::{self, Known, Names},
     },
@@ -181,6 +182,7 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
     let count = peers.map_or(1, |peers| peers.value);
     let uploads = Uploads::decode(&fields, count, providers, report);
     let corrupts = fields.get("corrupts").map_or(Some(0.0), |node| read_corrupts(node, report));
+    let nat = fields.get("nat").map_or(Some(NatMix::all(NatClass::None)), |node| NatMix::decode(node, report));
     let holds = fields.get("holds").map_or(Some(Vec::new()), |node| read_holds(node, content, peers, report));
     let command = fields.get("command").map_or(Some(Vec::new()), |node| read_command(node, report));
     let image = fields.get("image").map_or(Some(None), |node| read_image(node, report).map(Some));
@@ -200,6 +202,7 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
             peers,
             uploads: uploads?,
             corrupts: of_peers(corrupts?),
+            nat: nat?,
             holds: holds?,
             command: command?,
             image: image?,

@@ -38,6 +38,7 @@ struct Context<'a> {
     /// By group and peer.
     uploads: Vec<Vec<bool>>,
     corrupts: Vec<Vec<bool>>,
+    nats: Vec<Vec<NatClass>>,
     holders: Holders,
     /// By group and peer, in order of time.
     scripts: Vec<Vec<Vec<ScriptStep>>>,
@@ -52,7 +53,8 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     for (index, host) in layout.hosts.iter().enumerate() {
         let starts = host.group.is_some_and(|group| layout.first_peer[group] == index);
         in_group = if starts { 0 } else { in_group + 1 };
-        nodes.push((fabric_node(host, layout), context.node(host, in_group)));
+        let nat = host.group.map_or(NatClass::None, |group| context.nats[group][in_group]);
+        nodes.push((fabric_node(host, layout, nat), context.node(host, in_group)));
     }
     nodes.sort_by_key(|(node, _)| node.address);
     let (fabric_nodes, nodes) = nodes.into_iter().unzip();
@@ -98,13 +100,14 @@ fn traces(plan: &Plan, layout: &Layout) -> BTreeMap<TraceId, Trace> {
     traced.filter_map(|id| Some((id, layout.traces.get(id)?.clone()))).collect()
 }
 
-fn fabric_node(host: &Host, layout: &Layout) -> FabricNode {
+fn fabric_node(host: &Host, layout: &Layout, nat: NatClass) -> FabricNode {
     FabricNode {
         name: host.name.clone(),
         role: host.role,
         as_number: layout.ases[host.at].number,
         address: host.address,
         access: host.access,
+        nat,
     }
 }
 
@@ -125,6 +128,12 @@ impl<'a> Context<'a> {
         let uploads =
             groups().map(|(index, group)| group.uploads.drawn(|what, count| choose(index, what, count))).collect();
         let corrupts = groups().map(|(index, group)| choose(index, "corrupts", group.corrupts)).collect();
+        let nats = groups()
+            .map(|(index, group)| {
+                let names = layout.peers(index).iter().map(|host| host.name.as_str());
+                seeds.share_out("nat", names, &group.nat.divide(group.peers.value), NatClass::None)
+            })
+            .collect();
         let holders: Holders = groups()
             .map(|(index, group)| {
                 let holds = group.holds.iter();
@@ -145,6 +154,7 @@ impl<'a> Context<'a> {
             verify_key: SigningKey::from_bytes(&signing_key).verifying_key().to_bytes(),
             uploads,
             corrupts,
+            nats,
             holders,
             scripts,
             seeds,
@@ -216,7 +226,7 @@ impl<'a> Context<'a> {
         PeerConfig {
             guid: Guid::from_bytes(guid[..16].try_into().expect("sixteen bytes")),
             secondary: Vec::new(),
-            nat: NatClass::None,
+            nat: self.nats[group][number],
             port: PEER_PORT,
             control: self.in_order(&at.control, host, CONTROL_PORT),
             edges: self.in_order(&at.edges, host, EDGE_PORT),

@@ -50,12 +50,25 @@ impl Seeds {
     /// Exactly `count` of the names, the same ones as far as possible if the count or the names change: those with the
     /// lowest numbers. One flag for each name.
     pub(crate) fn choose<'a>(&self, what: &str, names: impl Iterator<Item = &'a str>, count: u32) -> Vec<bool> {
+        self.share_out(what, names, &[(true, count)], false)
+    }
+
+    /// Gives each value to exactly so many of the names, and `rest` to the others; each name keeps its own as far as possible if
+    /// the numbers or the names change. One value for each name.
+    pub(crate) fn share_out<'a, T: Copy>(
+        &self,
+        what: &str,
+        names: impl Iterator<Item = &'a str>,
+        values: &[(T, u32)],
+        rest: T,
+    ) -> Vec<T> {
         let mut ranked: Vec<(u64, usize)> =
             names.enumerate().map(|(index, name)| (self.number(&format!("{what}/{name}")), index)).collect();
-        let mut chosen = vec![false; ranked.len()];
+        let mut given = vec![rest; ranked.len()];
         ranked.sort_unstable();
-        ranked.iter().take(count as usize).for_each(|(_, index)| chosen[*index] = true);
-        chosen
+        let values = values.iter().flat_map(|(value, count)| std::iter::repeat_n(*value, *count as usize));
+        ranked.iter().zip(values).for_each(|((_, index), value)| given[*index] = value);
+        given
     }
 }
 

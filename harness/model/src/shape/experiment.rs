@@ -40,6 +40,28 @@ pub(crate) static CONTENT: Shape = Shape {
     ],
 };
 
+const NAT_CLASSES: &[&str] = &["none", "full-cone", "port-restricted", "symmetric", "blocked"];
+
+const fn nat_class(name: &'static str, doc: &'static str) -> Key {
+    Key { name, form: Form::Share, need: Need::Default("0%"), doc }
+}
+
+pub(crate) static NAT: Shape = Shape {
+    name: "shares of NAT classes",
+    doc: "How many of a group's peers are behind which address translation, in the terms of RFC 4787; together 100%. Every \
+          peer has an address of its own, so only ports are translated, to drawn ones.",
+    keys: &[
+        nat_class("none", "No translation; anybody may connect."),
+        nat_class("full-cone", "Mapping and filtering independent of the endpoint."),
+        nat_class("port-restricted", "Mapping independent of the endpoint, filtering by address and port."),
+        nat_class("symmetric", "Mapping and filtering by address and port."),
+        nat_class(
+            "blocked",
+            "No translation, but a firewall: only answers come in, no connection is begun from outside.",
+        ),
+    ],
+};
+
 pub(crate) static GROUP: Shape = Shape {
     name: "a group",
     doc: "Peers declared together: `NAME-0`, `NAME-1`, …",
@@ -88,6 +110,16 @@ pub(crate) static GROUP: Shape = Shape {
             form: Form::Either(&[Form::Flag, Form::Share]),
             need: Need::Default("false"),
             doc: "Fault injection: all of them, or this share, rounded, drawn, damage every piece that they upload.",
+        },
+        Key {
+            name: "nat",
+            form: Form::Either(&[Form::Words(NAT_CLASSES), Form::Map(&NAT)]),
+            need: Need::Default("none"),
+            doc: "The address translation between them and their access links: the same for all, or a share of them for \
+                  each class, rounded, drawn. `none`: none. `full-cone`: anybody may connect to the port that it gives a \
+                  host's port. `port-restricted`: only who was dialled, from the port that was dialled. `symmetric`: the \
+                  same, with another port for each remote. `blocked`: ports stay, and no connection comes in. The peers are \
+                  told their class. The `tc` engine refuses it.",
         },
         Key {
             name: "command",

@@ -16,7 +16,7 @@ use std::{
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use peerbed_contract::{AsNumber, Role};
+use peerbed_contract::{AsNumber, NatClass, Role};
 use peerbed_link::{Bandwidth, Fabric, Kind, LinkSpec, NotIpv4, Rate};
 
 use self::{
@@ -67,6 +67,9 @@ pub(crate) enum TcError {
     /// A link that follows a trace.
     #[error("the tc engine cannot make a link follow a trace, which {0} directions of links of this plan do")]
     Traces(usize),
+    /// Hosts behind address translation.
+    #[error("the tc engine has no address translation, which {0} hosts of this plan are behind")]
+    Nat(usize),
     /// A rate that its buckets are too large for.
     #[error(
         "the tc engine cannot make a link of {0}: its buckets hold two full packets at least, too many below {SLOWEST} bit/s"
@@ -301,6 +304,10 @@ fn add<K: Ord>(ledger: &mut BTreeMap<K, Count>, key: K, count: Count) {
 pub(crate) fn unfit(fabric: &Fabric, later: &[LinkSpec], lacks: &[Lack]) -> Option<TcError> {
     if let Err(error) = refuse(links(fabric, later)).and_then(|()| ways::Ways::of(fabric).map(drop)) {
         return Some(error);
+    }
+    let translated = fabric.nodes.iter().filter(|node| node.nat != NatClass::None).count();
+    if translated > 0 {
+        return Some(TcError::Nat(translated));
     }
     let delays = has_delays(fabric, later);
     let needed: Vec<Lack> = lacks.iter().filter(|lack| delays || !lack.for_delays).cloned().collect();

@@ -139,6 +139,7 @@ fn split<T: Copy + PartialEq>(sorted: &[(u32, T)], common: u32, blocks: &mut Vec
 
 #[cfg(test)]
 mod tests {
+    use peerbed_contract::NatClass;
     use peerbed_link::{Duplex, FabricLink, FabricNode, LinkSpec, Route};
 
     use super::*;
@@ -156,6 +157,7 @@ mod tests {
             as_number: number(*at),
             address: address.parse().unwrap(),
             access,
+            nat: NatClass::None,
         };
         let link = |name: &str, a, b| FabricLink {
             name: name.to_owned(),

@@ -9,8 +9,10 @@ use std::{
     },
 };
 
-use peerbed_contract::{AsNumber, Role};
-use peerbed_link::{Counters, Fabric, Heading, Kind, LinkSpec, Moment, Pipe, Rate, Retimed, Service, Trace, TraceId};
+use peerbed_contract::{AsNumber, NatClass, Role};
+use peerbed_link::{
+    Counters, Fabric, Heading, Kind, LinkSpec, Moment, Nat, Pipe, Rate, Retimed, Service, Trace, TraceId,
+};
 
 use super::{WireError, shared::Parcel};
 use crate::engine::LinkSample;
@@ -55,6 +57,8 @@ pub(super) struct Network {
     pipes: Vec<SharedPipe>,
     links: usize,
     traces: BTreeMap<TraceId, Trace>,
+    /// What stands in front of each node; none where its ports stay.
+    nats: Vec<Option<Mutex<Nat>>>,
 }
 
 impl Network {
@@ -90,6 +94,7 @@ impl Network {
             pipes: pipes.collect::<Result<_, WireError>>()?,
             links: fabric.links.len(),
             traces: fabric.traces.clone(),
+            nats: nats(fabric),
             nodes,
             ases,
         };
@@ -205,6 +210,12 @@ impl Network {
         (self.ases[from.as_index as usize], self.ases[to.as_index as usize], Kind::between(from.role, to.role))
     }
 
+    /// The translation in front of a node, locked; none where its ports stay.
+    pub(super) fn nat(&self, node: NodeIndex) -> Option<MutexGuard<'_, Nat>> {
+        let nat = self.nats[node.0 as usize].as_ref()?;
+        Some(nat.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// A node's name.
     pub(super) fn name(&self, node: NodeIndex) -> &str {
         &self.nodes[node.0 as usize].name
@@ -213,6 +224,13 @@ impl Network {
     fn shared(&self, pipe: PipeIndex) -> &SharedPipe {
         &self.pipes[pipe.0 as usize]
     }
+}
+
+/// Their draws are numbered behind those of links, so that neither depends on the other.
+fn nats(fabric: &Fabric) -> Vec<Option<Mutex<Nat>>> {
+    let streams = fabric.nodes.iter().zip(2 << 32..);
+    let nat = |class, stream| (class != NatClass::None).then(|| Mutex::new(Nat::new(class, fabric.seed, stream)));
+    streams.map(|(node, stream)| nat(node.nat, stream)).collect()
 }
 
 fn up(node: NodeIndex) -> PipeIndex {

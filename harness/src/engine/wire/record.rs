@@ -1,4 +1,5 @@
-//! What one thread of the engine counts: the ledger, how late packets were released, what was lost.
+//! What one thread of the engine counts: the ledger, how late packets were released, what was lost, what address
+//! translation dropped.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use hdrhistogram::Histogram;
 use peerbed_contract::AsNumber;
 use peerbed_link::Kind;
 
-use crate::engine::{EngineHealth, LedgerEntry};
+use crate::engine::{EngineHealth, LedgerEntry, NatDrops};
 
 /// From which AS to which, of which kind.
 pub(super) type Heading = (AsNumber, AsNumber, Kind);
@@ -22,6 +23,7 @@ pub(super) struct Record {
     late: Histogram<u64>,
     overruns: u64,
     strays: u64,
+    nat: NatDrops,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,7 +34,7 @@ struct Carried {
 
 impl Record {
     pub(super) fn new() -> Self {
-        Self { ledger: BTreeMap::new(), late: lateness(), overruns: 0, strays: 0 }
+        Self { ledger: BTreeMap::new(), late: lateness(), overruns: 0, strays: 0, nat: NatDrops::default() }
     }
 
     /// Packets were handed to their destination's kernel.
@@ -51,6 +53,17 @@ impl Record {
     /// Packets were lost between kernel and engine.
     pub(super) fn overran(&mut self, packets: u64) {
         self.overruns += packets;
+    }
+
+    /// Address translation kept packets that a node sent.
+    pub(super) fn kept_inside(&mut self, packets: u32) {
+        self.nat.out_packets += u64::from(packets);
+    }
+
+    /// Address translation kept packets from their destination.
+    pub(super) fn kept_outside(&mut self, packets: u32, bytes: u64) {
+        self.nat.in_packets += u64::from(packets);
+        self.nat.in_bytes += bytes;
     }
 
     /// A packet was for no node.
@@ -74,6 +87,7 @@ pub(super) fn gather<'a>(records: impl Iterator<Item = &'a mut Record>) -> (Vec<
         record.late.reset();
         health.overruns += record.overruns;
         health.strays += record.strays;
+        health.nat += record.nat;
     }
     health.released = late.len();
     health.late_p50_ns = Some(late.value_at_quantile(0.5));

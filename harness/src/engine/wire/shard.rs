@@ -7,7 +7,7 @@
 
 use std::{collections::VecDeque, mem, os::fd::AsFd, sync::Arc, time::Duration};
 
-use peerbed_link::{Agenda, Moment, Piece};
+use peerbed_link::{Agenda, Moment, Piece, translate};
 use rustix::{
     buffer::spare_capacity,
     event::{Timespec, epoll},
@@ -162,6 +162,12 @@ impl Shard {
             self.shared.record(self.me).strayed();
             return;
         };
+        if let Some(mut nat) = self.shared.network.nat(source)
+            && !translate::lets_out(&mut nat, arrived, &mut self.buffer, self.shared.framing)
+        {
+            self.shared.record(self.me).kept_inside(parcel.train.segments());
+            return;
+        }
         parcel.frame = if self.buffer.len() < KEEP {
             self.buffer.as_slice().to_vec()
         } else {
@@ -233,9 +239,21 @@ impl Shard {
     }
 
     /// Hand a packet to its destination's kernel.
-    fn deliver(&mut self, due: Moment, parcel: Parcel) {
+    fn deliver(&mut self, due: Moment, mut parcel: Parcel) {
         let shared = &self.shared;
-        let late = now().since(due);
+        let arrives = now();
+        let late = arrives.since(due);
+        let enters = shared
+            .network
+            .nat(parcel.destination)
+            .is_none_or(|mut nat| translate::lets_in(&mut nat, arrives, &mut parcel.frame, shared.framing));
+        if !enters {
+            let mut record = shared.record(self.me);
+            record.released(parcel.train.segments(), late);
+            record.kept_outside(parcel.train.segments(), parcel.train.bytes());
+            drop(record);
+            return self.recycle(Some(parcel.frame));
+        }
         let mouth = &shared.mouths[parcel.destination.0 as usize];
         let written = rustix::io::write(&mouth.fd, &parcel.frame);
         let mut record = shared.record(self.me);

@@ -34,6 +34,7 @@ pub(super) const TABLE: Table = Table {
         Column::maybe("engine_late_max_ns", Type::Int),
         Column::maybe("engine_overruns_packets", Type::Int),
         Column::maybe("engine_strays_packets", Type::Int),
+        Column::maybe("engine_nat_dropped_packets", Type::Int),
         Column::new("marks", Type::Text),
     ],
 };
@@ -75,9 +76,9 @@ fn machine<'a>(interval: &Interval<'_>) -> [Cell<'a>; 12] {
 }
 
 /// The engine's health in the samples of the interval: mostly one, and then it is that one.
-fn engine<'a>(interval: &Interval<'_>) -> [Cell<'a>; 6] {
+fn engine<'a>(interval: &Interval<'_>) -> [Cell<'a>; 7] {
     if !interval.has_engine() {
-        return [Cell::Null; 6];
+        return [Cell::Null; 7];
     }
     [
         interval.released().into(),
@@ -86,5 +87,6 @@ fn engine<'a>(interval: &Interval<'_>) -> [Cell<'a>; 6] {
         interval.worst(|health| health.late_max_ns).into(),
         interval.rise(|health| health.overruns).into(),
         interval.rise(|health| health.strays).into(),
+        interval.rise(|health| health.nat.packets()).into(),
     ]
 }

@@ -1,0 +1,5 @@
+//! Frames: reading and cutting them, and translating their ports.
+
+mod cut;
+mod sending;
+mod translate;
