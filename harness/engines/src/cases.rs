@@ -22,7 +22,7 @@ use crate::{
 pub(crate) type Case = fn(Bed);
 
 /// All of them, with what they need.
-pub(crate) const ALL: [(&str, &[Need], Case); 20] = [
+pub(crate) const ALL: [(&str, &[Need], Case); 21] = [
     ("a_flow_gets_the_rate_of_its_link", &[], links::a_flow_gets_the_rate_of_its_link),
     ("access_links_have_their_rates_both_ways", &[], links::access_links_have_their_rates_both_ways),
     ("round_trips_take_the_sum_of_the_delays", &[Need::Delay], links::round_trips_take_the_sum_of_the_delays),
@@ -32,6 +32,7 @@ pub(crate) const ALL: [(&str, &[Need], Case); 20] = [
     ("flows_share_a_link_between_ases", &[], links::flows_share_a_link_between_ases),
     ("a_full_queue_drops_the_rest", &[], links::a_full_queue_drops_the_rest),
     ("a_link_changes_while_packets_wait", &[], links::a_link_changes_while_packets_wait),
+    ("a_link_that_is_cut_carries_nothing", &[Need::Delay], links::a_link_that_is_cut_carries_nothing),
     ("a_link_follows_its_trace", &[Need::Agent], links::a_link_follows_its_trace),
     ("what_it_cannot_carry_is_refused", &[], passage::what_it_cannot_carry_is_refused),
     ("udp_super_packets_are_cut", &[], passage::udp_super_packets_are_cut),

@@ -207,6 +207,17 @@ impl LinkSpec {
         queue: Queue::Time(Duration::from_millis(100)),
     };
 
+    /// The same link while it is cut: whatever comes to it is lost; what waits in front of it or is under way still arrives.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        Self { loss: Loss::Random(Probability::ONE), ..self }
+    }
+
+    /// Whether it loses whatever comes to it.
+    pub fn is_cut(&self) -> bool {
+        self.loss == Loss::Random(Probability::ONE)
+    }
+
     /// The most bytes that may wait; none where nothing ever waits.
     pub fn queue_bytes(&self) -> Option<u64> {
         let rate = self.bandwidth.mean()?;

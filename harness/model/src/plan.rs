@@ -61,11 +61,13 @@ impl Plan {
 
     /// What links become by its timeline.
     pub fn links_to_come(&self) -> Vec<LinkSpec> {
-        let changes = self.timeline.iter().filter_map(|action| match action.act {
-            Act::SetLink { forward: one, backward: other, .. } | Act::SetAccess { up: one, down: other, .. } => {
-                Some([one, other])
-            }
-            Act::Kill { .. } | Act::Restart { .. } | Act::Freeze { .. } | Act::Thaw { .. } | Act::Order { .. } => None,
+        let changes = self.timeline.iter().flat_map(|action| {
+            let access = match action.act {
+                Act::SetAccess { up, down, .. } => Some([up, down]),
+                _ => None,
+            };
+            let between = action.act.links().iter().map(|link| [link.forward, link.backward]);
+            between.chain(access)
         });
         changes.flatten().collect()
     }
@@ -177,25 +179,25 @@ pub struct Action {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
-    /// The node's process gets SIGKILL.
+    /// The nodes' processes get SIGKILL.
     Kill {
         /// Which.
-        node: NodeName,
+        nodes: Vec<NodeName>,
     },
-    /// The node's process is started again with the same configuration.
+    /// The nodes' processes are started again with the same configuration.
     Restart {
         /// Which.
-        node: NodeName,
+        nodes: Vec<NodeName>,
     },
-    /// SIGSTOP: the process stands still, its sockets stay.
+    /// SIGSTOP: the processes stand still, their sockets stay.
     Freeze {
         /// Which.
-        node: NodeName,
+        nodes: Vec<NodeName>,
     },
     /// SIGCONT.
     Thaw {
         /// Which.
-        node: NodeName,
+        nodes: Vec<NodeName>,
     },
     /// The node is told to do something.
     Order {
@@ -205,15 +207,20 @@ pub enum Act {
         order: Order,
     },
     /// A link between ASes changes.
-    SetLink {
-        /// Its index in [`Fabric::links`].
-        link: u32,
-        /// Its name.
-        name: String,
-        /// The whole new direction `a` to `b`.
-        forward: LinkSpec,
-        /// The whole new direction `b` to `a`.
-        backward: LinkSpec,
+    SetLink(NewLink),
+    /// Links are cut.
+    Cut {
+        /// The ASes that are cut off from all others; none: a single link is cut.
+        ases: Vec<String>,
+        /// The links.
+        links: Vec<NewLink>,
+    },
+    /// Links are no longer cut for the same reason; one that is cut for another stays so.
+    Heal {
+        /// The ASes that were cut off; none: a single link, or every partition.
+        ases: Vec<String>,
+        /// The links.
+        links: Vec<NewLink>,
     },
     /// A node's access link changes.
     SetAccess {
@@ -224,6 +231,40 @@ pub enum Act {
         /// The whole new downlink.
         down: LinkSpec,
     },
+}
+
+impl Act {
+    /// The nodes whose processes it concerns.
+    pub fn nodes(&self) -> &[NodeName] {
+        match self {
+            Act::Kill { nodes } | Act::Restart { nodes } | Act::Freeze { nodes } | Act::Thaw { nodes } => nodes,
+            Act::Order { node, .. } | Act::SetAccess { node, .. } => std::slice::from_ref(node),
+            Act::SetLink(_) | Act::Cut { .. } | Act::Heal { .. } => &[],
+        }
+    }
+
+    /// The links between ASes that it changes, as they are from then on.
+    pub fn links(&self) -> &[NewLink] {
+        match self {
+            Act::SetLink(link) => std::slice::from_ref(link),
+            Act::Cut { links, .. } | Act::Heal { links, .. } => links,
+            _ => &[],
+        }
+    }
+}
+
+/// A link between ASes as it is from some time on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewLink {
+    /// Its index in [`Fabric::links`].
+    pub link: u32,
+    /// Its name.
+    pub name: String,
+    /// The whole new direction `a` to `b`.
+    pub forward: LinkSpec,
+    /// The whole new direction `b` to `a`.
+    pub backward: LinkSpec,
 }
 
 /// What the experiment expects of one metric of one arm.

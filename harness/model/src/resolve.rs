@@ -13,7 +13,7 @@ use crate::{
     },
     files::{EXPERIMENT_FILE, ExperimentFile, TopologyFile},
     limits,
-    plan::{Action, Plan},
+    plan::Plan,
     read::did_you_mean,
     source::{ExperimentName, Source},
     topology::{self, Topology, trace::TraceFiles},
@@ -27,6 +27,7 @@ mod seeds;
 mod timeline;
 
 use layout::Layout;
+use timeline::Step;
 
 /// An experiment of which every arm can be planned.
 #[derive(Debug, Clone)]
@@ -45,7 +46,7 @@ struct Arm {
     name: String,
     body: Body,
     layout: Arc<Layout>,
-    timeline: Vec<Action>,
+    timeline: Vec<Step>,
     expect: Vec<Expected>,
 }
 
@@ -220,8 +221,9 @@ fn read_arm(
         _ => None,
     };
     let end = duration.unwrap_or(limits::DURATION.1);
-    let timeline =
-        fields.get("timeline").map_or_else(Vec::new, |node| timeline::decode(node, end, layout.as_deref(), report));
+    let timeline = fields.get("timeline").map_or_else(Vec::new, |node| {
+        timeline::decode(node, end, layout.as_deref(), groups.as_deref().unwrap_or_default(), report)
+    });
     let body = body?;
     demand::check(&body, fields.span_of("workload"), report);
     let name = tree.name.value.clone();

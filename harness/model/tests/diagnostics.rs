@@ -208,7 +208,7 @@ expect:
     21 |   - {at: 4s, do: set-lin, link: isp-x~transit}
        |                  ^^^^^^^
        |
-       = help: write one of `kill`, `restart`, `freeze`, `thaw`, `set-link`, `set-access`, `wipe`, `outage`
+       = help: write one of `kill`, `restart`, `freeze`, `thaw`, `set-link`, `cut-link`, `heal-link`, `partition`, `heal`, `set-access`, `wipe`, `outage`
 
     error: no arm named `hybird`, did you mean `hybrid`?
       --> experiments/e.yaml:23:10
@@ -484,6 +484,104 @@ fn timelines_are_followed_step_by_step() {
     let last = serde_json::to_value(&plan.timeline[2]).unwrap();
     // The later change builds on the earlier one.
     assert_eq!(last["act"]["set_link"]["forward"]["delay"]["nanos"], 5_000_000, "{last}");
+}
+
+#[test]
+fn shares_of_groups_are_followed_by_their_numbers() {
+    let timeline = |actions: &str| wrong("arms:", &format!("timeline: [{actions}]\narms:"));
+    let found = [
+        "{at: 1s, do: kill}",
+        "{at: 1s, do: kill, node: homes-1, group: homes}",
+        "{at: 1s, do: kill, node: homes-1, share: 10%}",
+        "{at: 1s, do: kill, group: homse}",
+        "{at: 1s, do: kill, group: homes, share: 0%}",
+        "{at: 1s, do: kill, group: homes, share: 60%}, {at: 2s, do: freeze, group: homes, share: 50%}",
+        "{at: 1s, do: restart, group: homes}",
+        "{at: 1s, do: kill, group: homes, share: 30%}, {at: 2s, do: restart, node: homes-1}",
+    ]
+    .map(|actions| only(&timeline(actions)));
+    insta::assert_snapshot!(found.join("\n"), @r#"
+    experiments/e.yaml:11:12 `kill` needs the key `node` or `group` [say which node it happens to, or which group, or a `share` of it]
+    experiments/e.yaml:11:53 a node or a group, not both [remove one of the two]
+    experiments/e.yaml:11:53 `share` is of a group [write `group` instead of `node`, or remove it]
+    experiments/e.yaml:11:38 no group named `homse`, did you mean `homes`? [there are: homes]
+    experiments/e.yaml:11:52 a share of 0% is nobody [give it a larger one]
+    experiments/e.yaml:11:71 `freeze` of 5 of `homes`, but 4 are running then [`freeze` takes its share of those who are running]
+    experiments/e.yaml:11:25 `restart` of 1 of `homes`, but 0 are killed then [`restart` takes its share of those who are killed]
+    experiments/e.yaml:11:86 what `homes-1` is doing then depends on the draw of a share of `homes` [name `group: homes`]
+    "#);
+}
+
+#[test]
+fn shares_of_groups_are_drawn_alike_in_every_arm() {
+    let timeline = "timeline:
+  - {at: 1s, do: freeze, node: homes-3}
+  - {at: 2s, do: kill, group: homes, share: 30%}
+  - {at: 3s, do: freeze, group: homes, share: 20%}
+  - {at: 4s, do: restart, group: homes, share: 10%}
+  - {at: 5s, do: restart, group: homes}
+  - {at: 6s, do: thaw, group: homes}
+arms:
+  plain: {policy.edge.mode: only}\n";
+    let text = EXPERIMENT.replace("arms:\n", timeline);
+    let experiment = read(text.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let plan = |arm, seed| experiment.plan(arm, 0, seed).unwrap().timeline;
+    let actions = plan("hybrid", None);
+    assert_eq!(actions, plan("plain", None));
+    let nodes: Vec<Vec<&str>> =
+        actions.iter().map(|action| action.act.nodes().iter().map(|node| node.as_str()).collect()).collect();
+    let [_, killed, frozen, first, rest, thawed] = &nodes[..] else { panic!("{nodes:?}") };
+    assert_eq!((killed.len(), frozen.len(), first.len()), (3, 2, 1));
+    assert!(!killed.contains(&"homes-3") && frozen.iter().all(|node| !killed.contains(node)), "{nodes:?}");
+    let mut again: Vec<&str> = first.iter().chain(rest).copied().collect();
+    again.sort_unstable();
+    assert_eq!(&again, killed);
+    assert!(thawed.len() == 3 && thawed.contains(&"homes-3"), "{nodes:?}");
+    assert!((0..5).any(|seed| plan("hybrid", Some(seed)) != actions), "another seed draws others");
+}
+
+#[test]
+fn links_are_cut_and_healed_for_each_reason() {
+    let timeline = |actions: &str| wrong("arms:", &format!("timeline: [{actions}]\narms:"));
+    let found = [
+        "{at: 1s, do: cut-link}",
+        "{at: 1s, do: cut-link, link: isp-x~transit}, {at: 2s, do: cut-link, link: transit~isp-x}",
+        "{at: 1s, do: heal-link, link: isp-x~transit}",
+        "{at: 1s, do: partition}",
+        "{at: 1s, do: partition, ases: [isp-z]}",
+        "{at: 1s, do: partition, ases: [isp-x, transit]}",
+        "{at: 1s, do: partition, ases: [isp-x]}, {at: 2s, do: partition, ases: [isp-x]}",
+        "{at: 1s, do: heal}",
+        "{at: 1s, do: partition, ases: [isp-x]}, {at: 2s, do: heal, ases: [transit]}",
+        "{at: 1s, do: cut-link, link: isp-x~transit, rate: 1mbit}",
+    ]
+    .map(|actions| only(&timeline(actions)));
+    insta::assert_snapshot!(found.join("\n"), @r#"
+    experiments/e.yaml:11:12 `cut-link` needs the key `link` [say which link it happens to]
+    experiments/e.yaml:11:70 at 2s the link `isp-x~transit` is cut already [heal it first, or remove this]
+    experiments/e.yaml:11:25 at 1s the link `isp-x~transit` is not cut by `cut-link` [`heal` ends a partition]
+    experiments/e.yaml:11:12 `partition` needs the key `ases` [say which ASes are cut off from all others, as `ases: [isp-x]`]
+    experiments/e.yaml:11:43 no AS named `isp-z`, did you mean `isp-x`? [there are: transit, isp-x]
+    experiments/e.yaml:11:42 no link leads from these ASes to others [name the ASes of one side of the partition]
+    experiments/e.yaml:11:82 these ASes are cut off already [heal them first, or remove this]
+    experiments/e.yaml:11:25 no such partition is there at 1s [there are: none]
+    experiments/e.yaml:11:65 no such partition is there at 2s [there are: [isp-x]]
+    experiments/e.yaml:11:62 `rate` has no meaning with `cut-link` [remove it]
+    "#);
+    let timeline = "timeline:
+  - {at: 1s, do: cut-link, link: isp-x~transit}
+  - {at: 2s, do: partition, ases: [isp-x]}
+  - {at: 3s, do: set-link, link: isp-x~transit, rate: 1mbit}
+  - {at: 4s, do: heal-link, link: isp-x~transit}
+  - {at: 5s, do: heal}
+arms:\n";
+    let text = EXPERIMENT.replace("arms:\n", timeline);
+    let plan = read(text.as_bytes(), TOPOLOGY.as_bytes()).unwrap().plan("hybrid", 0, None).unwrap();
+    let links: Vec<_> = plan.timeline.iter().map(|action| &action.act.links()[0]).collect();
+    assert_eq!(links.iter().map(|link| link.forward.is_cut()).collect::<Vec<_>>(), [true, true, true, true, false]);
+    assert!(links.iter().all(|link| link.forward.is_cut() == link.backward.is_cut()));
+    // What was set meanwhile holds when nothing cuts it any more.
+    assert_eq!(links[4].forward.bandwidth.mean().unwrap().bps(), 1_000_000);
 }
 
 #[test]

@@ -70,6 +70,9 @@ timeline:
      loss: {gilbert-elliott: {p: 1%, r: 10%, bad: 50%, good: 0%}},
      forward: {rate: 1mbit, delay: 6ms, jitter: 3ms, loss: 1%, queue: 1MiB}, backward: {rate: 2mbit}}
   - {at: 2s, do: set-link, link: isp-y~transit, trace: lte, forward: {trace: lte, loss: 1%}}
+  - {at: 2s, do: kill, group: homes, share: 30%}
+  - {at: 2s, do: partition, ases: [isp-x]}
+  - {at: 3s, do: heal}
   - {at: 3s, do: outage, node: edge-0, for: 500ms}
   - {at: 3s, do: wipe, node: control-0}
   - {at: 3s, do: set-access, node: homes-0, up: 1mbit, down: {rate: 2mbit}}

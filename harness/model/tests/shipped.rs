@@ -8,7 +8,9 @@ use std::{fs, time::Duration};
 
 use common::{peers, resolve, root, shipped, text};
 use peerbed_contract::Role;
-use peerbed_model::{Act, Diagnostic, Experiment, ExperimentFile, Source, TopologyFile, experiment_name, schema};
+use peerbed_model::{
+    Act, Diagnostic, Experiment, ExperimentFile, NewLink, Source, TopologyFile, experiment_name, schema,
+};
 use serde_json::Value;
 
 #[test]
@@ -57,8 +59,10 @@ fn the_design_example_says_what_it_means() {
     assert_eq!(peers(&plan).filter(|(_, peer)| peer.uploads.enabled).count(), 12); // 31 % of 40, rounded
     assert_eq!(peers(&plan).filter(|(_, peer)| !peer.holds.is_empty()).count(), 8);
     assert!(peers(&plan).all(|(_, peer)| peer.uploads.rate_bps == Some(4_000_000))); // 80 % of 5mbit
-    assert!(matches!(&plan.timeline[0].act, Act::Kill { node } if node.as_str() == "control-0"));
-    let Act::SetLink { link, name, forward, backward } = &plan.timeline[1].act else { panic!("{:?}", plan.timeline) };
+    assert!(matches!(&plan.timeline[0].act, Act::Kill { nodes } if nodes[0].as_str() == "control-0"));
+    let Act::SetLink(NewLink { link, name, forward, backward }) = &plan.timeline[1].act else {
+        panic!("{:?}", plan.timeline)
+    };
     assert_eq!((name.as_str(), &plan.fabric.links[*link as usize].name), ("isp-x~transit", name));
     let old = &plan.fabric.links[*link as usize];
     assert_ne!(forward.bandwidth, old.forward.bandwidth);

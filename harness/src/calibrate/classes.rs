@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt};
 
 use peerbed_link::{Bandwidth, LinkSpec};
-use peerbed_model::{Act, Plan};
+use peerbed_model::{Act, NewLink, Plan};
 use serde::{Deserialize, Serialize};
 
 /// Where a link is.
@@ -91,17 +91,17 @@ pub fn classes<'p>(plans: impl IntoIterator<Item = &'p Plan>) -> Vec<Class> {
         }
         for action in &plan.timeline {
             let at = format!("from {} s on", action.at.as_secs_f64());
-            match &action.act {
-                Act::SetLink { name, forward, backward, .. } => {
-                    add(Place::Between, *forward, format!("{name} forward {at}"));
-                    add(Place::Between, *backward, format!("{name} backward {at}"));
-                }
-                Act::SetAccess { node, up, down } => {
-                    let group = group(node.as_str()).unwrap_or_else(|| node.to_string());
-                    add(Place::Up, *up, format!("{group} {at}"));
-                    add(Place::Down, *down, format!("{group} {at}"));
-                }
-                Act::Kill { .. } | Act::Restart { .. } | Act::Freeze { .. } | Act::Thaw { .. } | Act::Order { .. } => {}
+            // Of a link that carries nothing there is nothing to measure.
+            for NewLink { name, forward, backward, .. } in
+                action.act.links().iter().filter(|link| !link.forward.is_cut() && !link.backward.is_cut())
+            {
+                add(Place::Between, *forward, format!("{name} forward {at}"));
+                add(Place::Between, *backward, format!("{name} backward {at}"));
+            }
+            if let Act::SetAccess { node, up, down } = &action.act {
+                let group = group(node.as_str()).unwrap_or_else(|| node.to_string());
+                add(Place::Up, *up, format!("{group} {at}"));
+                add(Place::Down, *down, format!("{group} {at}"));
             }
         }
     }
@@ -160,7 +160,7 @@ mod tests {
         let mut plan = plan();
         let spec = LinkSpec { delay: Duration::from_millis(55), ..plan.fabric.links[0].forward };
         let (name, backward) = (plan.fabric.links[0].name.clone(), plan.fabric.links[0].backward);
-        let act = Act::SetLink { link: 0, name: name.clone(), forward: spec, backward };
+        let act = Act::SetLink(NewLink { link: 0, name: name.clone(), forward: spec, backward });
         plan.timeline.push(Action { at: Duration::from_millis(1500), act });
         let found = classes([&plan]);
         let new = found.iter().find(|class| class.spec == spec).unwrap();

@@ -167,13 +167,17 @@ impl<'a> RunView<'a> {
             .collect();
         let mut frozen = BTreeSet::new();
         for action in &self.record.plan.timeline {
-            let index = |node: &NodeName| nodes.get(node).copied().filter(|index| by_signal.contains(index));
+            let known = action.act.nodes().iter().filter_map(|node| nodes.get(node).copied());
+            let concerned = known.filter(|index| by_signal.contains(index));
             match &action.act {
-                Act::Kill { node } => self.killed.extend(index(node)),
-                Act::Restart { node } => self.restarted.extend(index(node)),
-                Act::Freeze { node } => frozen.extend(index(node)),
-                Act::Thaw { node } => frozen.retain(|&other| Some(other) != index(node)),
-                Act::SetLink { .. } | Act::SetAccess { .. } | Act::Order { .. } => {}
+                Act::Kill { .. } => self.killed.extend(concerned),
+                Act::Restart { .. } => self.restarted.extend(concerned),
+                Act::Freeze { .. } => frozen.extend(concerned),
+                Act::Thaw { .. } => {
+                    let thawed: BTreeSet<NodeIndex> = concerned.collect();
+                    frozen.retain(|index| !thawed.contains(index));
+                }
+                _ => {}
             }
         }
         self.killed.append(&mut frozen);

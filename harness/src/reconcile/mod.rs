@@ -1,6 +1,7 @@
 //! Whether a run can be believed. Every check reads the [`RunView`]; each failure is one sentence that names the node,
 //! pair or link it speaks of. A run of which nothing could be checked is not valid.
 
+mod cuts;
 mod downloads;
 mod health;
 mod lifecycle;
@@ -35,7 +36,11 @@ pub struct SetApart {
     pub killed_pairs: u64,
     /// Their content bytes.
     pub killed_bytes: u64,
-    /// Pairs of which a connection broke.
+    /// Pairs of which a connection broke, on whose way a link was cut or carried nothing at the end.
+    pub cut_pairs: u64,
+    /// Their content bytes.
+    pub cut_bytes: u64,
+    /// Other pairs of which a connection broke.
     pub broken_pairs: u64,
     /// Their content bytes.
     pub broken_bytes: u64,

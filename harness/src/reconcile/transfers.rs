@@ -1,12 +1,16 @@
 //! Do senders and receivers agree, byte for byte, about every pair of nodes and every object?
 
-use super::{Reasons, SetApart, limits};
+use std::collections::BTreeSet;
+
+use super::{Reasons, SetApart, cuts::Cuts, limits};
 use crate::metrics::{Pair, PairKey, RunView};
 
 pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
     let mut apart = SetApart::default();
     let mut disagreements = Vec::new();
     let (mut received, mut all) = (0, 0);
+    let cuts = Cuts::of(view);
+    let mut links = BTreeSet::new();
     for (key, pair) in &view.pairs {
         received += pair.received;
         all += pair.bytes();
@@ -19,6 +23,10 @@ pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
         } else if killed && pair.bytes() > 0 {
             apart.killed_pairs += 1;
             apart.killed_bytes += pair.bytes();
+        } else if let Some(link) = cuts.apart(key.source, key.destination).filter(|_| pair.broken && pair.bytes() > 0) {
+            apart.cut_pairs += 1;
+            apart.cut_bytes += pair.bytes();
+            links.insert(link);
         } else if pair.broken && pair.bytes() > 0 {
             apart.broken_pairs += 1;
             apart.broken_bytes += pair.bytes();
@@ -28,9 +36,19 @@ pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
     if received == 0 {
         reasons.add("no content byte was received, so nothing could be reconciled".to_owned());
     }
-    if apart.broken_bytes as f64 > all as f64 * limits::BROKEN_SHARE_MAX {
+    // What was cut off is no sign of anything else, nor of the opposite.
+    let judged = all - apart.cut_bytes;
+    if judged == 0 && apart.cut_bytes > 0 {
+        let links: Vec<&str> = links.into_iter().collect();
         reasons.add(format!(
-            "{} of {all} content bytes belong to connections that broke, so most could not be reconciled",
+            "all {all} content bytes belong to connections that broke over {}, so nothing could be reconciled: let the run \
+             last until a link is back for a while, or let something else be downloaded too",
+            links.join("; over ")
+        ));
+    }
+    if apart.broken_bytes as f64 > judged as f64 * limits::BROKEN_SHARE_MAX {
+        reasons.add(format!(
+            "{} of {judged} content bytes belong to connections that broke, so most could not be reconciled",
             apart.broken_bytes
         ));
     }

@@ -132,10 +132,8 @@ fn links_lose_nothing(view: &RunView<'_>, reasons: &mut Reasons) {
         look(&|| format!("downlink of {}", node.name), &downs, &|sample| sample.access[index].backward);
     }
     for (index, link) in plan.fabric.links.iter().enumerate() {
-        let changes = plan.timeline.iter().filter_map(|action| match &action.act {
-            Act::SetLink { link, forward, backward, .. } if *link as usize == index => Some((*forward, *backward)),
-            _ => None,
-        });
+        let new = plan.timeline.iter().flat_map(|action| action.act.links());
+        let changes = new.filter(|new| new.link as usize == index).map(|new| (new.forward, new.backward));
         let (there, back): (Vec<_>, Vec<_>) = changes.chain([(link.forward, link.backward)]).unzip();
         look(&|| format!("link {} forward", link.name), &there, &|sample| sample.links[index].forward);
         look(&|| format!("link {} backward", link.name), &back, &|sample| sample.links[index].backward);

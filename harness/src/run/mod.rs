@@ -285,11 +285,13 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
     }
 
     async fn act(&mut self, act: &Act) -> anyhow::Result<()> {
-        match act {
-            Act::Kill { node } | Act::Restart { node } => self.watch.expect_exit(node),
-            Act::Freeze { node } => self.watch.expect_frozen(node),
-            Act::Thaw { node } => self.watch.expect_thawed(node),
-            Act::SetLink { .. } | Act::SetAccess { .. } | Act::Order { .. } => {}
+        for node in act.nodes() {
+            match act {
+                Act::Kill { .. } | Act::Restart { .. } => self.watch.expect_exit(node),
+                Act::Freeze { .. } => self.watch.expect_frozen(node),
+                Act::Thaw { .. } => self.watch.expect_thawed(node),
+                _ => {}
+            }
         }
         self.deployment.apply(act).await.with_context(|| format!("the timeline's {act:?} could not be carried out"))
     }

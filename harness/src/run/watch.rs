@@ -181,7 +181,7 @@ impl Watch {
 
     /// How often the plan starts a node again.
     fn restarts_of(&self, node: &NodeName) -> usize {
-        let again = |action: &&Action| matches!(&action.act, Act::Restart { node: which } if *which == *node);
+        let again = |action: &&Action| matches!(&action.act, Act::Restart { nodes } if nodes.contains(node));
         self.plan.timeline.iter().filter(again).count()
     }
 
@@ -262,9 +262,9 @@ mod tests {
         let node = fixture::name("peer-2");
         let act = |at, act| Action { at: Duration::from_secs(at), act };
         plan.timeline = vec![
-            act(1, Act::Kill { node: node.clone() }),
-            act(2, Act::Restart { node: node.clone() }),
-            act(3, Act::Kill { node: node.clone() }),
+            act(1, Act::Kill { nodes: vec![node.clone()] }),
+            act(2, Act::Restart { nodes: vec![node.clone()] }),
+            act(3, Act::Kill { nodes: vec![node.clone()] }),
         ];
         let mut watch = Watch::new(Arc::new(plan));
         let own = watch.script_of(&node);

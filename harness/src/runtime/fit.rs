@@ -35,14 +35,15 @@ fn first_with_delay(plan: &Plan) -> Option<String> {
     let wants = |specs: &[LinkSpec]| specs.iter().any(tc::wants_netem);
     let nodes = plan.fabric.nodes.iter().filter(|node| wants(&[node.access.up, node.access.down]));
     let links = plan.fabric.links.iter().filter(|link| wants(&[link.forward, link.backward]));
-    let later = plan.timeline.iter().filter_map(|action| match &action.act {
-        Act::SetLink { name, forward, backward, .. } => {
-            wants(&[*forward, *backward]).then(|| format!("the link {name} from {} s on", action.at.as_secs_f64()))
+    let later = plan.timeline.iter().filter_map(|action| {
+        let at = format!("from {} s on", action.at.as_secs_f64());
+        let link = action.act.links().iter().find(|link| wants(&[link.forward, link.backward]));
+        match &action.act {
+            Act::SetAccess { node, up, down } => {
+                wants(&[*up, *down]).then(|| format!("the access link of {node} {at}"))
+            }
+            _ => link.map(|link| format!("the link {} {at}", link.name)),
         }
-        Act::SetAccess { node, up, down } => {
-            wants(&[*up, *down]).then(|| format!("the access link of {node} from {} s on", action.at.as_secs_f64()))
-        }
-        Act::Kill { .. } | Act::Restart { .. } | Act::Freeze { .. } | Act::Thaw { .. } | Act::Order { .. } => None,
     });
     let nodes = nodes.map(|node| format!("the access link of {}", node.name));
     nodes.chain(links.map(|link| format!("the link {}", link.name))).chain(later).next()

@@ -26,7 +26,7 @@ use std::{
 
 use futures_util::future::join_all;
 use peerbed_contract::{Command, NodeName};
-use peerbed_model::{Act, Plan, PlannedNode};
+use peerbed_model::{Act, NewLink, Plan, PlannedNode};
 use serde::{Deserialize, Serialize};
 
 use self::client::Client;
@@ -122,24 +122,28 @@ pub trait Deployment {
         calls::begin(self.agent(), at_ns)
     }
 
-    /// Carry out a planned act. A restart ends the process first if it runs.
+    /// Carry out a planned act, of several nodes or links for all at once. A restart ends the process first if it runs.
     fn apply(&self, act: &Act) -> impl Future<Output = Result<(), RuntimeError>> {
         async move {
             match act {
-                Act::Kill { node } => self.signal(node, Signal::Kill).await,
-                Act::Freeze { node } => self.signal(node, Signal::Stop).await,
-                Act::Thaw { node } => self.signal(node, Signal::Continue).await,
-                Act::Restart { node } => {
-                    match self.signal(node, Signal::Kill).await {
-                        // It does not run, which is how a restart usually finds it.
-                        Ok(()) | Err(RuntimeError::Refused(_)) => {}
-                        Err(error) => return Err(error),
-                    }
-                    self.spawn(node).await.map(|_| ())
+                Act::Kill { nodes } => all(nodes, |node| self.signal(node, Signal::Kill)).await,
+                Act::Freeze { nodes } => all(nodes, |node| self.signal(node, Signal::Stop)).await,
+                Act::Thaw { nodes } => all(nodes, |node| self.signal(node, Signal::Continue)).await,
+                Act::Restart { nodes } => {
+                    let restart = async |node| {
+                        match self.signal(node, Signal::Kill).await {
+                            // It does not run, which is how a restart usually finds it.
+                            Ok(()) | Err(RuntimeError::Refused(_)) => {}
+                            Err(error) => return Err(error),
+                        }
+                        self.spawn(node).await.map(|_| ())
+                    };
+                    all(nodes, restart).await
                 }
                 Act::Order { node, order } => self.line(node, &Command::Order { order: order.clone() }.to_line()).await,
-                Act::SetLink { link, forward, backward, .. } => {
-                    calls::set_link(self.agent(), *link, [*forward, *backward]).await
+                Act::SetLink(_) | Act::Cut { .. } | Act::Heal { .. } => {
+                    let set = |new: &NewLink| calls::set_link(self.agent(), new.link, [new.forward, new.backward]);
+                    join_all(act.links().iter().map(set)).await.into_iter().collect()
                 }
                 Act::SetAccess { node, up, down } => calls::set_access(self.agent(), node, [*up, *down]).await,
             }
@@ -150,6 +154,14 @@ pub trait Deployment {
     fn sample(&self) -> impl Future<Output = Result<Sample, RuntimeError>> {
         calls::sample(self.agent())
     }
+}
+
+/// Does something with all these nodes at once; the first error is of the first node that had one.
+async fn all<'a, F: Future<Output = Result<(), RuntimeError>>>(
+    nodes: &'a [NodeName],
+    what: impl Fn(&'a NodeName) -> F,
+) -> Result<(), RuntimeError> {
+    join_all(nodes.iter().map(what)).await.into_iter().collect()
 }
 
 /// Where the files of a deployment's nodes are.

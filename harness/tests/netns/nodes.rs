@@ -8,7 +8,7 @@ use peerbed::{
     runtime::{Deployment, Runtime},
 };
 use peerbed_link::{FabricLink, LinkSpec};
-use peerbed_model::{Act, Action};
+use peerbed_model::{Act, Action, NewLink};
 
 use crate::support::{block_on, files, idle, line_of, netns, plan, shell};
 
@@ -30,7 +30,7 @@ fn what_the_kernel_lacks_is_told_before_the_run() {
     (*forward, *backward) = (LinkSpec::TRANSPARENT, LinkSpec::TRANSPARENT);
     let mut later = without.clone();
     let slow = LinkSpec { delay: Duration::from_millis(5), ..LinkSpec::TRANSPARENT };
-    let act = Act::SetLink { link: 0, name: "a~b".to_owned(), forward: slow, backward: slow };
+    let act = Act::SetLink(NewLink { link: 0, name: "a~b".to_owned(), forward: slow, backward: slow });
     later.timeline = vec![Action { at: Duration::from_secs(1), act }];
     let lacking = probe::ask(Path::new(env!("CARGO_BIN_EXE_peerbed")), "cubic").unwrap().kernel_engine;
     assert!(lacking.iter().all(|lack| lack.for_delays), "the tests need a kernel with the rest of it: {lacking:?}");

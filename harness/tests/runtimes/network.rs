@@ -7,7 +7,7 @@ use peerbed::{
     runtime::{Deployment, Notices},
 };
 use peerbed_link::{Bandwidth, Duplex, LinkSpec, Rate};
-use peerbed_model::{Act, Plan};
+use peerbed_model::{Act, NewLink, Plan};
 
 use crate::{
     bed::{Bed, Up},
@@ -111,7 +111,7 @@ pub(crate) async fn links_change_while_they_are_used<B: Bed>() {
         }
     };
     assert!(carried(&sample)[2] < SENT, "it is over before the link could change");
-    let link = Act::SetLink { link: 0, name: "a~b".to_owned(), forward: slow(60), backward: slow(60) };
+    let link = Act::SetLink(NewLink { link: 0, name: "a~b".to_owned(), forward: slow(60), backward: slow(60) });
     up.deployment.apply(&link).await.unwrap();
     assert_eq!(line_of(&mut up.notices, "n1").await, CHECKSUM, "what was under way was not lost");
     let time = round_trip(&up.deployment, &mut up.notices).await;
@@ -132,7 +132,7 @@ pub(crate) async fn a_restarted_node_has_its_link_again<B: Bed>() {
     round_trip(&up.deployment, &mut up.notices).await;
     let before = up.deployment.sample().await.unwrap().access[1];
     for _ in 0..3 {
-        up.deployment.apply(&Act::Restart { node: name("n1") }).await.unwrap();
+        up.deployment.apply(&Act::Restart { nodes: vec![name("n1")] }).await.unwrap();
         // What it says now comes after the end of what ran before.
         end_of(&mut up.notices, "n1").await;
         let time = round_trip(&up.deployment, &mut up.notices).await;
@@ -161,7 +161,7 @@ pub(crate) async fn the_kernel_carries_and_counts<B: Bed>() {
     let mut fetched = 0;
     for restarts in 0..3 {
         if restarts > 0 {
-            up.deployment.apply(&Act::Restart { node: name("n1") }).await.unwrap();
+            up.deployment.apply(&Act::Restart { nodes: vec![name("n1")] }).await.unwrap();
             // What it says now comes after the end of what ran before.
             end_of(&mut up.notices, "n1").await;
         }

@@ -59,13 +59,13 @@ pub(crate) async fn killed_nodes_start_again<B: Bed>() {
     // It leaves a child behind that would hold the pipe open.
     let mut up = Up::<B>::of(vec![shell("sleep 1000 & exec cat"), idle()]).await;
     let node = name("n0");
-    up.deployment.apply(&Act::Kill { node: node.clone() }).await.unwrap();
+    up.deployment.apply(&Act::Kill { nodes: vec![node.clone()] }).await.unwrap();
     assert_eq!(end_of(&mut up.notices, "n0").await, (None, Some(9)));
     let again = up.deployment.signal(&node, Signal::Kill).await;
     assert!(matches!(again, Err(RuntimeError::Refused(_))), "{again:?}");
     // Once when it is dead, once while it runs.
     for _ in 0..2 {
-        up.deployment.apply(&Act::Restart { node: node.clone() }).await.unwrap();
+        up.deployment.apply(&Act::Restart { nodes: vec![node.clone()] }).await.unwrap();
         up.deployment.line(&node, "hello").await.unwrap();
         assert_eq!(line_in_spite_of_ends(&mut up.notices).await, "hello");
     }
@@ -94,10 +94,10 @@ async fn line_in_spite_of_ends(notices: &mut Notices) -> String {
 pub(crate) async fn frozen_nodes_stand_still<B: Bed>() {
     let mut up = Up::<B>::of(vec![idle()]).await;
     let node = name("n0");
-    up.deployment.apply(&Act::Freeze { node: node.clone() }).await.unwrap();
+    up.deployment.apply(&Act::Freeze { nodes: vec![node.clone()] }).await.unwrap();
     assert_eq!(standing(&mut up.notices).await, Notice::Frozen { node: node.clone() });
     assert!(up.bed.stands_still(&up.deployment, 0).await);
-    up.deployment.apply(&Act::Thaw { node: node.clone() }).await.unwrap();
+    up.deployment.apply(&Act::Thaw { nodes: vec![node.clone()] }).await.unwrap();
     assert_eq!(standing(&mut up.notices).await, Notice::Thawed { node: node.clone() });
     assert!(!up.bed.stands_still(&up.deployment, 0).await);
     up.deployment.line(&node, "awake").await.unwrap();
@@ -136,9 +136,9 @@ pub(crate) async fn a_frozen_node_can_be_killed_and_starts_again<B: Bed>() {
     let mut up = Up::<B>::of(vec![idle()]).await;
     let node = name("n0");
     for _ in 0..2 {
-        up.deployment.apply(&Act::Freeze { node: node.clone() }).await.unwrap();
+        up.deployment.apply(&Act::Freeze { nodes: vec![node.clone()] }).await.unwrap();
         assert_eq!(standing(&mut up.notices).await, Notice::Frozen { node: node.clone() });
-        up.deployment.apply(&Act::Restart { node: node.clone() }).await.unwrap();
+        up.deployment.apply(&Act::Restart { nodes: vec![node.clone()] }).await.unwrap();
         up.deployment.line(&node, "anew").await.unwrap();
         assert_eq!(line_in_spite_of_ends(&mut up.notices).await, "anew");
     }

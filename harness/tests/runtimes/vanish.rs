@@ -115,7 +115,7 @@ pub(crate) async fn what_is_given_up_half_way_leaves_nothing<B: Bed>() {
 pub(crate) async fn a_frozen_node_does_not_hold_up_the_end<B: Bed>() {
     let up = Up::<B>::of(vec![idle(), idle()]).await;
     let standing = up.standing().await;
-    up.deployment.apply(&Act::Freeze { node: name("n1") }).await.unwrap();
+    up.deployment.apply(&Act::Freeze { nodes: vec![name("n1")] }).await.unwrap();
     up.deployment.down().await.unwrap();
     up.assert_gone(standing).await;
 }

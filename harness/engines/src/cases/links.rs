@@ -232,6 +232,31 @@ pub(super) fn a_link_changes_while_packets_wait(bed: Bed) {
     assert_eq!(after.links[0].forward.dropped_packets, 0);
 }
 
+pub(super) fn a_link_that_is_cut_carries_nothing(bed: Bed) {
+    let (there, back) = (limited(40), delayed(0));
+    let mut lab = Lab::with(fabric(&[(1, OPEN), (2, OPEN)], there, back), vec![there.cut(), back.cut()], bed, None);
+    lab.start_listener(1, "count");
+    let mut sent = 0;
+    for (cut, lost) in [(false, 0), (true, 100), (false, 100)] {
+        if cut {
+            lab.set_link(there.cut(), back.cut());
+        } else {
+            lab.set_link(there, back);
+        }
+        lab.start(0, &format!("blast {} 100 1000 1 200", address(1)));
+        assert_eq!(lab.line(0), "sent");
+        lab.ended(0);
+        sent += 100;
+        // Each is counted where it went.
+        lab.sample_when(|sample| {
+            let link = sample.links[0].forward;
+            (link.offered_packets, link.lost_packets) == (sent, lost) && entry(sample, 1, 2).packets == sent - lost
+        });
+    }
+    lab.say(1, "stop");
+    assert_eq!(lab.counts(1), (200, 0));
+}
+
 pub(super) fn a_link_follows_its_trace(bed: Bed) {
     // Nothing for half a second, then 8 Mbit/s: 100 datagrams of 1000 bytes take 0.1 s then. And once more from the start.
     const MS: u64 = 1_000_000;

@@ -17,6 +17,7 @@ use crate::{
         demand::{self, Holders, Request},
         layout::{Host, Layout},
         seeds::Seeds,
+        timeline,
     },
 };
 
@@ -81,7 +82,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
         tolerance: body.tolerance,
         as_names: layout.ases.iter().map(|one| (one.number, one.name.clone())).collect(),
         nodes,
-        timeline: arm.timeline.clone(),
+        timeline: timeline::draw(&arm.timeline, layout, &context.seeds),
         expect: Vec::new(),
         parameters,
     };

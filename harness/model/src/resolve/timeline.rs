@@ -1,15 +1,29 @@
 //! `timeline`: what happens from outside, followed step by step so that each action fits what came before it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+mod draw;
+mod verb;
+mod ways;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use peerbed_contract::{NodeName, Order, Role};
-use peerbed_link::{Duplex, LinkSpec};
+use peerbed_link::Duplex;
 
+pub(crate) use self::draw::{Step, draw};
+use self::{
+    draw::What,
+    verb::{Life, Turn, VERBS, Verb},
+    ways::Ways,
+};
 use crate::{
-    diagnostic::{Report, Span},
-    experiment::{decode::MOMENT, workload::late},
+    diagnostic::{Report, Span, Spanned},
+    experiment::{Group, decode::MOMENT, workload::late},
     limits,
-    plan::{Act, Action},
+    plan::{Act, NewLink},
     read::{Fields, listed},
     resolve::layout::{Host, Layout},
     shape::experiment::{ACTION, LASTS},
@@ -17,66 +31,6 @@ use crate::{
     units,
     yaml::Node,
 };
-
-/// What an action does, before its operands are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Kill,
-    Restart,
-    Freeze,
-    Thaw,
-    SetLink,
-    SetAccess,
-    Wipe,
-    Outage,
-}
-
-const VERBS: &[(&str, Verb)] = &[
-    ("kill", Verb::Kill),
-    ("restart", Verb::Restart),
-    ("freeze", Verb::Freeze),
-    ("thaw", Verb::Thaw),
-    ("set-link", Verb::SetLink),
-    ("set-access", Verb::SetAccess),
-    ("wipe", Verb::Wipe),
-    ("outage", Verb::Outage),
-];
-
-const BOTH: &[&str] = &["delay", "jitter", "loss", "queue"];
-
-impl Verb {
-    fn word(self) -> &'static str {
-        VERBS.iter().find(|(_, verb)| *verb == self).map_or("", |(word, _)| word)
-    }
-
-    /// Whether a key means something with this verb.
-    fn takes(self, key: &str) -> bool {
-        match self {
-            Verb::SetLink => matches!(key, "link" | "rate" | "trace" | "forward" | "backward") || BOTH.contains(&key),
-            Verb::SetAccess => matches!(key, "node" | "up" | "down") || BOTH.contains(&key),
-            Verb::Outage => matches!(key, "node" | "for"),
-            _ => key == "node",
-        }
-    }
-}
-
-/// What a process is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Life {
-    Running,
-    Frozen,
-    Killed,
-}
-
-impl Life {
-    fn word(self) -> &'static str {
-        match self {
-            Life::Running => "running",
-            Life::Frozen => "frozen",
-            Life::Killed => "killed",
-        }
-    }
-}
 
 /// An action whose time and verb are known.
 struct Draft<'n> {
@@ -87,19 +41,35 @@ struct Draft<'n> {
 }
 
 /// Reads the list, in order of time; without a layout only what needs none is checked.
-pub(crate) fn decode(node: &Node, duration: Duration, layout: Option<&Layout>, report: &mut Report) -> Vec<Action> {
+pub(crate) fn decode(
+    node: &Node,
+    duration: Duration,
+    layout: Option<&Layout>,
+    groups: &[Group],
+    report: &mut Report,
+) -> Vec<Step> {
     let items: &[Arc<Node>] = report.bounded_list(node, "actions", (0, limits::ACTIONS)).unwrap_or_default();
     let mut drafts: Vec<Draft<'_>> = items.iter().filter_map(|node| draft(node, duration, report)).collect();
     let Some(layout) = layout else { return Vec::new() };
     drafts.sort_by_key(|draft| draft.at);
     let mut world = World {
         layout,
+        groups,
         hosts: layout.hosts.iter().map(|host| (host.name.as_str(), host)).collect(),
         lives: BTreeMap::new(),
+        crowds: BTreeMap::new(),
         access: BTreeMap::new(),
-        links: layout.links.iter().map(|link| (link.forward, link.backward)).collect(),
+        ways: Ways::new(layout),
     };
-    drafts.iter().filter_map(|draft| world.act(draft, report)).collect()
+    let step = |draft: &Draft<'_>, report: &mut Report| {
+        let what = match draft.verb {
+            Verb::Turn(turn) if draft.fields.get("group").is_some() => world.turn_some(draft, turn, report),
+            _ => world.act(draft, report).map(What::Known),
+        };
+        Some(Step { at: draft.at, what: what? })
+    };
+    let mut step = step;
+    drafts.iter().filter_map(|draft| step(draft, report)).collect()
 }
 
 fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<Draft<'n>> {
@@ -114,33 +84,69 @@ fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<
         let message = format!("`{key}` has no meaning with `{}`", verb.word());
         report.error(node.span, message).help("remove it");
     }
-    let needed = if verb == Verb::SetLink { "link" } else { "node" };
-    if fields.get(needed).is_none() {
+    for needed in verb.needs().iter().filter(|key| fields.get(key).is_none()) {
         let message = format!("`{}` needs the key `{needed}`", verb.word());
-        report.error(fields.span, message).help(format!("say which {needed} it happens to"));
+        report.error(fields.span, message).help(match *needed {
+            "for" => "say how long, as `for: 5s`".to_owned(),
+            "ases" => "say which ASes are cut off from all others, as `ases: [isp-x]`".to_owned(),
+            needed => format!("say which {needed} it happens to"),
+        });
     }
-    if verb == Verb::Outage && fields.get("for").is_none() {
-        report.error(fields.span, "`outage` needs the key `for`").help("say how long, as `for: 5s`");
+    if let Verb::Turn(turn) = verb {
+        whom(&fields, turn, report);
     }
     let verb_span = fields.span_of("do");
     Some(Draft { at, verb, fields, verb_span })
 }
 
+/// Whether a turn says whom it happens to.
+fn whom(fields: &Fields<'_>, turn: Turn, report: &mut Report) {
+    match (fields.get("node"), fields.get("group")) {
+        (None, None) => {
+            let message = format!("`{}` needs the key `node` or `group`", turn.word());
+            report.error(fields.span, message).help("say which node it happens to, or which group, or a `share` of it");
+        }
+        (Some(_), Some(group)) => {
+            report.error(group.span, "a node or a group, not both").help("remove one of the two");
+        }
+        (Some(_), None) if fields.get("share").is_some() => {
+            let finding = report.error(fields.span_of("share"), "`share` is of a group");
+            finding.help("write `group` instead of `node`, or remove it");
+        }
+        _ => {}
+    }
+}
+
+/// How many of a group do what.
+#[derive(Debug, Clone, Default)]
+struct Crowd(BTreeMap<Life, u32>);
+
 /// The state that actions change.
 struct World<'a> {
     layout: &'a Layout,
+    groups: &'a [Group],
     hosts: BTreeMap<&'a str, &'a Host>,
-    /// Those that are not running.
+    /// Those that are not running, of groups of which no share was drawn.
     lives: BTreeMap<NodeName, Life>,
+    /// By index, groups of which a share was drawn: nobody knows any more who does what.
+    crowds: BTreeMap<usize, Crowd>,
     /// Those that were changed.
     access: BTreeMap<NodeName, Duplex>,
-    links: Vec<(LinkSpec, LinkSpec)>,
+    ways: Ways<'a>,
 }
 
 impl<'a> World<'a> {
-    fn act(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Action> {
-        let act = match draft.verb {
+    fn act(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {
+        Some(match draft.verb {
+            Verb::Turn(turn) => turn.act(vec![self.live(draft, turn.from(), turn.to(), report)?]),
             Verb::SetLink => self.set_link(draft, report)?,
+            Verb::CutLink | Verb::HealLink => self.cut_link(draft, report)?,
+            Verb::Partition => {
+                let ases = self.ases(draft, report)?;
+                let links = self.ways.part(ases.clone());
+                self.parted(draft, ases, links, report)?
+            }
+            Verb::Heal => self.heal(draft, report)?,
             Verb::SetAccess => {
                 let host = self.host(draft, report)?;
                 let (name, old) = (host.name.clone(), host.access);
@@ -150,10 +156,6 @@ impl<'a> World<'a> {
                 self.access.insert(name.clone(), new);
                 Act::SetAccess { node: name, up: new.up, down: new.down }
             }
-            Verb::Kill => Act::Kill { node: self.live(draft, &[Life::Running, Life::Frozen], Life::Killed, report)? },
-            Verb::Restart => Act::Restart { node: self.live(draft, &[Life::Killed], Life::Running, report)? },
-            Verb::Freeze => Act::Freeze { node: self.live(draft, &[Life::Running], Life::Frozen, report)? },
-            Verb::Thaw => Act::Thaw { node: self.live(draft, &[Life::Frozen], Life::Running, report)? },
             Verb::Wipe => {
                 let node = self.ordered(draft, Role::Control, "a node of the control plane", report)?;
                 Act::Order { node, order: Order::Wipe }
@@ -163,8 +165,7 @@ impl<'a> World<'a> {
                 let node = self.ordered(draft, Role::Edge, "an edge", report)?;
                 Act::Order { node, order: Order::Outage { for_ns: lasts?.as_nanos() as u64 } }
             }
-        };
-        Some(Action { at: draft.at, act })
+        })
     }
 
     fn host(&self, draft: &Draft<'_>, report: &mut Report) -> Option<&'a Host> {
@@ -178,7 +179,14 @@ impl<'a> World<'a> {
 
     /// Moves a node from one of some lives to another.
     fn live(&mut self, draft: &Draft<'_>, from: &[Life], to: Life, report: &mut Report) -> Option<NodeName> {
-        let name = self.host(draft, report)?.name.clone();
+        let host = self.host(draft, report)?;
+        let name = host.name.clone();
+        if let Some(group) = host.group.filter(|group| self.crowds.contains_key(group)) {
+            let group = &self.groups[group].name.value;
+            let message = format!("what `{name}` is doing then depends on the draw of a share of `{group}`");
+            report.error(draft.fields.span_of("node"), message).help(format!("name `group: {group}`"));
+            return None;
+        }
         let now = self.lives.get(&name).copied().unwrap_or(Life::Running);
         if !from.contains(&now) {
             let (verb, at) = (draft.verb.word(), units::show_time(draft.at));
@@ -193,6 +201,47 @@ impl<'a> World<'a> {
         Some(name)
     }
 
+    /// Moves a share of a group from one life to another.
+    fn turn_some(&mut self, draft: &Draft<'_>, turn: Turn, report: &mut Report) -> Option<What> {
+        let name = report.name(draft.fields.get("group")?, 63)?;
+        let Some(group) = self.groups.iter().position(|group| group.name.value == name.value) else {
+            let groups = self.groups.iter().map(|group| group.name.value.as_str());
+            report.dangling("group", &name.value, name.span, groups);
+            return None;
+        };
+        let share = draft.fields.get("share").map(|node| report.share(node));
+        let peers = self.layout.peers(group);
+        let count = match share {
+            None => None,
+            Some(share) => {
+                let share = share?.get();
+                if share <= 0.0 {
+                    report.error(draft.fields.span_of("share"), "a share of 0% is nobody").help("give it a larger one");
+                    return None;
+                }
+                Some(((share * peers.len() as f64).round() as u32).max(1))
+            }
+        };
+        let crowd = self.crowds.entry(group).or_insert_with(|| {
+            let mut crowd = Crowd::default();
+            for host in peers {
+                *crowd.0.entry(self.lives.get(&host.name).copied().unwrap_or(Life::Running)).or_default() += 1;
+            }
+            crowd
+        });
+        let able = crowd.0.entry(turn.of()).or_default();
+        let wanted = count.unwrap_or((*able).max(1));
+        if wanted > *able {
+            let (verb, word) = (turn.word(), turn.of().word());
+            let message = format!("`{verb}` of {wanted} of `{}`, but {able} are {word} then", name.value);
+            report.error(draft.verb_span, message).help(format!("`{verb}` takes its share of those who are {word}"));
+            return None;
+        }
+        *able -= wanted;
+        *crowd.0.entry(turn.to()).or_default() += wanted;
+        Some(What::Some { turn, group, count })
+    }
+
     /// A running node of a role, which is to carry out an order itself.
     fn ordered(&mut self, draft: &Draft<'_>, role: Role, what: &str, report: &mut Report) -> Option<NodeName> {
         let host = self.host(draft, report)?;
@@ -205,29 +254,100 @@ impl<'a> World<'a> {
         self.live(draft, &[Life::Running], Life::Running, report)
     }
 
-    fn set_link(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {
+    /// The link that an action names, and whether by its reverse.
+    fn link(&self, draft: &Draft<'_>, report: &mut Report) -> Option<(usize, bool)> {
         let node = draft.fields.get("link")?;
-        let text = report.text(node)?;
-        // A link has one name, but whoever names its ends the other way round means no other.
-        let turned = text.split_once('~').map(|(a, b)| format!("{b}~{a}"));
-        let index = self.layout.links.iter().position(|link| link.name == text || Some(&link.name) == turned.as_ref());
-        let Some(index) = index else {
-            report.dangling("link", &text, node.span, self.layout.links.iter().map(|link| link.name.as_str()));
+        let text = Spanned { value: report.text(node)?, span: node.span };
+        self.ways.find(&text, report)
+    }
+
+    fn set_link(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {
+        let (index, is_turned) = self.link(draft, report)?;
+        if is_turned && (draft.fields.get("forward").is_some() || draft.fields.get("backward").is_some()) {
+            let message =
+                format!("the link's name is `{}`, and `forward` is read in that direction", self.ways.name(index));
+            report.error(draft.fields.span_of("link"), message).help("write the link's name as it is");
+        }
+        let old = self.ways.spec(index);
+        let new = link::read_link(&draft.fields, old, &self.layout.traces, report);
+        nothing_changed(new == old, draft, report);
+        Some(Act::SetLink(self.ways.set(index, new)))
+    }
+
+    fn cut_link(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {
+        let (index, _) = self.link(draft, report)?;
+        let cut = draft.verb == Verb::CutLink;
+        let Some(link) = self.ways.cut(index, cut) else {
+            let (name, at) = (self.ways.name(index), units::show_time(draft.at));
+            let (is, help) = if cut {
+                ("cut already", "heal it first, or remove this")
+            } else {
+                ("not cut by `cut-link`", "`heal` ends a partition")
+            };
+            report.error(draft.verb_span, format!("at {at} the link `{name}` is {is}")).help(help);
             return None;
         };
-        let old = self.links[index];
-        let is_turned = self.layout.links[index].name != text;
-        if is_turned && (draft.fields.get("forward").is_some() || draft.fields.get("backward").is_some()) {
-            let message = format!(
-                "the link's name is `{}`, and `forward` is read in that direction",
-                self.layout.links[index].name
-            );
-            report.error(node.span, message).help("write the link's name as it is");
+        let links = vec![link];
+        Some(if cut { Act::Cut { ases: Vec::new(), links } } else { Act::Heal { ases: Vec::new(), links } })
+    }
+
+    /// The ASes that an action names, by index.
+    fn ases(&self, draft: &Draft<'_>, report: &mut Report) -> Option<BTreeSet<usize>> {
+        let node = draft.fields.get("ases")?;
+        let items = report.bounded_list(node, "names of ASes", (1, limits::ASES))?;
+        let mut ases = BTreeSet::new();
+        let mut good = true;
+        for item in items {
+            let Some(name) = report.name(item, 63) else { return None };
+            let found = self.layout.ases.iter().position(|one| one.name == name.value);
+            good &= found.is_some();
+            if found.is_none() {
+                let names = self.layout.ases.iter().map(|one| one.name.as_str());
+                report.dangling("AS", &name.value, name.span, names);
+            }
+            ases.extend(found);
         }
-        let (forward, backward) = link::read_link(&draft.fields, old, &self.layout.traces, report);
-        nothing_changed((forward, backward) == old, draft, report);
-        self.links[index] = (forward, backward);
-        Some(Act::SetLink { link: index as u32, name: self.layout.links[index].name.clone(), forward, backward })
+        good.then_some(ases)
+    }
+
+    fn parted(
+        &mut self,
+        draft: &Draft<'_>,
+        ases: BTreeSet<usize>,
+        links: Option<Vec<NewLink>>,
+        report: &mut Report,
+    ) -> Option<Act> {
+        let Some(links) = links else {
+            let message = "these ASes are cut off already";
+            report.error(draft.fields.span_of("ases"), message).help("heal them first, or remove this");
+            return None;
+        };
+        if links.is_empty() {
+            let message = "no link leads from these ASes to others";
+            report.error(draft.fields.span_of("ases"), message).help("name the ASes of one side of the partition");
+            return None;
+        }
+        Some(Act::Cut { ases: self.names(&ases), links })
+    }
+
+    fn heal(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {
+        let (ases, links) = match draft.fields.get("ases") {
+            Some(_) => {
+                let ases = self.ases(draft, report)?;
+                (self.names(&ases), self.ways.heal(&ases))
+            }
+            None => (Vec::new(), self.ways.heal_all()),
+        };
+        let Some(links) = links else {
+            let message = format!("no such partition is there at {}", units::show_time(draft.at));
+            report.error(draft.verb_span, message).help(format!("there are: {}", self.ways.partitions()));
+            return None;
+        };
+        Some(Act::Heal { ases, links })
+    }
+
+    fn names(&self, ases: &BTreeSet<usize>) -> Vec<String> {
+        ases.iter().map(|index| self.layout.ases[*index].name.clone()).collect()
     }
 }
 

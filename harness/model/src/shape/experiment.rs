@@ -163,10 +163,25 @@ pub(crate) static ACTION: Shape = Shape {
         Key { name: "at", form: MOMENT, need: Need::Required, doc: "When, since the start of the run." },
         Key {
             name: "do",
-            form: Form::Words(&["kill", "restart", "freeze", "thaw", "set-link", "set-access", "wipe", "outage"]),
+            form: Form::Words(&[
+                "kill",
+                "restart",
+                "freeze",
+                "thaw",
+                "set-link",
+                "cut-link",
+                "heal-link",
+                "partition",
+                "heal",
+                "set-access",
+                "wipe",
+                "outage",
+            ]),
             need: Need::Required,
             doc: "`kill`: the process is killed. `restart`: it is started again. `freeze`: it stands still, its sockets \
                   stay. `thaw`: it goes on. `set-link`, `set-access`: a link changes; what is not said stays as it is. \
+                  `cut-link`: a link loses whatever comes to it, `heal-link`: no longer. `partition`: all links between some ASes \
+                  and all others are cut, `heal`: no longer, unless something else cuts them. \
                   `wipe`: a node of the control plane forgets its soft state. `outage`: an edge answers every request with \
                   503 and `Retry-After` for a time; what it serves already goes on.",
         },
@@ -174,7 +189,27 @@ pub(crate) static ACTION: Shape = Shape {
             name: "node",
             form: Form::NameOf("node"),
             need: Need::Optional("it is about a link"),
-            doc: "Whom it happens to, for example `control-0`; for all but `set-link`.",
+            doc: "Whom it happens to, for example `control-0`.",
+        },
+        Key {
+            name: "group",
+            form: Form::NameOf("group"),
+            need: Need::Optional("it is about a node"),
+            doc: "Instead of a node: peers of this group; for `kill` and `freeze` of those that run, for `restart` of those \
+                  that were killed, for `thaw` of those that were frozen.",
+        },
+        Key {
+            name: "share",
+            form: Form::Share,
+            need: Need::Optional("all of those"),
+            doc: "How many of the group's peers: this share of all of them, rounded, at least one, drawn from those; the same in \
+                  every arm.",
+        },
+        Key {
+            name: "ases",
+            form: Form::List(&Form::NameOf("AS")),
+            need: Need::Optional("`heal`: all partitions end"),
+            doc: "The ASes that are cut off from all others, but not from each other; for `partition` and `heal`.",
         },
         Key {
             name: "for",
@@ -186,7 +221,7 @@ pub(crate) static ACTION: Shape = Shape {
             name: "link",
             form: Form::NameOf("link"),
             need: Need::Optional("it is about a node"),
-            doc: "Which link between ASes, for example `isp-x~transit`; for `set-link`.",
+            doc: "Which link between ASes, for example `isp-x~transit`; for `set-link`, `cut-link` and `heal-link`.",
         },
         Key { name: "rate", form: Form::Rate, need: UNCHANGED, doc: "Each direction's new rate; for `set-link`." },
         Key { need: UNCHANGED, doc: "A trace instead, which begins then; for `set-link`.", ..TRACE_KEY },

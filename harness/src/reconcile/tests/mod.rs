@@ -5,7 +5,7 @@ mod counters;
 use std::{sync::Arc, time::Duration};
 
 use peerbed_contract::{Event, EventKind, TerminalStatus};
-use peerbed_model::{Act, Action};
+use peerbed_model::{Act, Action, NewLink};
 
 use super::*;
 use crate::{
@@ -44,7 +44,7 @@ fn finished(event: &mut Event, number: u32) -> Option<&mut peerbed_contract::Dow
 
 fn killed(record: &mut RunRecord, node: &str) {
     let plan = Arc::make_mut(&mut record.plan);
-    plan.timeline.push(Action { at: Duration::from_secs(5), act: Act::Kill { node: fixture::name(node) } });
+    plan.timeline.push(Action { at: Duration::from_secs(5), act: Act::Kill { nodes: vec![fixture::name(node)] } });
     let exit = record.exits.iter_mut().find(|exit| exit.node.as_str() == node).expect("every node has one");
     (exit.code, exit.signal) = (None, Some(9));
     record.events.retain(|event| event.node.as_str() != node || event.kind != EventKind::Stopped);
@@ -104,6 +104,63 @@ fn a_run_that_is_mostly_broken_is_not_reconciled() {
     assert_eq!(
         reasons,
         ["2105000 of 2105000 content bytes belong to connections that broke, so most could not be reconciled"]
+    );
+}
+
+#[test]
+fn what_was_cut_off_is_set_apart_and_the_rest_is_judged() {
+    // The two ASes have one link; peer-2 and edge-1 are behind it.
+    let cut = |record: &mut RunRecord| {
+        let plan = Arc::make_mut(&mut record.plan);
+        let link = &plan.fabric.links[0];
+        let (forward, backward) = (link.forward.cut(), link.backward.cut());
+        let new = NewLink { link: 0, name: link.name.clone(), forward, backward };
+        plan.timeline.push(Action { at: Duration::from_secs(5), act: Act::Cut { ases: Vec::new(), links: vec![new] } });
+    };
+    let break_all = |record: &mut RunRecord, within: bool| {
+        let behind = [fixture::address("peer-2"), fixture::address("edge-1")];
+        for event in &mut record.events {
+            let far = ["peer-2", "edge-1"].contains(&event.node.as_str());
+            if let EventKind::Transfer(transfer) = &mut event.kind {
+                let crosses = far != behind.iter().any(|address| transfer.remote == *address);
+                transfer.broken |= crosses || within;
+            }
+        }
+    };
+    let run = |planned: bool, within: bool| {
+        let mut record = fixture::record("hybrid", 0);
+        if planned {
+            cut(&mut record);
+        }
+        break_all(&mut record, within);
+        judge(&record)
+    };
+    let good = run(true, false);
+    assert_eq!(good.reasons(), [""; 0]);
+    assert!(good.set_apart().cut_bytes > 0 && good.set_apart().broken_pairs == 0, "{:?}", good.set_apart());
+    let none = run(true, true);
+    assert!(none.reasons()[0].contains("belong to connections that broke, so most could not"), "{:?}", none.reasons());
+    // Without a plan the counters tell: what came to the link in the end did not leave it.
+    let mut record = fixture::record("hybrid", 0);
+    break_all(&mut record, false);
+    assert_eq!(judge(&record).set_apart().cut_pairs, 0);
+    let last = record.samples.last_mut().expect("samples");
+    last.links[0].backward.offered_packets += 1;
+    last.links[0].backward.dropped_packets += 1;
+    assert_eq!(judge(&record).set_apart(), good.set_apart());
+    // Where everything was behind it, its name is the reason.
+    let mut record = fixture::record("hybrid", 0);
+    cut(&mut record);
+    break_all(&mut record, false);
+    record.events.retain(|event| match &event.kind {
+        EventKind::Transfer(transfer) => transfer.broken,
+        _ => true,
+    });
+    let reasons = judge(&record).reasons().to_vec();
+    let link = &record.plan.fabric.links[0].name;
+    assert!(
+        reasons.iter().any(|reason| reason.contains(&format!("broke over {link}, which was cut at 5 s"))),
+        "{reasons:?}"
     );
 }
 
