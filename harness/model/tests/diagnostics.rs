@@ -528,8 +528,10 @@ arms:
     let plan = |arm, seed| experiment.plan(arm, 0, seed).unwrap().timeline;
     let actions = plan("hybrid", None);
     assert_eq!(actions, plan("plain", None));
-    let nodes: Vec<Vec<&str>> =
-        actions.iter().map(|action| action.act.nodes().iter().map(|node| node.as_str()).collect()).collect();
+    let nodes: Vec<Vec<&str>> = actions
+        .iter()
+        .map(|action| action.act.nodes().iter().map(peerbed_contract::NodeName::as_str).collect())
+        .collect();
     let [_, killed, frozen, first, rest, thawed] = &nodes[..] else { panic!("{nodes:?}") };
     assert_eq!((killed.len(), frozen.len(), first.len()), (3, 2, 1));
     assert!(!killed.contains(&"homes-3") && frozen.iter().all(|node| !killed.contains(node)), "{nodes:?}");

@@ -61,14 +61,13 @@ pub(crate) fn decode(
         access: BTreeMap::new(),
         ways: Ways::new(layout),
     };
-    let step = |draft: &Draft<'_>, report: &mut Report| {
+    let mut step = |draft: &Draft<'_>, report: &mut Report| {
         let what = match draft.verb {
             Verb::Turn(turn) if draft.fields.get("group").is_some() => world.turn_some(draft, turn, report),
-            _ => world.act(draft, report).map(What::Known),
+            _ => world.act(draft, report).map(|act| What::Known(Box::new(act))),
         };
         Some(Step { at: draft.at, what: what? })
     };
-    let mut step = step;
     drafts.iter().filter_map(|draft| step(draft, report)).collect()
 }
 
@@ -144,7 +143,7 @@ impl<'a> World<'a> {
             Verb::Partition => {
                 let ases = self.ases(draft, report)?;
                 let links = self.ways.part(ases.clone());
-                self.parted(draft, ases, links, report)?
+                self.parted(draft, &ases, links, report)?
             }
             Verb::Heal => self.heal(draft, report)?,
             Verb::SetAccess => {
@@ -298,7 +297,7 @@ impl<'a> World<'a> {
         let mut ases = BTreeSet::new();
         let mut good = true;
         for item in items {
-            let Some(name) = report.name(item, 63) else { return None };
+            let name = report.name(item, 63)?;
             let found = self.layout.ases.iter().position(|one| one.name == name.value);
             good &= found.is_some();
             if found.is_none() {
@@ -313,7 +312,7 @@ impl<'a> World<'a> {
     fn parted(
         &mut self,
         draft: &Draft<'_>,
-        ases: BTreeSet<usize>,
+        ases: &BTreeSet<usize>,
         links: Option<Vec<NewLink>>,
         report: &mut Report,
     ) -> Option<Act> {
@@ -327,7 +326,7 @@ impl<'a> World<'a> {
             report.error(draft.fields.span_of("ases"), message).help("name the ASes of one side of the partition");
             return None;
         }
-        Some(Act::Cut { ases: self.names(&ases), links })
+        Some(Act::Cut { ases: self.names(ases), links })
     }
 
     fn heal(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {

@@ -21,7 +21,7 @@ pub(crate) struct Step {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum What {
     /// To known nodes and links.
-    Known(Act),
+    Known(Box<Act>),
     /// To some of a group.
     Some {
         turn: Turn,
@@ -38,7 +38,7 @@ pub(crate) fn draw(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Action
     let mut actions = Vec::with_capacity(steps.len());
     for Step { at, what } in steps {
         let act = match what {
-            What::Known(act) => act.clone(),
+            What::Known(act) => Act::clone(act),
             What::Some { turn, group, count } => {
                 let life = |name| lives.get(name).copied().unwrap_or(Life::Running);
                 let peers = layout.peers(*group).iter().map(|host| &host.name);
