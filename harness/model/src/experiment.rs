@@ -20,6 +20,7 @@ mod policy;
 pub(crate) mod provider;
 pub(crate) mod scale;
 mod tolerance;
+pub(crate) mod users;
 pub(crate) mod workload;
 
 /// What is the same in every arm.
@@ -54,6 +55,7 @@ pub(crate) struct Group {
     pub(crate) peers: Spanned<u32>,
     /// Who uploads.
     pub(crate) uploads: Uploads,
+    pub(crate) users: users::Users,
     /// How many damage what they upload.
     pub(crate) corrupts: u32,
     /// What stands between them and the network.
@@ -101,6 +103,7 @@ pub(crate) enum Arrivals {
         rate: f64,
         from: Duration,
         length: Duration,
+        daily: Option<Daily>,
     },
     /// One at each moment.
     At(Vec<Duration>),
@@ -108,6 +111,32 @@ pub(crate) enum Arrivals {
     Burst { count: u64, at: Duration, within: Duration },
     /// One of every peer that lacks something, spread evenly.
     Everyone { at: Duration, within: Duration },
+}
+
+/// How a Poisson process comes and goes with the hours of a day.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Daily {
+    pub(crate) period: Duration,
+    /// The lowest rate as a share of the highest.
+    pub(crate) trough: Probability,
+}
+
+impl Daily {
+    /// How far the rate goes from its mean, as a share of it.
+    pub(crate) fn swing(self) -> f64 {
+        (1.0 - self.trough.get()) / (1.0 + self.trough.get())
+    }
+
+    /// The rate so many seconds after the beginning, as a share of the mean.
+    pub(crate) fn at(self, seconds: f64) -> f64 {
+        1.0 - self.swing() * libm::cos(std::f64::consts::TAU * seconds / self.period.as_secs_f64())
+    }
+
+    /// The mean of that share over the first seconds: the integral of [`Self::at`].
+    pub(crate) fn mean(self, seconds: f64) -> f64 {
+        let turns = std::f64::consts::TAU / self.period.as_secs_f64();
+        1.0 - self.swing() * libm::sin(turns * seconds) / (turns * seconds)
+    }
 }
 
 /// When users act on a download that is not finished.
@@ -129,6 +158,11 @@ pub(crate) struct Policy {
     pub(crate) per_copy: u32,
     pub(crate) connections: u32,
     pub(crate) upload_rate: UploadRate,
+    /// None: without limit.
+    pub(crate) connection_rate: Option<Rate>,
+    pub(crate) while_busy: Probability,
+    pub(crate) while_downloading: Probability,
+    pub(crate) back_off: Duration,
     pub(crate) cache_time: Duration,
     pub(crate) cache_size: CacheSize,
     pub(crate) edge_mode: EdgeMode,

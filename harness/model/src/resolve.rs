@@ -25,6 +25,7 @@ mod demand;
 mod layout;
 mod seeds;
 mod timeline;
+mod users;
 
 use layout::Layout;
 use timeline::Step;

@@ -47,18 +47,21 @@ groups:
   - {name: homes, as: isp-x, peers: 30, access: cable, uploads: 50%, holds: {patch: 2}, corrupts: true, command: [-v],
      nat: {none: 20%, full-cone: 20%, port-restricted: 20%, symmetric: 20%, blocked: 20%},
      image: 'peer:1', memory: 64MiB, pids: 32}
-  - {name: installed, as: isp-x, peers: 30, access: cable, installer: A, switched: 2%}
+  - {name: installed, as: isp-x, peers: 30, access: cable, installer: A, switched: 2%,
+     toggles: 1/h, busy: {on: 10s, off: 60s}, sessions: {online: 60s, offline: 20s, shape: 0.6, leave: abrupt}, clones: 3,
+     rollback: 50%}
 workload:
   - name: slow
     groups: [homes]
     content: [patch]
-    arrivals: {poisson: 0.1/s, from: 1s, until: 50s}
+    arrivals: {poisson: 0.1/s, daily: {period: 20s, trough: 20%}, from: 1s, until: 50s}
     popularity: {zipf: 1}
     patience: {hazard: 0.1/s, resume: 50%, pause: 2s, abort: 10%}
   - {name: quick, arrivals: {burst: 4, at: 1s, within: 2s}}
 policy:
   selection: {strategy: random, max_returned: 10, diversity: 20%}
-  uploads: {per_copy: 3, connections: 4, rate: 50%}
+  uploads: {per_copy: 3, connections: 4, rate: 50%, connection_rate: 1mbit, while_busy: 10%, back_off: 2s,
+    while_downloading: 50%}
   cache: {time: 1h, size: 1GiB}
   edge: {mode: only, token_lifetime: 1h}
   downloads: {max_sources: 5}

@@ -3,6 +3,7 @@
 mod cache;
 mod control;
 mod edge;
+mod habits;
 mod nat;
 mod peer;
 mod prefix;
@@ -15,6 +16,7 @@ pub use self::{
     cache::CachePolicy,
     control::{ControlConfig, DirectoryEntry, Selection, Strategy},
     edge::EdgeConfig,
+    habits::{Courtesy, Habit, HabitAct},
     nat::NatClass,
     peer::{EdgeMode, PeerConfig, ScriptStep, Storage, UploadPolicy, UserAct, UserMoment},
     prefix::Prefix,

@@ -68,6 +68,20 @@ pub enum EventKind {
         /// Who sent it.
         from: IpAddr,
     },
+    /// The machine of the peer went: downloads stand still, nothing is accepted.
+    Offline {
+        /// Its connections ended in good order.
+        clean: bool,
+    },
+    /// It is back.
+    Online,
+    /// A peer told the control plane that its user switched uploads on or off.
+    UploadsSwitched {
+        /// Who.
+        guid: Guid,
+        /// To what.
+        on: bool,
+    },
     /// A copy was removed from the cache.
     CopyEvicted {
         /// Of what.
@@ -148,6 +162,9 @@ pub struct DownloadRecord {
     pub end_ns: u64,
     /// Time between start and end that it was not paused, nanoseconds.
     pub active_ns: u64,
+    /// Time between start and end that its machine was away, nanoseconds; part of neither active time nor pauses.
+    #[serde(default)]
+    pub offline_ns: u64,
     /// How it ended.
     pub status: TerminalStatus,
     /// How often the user paused.

@@ -176,4 +176,11 @@ pub enum Message {
     },
     /// Nothing more will be sent on this connection in this direction; when both sides said so, it is closed.
     Bye,
+
+    // Peer to control plane, later than the login.
+    /// The user switched uploads on or off.
+    Uploads {
+        /// To what.
+        on: bool,
+    },
 }

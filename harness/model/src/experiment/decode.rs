@@ -11,6 +11,7 @@ use crate::{
         Body, Group, Head, Policy, Uploads,
         nat::NatMix,
         provider::Provider,
+        users::{self, Users},
         workload::{self, Known, Names},
     },
     limits,
@@ -78,6 +79,8 @@ pub(crate) fn decode<'n>(root: &'n Node, report: &mut Report) -> Option<Decoded<
     let groups: Option<Vec<Group>> = groups.into_iter().map(|part| part.value).collect();
     let groups = groups.filter(|groups| !groups.is_empty());
     check_copies(groups.as_deref().unwrap_or_default(), &fields, report);
+    let all = groups.iter().flatten().map(|group| (&group.users, group.peers.value));
+    users::check(all, end, fields.span_of("groups"), report);
     let content: Option<Vec<Object>> = content.into_iter().map(|part| part.value).collect();
     let whole = report.errors() == before;
     let body = match (duration, congestion_control, content, &groups) {
@@ -181,6 +184,7 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
     });
     let count = peers.map_or(1, |peers| peers.value);
     let uploads = Uploads::decode(&fields, count, providers, report);
+    let users = Users::decode(&fields, count, report);
     let corrupts = fields.get("corrupts").map_or(Some(0.0), |node| read_corrupts(node, report));
     let nat = fields.get("nat").map_or(Some(NatMix::all(NatClass::None)), |node| NatMix::decode(node, report));
     let holds = fields.get("holds").map_or(Some(Vec::new()), |node| read_holds(node, content, peers, report));
@@ -201,6 +205,7 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
             access: access?,
             peers,
             uploads: uploads?,
+            users: users?,
             corrupts: of_peers(corrupts?),
             nat: nat?,
             holds: holds?,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use peerbed_contract::{EdgeMode, Strategy};
-use peerbed_link::Probability;
+use peerbed_link::{Bandwidth, Probability};
 
 use crate::{
     diagnostic::Report,
@@ -29,6 +29,10 @@ impl Policy {
             per_copy: 5,
             connections: 8,
             upload_rate: UploadRate::Share(Probability::new(0.8).expect("a share")),
+            connection_rate: None,
+            while_busy: Probability::ZERO,
+            while_downloading: Probability::new(1.0).expect("a share"),
+            back_off: Duration::from_secs(1),
             cache_time: limits::DURATION.1,
             cache_size: CacheSize::Unlimited,
             edge_mode: EdgeMode::Backstop,
@@ -53,6 +57,12 @@ impl Policy {
             set(&mut policy.per_copy, &uploads, "per_copy", |node| count(report, node, 1_000_000));
             set(&mut policy.connections, &uploads, "connections", |node| count(report, node, 1_000));
             set(&mut policy.upload_rate, &uploads, "rate", |node| upload_rate(node, report));
+            let rate = |bandwidth: Bandwidth| bandwidth.mean();
+            set(&mut policy.connection_rate, &uploads, "connection_rate", |node| report.bandwidth(node).map(rate));
+            set(&mut policy.while_busy, &uploads, "while_busy", |node| report.share(node));
+            set(&mut policy.while_downloading, &uploads, "while_downloading", |node| report.share(node));
+            let range = (Duration::ZERO, Duration::from_hours(1));
+            set(&mut policy.back_off, &uploads, "back_off", |node| report.time(node, range));
         }
         if let Some(cache) = section("cache", &CACHE, report) {
             let range = (Duration::from_millis(1), limits::DURATION.1);
@@ -88,6 +98,8 @@ impl Policy {
             UploadRate::Fixed(Some(rate)) => rate.to_string(),
             UploadRate::Fixed(None) => "unlimited".to_owned(),
         };
+        let connection_rate = self.connection_rate.map_or("unlimited".to_owned(), |rate| rate.to_string());
+        let share = |share: Probability| Setting::Text(units::show_share(share.get()));
         let cache_size = self.cache_size.bytes().map_or("unlimited".to_owned(), units::show_size);
         let settings = [
             ("policy.selection.strategy", text(strategy)),
@@ -96,6 +108,10 @@ impl Policy {
             ("policy.uploads.per_copy", whole(self.per_copy)),
             ("policy.uploads.connections", whole(self.connections)),
             ("policy.uploads.rate", Setting::Text(rate)),
+            ("policy.uploads.connection_rate", Setting::Text(connection_rate)),
+            ("policy.uploads.while_busy", share(self.while_busy)),
+            ("policy.uploads.while_downloading", share(self.while_downloading)),
+            ("policy.uploads.back_off", Setting::Text(units::show_time(self.back_off))),
             ("policy.cache.time", Setting::Text(units::show_time(self.cache_time))),
             ("policy.cache.size", Setting::Text(cache_size)),
             ("policy.edge.mode", text(mode)),

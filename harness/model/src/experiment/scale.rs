@@ -35,6 +35,7 @@ impl Scale {
             let peers = self.some(group.peers.value);
             group.peers.value = peers;
             group.uploads = group.uploads.scaled(|count| self.count(count), peers);
+            group.users.rollback = self.count(group.users.rollback).min(peers);
             group.corrupts = self.count(group.corrupts).min(peers);
             for (_, copies) in &mut group.holds {
                 *copies = self.some(*copies).min(peers);

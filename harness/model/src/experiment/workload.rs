@@ -10,10 +10,13 @@ use peerbed_link::Probability;
 
 use crate::{
     diagnostic::{Report, Span},
-    experiment::{Arrivals, Patience, Workload},
+    experiment::{Arrivals, Daily, Patience, Workload, users},
     limits,
     read::Fields,
-    shape::workload::{ARRIVALS, PATIENCE, POPULARITY, WORKLOAD},
+    shape::{
+        users::DAILY,
+        workload::{ARRIVALS, PATIENCE, POPULARITY, WORKLOAD},
+    },
     units,
     yaml::{Node, Value},
 };
@@ -146,11 +149,11 @@ fn read_arrivals(node: &Node, duration: Duration, report: &mut Report) -> Option
             poisson(&fields, duration, report)
         }
         (false, true, _) => {
-            refuse(&fields, &["from", "until"], "burst", report);
+            refuse(&fields, &["from", "until", "daily"], "burst", report);
             burst(&fields, duration, report)
         }
         (false, false, true) => {
-            refuse(&fields, &["from", "until", "within"], "at", report);
+            refuse(&fields, &["from", "until", "within", "daily"], "at", report);
             at(fields.get("at")?, duration, report)
         }
         _ => {
@@ -190,7 +193,8 @@ fn poisson(fields: &Fields<'_>, duration: Duration, report: &mut Report) -> Opti
     let rate = fields.get("poisson").and_then(|node| report.per_second(node));
     let from = fields.get("from").map_or(Some(Duration::ZERO), |node| moment(node, duration, report));
     let until = fields.get("until").map_or(Some(duration), |node| moment(node, duration, report));
-    let (rate, from, until) = (rate?, from?, until?);
+    let daily = fields.get("daily").map_or(Some(None), |node| read_daily(node, report).map(Some));
+    let (rate, from, until, daily) = (rate?, from?, until?, daily?);
     if rate <= 0.0 {
         report.error(fields.span_of("poisson"), "a rate of zero asks for nothing").help("leave the workload out");
         return None;
@@ -199,7 +203,14 @@ fn poisson(fields: &Fields<'_>, duration: Duration, report: &mut Report) -> Opti
         report.error(fields.span_of("from"), "`from` is not before `until`").help("give the process some time");
         return None;
     };
-    Some(Arrivals::Poisson { rate, from, length })
+    Some(Arrivals::Poisson { rate, from, length, daily })
+}
+
+fn read_daily(node: &Node, report: &mut Report) -> Option<Daily> {
+    let fields = report.map(node, &DAILY)?;
+    let period = fields.get("period").and_then(|node| report.time(node, users::PERIOD));
+    let trough = fields.get("trough").and_then(|node| report.share(node));
+    Some(Daily { period: period?, trough: trough? })
 }
 
 fn burst(fields: &Fields<'_>, duration: Duration, report: &mut Report) -> Option<Arrivals> {

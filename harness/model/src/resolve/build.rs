@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
-    CachePolicy, ControlConfig, EdgeConfig, Guid, NatClass, NodeConfig, Object, PeerConfig, Role, RoleConfig,
-    ScriptStep, Selection, Storage, UploadPolicy,
+    CachePolicy, ControlConfig, Courtesy, EdgeConfig, Habit, HabitAct, NatClass, NodeConfig, Object, PeerConfig, Role,
+    RoleConfig, ScriptStep, Selection, Storage, UploadPolicy,
 };
-use peerbed_link::{Bandwidth, Fabric, FabricNode, Rate, Trace, TraceId, Traced};
+use peerbed_link::{Bandwidth, Fabric, FabricNode, Probability, Rate, Trace, TraceId, Traced};
 
 use crate::{
     experiment::{Body, UploadRate, provider::Provider},
@@ -17,7 +17,7 @@ use crate::{
         demand::{self, Holders, Request},
         layout::{Host, Layout},
         seeds::Seeds,
-        timeline,
+        timeline, users,
     },
 };
 
@@ -41,6 +41,8 @@ struct Context<'a> {
     corrupts: Vec<Vec<bool>>,
     nats: Vec<Vec<NatClass>>,
     holders: Holders,
+    /// By group and peer, in order of time.
+    habits: Vec<Vec<Vec<Habit>>>,
     /// By group and peer, in order of time.
     scripts: Vec<Vec<Vec<ScriptStep>>>,
 }
@@ -126,7 +128,7 @@ impl<'a> Context<'a> {
             seeds.choose(what, names, count)
         };
         let groups = || body.groups.iter().enumerate();
-        let uploads =
+        let uploads: Vec<Vec<bool>> =
             groups().map(|(index, group)| group.uploads.drawn(|what, count| choose(index, what, count))).collect();
         let corrupts = groups().map(|(index, group)| choose(index, "corrupts", group.corrupts)).collect();
         let nats = groups()
@@ -145,7 +147,24 @@ impl<'a> Context<'a> {
                     .collect()
             })
             .collect();
-        let requests = demand::draw(body, layout, &holders, &seeds);
+        let habits: Vec<Vec<Vec<Habit>>> = groups()
+            .map(|(index, group)| {
+                let restored = choose(index, "rollback", group.users.rollback);
+                let peers = layout.peers(index).iter().zip(uploads[index].iter().zip(restored));
+                let habits = |(host, (on, restored)): (&Host, (&bool, bool))| {
+                    users::habits(&group.users, host.name.as_str(), *on, restored, body.duration, &seeds)
+                };
+                peers.map(habits).collect()
+            })
+            .collect();
+        let mut requests = demand::draw(body, layout, &holders, &seeds);
+        // Who is not there asks when the machine is back, or not at all.
+        requests.retain_mut(|request| {
+            let at_ns = users::present(&habits[request.group][request.peer], request.at_ns);
+            request.at_ns = at_ns.unwrap_or_default();
+            at_ns.is_some()
+        });
+        requests.sort_unstable();
         let scripts = scripts(body, layout, &requests, &seeds);
         Self {
             body,
@@ -157,6 +176,7 @@ impl<'a> Context<'a> {
             corrupts,
             nats,
             holders,
+            habits,
             scripts,
             seeds,
         }
@@ -216,7 +236,12 @@ impl<'a> Context<'a> {
 
     fn peer(&self, host: &Host, group: usize, number: usize) -> PeerConfig {
         let policy = &self.body.policy;
-        let guid = self.seeds.bytes(&format!("node/{}/guid", host.name));
+        // Copies of an installation have what the first of them had.
+        let (clones, peers) = (self.body.groups[group].users.clones as usize, self.layout.peers(group));
+        let original = &peers[number - number % clones].name;
+        let habits = self.habits[group][number].clone();
+        let restored = habits.iter().any(|habit| habit.act == HabitAct::Online { restored: true });
+        let before = (clones > 1 || restored).then(|| users::guid(&self.seeds, &format!("node/{original}/secondary")));
         let held = self.holders[group].iter().filter(|(_, flags)| flags[number]);
         let held: Vec<usize> = held.map(|(content, _)| *content).collect();
         let script = self.scripts[group][number].clone();
@@ -225,8 +250,8 @@ impl<'a> Context<'a> {
         let objects = self.objects.iter().enumerate().filter(|(index, object)| known(*index, object));
         let at = &self.layout.ases[host.at];
         PeerConfig {
-            guid: Guid::from_bytes(guid[..16].try_into().expect("sixteen bytes")),
-            secondary: Vec::new(),
+            guid: users::guid(&self.seeds, &format!("node/{original}/guid")),
+            secondary: before.into_iter().collect(),
             nat: self.nats[group][number],
             port: PEER_PORT,
             control: self.in_order(&at.control, host, CONTROL_PORT),
@@ -237,7 +262,10 @@ impl<'a> Context<'a> {
                 per_copy: policy.per_copy,
                 connections: policy.connections,
                 rate_bps: rate_bps(policy.upload_rate, host.access.up.bandwidth),
+                connection_rate_bps: policy.connection_rate.map(Rate::bps),
             },
+            courtesy: self.courtesy(host),
+            habits,
             cache: CachePolicy {
                 time_ns: Some(policy.cache_time.as_nanos() as u64),
                 size_bytes: policy.cache_size.bytes(),
@@ -249,6 +277,23 @@ impl<'a> Context<'a> {
             storage: Storage::Synthetic,
             script,
             corrupts: self.corrupts[group][number],
+        }
+    }
+
+    /// How uploads give way.
+    fn courtesy(&self, host: &Host) -> Courtesy {
+        let policy = &self.body.policy;
+        let uplink = host.access.up.bandwidth;
+        let whole = rate_bps(policy.upload_rate, uplink).or(uplink.mean().map(Rate::bps));
+        let share = |share: Probability| match share.get() {
+            0.0 => Some(0),
+            1.0 => None,
+            share => whole.map(|whole| ((whole as f64 * share) as u64).max(1)),
+        };
+        Courtesy {
+            busy_rate_bps: share(policy.while_busy),
+            downloading_rate_bps: share(policy.while_downloading),
+            back_off_ns: policy.back_off.as_nanos() as u64,
         }
     }
 

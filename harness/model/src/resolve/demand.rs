@@ -88,8 +88,9 @@ pub(crate) fn check(body: &Body, workload_span: Span, report: &mut Report) {
             Arrivals::At(moments) => fixed(moments.len() as u64, report),
             Arrivals::Burst { count, .. } => fixed(*count, report),
             Arrivals::Everyone { .. } => peers().min(left),
-            Arrivals::Poisson { rate, length, .. } => {
-                let mean = rate * length.as_secs_f64();
+            Arrivals::Poisson { rate, length, daily, .. } => {
+                let seconds = length.as_secs_f64();
+                let mean = rate * seconds * daily.map_or(1.0, |daily| daily.mean(seconds));
                 most += mean.min(left as f64) + 5.0 * mean.min(left as f64).sqrt();
                 if mean > left as f64 {
                     let message = format!(

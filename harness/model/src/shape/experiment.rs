@@ -8,7 +8,7 @@ use crate::{
         Form, Key, MOMENT, Need, Shape,
         policy::POLICY,
         topology::{DELAY_KEY, DIRECTION, JITTER_KEY, LOSS_KEY, QUEUE_KEY, TRACE_KEY},
-        users::PROVIDER,
+        users::{BUSY, PROVIDER, SESSIONS},
         workload::WORKLOAD,
     },
 };
@@ -97,6 +97,38 @@ pub(crate) static GROUP: Shape = Shape {
             form: Form::Share,
             need: Need::Default("0%"),
             doc: "How many of their users changed that setting before the run: exactly this share, rounded, drawn.",
+        },
+        Key {
+            name: "toggles",
+            form: Form::PerTime,
+            need: Need::Optional("nobody switches"),
+            doc: "How often each of their users switches uploads off or on during the run: a Poisson process.",
+        },
+        Key {
+            name: "busy",
+            form: Form::Map(&BUSY),
+            need: Need::Optional("the link is theirs"),
+            doc: "When their users use the link for something else; `policy.uploads.while_busy` says what that means.",
+        },
+        Key {
+            name: "sessions",
+            form: Form::Map(&SESSIONS),
+            need: Need::Optional("they are always there"),
+            doc: "When their machines are there. While one is away, its downloads stand still; a download that would begin then \
+                  begins when it is back.",
+        },
+        Key {
+            name: "clones",
+            form: Form::Whole(1, limits::NODES),
+            need: Need::Default("1"),
+            doc: "So many in a row are copies of one installation: they have one GUID, and had one secondary GUID before the run.",
+        },
+        Key {
+            name: "rollback",
+            form: Form::Share,
+            need: Need::Default("0%"),
+            doc: "How many of them begin their second session from an image of their disk that is older than the run, so that \
+                  they no longer know the secondary GUID of the first: this share, rounded, drawn; with `sessions`.",
         },
         Key {
             name: "holds",

@@ -54,6 +54,32 @@ pub(crate) static UPLOADS: Shape = Shape {
             need: Need::Default("80%"),
             doc: "The most that a peer uploads, in content bits: a share of its uplink, or a rate.",
         },
+        Key {
+            name: "connection_rate",
+            form: Form::Rate,
+            need: Need::Default("unlimited"),
+            doc: "The most that it uploads to one downloader, in content bits.",
+        },
+        Key {
+            name: "while_busy",
+            form: Form::Share,
+            need: Need::Default("0%"),
+            doc: "The share of its rate (where that is unlimited, of its uplink) that it may use while the user uses the link \
+                  (`busy` of the group). 0%: it stops, calls off what it was asked for, and turns new downloaders away.",
+        },
+        Key {
+            name: "back_off",
+            form: Form::Time(Duration::ZERO, Duration::from_hours(1)),
+            need: Need::Default("1s"),
+            doc: "After the user's use the rate begins with a tenth of the whole, or with `while_busy` if that is more, and \
+                  doubles each time so long has passed. 0s: it is there at once, as it is where `rate` is unlimited.",
+        },
+        Key {
+            name: "while_downloading",
+            form: Form::Share,
+            need: Need::Default("100%"),
+            doc: "The share of its rate that it may use while a download of its own is active.",
+        },
     ],
 };
 

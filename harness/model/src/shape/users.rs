@@ -1,6 +1,9 @@
 //! The keys of what providers and users decide.
 
-use crate::shape::{Form, Key, Need, Shape};
+use crate::{
+    experiment::users::PERIOD,
+    shape::{Form, Key, Need, Shape},
+};
 
 pub(crate) static PROVIDER: Shape = Shape {
     name: "a provider",
@@ -20,3 +23,59 @@ pub(crate) static PROVIDER: Shape = Shape {
         },
     ],
 };
+
+pub(crate) static BUSY: Shape = Shape {
+    name: "a pattern of use",
+    doc: "When users use their link for something else: periods of exponential length, drawn for each peer. The client is \
+          told when they begin and end; how it would measure that, and the traffic itself, are not modelled.",
+    keys: &[
+        Key { name: "on", form: PERIOD_FORM, need: Need::Required, doc: "How long the link is used, on average." },
+        Key { name: "off", form: PERIOD_FORM, need: Need::Required, doc: "How long it is not, on average." },
+    ],
+};
+
+pub(crate) static SESSIONS: Shape = Shape {
+    name: "a pattern of sessions",
+    doc: "When machines are there. All are at the start; the lengths of sessions and of the times between them are drawn \
+          for each peer from Weibull's distribution.",
+    keys: &[
+        Key { name: "online", form: PERIOD_FORM, need: Need::Required, doc: "How long a session lasts, on average." },
+        Key {
+            name: "offline",
+            form: PERIOD_FORM,
+            need: Need::Required,
+            doc: "How long a machine is away, on average.",
+        },
+        Key {
+            name: "shape",
+            form: Form::Number(0.2, 10.0),
+            need: Need::Default("1"),
+            doc: "The distribution's shape: 1 is exponential, less has many short and some very long times, more has times \
+                  about as long as the mean.",
+        },
+        Key {
+            name: "leave",
+            form: Form::Words(&["clean", "abrupt"]),
+            need: Need::Default("clean"),
+            doc: "How a session ends. `clean`: as when a machine is shut down, connections end in good order. `abrupt`: as \
+                  when it goes to sleep, they are closed without a word.",
+        },
+    ],
+};
+
+pub(crate) static DAILY: Shape = Shape {
+    name: "a daily pattern",
+    doc: "A day, scaled down: the process is busiest half a period after its beginning. With the rate m, a = (1 − trough) / \
+          (1 + trough) and t since `from`, downloads begin at the rate m · (1 − a · cos(2πt / period)).",
+    keys: &[
+        Key { name: "period", form: PERIOD_FORM, need: Need::Required, doc: "How long a day is." },
+        Key {
+            name: "trough",
+            form: Form::Share,
+            need: Need::Required,
+            doc: "The lowest rate of the day as a share of the highest; 100%: all hours are the same.",
+        },
+    ],
+};
+
+const PERIOD_FORM: Form = Form::Time(PERIOD.0, PERIOD.1);

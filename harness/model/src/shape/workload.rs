@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     limits,
-    shape::{Form, Key, MOMENT, Need, Shape},
+    shape::{Form, Key, MOMENT, Need, Shape, users::DAILY},
 };
 
 pub(crate) static ARRIVALS: Shape = Shape {
@@ -17,6 +17,12 @@ pub(crate) static ARRIVALS: Shape = Shape {
             need: Need::Optional("another form"),
             doc: "A Poisson process of this rate, all peers together, from `from` to `until`. It ends early when every peer \
                   has asked for everything.",
+        },
+        Key {
+            name: "daily",
+            form: Form::Map(&DAILY),
+            need: Need::Optional("all hours are the same"),
+            doc: "How the rate comes and goes with the hours of a day, around the rate of `poisson`; with `poisson`.",
         },
         Key { name: "from", form: MOMENT, need: Need::Default("0s"), doc: "When the process begins; with `poisson`." },
         Key {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CachePolicy, ContentId, Guid, NatClass, Object};
+use crate::{CachePolicy, ContentId, Courtesy, Guid, Habit, NatClass, Object};
 
 /// A peer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct PeerConfig {
     pub verify_key: [u8; 32],
     /// What it gives to others.
     pub uploads: UploadPolicy,
+    /// How uploads give way to other use of the link.
+    #[serde(default)]
+    pub courtesy: Courtesy,
     /// What it keeps of what it downloaded.
     #[serde(default)]
     pub cache: CachePolicy,
@@ -43,6 +46,9 @@ pub struct PeerConfig {
     pub storage: Storage,
     /// The user's downloads, in order of time.
     pub script: Vec<ScriptStep>,
+    /// What the user and the machine do beside downloads, in order of time.
+    #[serde(default)]
+    pub habits: Vec<Habit>,
     /// Fault injection: every piece that this peer uploads is damaged when true.
     pub corrupts: bool,
 }
@@ -67,6 +73,9 @@ pub struct UploadPolicy {
     pub connections: u32,
     /// The most it uploads, in bits of content a second; none means as fast as its link goes.
     pub rate_bps: Option<u64>,
+    /// The most it uploads on one connection, in bits of content a second; none: what the others leave.
+    #[serde(default)]
+    pub connection_rate_bps: Option<u64>,
 }
 
 /// How a peer divides a download between the edge and other peers.

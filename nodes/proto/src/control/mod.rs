@@ -126,6 +126,11 @@ impl ControlMachine {
                 }
             }
             (Some(guid), Message::Unregister { content }) => self.registry.unregister(guid, &content),
+            (Some(guid), Message::Uploads { on }) => {
+                if self.registry.switch_uploads(guid, on) {
+                    self.outputs.push_back(Output::Event(EventKind::UploadsSwitched { guid, on }));
+                }
+            }
             (Some(guid), Message::Query { query, token }) => self.query(now, conn, guid, query, &token),
             (Some(guid), Message::Usage { content, edge_bytes, peers, completed }) => {
                 let report = self.usage.entry((guid, content)).or_default();

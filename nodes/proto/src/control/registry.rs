@@ -80,6 +80,18 @@ impl Registry {
         self.logins.get(&guid).map(|login| PeerAddress { guid, address: login.listen })
     }
 
+    /// Notes whether a peer uploads from now on; one that does not has no copies. Tells whether that is new.
+    pub(super) fn switch_uploads(&mut self, guid: Guid, on: bool) -> bool {
+        let Some(login) = self.logins.get_mut(&guid) else { return false };
+        let changed = std::mem::replace(&mut login.uploads, on) != on;
+        if !on {
+            for content in std::mem::take(&mut login.contents) {
+                self.forget_copy(&content, guid);
+            }
+        }
+        changed
+    }
+
     /// Adds or updates a copy; false if the peer is not logged in or does not upload.
     pub(super) fn register(&mut self, guid: Guid, content: ContentId, complete: bool) -> bool {
         let Some(login) = self.logins.get_mut(&guid).filter(|login| login.uploads) else { return false };

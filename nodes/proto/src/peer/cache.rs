@@ -63,7 +63,8 @@ impl PeerMachine {
         self.cache.wake = copies.filter_map(|copy| self.cache.expiry(copy)).min();
     }
 
-    fn is_downloading(&self, content: &ContentId) -> bool {
+    /// Whether the content is being downloaded.
+    pub(super) fn is_downloading(&self, content: &ContentId) -> bool {
         self.downloads.values().any(|download| download.content() == content && !download.is_over())
     }
 

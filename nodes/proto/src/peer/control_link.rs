@@ -230,6 +230,26 @@ impl PeerMachine {
         self.control.offered = self.uploader.offered().into_iter().filter(|(_, whole)| *whole).collect();
     }
 
+    /// Says something, if the control plane is there; a login tells the rest.
+    pub(super) fn tell_control(&mut self, message: Message) {
+        if let Some(conn) = self.control.up() {
+            self.send(conn, message);
+        }
+    }
+
+    /// What is registered, or will be.
+    pub(super) fn control_offered(&self) -> Vec<ContentId> {
+        self.control.offered.keys().cloned().collect()
+    }
+
+    /// The machine is back: the preferred connection node is dialled first.
+    pub(super) fn return_to_control(&mut self, now: Time) {
+        self.control.at = 0;
+        self.control.backoff.reset();
+        self.control.lost = false;
+        self.control.state = State::Away { until: now };
+    }
+
     /// A copy may be asked for here, in whole or in part.
     pub(super) fn control_offer(&mut self, content: &ContentId, complete: bool) {
         if self.control.offered.get(content).is_some_and(|known| *known || !complete) {

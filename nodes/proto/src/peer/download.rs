@@ -28,6 +28,8 @@ pub(super) enum Run {
     Active,
     /// The user paused it.
     Paused { resume_at: Time },
+    /// Its machine is away; before, it ran or was paused until then.
+    Away { paused_until: Option<Time> },
     /// It has ended; its connections drain, then its record is printed.
     Over { end: Time, status: TerminalStatus },
 }
@@ -123,6 +125,9 @@ pub(super) struct Download {
     pub(super) wasted: u64,
     start: Time,
     clock: ActiveClock,
+    /// Time that its machine was away: what is over, and since when it is.
+    offline: Time,
+    away_since: Option<Time>,
     first_byte: Option<Time>,
     pauses: u32,
     stalls: u32,
@@ -160,6 +165,8 @@ impl Download {
             wasted: 0,
             start: now,
             clock: ActiveClock { before: 0, since: Some(now) },
+            offline: 0,
+            away_since: None,
             first_byte: None,
             pauses: 0,
             stalls: 0,
@@ -184,7 +191,7 @@ impl Download {
     /// Whether a verified piece still counts: not once the user gave up or the run ended.
     pub(super) fn takes_pieces(&self) -> bool {
         match self.run {
-            Run::Active | Run::Paused { .. } => true,
+            Run::Active | Run::Paused { .. } | Run::Away { .. } => true,
             Run::Over { status, .. } => status == TerminalStatus::Paused,
         }
     }
@@ -217,7 +224,32 @@ impl Download {
         self.stir = true;
     }
 
+    /// Its machine goes.
+    pub(super) fn go_away(&mut self, now: Time) {
+        let paused_until = if let Run::Paused { resume_at } = self.run { Some(resume_at) } else { None };
+        self.stop_clock(now);
+        self.away_since = Some(now);
+        self.run = Run::Away { paused_until };
+    }
+
+    /// Its machine is back: it runs, or is still paused.
+    pub(super) fn come_back(&mut self, now: Time) {
+        let Run::Away { paused_until } = self.run else { return };
+        self.count_away(now);
+        self.swarm.query = None;
+        self.swarm.next_query = now;
+        match paused_until {
+            Some(resume_at) => self.run = Run::Paused { resume_at },
+            None => self.resume(now),
+        }
+    }
+
+    fn count_away(&mut self, now: Time) {
+        self.offline += self.away_since.take().map_or(0, |since| now.saturating_sub(since));
+    }
+
     pub(super) fn end(&mut self, now: Time, status: TerminalStatus) {
+        self.count_away(now);
         if status == TerminalStatus::Paused {
             self.pauses += 1;
         }
@@ -279,7 +311,9 @@ impl Download {
     pub(super) fn record(&self, who: &super::Identity) -> DownloadRecord {
         let (end_ns, status) = match self.run {
             Run::Over { end, status } => (end, status),
-            Run::Active | Run::Paused { .. } => unreachable!("a record is taken of a download that is over"),
+            Run::Active | Run::Paused { .. } | Run::Away { .. } => {
+                unreachable!("a record is taken of a download that is over")
+            }
         };
         DownloadRecord {
             download: self.number,
@@ -293,6 +327,7 @@ impl Download {
             first_byte_ns: self.first_byte,
             end_ns,
             active_ns: self.clock.before,
+            offline_ns: self.offline,
             status,
             pauses: self.pauses,
             stalls: self.stalls,

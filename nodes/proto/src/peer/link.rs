@@ -10,7 +10,7 @@ use peerbed_contract::{ContentId, Guid};
 
 use super::{
     params::{PIPELINE_MAX, PIPELINE_MIN, PIPELINE_SLACK, SOURCE_STUCK},
-    rate::{Meter, time_for},
+    rate::{Bucket, Meter, time_for},
 };
 use crate::{RequestId, Time};
 
@@ -163,6 +163,8 @@ pub(super) struct Push {
     pub(super) in_round: bool,
     /// Bytes ordered and not yet handed to the connection.
     pub(super) unsent: u64,
+    /// Its own rate, where connections have one.
+    pub(super) bucket: Option<Bucket>,
     /// When it last asked for or was sent something.
     pub(super) used: Time,
 }

@@ -3,12 +3,14 @@
 //! | File | Owns |
 //! |---|---|
 //! | `script` | the user's acts: downloads begin, pause, resume, end; the end of the run |
+//! | `habits` | the upload setting, the link's other use, going and coming back |
 //! | `edges` | the edge connection of a download: failover, authorisation |
 //! | `swarm` | connections to and from other peers, their greetings and messages |
 //! | `requests` | which piece is asked of whom, and the end-game |
 //! | `receive` | what comes back: bytes, hashes, refusals |
 //! | `upload` | what other peers are given, and the limits |
 //! | `cache` | what is kept of finished downloads |
+//! | `limit` | how much may be uploaded at a moment |
 //! | `leave` | how a connection ends, and its accounting |
 //! | `control_link` | the connection to the control plane |
 //! | `timers` | what is due when |
@@ -20,7 +22,9 @@ mod cache;
 mod control_link;
 mod download;
 mod edges;
+mod habits;
 mod leave;
+mod limit;
 mod link;
 mod params;
 mod rate;
@@ -38,7 +42,7 @@ use std::{
     sync::Arc,
 };
 
-use peerbed_contract::{AsNumber, ContentId, EventKind, Guid, NodeConfig, Object, PeerConfig, ScriptStep};
+use peerbed_contract::{AsNumber, ContentId, EventKind, Guid, Habit, NodeConfig, Object, PeerConfig, ScriptStep};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -63,6 +67,8 @@ enum Stage {
     /// Before the start.
     Waiting,
     Running,
+    /// The machine is away; what has to be sent to part in good order still is.
+    Offline,
     /// Told to stop; what has not drained by then is broken off.
     Stopping {
         deadline: Time,
@@ -78,6 +84,7 @@ pub struct PeerMachine {
     config: PeerConfig,
     objects: BTreeMap<ContentId, Arc<Object>>,
     script: VecDeque<ScriptStep>,
+    habits: VecDeque<Habit>,
     stage: Stage,
     downloads: BTreeMap<u32, Download>,
     links: BTreeMap<ConnId, Link>,
@@ -108,7 +115,9 @@ impl PeerMachine {
             listen: SocketAddr::new(node.address, config.port),
             secondary: config.secondary.clone(),
         };
-        let mut uploader = Uploader::new(&config.uploads);
+        let mut habits = config.habits.clone();
+        habits.sort_by_key(|habit| habit.at_ns);
+        let mut uploader = Uploader::new(&config.uploads, &config.courtesy);
         for content in &config.holds {
             if let Some(object) = objects.get(content) {
                 uploader.hold(object);
@@ -120,6 +129,7 @@ impl PeerMachine {
             seed: node.seed,
             objects,
             script: script.into(),
+            habits: habits.into(),
             stage: Stage::Waiting,
             downloads: BTreeMap::new(),
             links: BTreeMap::new(),

@@ -76,16 +76,37 @@ impl Bucket {
         self.rate
     }
 
+    /// Fills with another rate from now on.
+    pub(super) fn set_rate(&mut self, now: Time, rate: f64) {
+        self.fill(now);
+        self.rate = rate;
+    }
+
     /// Spends `bytes` if they are there; else says when they will be (never, if it does not fill).
     pub(super) fn take(&mut self, now: Time, bytes: f64) -> Result<(), Option<Time>> {
-        self.level = (self.level + self.rate * now.saturating_sub(self.filled) as f64 / 1e9).min(self.depth);
-        self.filled = now;
+        self.ready(now, bytes)?;
+        self.spend(bytes);
+        Ok(())
+    }
+
+    /// Whether `bytes` are there; else says when they will be (never, if it does not fill).
+    pub(super) fn ready(&mut self, now: Time, bytes: f64) -> Result<(), Option<Time>> {
+        self.fill(now);
         let short = bytes.min(self.depth) - self.level;
         if short <= 0.0 {
-            self.level -= bytes;
             return Ok(());
         }
         Err((self.rate > 0.0).then(|| now + (short / self.rate * 1e9).ceil().min(3600e9) as Time + 1))
+    }
+
+    /// Spends what is there.
+    pub(super) fn spend(&mut self, bytes: f64) {
+        self.level -= bytes;
+    }
+
+    fn fill(&mut self, now: Time) {
+        self.level = (self.level + self.rate * now.saturating_sub(self.filled) as f64 / 1e9).min(self.depth);
+        self.filled = now;
     }
 }
 

@@ -16,6 +16,7 @@ impl PeerMachine {
         if self.stage == Stage::Waiting {
             self.stage = Stage::Running;
             self.draw_secondary(now);
+            self.take_up_habits(now);
             self.offer_held();
         }
     }
@@ -82,7 +83,7 @@ impl PeerMachine {
                         None => return,
                     }
                 }
-                Run::Active | Run::Paused { .. } | Run::Over { .. } => return,
+                Run::Active | Run::Paused { .. } | Run::Away { .. } | Run::Over { .. } => return,
             }
         }
     }
@@ -107,7 +108,7 @@ impl PeerMachine {
         }
     }
 
-    fn release_links(&mut self, now: Time, number: u32, cancel: bool) {
+    pub(super) fn release_links(&mut self, now: Time, number: u32, cancel: bool) {
         let Some(download) = self.downloads.get_mut(&number) else { return };
         download.edges.current = None;
         download.edges.dialling = None;
@@ -146,7 +147,7 @@ impl PeerMachine {
 
     /// The harness asks for the end: everything is ended in good order, within [`DRAIN_TIMEOUT`].
     pub(super) fn stop(&mut self, now: Time) {
-        if !matches!(self.stage, Stage::Waiting | Stage::Running) {
+        if !matches!(self.stage, Stage::Waiting | Stage::Running | Stage::Offline) {
             return;
         }
         self.stage = Stage::Stopping { deadline: now + DRAIN_TIMEOUT };

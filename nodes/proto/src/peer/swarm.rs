@@ -157,7 +157,7 @@ impl PeerMachine {
     pub(super) fn link_accepted(&mut self, now: Time, conn: ConnId, from: Endpoint) {
         let greeters = self.links.values().filter(|link| link.kind == Kind::Accepted && link.phase == Phase::Greeting);
         let full = greeters.count() >= GREETERS_MAX;
-        if full || self.links.contains_key(&conn) || matches!(self.stage, Stage::Stopping { .. }) {
+        if full || self.links.contains_key(&conn) || matches!(self.stage, Stage::Offline | Stage::Stopping { .. }) {
             self.out.push_back(Output::Close { conn });
             return;
         }

@@ -33,6 +33,7 @@ impl PeerMachine {
         if self.stage == Stage::Finished {
             return;
         }
+        self.follow_habits(now);
         self.follow_script(now);
         self.keep_control(now);
         self.expire_links(now);
@@ -126,10 +127,10 @@ impl PeerMachine {
         let downloads = self.downloads.values().flat_map(|download| match download.run {
             Run::Active => [Some(download.next_tick), download.next_act(), download.next_stall()],
             Run::Paused { resume_at } => [Some(resume_at), None, None],
-            Run::Over { .. } => [None; 3],
+            Run::Away { .. } | Run::Over { .. } => [None; 3],
         });
         let cache = self.cache.wake.filter(|_| running);
-        let due = [script, control, stop, cache, self.uploader.wake]
+        let due = [script, self.next_habit(), control, stop, cache, self.uploader.wake]
             .into_iter()
             .chain(downloads)
             .flatten()

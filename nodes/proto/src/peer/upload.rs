@@ -6,11 +6,13 @@ use std::{
 };
 
 use fixedbitset::FixedBitSet;
-use peerbed_contract::{ContentId, Guid, Object, UploadPolicy};
+use peerbed_contract::{ContentId, Courtesy, Guid, Object, UploadPolicy};
 
 use super::{
     PeerMachine,
     board::pieces_of,
+    download::Download,
+    limit::Limit,
     link::{Phase, Queued},
     params::{BUSY_RETRY, MILLISECOND, PART_MAX, PART_MIN, PENDING_MAX},
     rate::Bucket,
@@ -55,7 +57,12 @@ pub(super) struct Uploader {
     enabled: bool,
     per_copy: u32,
     connections: u32,
-    bucket: Option<Bucket>,
+    pub(super) limit: Limit,
+    bucket: Bucket,
+    /// Nothing may be uploaded at present.
+    stopped: bool,
+    /// The most on one connection, bytes a second.
+    connection_rate: Option<f64>,
     part: u32,
     copies: BTreeMap<ContentId, Copy>,
     /// Connections that have something to send and room for it, in the order of their turns.
@@ -65,15 +72,20 @@ pub(super) struct Uploader {
 }
 
 impl Uploader {
-    pub(super) fn new(policy: &UploadPolicy) -> Self {
-        let rate = policy.rate_bps.map(|bits| bits as f64 / 8.0);
+    pub(super) fn new(policy: &UploadPolicy, courtesy: &Courtesy) -> Self {
+        let bytes = |bits: Option<u64>| bits.map(|bits| bits as f64 / 8.0);
+        let (cap, connection_rate) = (bytes(policy.rate_bps), bytes(policy.connection_rate_bps));
+        let rate = [cap, connection_rate].into_iter().flatten().reduce(f64::min);
         // Under a low limit parts are short, so that several downloaders see bytes often enough not to think it dead.
         let part = rate.map_or(PART_MAX, |rate| ((rate / 20.0) as u32).clamp(PART_MIN, PART_MAX));
         Self {
             enabled: policy.enabled && policy.per_copy > 0 && policy.connections > 0,
             per_copy: policy.per_copy,
             connections: policy.connections,
-            bucket: rate.map(|rate| Bucket::new(rate, f64::from(part).max(rate / 20.0))),
+            limit: Limit::new(policy, courtesy),
+            bucket: Bucket::new(0.0, f64::from(part).max(cap.unwrap_or(0.0) / 20.0)),
+            stopped: false,
+            connection_rate,
             part,
             copies: BTreeMap::new(),
             round: VecDeque::new(),
@@ -84,6 +96,12 @@ impl Uploader {
     /// Whether it uploads at all.
     pub(super) fn enabled(&self) -> bool {
         self.enabled
+    }
+
+    /// The user's setting; whether it is another than before.
+    pub(super) fn switch(&mut self, on: bool) -> bool {
+        let enabled = on && self.per_copy > 0 && self.connections > 0;
+        std::mem::replace(&mut self.enabled, enabled) != enabled
     }
 
     /// All of the object is held from the beginning.
@@ -194,7 +212,7 @@ impl PeerMachine {
                 return Err(NoSlot::Now);
             }
         }
-        if holders >= uploader.connections { Err(NoSlot::Now) } else { Ok(()) }
+        if uploader.stopped || holders >= uploader.connections { Err(NoSlot::Now) } else { Ok(()) }
     }
 
     /// The message that turns a downloader away.
@@ -218,7 +236,8 @@ impl PeerMachine {
             return self.break_off(now, conn);
         }
         let servable = link.phase == Phase::Open && link.push.permitted && self.uploader.holds(&content, piece);
-        let granted = servable && (link.push.granted || self.slot(conn, &content, guid).is_ok());
+        let granted =
+            servable && !self.uploader.stopped && (link.push.granted || self.slot(conn, &content, guid).is_ok());
         if !granted {
             return self.send(conn, Message::Cancelled { request });
         }
@@ -292,8 +311,12 @@ impl PeerMachine {
 
     /// Orders parts, one for each connection in turn, as far as the rate limit lets it.
     pub(super) fn upload(&mut self, now: Time) {
-        self.uploader.wake = None;
-        while let Some(&conn) = self.uploader.round.front() {
+        let limit = self.keep_limit(now);
+        let mut wake = None;
+        let mut waiting = 0;
+        while waiting < self.uploader.round.len()
+            && let Some(&conn) = self.uploader.round.front()
+        {
             let ready = self.links.get(&conn).filter(|link| !link.push.busy);
             let Some((queued, content)) = ready.and_then(|link| link.push.queue.front().zip(link.content.as_ref()))
             else {
@@ -306,15 +329,25 @@ impl PeerMachine {
             };
             let (offset, length) = object.piece_range(queued.piece);
             let bytes = length.saturating_sub(queued.ordered).min(self.uploader.part);
-            if let Some(bucket) = &mut self.uploader.bucket
-                && let Err(at) = bucket.take(now, f64::from(bytes))
-            {
-                self.uploader.wake = at;
-                return;
-            }
             let (request, ordered, content) = (queued.request, queued.ordered, content.clone());
+            if let Err(at) = self.own_rate_allows(now, conn, bytes) {
+                // The others go first, and this one keeps its place among those that wait.
+                wake = [wake, at].into_iter().flatten().min();
+                self.uploader.round.rotate_left(1);
+                waiting += 1;
+                continue;
+            }
+            if limit.is_some()
+                && let Err(at) = self.uploader.bucket.take(now, f64::from(bytes))
+            {
+                wake = [wake, at, self.uploader.limit.next_rise(now)].into_iter().flatten().min();
+                break;
+            }
             self.leave_round(conn);
             if let Some(link) = self.links.get_mut(&conn) {
+                if let Some(bucket) = &mut link.push.bucket {
+                    bucket.spend(f64::from(bytes));
+                }
                 link.push.busy = true;
                 link.push.unsent += u64::from(bytes);
                 link.push.used = now;
@@ -329,6 +362,33 @@ impl PeerMachine {
             let corrupt = self.config.corrupts;
             self.out.push_back(Output::SendPiece { conn, request, content, offset, bytes, corrupt });
         }
+        self.uploader.wake = wake;
+    }
+
+    /// Takes the limit of this moment; when it falls to nothing, what is asked for is called off, so that downloaders turn
+    /// to others at once. They keep their slots.
+    fn keep_limit(&mut self, now: Time) -> Option<f64> {
+        let downloading = self.downloads.values().any(Download::is_active);
+        let limit = self.uploader.limit.at(now, downloading);
+        if let Some(rate) = limit {
+            self.uploader.bucket.set_rate(now, rate);
+        }
+        let stopped = limit == Some(0.0);
+        if stopped && !std::mem::replace(&mut self.uploader.stopped, stopped) {
+            for conn in self.links.keys().copied().collect::<Vec<_>>() {
+                self.call_off_uploads(conn);
+            }
+        }
+        self.uploader.stopped = stopped;
+        limit
+    }
+
+    /// Whether a connection may be sent so many bytes by its own rate; else says when.
+    fn own_rate_allows(&mut self, now: Time, conn: ConnId, bytes: u32) -> Result<(), Option<Time>> {
+        let Some(rate) = self.uploader.connection_rate else { return Ok(()) };
+        let depth = f64::from(self.uploader.part).max(rate / 20.0);
+        let Some(link) = self.links.get_mut(&conn) else { return Ok(()) };
+        link.push.bucket.get_or_insert_with(|| Bucket::new(rate, depth)).ready(now, f64::from(bytes))
     }
 
     fn leave_round(&mut self, conn: ConnId) {

@@ -9,6 +9,7 @@ mod driver;
 mod edge;
 mod faults;
 mod greeting;
+mod habits;
 mod net;
 mod policy;
 mod random;

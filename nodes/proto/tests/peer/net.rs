@@ -73,6 +73,8 @@ pub(crate) struct Net {
     pub(crate) streams: Vec<Stream>,
     due: BinaryHeap<Reverse<Due>>,
     order: u64,
+    /// Content bytes that peers handed to their connections, by host.
+    pub(crate) sent: BTreeMap<usize, u64>,
     /// Everything that machines said.
     pub(crate) events: Vec<(Time, usize, EventKind)>,
 }
@@ -273,6 +275,7 @@ impl Net {
         self.plan(at, Act::Arrive { stream, chunk });
         let conn = self.streams[stream].from_conn;
         if let (Item::Part { request, .. }, Some(conn), false) = (&*item, conn, self.streams[stream].dead) {
+            *self.sent.entry(from).or_default() += bytes;
             self.input(from, Input::PieceSent { conn, request: *request, bytes: bytes as u32 });
             if last {
                 self.input(from, Input::Writable { conn });

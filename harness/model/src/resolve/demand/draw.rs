@@ -89,14 +89,20 @@ fn nanos(time: Duration) -> u64 {
 fn times(arrivals: &Arrivals, label: &str, seeds: &Seeds, room: usize) -> Vec<u64> {
     let mut draws = seeds.draws(&format!("workload/{label}/arrivals"));
     let mut times: Vec<u64> = match arrivals {
-        Arrivals::Poisson { rate, from, length } => {
+        Arrivals::Poisson { rate, from, length, daily } => {
             let mut now = from.as_secs_f64();
             let until = (*from + *length).as_secs_f64();
+            // Thinning (Lewis and Shedler 1979): of a process with the highest rate, as many stay as the rate of the hour is of
+            // that. What stays is drawn apart, so that a day without a trough is the process without a day.
+            let highest = daily.map_or(1.0, |daily| 1.0 + daily.swing());
+            let mut kept = seeds.draws(&format!("workload/{label}/hours"));
             let step = || {
-                now += draws.exponential() / rate;
-                (now <= until).then_some((now * 1e9) as u64)
+                now += draws.exponential() / (rate * highest);
+                (now <= until).then_some(now)
             };
-            std::iter::from_fn(step).take(room).collect()
+            let stays =
+                |now: &f64| daily.is_none_or(|daily| kept.unit() * highest <= daily.at(now - from.as_secs_f64()));
+            std::iter::from_fn(step).filter(stays).map(|now| (now * 1e9) as u64).take(room).collect()
         }
         Arrivals::At(moments) => moments.iter().map(|moment| nanos(*moment)).take(room).collect(),
         Arrivals::Burst { count, at, within } => {
