@@ -157,6 +157,7 @@ pub(crate) struct Policy {
     pub(crate) diversity: Probability,
     pub(crate) per_copy: u32,
     pub(crate) connections: u32,
+    pub(crate) waiting: u32,
     pub(crate) upload_rate: UploadRate,
     /// None: without limit.
     pub(crate) connection_rate: Option<Rate>,

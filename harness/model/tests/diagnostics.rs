@@ -266,7 +266,7 @@ fn names_that_lead_nowhere() {
     experiments/e.yaml:11:41 no link named `isp-x~isp-y` [there are: isp-x~transit]
     experiments/e.yaml:11:16 no arm named `hybird`, did you mean `hybrid`? [there are: hybrid]
     experiments/e.yaml:12:12 nothing in `groups` is named `flats` [there are: homes]
-    experiments/e.yaml:12:12 unknown key `per_cpy`, did you mean `per_copy`? [the keys of an upload policy are per_copy, connections, rate]
+    experiments/e.yaml:12:12 unknown key `per_cpy`, did you mean `per_copy`? [the keys of an upload policy are per_copy, connections, waiting, rate]
     "#);
     let found = each(
         wrong_topology,

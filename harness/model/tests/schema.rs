@@ -60,7 +60,7 @@ workload:
   - {name: quick, arrivals: {burst: 4, at: 1s, within: 2s}}
 policy:
   selection: {strategy: random, max_returned: 10, diversity: 20%}
-  uploads: {per_copy: 3, connections: 4, rate: 50%, connection_rate: 1mbit, while_busy: 10%, back_off: 2s,
+  uploads: {per_copy: 3, connections: 4, waiting: 6, rate: 50%, connection_rate: 1mbit, while_busy: 10%, back_off: 2s,
     while_downloading: 50%}
   cache: {time: 1h, size: 1GiB}
   edge: {mode: only, token_lifetime: 1h}

@@ -183,4 +183,10 @@ pub enum Message {
         /// To what.
         on: bool,
     },
+    /// The sender has asked an edge for this piece and will offer it when it has come: whoever can choose asks an edge for
+    /// another one.
+    Fetching {
+        /// Its number.
+        piece: u32,
+    },
 }

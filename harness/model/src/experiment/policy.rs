@@ -28,6 +28,7 @@ impl Policy {
             diversity: Probability::new(0.1).expect("a share"),
             per_copy: 5,
             connections: 8,
+            waiting: 32,
             upload_rate: UploadRate::Share(Probability::new(0.8).expect("a share")),
             connection_rate: None,
             while_busy: Probability::ZERO,
@@ -56,6 +57,9 @@ impl Policy {
         if let Some(uploads) = section("uploads", &UPLOADS, report) {
             set(&mut policy.per_copy, &uploads, "per_copy", |node| count(report, node, 1_000_000));
             set(&mut policy.connections, &uploads, "connections", |node| count(report, node, 1_000));
+            set(&mut policy.waiting, &uploads, "waiting", |node| {
+                report.whole(node, 0, 1_000).map(|value| value as u32)
+            });
             set(&mut policy.upload_rate, &uploads, "rate", |node| upload_rate(node, report));
             let rate = |bandwidth: Bandwidth| bandwidth.mean();
             set(&mut policy.connection_rate, &uploads, "connection_rate", |node| report.bandwidth(node).map(rate));
@@ -107,6 +111,7 @@ impl Policy {
             ("policy.selection.diversity", Setting::Text(units::show_share(self.diversity.get()))),
             ("policy.uploads.per_copy", whole(self.per_copy)),
             ("policy.uploads.connections", whole(self.connections)),
+            ("policy.uploads.waiting", whole(self.waiting)),
             ("policy.uploads.rate", Setting::Text(rate)),
             ("policy.uploads.connection_rate", Setting::Text(connection_rate)),
             ("policy.uploads.while_busy", share(self.while_busy)),

@@ -261,6 +261,7 @@ impl<'a> Context<'a> {
                 enabled: self.uploads[group][number],
                 per_copy: policy.per_copy,
                 connections: policy.connections,
+                waiting: policy.waiting,
                 rate_bps: rate_bps(policy.upload_rate, host.access.up.bandwidth),
                 connection_rate_bps: policy.connection_rate.map(Rate::bps),
             },

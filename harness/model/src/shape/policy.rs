@@ -46,7 +46,13 @@ pub(crate) static UPLOADS: Shape = Shape {
             name: "connections",
             form: Form::Whole(1, 1_000),
             need: Need::Default("8"),
-            doc: "How many downloaders a peer serves at the same time.",
+            doc: "How many downloaders a peer serves at the same time; after a piece each makes room for one that waits.",
+        },
+        Key {
+            name: "waiting",
+            form: Form::Whole(0, 1_000),
+            need: Need::Default("32"),
+            doc: "How many more downloaders may be connected and wait for their turn; others are turned away.",
         },
         Key {
             name: "rate",

@@ -71,6 +71,8 @@ pub struct UploadPolicy {
     pub per_copy: u32,
     /// How many downloaders it serves at the same time.
     pub connections: u32,
+    /// How many more may be connected and wait for their turn; 32 by default.
+    pub waiting: u32,
     /// The most it uploads, in bits of content a second; none means as fast as its link goes.
     pub rate_bps: Option<u64>,
     /// The most it uploads on one connection, in bits of content a second; none: what the others leave.

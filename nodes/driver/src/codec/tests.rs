@@ -73,6 +73,7 @@ fn message() -> impl Strategy<Value = Message> {
         }),
         any::<Option<u32>>().prop_map(|retry_ms| Message::Busy { retry_ms }),
         any::<u32>().prop_map(|piece| Message::Have { piece }),
+        any::<u32>().prop_map(|piece| Message::Fetching { piece }),
         (request.clone(), any::<u32>()).prop_map(|(request, piece)| Message::Request { request, piece }),
         request.clone().prop_map(|request| Message::Cancel { request }),
         request.prop_map(|request| Message::Cancelled { request }),

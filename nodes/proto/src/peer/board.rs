@@ -19,10 +19,16 @@ pub(super) struct Board {
     under_way: Vec<u8>,
     /// Connected peers that offer each piece.
     offered: Vec<u16>,
+    /// Connected peers that are fetching each piece from an edge.
+    fetched: Vec<u16>,
     /// Pieces that are neither held nor under way, in no order.
     open: Vec<u32>,
     /// Where each piece stands in `open`.
     place: Vec<u32>,
+    /// How often a piece came back into `open`.
+    reopened: u64,
+    /// Requests under way beyond the first for their piece.
+    doubled: usize,
 }
 
 impl Board {
@@ -39,8 +45,11 @@ impl Board {
             held_bytes: 0,
             under_way: vec![0; pieces as usize],
             offered: vec![0; pieces as usize],
+            fetched: vec![0; pieces as usize],
             open,
             place,
+            reopened: 0,
+            doubled: 0,
         }
     }
 
@@ -59,6 +68,21 @@ impl Board {
         self.held_bytes
     }
 
+    /// Whether the piece is neither held nor under way.
+    pub(super) fn is_open(&self, piece: u32) -> bool {
+        self.place[piece as usize] != NOWHERE
+    }
+
+    /// How often a piece became open again: a source without an open piece has none as long as this and its offers stay.
+    pub(super) fn reopened(&self) -> u64 {
+        self.reopened
+    }
+
+    /// Requests under way beyond the first for their piece.
+    pub(super) fn doubled(&self) -> usize {
+        self.doubled
+    }
+
     /// Whether every missing piece is under way.
     pub(super) fn all_asked(&self) -> bool {
         self.open.is_empty()
@@ -71,17 +95,21 @@ impl Board {
 
     /// A request for the piece went out.
     pub(super) fn asked(&mut self, piece: u32) {
-        self.under_way[piece as usize] = self.under_way[piece as usize].saturating_add(1);
+        let count = &mut self.under_way[piece as usize];
+        self.doubled += usize::from(*count > 0);
+        *count = count.saturating_add(1);
         self.close(piece);
     }
 
     /// A request for the piece is over, or no longer counted on.
     pub(super) fn given_up(&mut self, piece: u32) {
         let count = &mut self.under_way[piece as usize];
+        self.doubled -= usize::from(*count > 1);
         *count = count.saturating_sub(1);
         if *count == 0 && !self.held.contains(piece as usize) && self.place[piece as usize] == NOWHERE {
             self.place[piece as usize] = self.open.len() as u32;
             self.open.push(piece);
+            self.reopened += 1;
         }
     }
 
@@ -105,6 +133,16 @@ impl Board {
         self.offered[piece as usize] = self.offered[piece as usize].saturating_add(1);
     }
 
+    /// A peer is fetching a piece from an edge.
+    pub(super) fn fetch_began(&mut self, piece: u32) {
+        self.fetched[piece as usize] = self.fetched[piece as usize].saturating_add(1);
+    }
+
+    /// A peer that was fetching a piece has it now, or is gone.
+    pub(super) fn fetch_ended(&mut self, piece: u32) {
+        self.fetched[piece as usize] = self.fetched[piece as usize].saturating_sub(1);
+    }
+
     /// A peer that offered `pieces` went.
     pub(super) fn offers_went(&mut self, pieces: &FixedBitSet) {
         for piece in pieces.ones() {
@@ -114,6 +152,15 @@ impl Board {
 
     /// The rarest open piece that `suits`, ties broken at random; rare counts connected peers, as an edge has everything.
     pub(super) fn pick(&self, rng: &mut ChaCha8Rng, suits: impl Fn(u32) -> bool) -> Option<u32> {
+        self.pick_by(rng, suits, |piece| self.offered[piece])
+    }
+
+    /// The open piece to ask an edge for: the rarest, where peers that are fetching it count as if they had it already.
+    pub(super) fn pick_for_edge(&self, rng: &mut ChaCha8Rng) -> Option<u32> {
+        self.pick_by(rng, |_| true, |piece| self.offered[piece].saturating_add(self.fetched[piece]))
+    }
+
+    fn pick_by(&self, rng: &mut ChaCha8Rng, suits: impl Fn(u32) -> bool, rarity: impl Fn(usize) -> u16) -> Option<u32> {
         if self.open.is_empty() {
             return None;
         }
@@ -123,7 +170,7 @@ impl Board {
             if looked >= LOOK_AT && best.is_some() {
                 break;
             }
-            let rarity = self.offered[piece as usize];
+            let rarity = rarity(piece as usize);
             if best.is_none_or(|(rarest, _)| rarity < rarest) && suits(piece) {
                 best = Some((rarity, piece));
                 if rarity == 0 {

@@ -280,7 +280,8 @@ impl PeerMachine {
                 let query = self.next_query;
                 self.next_query = self.next_query.wrapping_add(1);
                 download.swarm.query = Some((query, now));
-                download.swarm.next_query = now + REQUERY;
+                download.swarm.next_query = now + download.swarm.requery;
+                download.swarm.requery = (2 * download.swarm.requery).min(REQUERY);
                 self.send(conn, Message::Query { query, token: token.clone() });
             }
             Some(_) | None => {}

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     board::Board,
-    params::{BACKOFF_LAST, RETRY_AFTER_MAX, STALL, TICK},
+    params::{BACKOFF_LAST, REQUERY_FIRST, RETRY_AFTER_MAX, STALL, TICK},
     rate::Backoff,
     share::EdgeShare,
 };
@@ -78,7 +78,7 @@ pub(super) struct Candidate {
 }
 
 /// The other peers of a download.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Swarm {
     pub(super) candidates: Vec<Candidate>,
     /// GUIDs that sent a damaged piece.
@@ -86,6 +86,8 @@ pub(super) struct Swarm {
     /// The query under way, if any: its number and since when.
     pub(super) query: Option<(u32, Time)>,
     pub(super) next_query: Time,
+    /// How long after the next query the one behind it follows.
+    pub(super) requery: Time,
     /// Peers and copies of the first answer.
     pub(super) answered: Option<(u32, u32)>,
 }
@@ -154,7 +156,7 @@ impl Download {
                 refusals: 0,
                 bad_pieces: 0,
             },
-            swarm: Swarm::default(),
+            swarm: Swarm::new(),
             share: EdgeShare::new(now),
             user: step.user.into(),
             links: BTreeSet::new(),
@@ -369,6 +371,17 @@ impl EdgePlan {
 }
 
 impl Swarm {
+    fn new() -> Self {
+        Self {
+            candidates: Vec::new(),
+            banned: BTreeSet::new(),
+            query: None,
+            next_query: 0,
+            requery: REQUERY_FIRST,
+            answered: None,
+        }
+    }
+
     /// The candidate behind a connection.
     pub(super) fn by_link(&mut self, conn: ConnId) -> Option<&mut Candidate> {
         self.candidates.iter_mut().find(|candidate| candidate.link == Some(conn))

@@ -1,6 +1,6 @@
 //! The edge of a download: which one is used, what happens when it fails, and the authorisation that it gives.
 
-use peerbed_contract::{Manifest, SignedToken, TerminalStatus};
+use peerbed_contract::{EdgeMode, Manifest, SignedToken, TerminalStatus};
 
 use super::{
     PeerMachine,
@@ -120,6 +120,7 @@ impl PeerMachine {
                 if download.edges.renew.take().is_some() {
                     download.swarm.next_query = now;
                 }
+                self.offer_begun(number);
                 self.keep_swarm(now, number);
             }
             Err(Refusal { status, retry_after, reason }) => {
@@ -129,6 +130,17 @@ impl PeerMachine {
                     self.count_refusal(now, number, format!("{remote} did not authorise it: {reason}"));
                 }
             }
+        }
+    }
+
+    /// Registers what is being downloaded, so that others who begin at the same moment find each other before anybody
+    /// has a piece.
+    fn offer_begun(&mut self, number: u32) {
+        let Some(download) = self.downloads.get(&number).filter(|download| download.peers_allowed()) else { return };
+        let content = download.content().clone();
+        if self.config.edge_mode != EdgeMode::Only && self.uploader.offers(&content) {
+            let whole = self.uploader.is_whole(&content);
+            self.control_offer(&content, whole);
         }
     }
 

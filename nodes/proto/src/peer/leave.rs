@@ -198,6 +198,7 @@ impl PeerMachine {
             && let Some(offers) = offers
         {
             download.board.offers_went(offers);
+            link.pull.fetching.ones().for_each(|piece| download.board.fetch_ended(piece as u32));
         }
     }
 }

@@ -9,7 +9,7 @@ use fixedbitset::FixedBitSet;
 use peerbed_contract::{ContentId, Guid};
 
 use super::{
-    params::{PIPELINE_MAX, PIPELINE_MIN, PIPELINE_SLACK, SOURCE_STUCK},
+    params::{PIPELINE_MAX, PIPELINE_SLACK, SOURCE_STUCK},
     rate::{Bucket, Meter, time_for},
 };
 use crate::{RequestId, Time};
@@ -48,13 +48,37 @@ pub(super) struct Wanted {
     pub(super) counted: bool,
 }
 
+impl Wanted {
+    /// Bytes of it that have not come.
+    pub(super) fn owed(&self) -> u32 {
+        self.bytes.saturating_sub(self.received)
+    }
+}
+
+/// What became of bytes that came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Took {
+    /// They were asked for.
+    Asked,
+    /// They are more than the request asked for.
+    TooMuch,
+    /// No such request is out.
+    Unasked,
+}
+
 /// What this peer asks of the far end.
 #[derive(Debug, Default)]
 pub(super) struct Pull {
     /// What the far end offers; none: everything (an edge).
     pub(super) offers: Option<FixedBitSet>,
     pub(super) wanted: BTreeMap<RequestId, Wanted>,
+    /// What the far end is fetching from an edge, as far as it said so.
+    pub(super) fetching: FixedBitSet,
+    /// It offered no open piece when the board had this many pieces reopened, and nothing new since.
+    pub(super) fruitless: Option<u64>,
     next: u32,
+    /// Bytes that it still owes.
+    owed: u64,
     pub(super) meter: Meter,
     /// The shortest round trip seen.
     pub(super) rtt: Option<Time>,
@@ -75,6 +99,7 @@ impl Pull {
         let request = RequestId(self.next);
         self.next = self.next.wrapping_add(1);
         self.wanted.insert(request, Wanted { piece, bytes, received: 0, counted: true });
+        self.owed += u64::from(bytes);
         request
     }
 
@@ -86,6 +111,7 @@ impl Pull {
     /// Ends a request.
     pub(super) fn end(&mut self, now: Time, request: RequestId) -> Option<Wanted> {
         let wanted = self.wanted.remove(&request)?;
+        self.owed -= u64::from(wanted.owed());
         if self.wanted.is_empty() {
             self.meter.end(now);
         }
@@ -102,9 +128,13 @@ impl Pull {
         self.wanted.values().any(|wanted| wanted.piece == piece)
     }
 
-    /// Bytes that it still owes.
-    pub(super) fn owed(&self) -> u64 {
-        self.wanted.values().map(|wanted| u64::from(wanted.bytes.saturating_sub(wanted.received))).sum()
+    /// Bytes of a request came; whether they are no more than were asked for.
+    pub(super) fn took(&mut self, request: RequestId, bytes: u32) -> Took {
+        let Some(wanted) = self.wanted.get_mut(&request) else { return Took::Unasked };
+        let before = wanted.owed();
+        wanted.received = wanted.received.saturating_add(bytes);
+        self.owed -= u64::from(before - wanted.owed());
+        if wanted.received > wanted.bytes { Took::TooMuch } else { Took::Asked }
     }
 
     /// It owes bytes and has been silent for too long to be given more.
@@ -112,21 +142,23 @@ impl Pull {
         !self.wanted.is_empty() && now.saturating_sub(self.heard) >= SOURCE_STUCK
     }
 
-    /// How many pieces may be in flight: what arrives in two round trips and a little, and one more.
-    pub(super) fn depth(&self, now: Time, piece_length: u32) -> usize {
-        // A peer that has shown nothing yet gets one piece to show it; an edge can be trusted with more.
-        let unknown = if self.offers.is_some() { 1 } else { PIPELINE_MIN };
-        let Some(rate) = self.meter.rate(now) else { return unknown };
+    /// Whether it may be asked for one piece more: it owes nothing, or no more than arrives in two round trips and a
+    /// little. So a pipe never runs dry, and what is asked for is chosen as late as that allows.
+    pub(super) fn has_room(&self, now: Time) -> bool {
+        if self.wanted.is_empty() {
+            return true;
+        }
+        // One that has shown nothing yet gets one piece to show it.
+        let Some(rate) = self.meter.rate(now).filter(|_| self.wanted.len() < PIPELINE_MAX) else { return false };
         let cover = 2 * self.rtt.unwrap_or(0) + PIPELINE_SLACK;
-        let bytes = rate * cover as f64 / 1e9;
-        ((bytes / f64::from(piece_length)).ceil() as usize + 1).clamp(PIPELINE_MIN, PIPELINE_MAX)
+        self.owed as f64 <= rate * cover as f64 / 1e9
     }
 
     /// When a piece of `bytes` asked for now would have come, from now; none while the rate is not known.
     pub(super) fn time_for_next(&self, now: Time, bytes: u32) -> Option<Time> {
         let rate = self.meter.rate(now)?;
         let wait = if self.wanted.is_empty() { self.rtt.unwrap_or(0) } else { 0 };
-        Some(wait + time_for(self.owed() + u64::from(bytes), rate))
+        Some(wait + time_for(self.owed + u64::from(bytes), rate))
     }
 
     /// A round trip was seen.
@@ -146,7 +178,7 @@ pub(super) struct Queued {
 
 /// What the far end asks of this peer.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "six independent facts, not one state")]
+#[expect(clippy::struct_excessive_bools, reason = "five independent facts, not one state")]
 pub(super) struct Push {
     /// It may request: its token was good.
     pub(super) permitted: bool,
@@ -159,8 +191,6 @@ pub(super) struct Push {
     pub(super) queue: VecDeque<Queued>,
     /// A part is ordered and the connection has no room yet.
     pub(super) busy: bool,
-    /// It waits for its turn in the uploader's round.
-    pub(super) in_round: bool,
     /// Bytes ordered and not yet handed to the connection.
     pub(super) unsent: u64,
     /// Its own rate, where connections have one.

@@ -8,7 +8,7 @@
 //! | `swarm` | connections to and from other peers, their greetings and messages |
 //! | `requests` | which piece is asked of whom, and the end-game |
 //! | `receive` | what comes back: bytes, hashes, refusals |
-//! | `upload` | what other peers are given, and the limits |
+//! | `upload`, `slots` | what other peers are given, the limits, and whose turn it is |
 //! | `cache` | what is kept of finished downloads |
 //! | `limit` | how much may be uploaded at a moment |
 //! | `leave` | how a connection ends, and its accounting |
@@ -32,6 +32,7 @@ mod receive;
 mod requests;
 mod script;
 mod share;
+mod slots;
 mod swarm;
 mod timers;
 mod upload;

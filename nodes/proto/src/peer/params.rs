@@ -27,8 +27,6 @@ pub(super) const PEER_DEAD: Time = 10 * SECOND;
 /// An edge that owes bytes and gave none for so long is left for the next.
 pub(super) const EDGE_DEAD: Time = 5 * SECOND;
 
-/// The fewest requests in flight to a source: one being sent while the next waits there.
-pub(super) const PIPELINE_MIN: usize = 2;
 /// The most requests in flight to a source.
 pub(super) const PIPELINE_MAX: usize = 32;
 /// What a pipeline covers beyond the round trip: scheduling delays of both hosts.
@@ -41,7 +39,10 @@ pub(super) const DUPLICATES_MAX: u8 = 3;
 pub(super) const GREETERS_MAX: usize = 256;
 /// Peers remembered per download.
 pub(super) const CANDIDATES_MAX: usize = 256;
-/// How often the control plane is asked again while more sources could be used.
+/// The control plane is asked again so soon after the first query, while more sources could be used; then after twice as
+/// long each time. In a crowd that begins at one moment, the first answers have next to nobody.
+pub(super) const REQUERY_FIRST: Time = SECOND;
+/// The longest time between two queries.
 pub(super) const REQUERY: Time = 10 * SECOND;
 /// A downloader that asked for nothing for so long loses its upload slot.
 pub(super) const UPLOAD_IDLE: Time = 20 * SECOND;
@@ -69,3 +70,5 @@ pub(super) const BAD_PIECES_PER_EDGE: u32 = 3;
 pub(super) const BAD_EDGE_WAIT: Time = 30 * SECOND;
 /// A downloader that takes nothing of what is being sent to it for so long is dead.
 pub(super) const UPLOAD_DEAD: Time = 30 * SECOND;
+/// A downloader that took nothing of what was ordered for so long makes room for those who wait.
+pub(super) const SLOT_STALLED: Time = 2 * SECOND;

@@ -5,7 +5,7 @@ use peerbed_contract::{EventKind, Role, TerminalStatus};
 use super::{
     PeerMachine,
     edges::is_final,
-    link::{Kind, Phase, Wanted},
+    link::{Kind, Phase, Took, Wanted},
     params::{BAD_EDGE_WAIT, BAD_PIECES_PER_EDGE, BUSY_RETRY, SECOND},
 };
 use crate::{ConnId, RequestId, Time};
@@ -22,12 +22,7 @@ impl PeerMachine {
         let waited = now.saturating_sub(link.pull.heard);
         link.pull.heard = now;
         let edge = link.is_edge();
-        let known = link.pull.wanted.get_mut(&request);
-        let asked = known.is_some();
-        let excess = known.is_none_or(|wanted| {
-            wanted.received = wanted.received.saturating_add(bytes);
-            wanted.received > wanted.bytes
-        });
+        let took = link.pull.took(request, bytes);
         // The first bytes of a first request: their wait is a round trip and what the far end did meanwhile.
         link.pull.rtt.get_or_insert(waited);
         if let Some(download) = link.download.and_then(|number| self.downloads.get_mut(&number)) {
@@ -37,11 +32,13 @@ impl PeerMachine {
             } else {
                 download.share.peer_gave(bytes);
             }
-            if !asked {
+            if took == Took::Unasked {
                 download.wasted += u64::from(bytes);
             }
+            // So much has come that the next piece should be asked for.
+            download.stir |= link.source && link.pull.fruitless.is_none() && link.pull.has_room(now);
         }
-        if excess {
+        if took != Took::Asked {
             // More than was asked for: neither side's count can be trusted to mean a piece any more.
             self.break_source(now, conn);
         }

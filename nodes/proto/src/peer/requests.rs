@@ -21,9 +21,15 @@ const LATE_FACTOR: f64 = 1.2;
 /// … and this much on top.
 const LATE_SLACK: Time = 100 * MILLISECOND;
 /// A duplicate must come this much sooner than what is under way …
-const SOONER_FACTOR: f64 = 1.5;
+const SOONER_FACTOR: f64 = 2.0;
 /// … and this much on top.
 const SOONER_SLACK: Time = 50 * MILLISECOND;
+
+/// An idle source is expected to give a piece within this time, whatever it gave before.
+const TRY_IDLE: Time = 250 * MILLISECOND;
+
+/// How many requests more than one for each piece may be out in the end-game.
+const DOUBLED_MAX: usize = 4;
 
 /// When pieces under way are expected, from now; a stuck source never delivers.
 type Expected = BTreeMap<u32, Time>;
@@ -88,8 +94,8 @@ impl PeerMachine {
                 if download.board.all_asked() {
                     return late;
                 }
-                let length = download.object.piece_length;
-                if link.pull.wanted.len() >= link.pull.depth(now, length) {
+                let reopened = download.board.reopened();
+                if link.pull.fruitless == Some(reopened) || !link.pull.has_room(now) {
                     continue;
                 }
                 if rest.is_some_and(|rest| would_be_late(now, download, link, rest)) {
@@ -100,6 +106,8 @@ impl PeerMachine {
                 if let Some(piece) = piece {
                     self.ask(now, number, conn, piece);
                     more = true;
+                } else if let Some(link) = self.links.get_mut(&conn) {
+                    link.pull.fruitless = Some(reopened);
                 }
             }
         }
@@ -110,30 +118,34 @@ impl PeerMachine {
         loop {
             let (Some(download), Some(link)) = (self.downloads.get_mut(&number), self.links.get(&conn)) else { return };
             let length = download.object.piece_length;
-            if download.board.all_asked() || link.pull.wanted.len() >= link.pull.depth(now, length) {
+            if download.board.all_asked() || !link.pull.has_room(now) {
                 return;
             }
             if !urgent && !download.share.may_ask(now, length) {
                 return;
             }
-            let Some(piece) = download.board.pick(&mut self.rng, |_| true) else { return };
+            let Some(piece) = download.board.pick_for_edge(&mut self.rng) else { return };
             self.ask(now, number, conn, piece);
+            self.tell_fetching(number, piece);
         }
     }
 
     /// Asks sources for pieces that would come much later from where they are under way.
     fn end_game(&mut self, now: Time, number: u32) {
         let mut expected = self.expected(now, number);
+        let Some(download) = self.downloads.get(&number) else { return };
+        let mut room = DOUBLED_MAX.saturating_sub(download.board.doubled());
         let (mut helpers, edge) = self.ranked(now, number);
         helpers.extend(edge);
         for conn in helpers {
             while let (Some(download), Some(link)) = (self.downloads.get(&number), self.links.get(&conn)) {
-                if link.pull.wanted.len() >= link.pull.depth(now, download.object.piece_length) {
+                if room == 0 || !link.pull.has_room(now) {
                     break;
                 }
                 let Some((piece, time)) = worth_doubling(now, download, link, &expected) else { break };
                 expected.entry(piece).and_modify(|known| *known = time.min(*known));
                 self.ask(now, number, conn, piece);
+                room -= 1;
             }
         }
     }
@@ -145,7 +157,7 @@ impl PeerMachine {
             let rate = link.pull.meter.rate(now);
             let mut owed = 0;
             for wanted in link.pull.wanted.values() {
-                owed += u64::from(wanted.bytes.saturating_sub(wanted.received));
+                owed += u64::from(wanted.owed());
                 if !wanted.counted || download.board.holds(wanted.piece) {
                     continue;
                 }
@@ -186,6 +198,8 @@ fn would_be_late(now: Time, download: &Download, link: &Link, rest: Time) -> boo
 /// The piece that would come latest of those that this source would give much sooner, and when it would.
 fn worth_doubling(now: Time, download: &Download, link: &Link, expected: &Expected) -> Option<(u32, Time)> {
     let time = link.pull.time_for_next(now, download.object.piece_length);
+    // What is known of an idle source is old: it may have more to give by now.
+    let time = time.map(|time| if link.pull.wanted.is_empty() { time.min(TRY_IDLE) } else { time });
     let needed = time.map_or(Time::MAX, |time| (time as f64 * SOONER_FACTOR) as Time + SOONER_SLACK);
     let mut worst: Option<(Time, u32)> = None;
     for (&piece, &at) in expected {

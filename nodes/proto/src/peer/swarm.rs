@@ -179,6 +179,7 @@ impl PeerMachine {
             Message::Busy { retry_ms } => self.busy_came(now, conn, retry_ms),
             Message::Refused { query: None, renew, .. } => self.refused_came(now, conn, renew),
             Message::Have { piece } if greeted => self.have_came(now, conn, piece),
+            Message::Fetching { piece } if greeted => self.fetching_came(now, conn, piece),
             Message::Request { request, piece } if greeted => self.request_came(now, conn, request, piece),
             Message::Cancel { request } if greeted => self.cancel_came(conn, request),
             Message::Cancelled { request } if greeted => self.cancelled_came(now, conn, request),
@@ -305,16 +306,16 @@ impl PeerMachine {
         self.close(now, conn, true);
     }
 
-    /// The download for which a peer that connected can be a source too.
+    /// The download for which a peer that connected can be a source too. Both directions of a connection are used, however
+    /// many sources were dialled: else those who connect to many could give to few.
     fn mutual(&self, conn: ConnId, content: &ContentId, guid: Guid) -> Option<u32> {
         if self.config.edge_mode == EdgeMode::Only {
             return None;
         }
         let (number, download) = self.downloads.iter().find(|(_, d)| d.content() == content && d.is_active())?;
         let free = self.links.get(&conn).is_some_and(|link| link.download.is_none());
-        let room = self.peer_links(*number) < self.config.max_sources as usize;
         let new = self.source_of(*number, guid).is_none() && !download.swarm.banned.contains(&guid);
-        (free && room && new && download.peers_allowed()).then_some(*number)
+        (free && new && download.peers_allowed()).then_some(*number)
     }
 
     fn source_of(&self, number: u32, guid: Guid) -> Option<ConnId> {
@@ -345,6 +346,7 @@ impl PeerMachine {
         download.stir = true;
         if let Some(offers) = &link.pull.offers {
             download.board.offers_came(offers);
+            link.pull.fetching.ones().for_each(|piece| download.board.fetch_began(piece as u32));
         }
         let guid = link.guid;
         if let Some(known) = download.swarm.candidates.iter_mut().find(|c| Some(c.guid) == guid && c.link.is_none()) {
@@ -377,12 +379,52 @@ impl PeerMachine {
         let Some(offers) = link.pull.offers.as_mut().filter(|offers| (piece as usize) < offers.len()) else {
             return self.break_off(now, conn);
         };
-        if offers.put(piece as usize) || !link.source {
+        let known = offers.put(piece as usize);
+        let fetched = link.pull.fetching.contains(piece as usize);
+        if fetched {
+            link.pull.fetching.set(piece as usize, false);
+        }
+        if known || !link.source {
+            return;
+        }
+        link.pull.fruitless = None;
+        if let Some(download) = link.download.and_then(|number| self.downloads.get_mut(&number)) {
+            download.board.offer_came(piece);
+            if fetched {
+                download.board.fetch_ended(piece);
+            }
+            download.stir |= download.board.is_open(piece);
+        }
+    }
+
+    /// A peer is fetching a piece from an edge.
+    fn fetching_came(&mut self, now: Time, conn: ConnId, piece: u32) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let pieces = link.pull.offers.as_ref().map_or(0, FixedBitSet::len);
+        if piece as usize >= pieces {
+            return self.break_off(now, conn);
+        }
+        link.pull.fetching.grow(pieces);
+        if link.pull.offers(piece) || link.pull.fetching.put(piece as usize) || !link.source {
             return;
         }
         if let Some(download) = link.download.and_then(|number| self.downloads.get_mut(&number)) {
-            download.board.offer_came(piece);
-            download.stir = true;
+            download.board.fetch_began(piece);
+        }
+    }
+
+    /// Tells those who download the same that a piece was asked of an edge.
+    pub(super) fn tell_fetching(&mut self, number: u32, piece: u32) {
+        let Some(download) = self.downloads.get(&number) else { return };
+        let told = |conn: &ConnId| {
+            let link = self.links.get(conn)?;
+            let hears = link.push.announced && !link.said_bye && !link.heard_bye && link.phase == Phase::Open;
+            let has = link.pull.offers.as_ref().is_none_or(|offers| offers.contains(piece as usize));
+            (hears && !has).then_some(*conn)
+        };
+        let tell: Vec<ConnId> = download.links.iter().filter_map(told).collect();
+        for conn in tell {
+            self.send(conn, Message::Fetching { piece });
         }
     }
 

@@ -1,7 +1,7 @@
-//! What other peers are given: the copies, the limits (per copy, connections, rate) and the order of sending.
+//! What other peers are given: the copies, the limits (per copy, connections, rate) and what is sent next.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -13,9 +13,10 @@ use super::{
     board::pieces_of,
     download::Download,
     limit::Limit,
-    link::{Phase, Queued},
-    params::{BUSY_RETRY, MILLISECOND, PART_MAX, PART_MIN, PENDING_MAX},
+    link::{Link, Phase, Queued},
+    params::{BUSY_RETRY, MILLISECOND, PART_MAX, PART_MIN, PENDING_MAX, SLOT_STALLED},
     rate::Bucket,
+    slots::Slots,
 };
 use crate::{ConnId, Message, Output, PieceMap, RequestId, Time};
 
@@ -51,12 +52,23 @@ pub(super) enum NoSlot {
     Ever,
 }
 
+/// Which rate lets nothing be sent, and until when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// That of one connection.
+    Connection(Option<Time>),
+    /// That of the peer.
+    Everybody(Option<Time>),
+}
+
 /// The uploading half of a peer.
 #[derive(Debug)]
 pub(super) struct Uploader {
     enabled: bool,
     per_copy: u32,
     connections: u32,
+    /// How many downloaders may be here, in service or waiting for it.
+    places: u64,
     pub(super) limit: Limit,
     bucket: Bucket,
     /// Nothing may be uploaded at present.
@@ -65,9 +77,9 @@ pub(super) struct Uploader {
     connection_rate: Option<f64>,
     part: u32,
     copies: BTreeMap<ContentId, Copy>,
-    /// Connections that have something to send and room for it, in the order of their turns.
-    round: VecDeque<ConnId>,
-    /// When the bucket has enough for the next part.
+    /// Whose turn it is.
+    slots: Slots,
+    /// When the bucket has enough for the next part, or somebody who takes nothing must make room.
     pub(super) wake: Option<Time>,
 }
 
@@ -82,13 +94,14 @@ impl Uploader {
             enabled: policy.enabled && policy.per_copy > 0 && policy.connections > 0,
             per_copy: policy.per_copy,
             connections: policy.connections,
+            places: u64::from(policy.connections) + u64::from(policy.waiting),
             limit: Limit::new(policy, courtesy),
             bucket: Bucket::new(0.0, f64::from(part).max(cap.unwrap_or(0.0) / 20.0)),
             stopped: false,
             connection_rate,
             part,
             copies: BTreeMap::new(),
-            round: VecDeque::new(),
+            slots: Slots::new(policy.connections as usize),
             wake: None,
         }
     }
@@ -197,7 +210,7 @@ impl PeerMachine {
         else {
             return Err(NoSlot::Ever);
         };
-        let mut holders = 0_u32;
+        let mut holders = 0_u64;
         let mut reserved = 0_u64;
         for (_, link) in self.links.iter().filter(|(other, link)| **other != conn && link.push.granted) {
             holders += 1;
@@ -212,7 +225,7 @@ impl PeerMachine {
                 return Err(NoSlot::Now);
             }
         }
-        if uploader.stopped || holders >= uploader.connections { Err(NoSlot::Now) } else { Ok(()) }
+        if uploader.stopped || holders >= uploader.places { Err(NoSlot::Now) } else { Ok(()) }
     }
 
     /// The message that turns a downloader away.
@@ -248,7 +261,7 @@ impl PeerMachine {
             link.push.queue.push_back(Queued { request, piece, ordered: 0 });
         }
         self.count_served(now, &content, guid);
-        self.take_turn(conn);
+        self.uploader.slots.enter(conn);
     }
 
     fn count_served(&mut self, now: Time, content: &ContentId, guid: Guid) {
@@ -297,70 +310,37 @@ impl PeerMachine {
     pub(super) fn writable(&mut self, now: Time, conn: ConnId) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         link.push.busy = false;
-        self.take_turn(conn);
         self.try_to_leave(now, conn);
-    }
-
-    fn take_turn(&mut self, conn: ConnId) {
-        let Some(link) = self.links.get_mut(&conn) else { return };
-        if !link.push.in_round && !link.push.busy && !link.push.queue.is_empty() {
-            link.push.in_round = true;
-            self.uploader.round.push_back(conn);
-        }
     }
 
     /// Orders parts, one for each connection in turn, as far as the rate limit lets it.
     pub(super) fn upload(&mut self, now: Time) {
-        let limit = self.keep_limit(now);
+        let limited = self.keep_limit(now).is_some();
+        self.free_slots(now);
         let mut wake = None;
-        let mut waiting = 0;
-        while waiting < self.uploader.round.len()
-            && let Some(&conn) = self.uploader.round.front()
-        {
-            let ready = self.links.get(&conn).filter(|link| !link.push.busy);
-            let Some((queued, content)) = ready.and_then(|link| link.push.queue.front().zip(link.content.as_ref()))
-            else {
-                self.leave_round(conn);
-                continue;
-            };
-            let Some(object) = self.objects.get(content) else {
-                self.leave_round(conn);
-                continue;
-            };
-            let (offset, length) = object.piece_range(queued.piece);
-            let bytes = length.saturating_sub(queued.ordered).min(self.uploader.part);
-            let (request, ordered, content) = (queued.request, queued.ordered, content.clone());
-            if let Err(at) = self.own_rate_allows(now, conn, bytes) {
-                // The others go first, and this one keeps its place among those that wait.
-                wake = [wake, at].into_iter().flatten().min();
-                self.uploader.round.rotate_left(1);
-                waiting += 1;
-                continue;
-            }
-            if limit.is_some()
-                && let Err(at) = self.uploader.bucket.take(now, f64::from(bytes))
-            {
-                wake = [wake, at, self.uploader.limit.next_rise(now)].into_iter().flatten().min();
+        // Those whose own rate lets them have nothing at present; the others go first.
+        let mut held = Vec::new();
+        loop {
+            let links = &self.links;
+            let Some(conn) = self.uploader.slots.next(|conn| has_room(links, conn) && !held.contains(&conn)) else {
                 break;
-            }
-            self.leave_round(conn);
-            if let Some(link) = self.links.get_mut(&conn) {
-                if let Some(bucket) = &mut link.push.bucket {
-                    bucket.spend(f64::from(bytes));
+            };
+            match self.order_part(now, conn, limited) {
+                Ok(()) => {}
+                Err(Held::Connection(at)) => {
+                    held.push(conn);
+                    wake = [wake, at].into_iter().flatten().min();
                 }
-                link.push.busy = true;
-                link.push.unsent += u64::from(bytes);
-                link.push.used = now;
-                if let Some(front) = link.push.queue.front_mut() {
-                    front.ordered += bytes;
-                    if front.ordered >= length {
-                        link.push.queue.pop_front();
-                    }
+                Err(Held::Everybody(at)) => {
+                    wake = [wake, at, self.uploader.limit.next_rise(now)].into_iter().flatten().min();
+                    break;
                 }
             }
-            let offset = offset + u64::from(ordered);
-            let corrupt = self.config.corrupts;
-            self.out.push_back(Output::SendPiece { conn, request, content, offset, bytes, corrupt });
+        }
+        if self.uploader.slots.has_waiting(|conn| has_room(&self.links, conn)) {
+            let serving = self.uploader.slots.serving().filter_map(|conn| self.links.get(&conn));
+            let busy = serving.filter(|link| link.push.busy).map(|link| link.push.used + SLOT_STALLED);
+            wake = busy.chain(wake).min();
         }
         self.uploader.wake = wake;
     }
@@ -391,10 +371,63 @@ impl PeerMachine {
         link.push.bucket.get_or_insert_with(|| Bucket::new(rate, depth)).ready(now, f64::from(bytes))
     }
 
-    fn leave_round(&mut self, conn: ConnId) {
-        self.uploader.round.pop_front();
-        if let Some(link) = self.links.get_mut(&conn) {
-            link.push.in_round = false;
+    /// Takes slots from those who have nothing to get any more, and from those who take nothing while others wait.
+    fn free_slots(&mut self, now: Time) {
+        let serving: Vec<ConnId> = self.uploader.slots.serving().collect();
+        let others = self.uploader.slots.has_waiting(|conn| has_room(&self.links, conn));
+        for conn in serving {
+            match self.links.get(&conn) {
+                Some(link) if !link.push.queue.is_empty() => {
+                    if others && link.push.busy && now.saturating_sub(link.push.used) >= SLOT_STALLED {
+                        self.uploader.slots.give_way(conn);
+                    }
+                }
+                _ => self.uploader.slots.leave(conn),
+            }
         }
     }
+
+    /// Orders the next part for a downloader in service, as far as its own rate and everybody's, where there is one, let it.
+    fn order_part(&mut self, now: Time, conn: ConnId, limited: bool) -> Result<(), Held> {
+        let next = self.links.get(&conn).and_then(|link| link.push.queue.front().zip(link.content.as_ref()));
+        let object = next.and_then(|(_, content)| self.objects.get(content));
+        let Some(((queued, content), object)) = next.zip(object) else {
+            self.uploader.slots.leave(conn);
+            return Ok(());
+        };
+        let (offset, length) = object.piece_range(queued.piece);
+        let bytes = length.saturating_sub(queued.ordered).min(self.uploader.part);
+        let (request, ordered, content) = (queued.request, queued.ordered, content.clone());
+        self.own_rate_allows(now, conn, bytes).map_err(Held::Connection)?;
+        if limited {
+            self.uploader.bucket.take(now, f64::from(bytes)).map_err(Held::Everybody)?;
+        }
+        if let Some(link) = self.links.get_mut(&conn) {
+            if let Some(bucket) = &mut link.push.bucket {
+                bucket.spend(f64::from(bytes));
+            }
+            link.push.busy = true;
+            link.push.unsent += u64::from(bytes);
+            link.push.used = now;
+            if ordered + bytes >= length {
+                link.push.queue.pop_front();
+                if link.push.queue.is_empty() {
+                    self.uploader.slots.leave(conn);
+                } else {
+                    self.uploader.slots.give_way(conn);
+                }
+            } else if let Some(front) = link.push.queue.front_mut() {
+                front.ordered += bytes;
+            }
+        }
+        let offset = offset + u64::from(ordered);
+        let corrupt = self.config.corrupts;
+        self.out.push_back(Output::SendPiece { conn, request, content, offset, bytes, corrupt });
+        Ok(())
+    }
+}
+
+/// Whether a part may be ordered on a connection.
+fn has_room(links: &BTreeMap<ConnId, Link>, conn: ConnId) -> bool {
+    links.get(&conn).is_some_and(|link| !link.push.busy)
 }

@@ -245,19 +245,55 @@ fn a_piece_is_sent_in_parts_one_at_a_time() {
 }
 
 #[test]
-fn so_many_are_served_at_a_time_and_no_more() {
+fn so_many_are_served_or_wait_and_no_more() {
     let mut bench = holder();
     let mut conns = Vec::new();
-    for number in 0..8 {
+    for number in 0..40 {
         let (conn, answer) = greets(&mut bench, 100 + number);
         assert!(matches!(answer[..], [Output::Send { message: Message::HelloBack { .. }, .. }]), "{answer:?}");
         conns.push(conn);
     }
-    let (conn, answer) = greets(&mut bench, 108);
+    let (conn, answer) = greets(&mut bench, 140);
     assert_eq!(answer, [says(conn, Message::Busy { retry_ms: Some(5000) }), Output::Close { conn }]);
     bench.tell(conns[3], Message::Bye);
-    let (_, answer) = greets(&mut bench, 108);
+    let (_, answer) = greets(&mut bench, 140);
     assert!(matches!(answer[..], [Output::Send { message: Message::HelloBack { .. }, .. }]), "{answer:?}");
+}
+
+/// Connections on which a part has been ordered and has no room yet.
+fn under_way(bench: &Bench, conns: &[ConnId]) -> Vec<usize> {
+    conns.iter().enumerate().filter(|(_, conn)| bench.parts.contains(conn)).map(|(at, _)| at).collect()
+}
+
+#[test]
+fn eight_are_served_at_a_time_and_after_a_piece_each_makes_room() {
+    let mut bench = holder();
+    let conns: Vec<ConnId> = (0..10).map(|number| greets(&mut bench, 100 + number).0).collect();
+    for conn in &conns {
+        bench.tell(*conn, request(1, 3));
+        bench.tell(*conn, request(2, 4));
+    }
+    assert_eq!(under_way(&bench, &conns), [0, 1, 2, 3, 4, 5, 6, 7]);
+    // A piece has two parts: with the second ordered, the next in line is served, and the first waits behind it.
+    bench.writable(conns[5]);
+    assert_eq!(under_way(&bench, &conns), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    bench.writable(conns[5]);
+    assert_eq!(under_way(&bench, &conns), [0, 1, 2, 3, 4, 6, 7, 8]);
+    bench.writable(conns[8]);
+    bench.writable(conns[8]);
+    assert_eq!(under_way(&bench, &conns), [0, 1, 2, 3, 4, 6, 7, 9]);
+}
+
+#[test]
+fn one_that_takes_nothing_makes_room_for_those_who_wait() {
+    let mut bench = holder();
+    let conns: Vec<ConnId> = (0..9).map(|number| greets(&mut bench, 100 + number).0).collect();
+    for conn in &conns[..8] {
+        bench.tell(*conn, request(1, 3));
+    }
+    bench.wait(5 * SECOND);
+    bench.tell(conns[8], request(1, 3));
+    assert!(bench.parts.contains(&conns[8]), "nobody of the others has taken a byte for five seconds");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod basic;
 mod bench;
 mod cache;
 mod control_plane;
+mod crowd;
 mod driver;
 mod edge;
 mod faults;

@@ -175,6 +175,7 @@ fn message() -> impl Strategy<Value = Message> {
         }),
         1 => proptest::option::of(0..5000_u32).prop_map(|retry_ms| Message::Busy { retry_ms }),
         2 => (0..40_u32).prop_map(|piece| Message::Have { piece }),
+        2 => (0..40_u32).prop_map(|piece| Message::Fetching { piece }),
         4 => (request.clone(), 0..40_u32).prop_map(|(request, piece)| Message::Request { request, piece }),
         1 => request.clone().prop_map(|request| Message::Cancel { request }),
         2 => request.clone().prop_map(|request| Message::Cancelled { request }),

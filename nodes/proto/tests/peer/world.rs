@@ -86,6 +86,7 @@ impl World {
                 enabled: true,
                 per_copy: 1000,
                 connections: 8,
+                waiting: 32,
                 rate_bps: None,
                 connection_rate_bps: None,
             },
