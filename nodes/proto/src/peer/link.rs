@@ -9,7 +9,7 @@ use fixedbitset::FixedBitSet;
 use peerbed_contract::{ContentId, Guid};
 
 use super::{
-    params::{PIPELINE_MAX, PIPELINE_SLACK, SOURCE_STUCK},
+    params::{EDGE_AHEAD, PIPELINE_MAX, PIPELINE_SLACK, SOURCE_STUCK},
     rate::{Bucket, Meter, time_for},
 };
 use crate::{RequestId, Time};
@@ -144,12 +144,18 @@ impl Pull {
 
     /// Whether it may be asked for one piece more: it owes nothing, or no more than arrives in two round trips and a
     /// little. So a pipe never runs dry, and what is asked for is chosen as late as that allows.
+    ///
+    /// An edge may owe two pieces while it is fast, or nothing is known of it: it is the one to begin with. A peer that has
+    /// shown nothing yet gets one piece to show it.
     pub(super) fn has_room(&self, now: Time) -> bool {
         if self.wanted.is_empty() {
             return true;
         }
-        // One that has shown nothing yet gets one piece to show it.
-        let Some(rate) = self.meter.rate(now).filter(|_| self.wanted.len() < PIPELINE_MAX) else { return false };
+        let rate = self.meter.rate(now);
+        if self.offers.is_none() && self.wanted.len() < 2 {
+            return rate.is_none_or(|rate| time_for(self.owed, rate) <= EDGE_AHEAD);
+        }
+        let Some(rate) = rate.filter(|_| self.wanted.len() < PIPELINE_MAX) else { return false };
         let cover = 2 * self.rtt.unwrap_or(0) + PIPELINE_SLACK;
         self.owed as f64 <= rate * cover as f64 / 1e9
     }

@@ -29,6 +29,8 @@ pub(super) const EDGE_DEAD: Time = 5 * SECOND;
 
 /// The most requests in flight to a source.
 pub(super) const PIPELINE_MAX: usize = 32;
+/// An edge may be asked for a second piece while it needs no longer than this for the first.
+pub(super) const EDGE_AHEAD: Time = 300 * MILLISECOND;
 /// What a pipeline covers beyond the round trip: scheduling delays of both hosts.
 pub(super) const PIPELINE_SLACK: Time = 20 * MILLISECOND;
 /// The most requests that a remote may have waiting here; more is an error of its.

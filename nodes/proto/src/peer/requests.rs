@@ -28,7 +28,8 @@ const SOONER_SLACK: Time = 50 * MILLISECOND;
 /// An idle source is expected to give a piece within this time, whatever it gave before.
 const TRY_IDLE: Time = 250 * MILLISECOND;
 
-/// How many requests more than one for each piece may be out in the end-game.
+/// How many requests beyond the first for their piece peers may have in the end-game; what an edge can give sooner it is
+/// asked for in any case.
 const DOUBLED_MAX: usize = 4;
 
 /// When pieces under way are expected, from now; a stuck source never delivers.
@@ -139,13 +140,13 @@ impl PeerMachine {
         helpers.extend(edge);
         for conn in helpers {
             while let (Some(download), Some(link)) = (self.downloads.get(&number), self.links.get(&conn)) {
-                if room == 0 || !link.pull.has_room(now) {
+                if (room == 0 && !link.is_edge()) || !link.pull.has_room(now) {
                     break;
                 }
                 let Some((piece, time)) = worth_doubling(now, download, link, &expected) else { break };
                 expected.entry(piece).and_modify(|known| *known = time.min(*known));
                 self.ask(now, number, conn, piece);
-                room -= 1;
+                room = room.saturating_sub(1);
             }
         }
     }
