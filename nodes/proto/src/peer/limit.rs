@@ -72,8 +72,14 @@ mod tests {
     use crate::peer::params::SECOND;
 
     fn limit(rate: Option<u64>, busy: Option<u64>, downloading: Option<u64>, back_off: Time) -> Limit {
-        let policy =
-            UploadPolicy { enabled: true, per_copy: 1, connections: 1, rate_bps: rate, connection_rate_bps: None };
+        let policy = UploadPolicy {
+            enabled: true,
+            per_copy: 1,
+            connections: 1,
+            waiting: 0,
+            rate_bps: rate,
+            connection_rate_bps: None,
+        };
         Limit::new(&policy, &Courtesy { busy_rate_bps: busy, downloading_rate_bps: downloading, back_off_ns: back_off })
     }
 

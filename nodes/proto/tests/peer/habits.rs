@@ -63,11 +63,11 @@ fn switching_uploads_off_withdraws_copies_and_ends_uploads_in_good_order() {
 
 #[test]
 fn a_download_goes_on_from_the_peers_that_it_no_longer_serves() {
-    // Both download and, once they have heard of each other, serve each other; one switches its uploads off and still gets from the other.
+    // Both download and serve each other; one switches its uploads off and still gets from the other.
     let mut world = World::new(object(32, 262_144));
     world.edges = vec![4.0];
     world.seed_peer(10.0);
-    world.downloader(10.0, 40.0, 0, vec![]).config.habits = vec![at(13, HabitAct::UploadsOff)];
+    world.downloader(10.0, 40.0, 0, vec![]).config.habits = vec![at(4, HabitAct::UploadsOff)];
     world.downloader(10.0, 40.0, 0, vec![]);
     let outcome = World::run(world.build(), 120 * SECOND);
     assert!(!outcome.any_broken());

@@ -38,6 +38,7 @@ fn a_copy_serves_so_many_downloaders_and_no_more() {
 fn those_turned_away_come_back_when_there_is_room() {
     let mut world = world(&[0, 0, 0]);
     world.peers[0].config.uploads.connections = 1;
+    world.peers[0].config.uploads.waiting = 0;
     let outcome = World::run(world.build(), 150 * SECOND);
     // Each downloader drains its share and leaves; a little later the next is let in.
     let gave = |record: &DownloadRecord| record.peer_bytes > 0;
