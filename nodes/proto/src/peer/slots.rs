@@ -88,7 +88,9 @@ mod tests {
         for most in [1, 3, 8, 20] {
             let mut slots = Slots::new(most);
             let mut pieces: BTreeMap<ConnId, u32> = (0..13).map(|number| (ConnId(number), 0)).collect();
-            pieces.keys().for_each(|conn| slots.enter(*conn));
+            for conn in pieces.keys() {
+                slots.enter(*conn);
+            }
             for _ in 0..130 {
                 let conn = slots.next(|_| true).unwrap();
                 *pieces.get_mut(&conn).unwrap() += 1;
