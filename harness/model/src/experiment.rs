@@ -158,7 +158,7 @@ pub(crate) struct Policy {
     pub(crate) per_copy: u32,
     pub(crate) connections: u32,
     pub(crate) waiting: u32,
-    pub(crate) upload_rate: UploadRate,
+    pub(crate) upload_rate: Cap,
     /// None: without limit.
     pub(crate) connection_rate: Option<Rate>,
     pub(crate) while_busy: Probability,
@@ -167,6 +167,8 @@ pub(crate) struct Policy {
     pub(crate) cache_time: Duration,
     pub(crate) cache_size: CacheSize,
     pub(crate) edge_mode: EdgeMode,
+    /// Up to where the edge fills in the mode `deficit`; of the downlink.
+    pub(crate) edge_target: Cap,
     pub(crate) token_lifetime: Duration,
     pub(crate) max_sources: u32,
 }
@@ -188,10 +190,10 @@ impl CacheSize {
     }
 }
 
-/// The most that a peer uploads.
+/// A limit on what goes over a link of a peer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum UploadRate {
-    /// Of its uplink.
+pub(crate) enum Cap {
+    /// Of the link.
     Share(Probability),
     /// A rate of its own; none: without limit.
     Fixed(Option<Rate>),

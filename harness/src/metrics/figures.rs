@@ -15,7 +15,7 @@ enum Part {
 }
 
 /// Every figure: its key in `summary.json`, and the metric it is taken from.
-pub const FIGURES: [Figure; 39] = [
+pub const FIGURES: [Figure; 42] = [
     figure("downloads.planned", "downloads.planned", Part::Single),
     figure("downloads.started", "downloads.started", Part::Single),
     figure("downloads.completed", "downloads.completed", Part::Single),
@@ -50,6 +50,9 @@ pub const FIGURES: [Figure; 39] = [
     figure("bytes.control", "bytes.control", Part::Single),
     figure("bytes.wasted", "bytes.wasted", Part::Single),
     figure("edge_peak_egress_mbps", "edge_peak_egress_mbps", Part::Single),
+    figure("fluid_bound.seconds", "fluid_bound_s", Part::Single),
+    figure("fluid_bound.first", "fluid_bound_first", Part::Single),
+    figure("fluid_bound.last", "fluid_bound_last", Part::Single),
     figure("packets.nat_dropped", "packets.nat_dropped", Part::Single),
     figure("rejected_pieces", "rejected_pieces", Part::Single),
     figure("copies_registered.p50", "copies_registered", Part::P50),

@@ -55,6 +55,11 @@ pub(super) fn rows(arms: &[&ArmSummary]) -> Vec<Row> {
     rows.push(row("cross-AS peer bytes", &|arm| bytes(arm.figures.get("bytes.inter_as"))));
     rows.push(row("intra-AS peer bytes", &|arm| bytes(arm.figures.get("bytes.intra_as"))));
     rows.push(row("edge peak egress (Mbit/s)", &|arm| number(arm.figures.get("edge_peak_egress_mbps"))));
+    if arms.iter().any(|arm| arm.figures.get("fluid_bound.seconds").is_some()) {
+        rows.push(row("fluid bound (s)", &|arm| number(arm.figures.get("fluid_bound.seconds"))));
+        rows.push(row("  first done / bound", &|arm| number(arm.figures.get("fluid_bound.first"))));
+        rows.push(row("  last done / bound", &|arm| number(arm.figures.get("fluid_bound.last"))));
+    }
     if arms.iter().any(|arm| arm.figures.get("packets.nat_dropped").is_some_and(|packets| packets > 0.0)) {
         rows.push(row("packets dropped by NAT", &|arm| number(arm.figures.get("packets.nat_dropped"))));
     }

@@ -35,6 +35,8 @@ enum Unit {
     Speed,
     Bytes,
     Downloads,
+    /// A quotient that may be above 1.
+    Plain,
 }
 
 impl Unit {
@@ -43,6 +45,7 @@ impl Unit {
             Some("speed_mbps") => Unit::Speed,
             Some("bytes") => Unit::Bytes,
             Some("downloads") => Unit::Downloads,
+            Some("fluid_bound") => Unit::Plain,
             _ => Unit::Share,
         }
     }
@@ -134,6 +137,7 @@ fn read_limit(node: &Node, metric: &str, report: &mut Report) -> Option<Limit> {
         }
         Unit::Downloads if ends("%") => report.share(node).map(|share| Limit::OfPlanned(share.get())),
         Unit::Downloads => report.whole(node, 0, u64::from(u32::MAX)).map(|value| Limit::Value(value as f64)),
+        Unit::Plain => report.number_or(node, (0.0, 1e6), "a number such as `1.15`").map(Limit::Value),
         Unit::Speed if ends("bit") => report
             .scalar(node, "a rate such as `10mbit`", units::rate)
             .map(|rate| Limit::Value(rate.bps() as f64 / 1e6)),

@@ -7,7 +7,7 @@ use peerbed_link::{Bandwidth, Probability};
 
 use crate::{
     diagnostic::Report,
-    experiment::{CacheSize, Policy, UploadRate},
+    experiment::{CacheSize, Cap, Policy},
     limits,
     plan::Setting,
     read::Fields,
@@ -19,6 +19,14 @@ use crate::{
     yaml::{Node, Value},
 };
 
+/// The words for the ways to divide a download between edge and peers.
+pub(crate) const EDGE_MODES: [(&str, EdgeMode); 4] = [
+    ("only", EdgeMode::Only),
+    ("backstop", EdgeMode::Backstop),
+    ("deficit", EdgeMode::Deficit),
+    ("first", EdgeMode::First),
+];
+
 impl Policy {
     /// The defaults that the format documents.
     pub(crate) fn documented() -> Self {
@@ -29,7 +37,7 @@ impl Policy {
             per_copy: 5,
             connections: 8,
             waiting: 32,
-            upload_rate: UploadRate::Share(Probability::new(0.8).expect("a share")),
+            upload_rate: Cap::Share(Probability::new(0.8).expect("a share")),
             connection_rate: None,
             while_busy: Probability::ZERO,
             while_downloading: Probability::new(1.0).expect("a share"),
@@ -37,6 +45,7 @@ impl Policy {
             cache_time: limits::DURATION.1,
             cache_size: CacheSize::Unlimited,
             edge_mode: EdgeMode::Backstop,
+            edge_target: Cap::Share(Probability::new(0.8).expect("a share")),
             token_lifetime: Duration::from_hours(24),
             max_sources: 20,
         }
@@ -60,7 +69,11 @@ impl Policy {
             set(&mut policy.waiting, &uploads, "waiting", |node| {
                 report.whole(node, 0, 1_000).map(|value| value as u32)
             });
-            set(&mut policy.upload_rate, &uploads, "rate", |node| upload_rate(node, report));
+            set(&mut policy.upload_rate, &uploads, "rate", |node| {
+                let nothing =
+                    ("an upload rate of 0% uploads nothing", "to switch uploads off, give the group `uploads: 0%`");
+                cap(node, nothing, "uplink", report)
+            });
             let rate = |bandwidth: Bandwidth| bandwidth.mean();
             set(&mut policy.connection_rate, &uploads, "connection_rate", |node| report.bandwidth(node).map(rate));
             set(&mut policy.while_busy, &uploads, "while_busy", |node| report.share(node));
@@ -74,8 +87,10 @@ impl Policy {
             set(&mut policy.cache_size, &cache, "size", |node| cache_size(node, report));
         }
         if let Some(edge) = section("edge", &EDGE, report) {
-            let words = [("only", EdgeMode::Only), ("backstop", EdgeMode::Backstop)];
-            set(&mut policy.edge_mode, &edge, "mode", |node| report.word(node, &words));
+            set(&mut policy.edge_mode, &edge, "mode", |node| report.word(node, &EDGE_MODES));
+            set(&mut policy.edge_target, &edge, "target_rate", |node| {
+                cap(node, ("a target of 0% leaves everything to peers", "write `mode: backstop`"), "downlink", report)
+            });
             let range = (Duration::from_secs(1), limits::DURATION.1);
             set(&mut policy.token_lifetime, &edge, "token_lifetime", |node| report.time(node, range));
         }
@@ -93,14 +108,13 @@ impl Policy {
             Strategy::Nested => "nested",
             Strategy::Random => "random",
         };
-        let mode = match self.edge_mode {
-            EdgeMode::Only => "only",
-            EdgeMode::Backstop => "backstop",
-        };
-        let rate = match self.upload_rate {
-            UploadRate::Share(share) => units::show_share(share.get()),
-            UploadRate::Fixed(Some(rate)) => rate.to_string(),
-            UploadRate::Fixed(None) => "unlimited".to_owned(),
+        let mode = EDGE_MODES.iter().find(|(_, mode)| *mode == self.edge_mode).map_or("", |(word, _)| word);
+        let cap = |cap: Cap| {
+            Setting::Text(match cap {
+                Cap::Share(share) => units::show_share(share.get()),
+                Cap::Fixed(Some(rate)) => rate.to_string(),
+                Cap::Fixed(None) => "unlimited".to_owned(),
+            })
         };
         let connection_rate = self.connection_rate.map_or("unlimited".to_owned(), |rate| rate.to_string());
         let share = |share: Probability| Setting::Text(units::show_share(share.get()));
@@ -112,7 +126,7 @@ impl Policy {
             ("policy.uploads.per_copy", whole(self.per_copy)),
             ("policy.uploads.connections", whole(self.connections)),
             ("policy.uploads.waiting", whole(self.waiting)),
-            ("policy.uploads.rate", Setting::Text(rate)),
+            ("policy.uploads.rate", cap(self.upload_rate)),
             ("policy.uploads.connection_rate", Setting::Text(connection_rate)),
             ("policy.uploads.while_busy", share(self.while_busy)),
             ("policy.uploads.while_downloading", share(self.while_downloading)),
@@ -120,6 +134,7 @@ impl Policy {
             ("policy.cache.time", Setting::Text(units::show_time(self.cache_time))),
             ("policy.cache.size", Setting::Text(cache_size)),
             ("policy.edge.mode", text(mode)),
+            ("policy.edge.target_rate", cap(self.edge_target)),
             ("policy.edge.token_lifetime", Setting::Text(units::show_time(self.token_lifetime))),
             ("policy.downloads.max_sources", whole(self.max_sources)),
         ];
@@ -144,20 +159,20 @@ fn cache_size(node: &Node, report: &mut Report) -> Option<CacheSize> {
     report.size(node, limits::SIZE).map(CacheSize::Bytes)
 }
 
-fn upload_rate(node: &Node, report: &mut Report) -> Option<UploadRate> {
+/// A share of a link, or a rate; `nothing` says what is wrong with 0% and what to do.
+fn cap(node: &Node, nothing: (&str, &str), link: &str, report: &mut Report) -> Option<Cap> {
     if matches!(&node.value, Value::Scalar { text, .. } if text.ends_with('%')) {
         let share = report.share(node)?;
         if share == Probability::ZERO {
-            let finding = report.error(node.span, "an upload rate of 0% uploads nothing");
-            finding.help("to switch uploads off, give the group `uploads: 0%`");
+            report.error(node.span, nothing.0).help(nothing.1);
             return None;
         }
-        return Some(UploadRate::Share(share));
+        return Some(Cap::Share(share));
     }
     if matches!(&node.value, Value::Scalar { text, .. } if text.parse::<f64>().is_ok()) {
         let finding = report.error(node.span, format!("{} has no unit", node.describe()));
-        finding.help("write a share of the uplink as `80%`, or a rate as `2mbit`");
+        finding.help(format!("write a share of the {link} as `80%`, or a rate as `2mbit`"));
         return None;
     }
-    report.bandwidth(node).map(|bandwidth| UploadRate::Fixed(bandwidth.mean()))
+    report.bandwidth(node).map(|bandwidth| Cap::Fixed(bandwidth.mean()))
 }

@@ -10,7 +10,7 @@ use peerbed_contract::{
 use peerbed_link::{Bandwidth, Fabric, FabricNode, Probability, Rate, Trace, TraceId, Traced};
 
 use crate::{
-    experiment::{Body, UploadRate, provider::Provider},
+    experiment::{Body, Cap, provider::Provider},
     plan::{Plan, PlannedNode, Setting},
     resolve::{
         Arm, Experiment,
@@ -310,12 +310,10 @@ impl<'a> Context<'a> {
 }
 
 /// The most that a peer uploads, in bits a second; none without a limit.
-fn rate_bps(policy: UploadRate, uplink: Bandwidth) -> Option<u64> {
+fn rate_bps(policy: Cap, uplink: Bandwidth) -> Option<u64> {
     match (policy, uplink) {
-        (UploadRate::Share(share), uplink) => {
-            uplink.mean().map(|rate| ((rate.bps() as f64 * share.get()) as u64).max(1))
-        }
-        (UploadRate::Fixed(rate), _) => rate.map(Rate::bps),
+        (Cap::Share(share), uplink) => uplink.mean().map(|rate| ((rate.bps() as f64 * share.get()) as u64).max(1)),
+        (Cap::Fixed(rate), _) => rate.map(Rate::bps),
     }
 }
 

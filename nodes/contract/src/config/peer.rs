@@ -36,6 +36,9 @@ pub struct PeerConfig {
     pub cache: CachePolicy,
     /// How it divides a download between edge and peers.
     pub edge_mode: EdgeMode,
+    /// The rate of a download up to which the edge fills in [`EdgeMode::Deficit`], in content bits a second; none: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edge_target_bps: Option<u64>,
     /// At most this many connections to other peers for one download.
     pub max_sources: u32,
     /// Every object that it holds or will ask for (the generator's keys; it learns hashes from the edge).
@@ -88,6 +91,10 @@ pub enum EdgeMode {
     Only,
     /// Peers where they can, the edge for what they don't deliver in time.
     Backstop,
+    /// Peers as fast as they go; the edge adds what they lack of [`PeerConfig::edge_target_bps`].
+    Deficit,
+    /// The edge as fast as it goes, and peers beside it.
+    First,
 }
 
 /// One download of the user.

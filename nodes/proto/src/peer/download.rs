@@ -7,8 +7,8 @@ use std::{
 };
 
 use peerbed_contract::{
-    ContentId, DownloadRecord, Guid, Manifest, Object, Role, ScriptStep, SignedToken, SourceBytes, TerminalStatus,
-    UserMoment,
+    ContentId, DownloadRecord, Guid, Manifest, Object, PeerConfig, Role, ScriptStep, SignedToken, SourceBytes,
+    TerminalStatus, UserMoment,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -139,7 +139,13 @@ pub(super) struct Download {
 }
 
 impl Download {
-    pub(super) fn new(step: ScriptStep, object: Arc<Object>, edges: usize, now: Time, rng: &mut ChaCha8Rng) -> Self {
+    pub(super) fn new(
+        step: ScriptStep,
+        object: Arc<Object>,
+        config: &PeerConfig,
+        now: Time,
+        rng: &mut ChaCha8Rng,
+    ) -> Self {
         Self {
             number: step.download,
             board: Board::new(object.piece_count(), rng),
@@ -147,7 +153,7 @@ impl Download {
             run: Run::Active,
             grant: None,
             edges: EdgePlan {
-                states: (0..edges).map(|_| EdgeState::default()).collect(),
+                states: config.edges.iter().map(|_| EdgeState::default()).collect(),
                 current: None,
                 dialling: None,
                 asking: None,
@@ -157,7 +163,7 @@ impl Download {
                 bad_pieces: 0,
             },
             swarm: Swarm::new(),
-            share: EdgeShare::new(now),
+            share: EdgeShare::new(now, config.edge_mode, config.edge_target_bps),
             user: step.user.into(),
             links: BTreeSet::new(),
             next_tick: now,
@@ -222,7 +228,7 @@ impl Download {
         self.heard = now;
         self.stalled = false;
         self.next_tick = now;
-        self.share = EdgeShare::new(now);
+        self.share.begin_again(now);
         self.stir = true;
     }
 

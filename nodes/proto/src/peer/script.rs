@@ -50,7 +50,7 @@ impl PeerMachine {
             self.uploader.expect(now, &object);
             self.cache.stir = true;
         }
-        let download = Download::new(step, object, self.config.edges.len(), now, &mut self.rng);
+        let download = Download::new(step, object, &self.config, now, &mut self.rng);
         self.downloads.insert(number, download);
         match failure {
             Some(reason) => self.fail_download(now, number, reason),

@@ -1,4 +1,6 @@
-//! How much the edge may give while peers deliver: the backstop rule.
+//! How much the edge may give while peers deliver.
+//!
+//! *First*: as much as it can. *Deficit*: what peers lack of a target rate. *Backstop*, the default, is a rule of its own:
 //!
 //! A peer does not know its downlink, but it can compare. The edge *fills* first: it delivers as fast as it can beside the
 //! peers, and the best total is noted. Once the total no longer grows and peers carry at least [`PEERS_COUNT_FROM`] of it,
@@ -9,6 +11,8 @@
 //!
 //! So a download is slower than with a greedy edge by a few hundredths at most, for fractions of a second, and the edge's
 //! bytes are those that peers could not have delivered in the same time.
+
+use peerbed_contract::EdgeMode;
 
 use super::{
     params::{MILLISECOND, SECOND, TICK},
@@ -40,6 +44,10 @@ enum Mode {
     Fill { since: Time },
     /// The edge keeps to its bucket; idle since, when that is empty.
     Yield { bucket: Bucket, looks: u32, idle_since: Option<Time> },
+    /// The edge delivers as fast as it can, whatever peers do.
+    First,
+    /// The edge keeps to a bucket that fills with what peers lack of the target, bytes a second.
+    Deficit { bucket: Bucket, target: f64 },
 }
 
 /// Bytes a second of one look.
@@ -62,6 +70,7 @@ impl Look {
 /// The rule's state for one download.
 #[derive(Debug)]
 pub(super) struct EdgeShare {
+    rule: (EdgeMode, Option<u64>),
     mode: Mode,
     /// The highest total of the present or last filling, bytes a second.
     best: f64,
@@ -75,10 +84,21 @@ pub(super) struct EdgeShare {
 }
 
 impl EdgeShare {
-    /// Filling from `now` on.
-    pub(super) fn new(now: Time) -> Self {
+    /// From `now` on by this rule; `target` in bits a second is that of [`EdgeMode::Deficit`].
+    pub(super) fn new(now: Time, rule: EdgeMode, target: Option<u64>) -> Self {
+        let mode = match (rule, target) {
+            (EdgeMode::First | EdgeMode::Only, _) | (EdgeMode::Deficit, None) => Mode::First,
+            (EdgeMode::Backstop, _) => Mode::Fill { since: now },
+            (EdgeMode::Deficit, Some(bits)) => {
+                let target = bits as f64 / 8.0;
+                // An object is begun at once, before it is known what peers give.
+                let depth = target * TICK as f64 / 1e9;
+                Mode::Deficit { bucket: Bucket::new(target, depth), target }
+            }
+        };
         Self {
-            mode: Mode::Fill { since: now },
+            rule: (rule, target),
+            mode,
             best: 0.0,
             fill_for: FILL_FIRST,
             last: Look::default(),
@@ -87,6 +107,12 @@ impl EdgeShare {
             edge_bytes: 0,
             peer_bytes: 0,
         }
+    }
+
+    /// After a pause nothing that was learnt holds any more.
+    pub(super) fn begin_again(&mut self, now: Time) {
+        let (rule, target) = self.rule;
+        *self = Self::new(now, rule, target);
     }
 
     /// Content bytes came from the edge.
@@ -99,19 +125,27 @@ impl EdgeShare {
         self.peer_bytes += u64::from(bytes);
     }
 
+    /// Whether the edge also stands in for peers that would be late.
+    pub(super) fn is_backstop(&self) -> bool {
+        self.rule.0 == EdgeMode::Backstop
+    }
+
     /// Whether the edge may be asked for so many bytes now; counts them if so.
     pub(super) fn may_ask(&mut self, now: Time, bytes: u32) -> bool {
         match &mut self.mode {
-            Mode::Fill { .. } => true,
-            Mode::Yield { bucket, .. } => bucket.rate() > 0.0 && bucket.take(now, f64::from(bytes)).is_ok(),
+            Mode::Fill { .. } | Mode::First => true,
+            Mode::Yield { bucket, .. } | Mode::Deficit { bucket, .. } => {
+                bucket.rate() > 0.0 && bucket.take(now, f64::from(bytes)).is_ok()
+            }
         }
     }
 
     /// What the edge gives at present, if it gives `full` when nothing holds it back; bytes a second.
     pub(super) fn edge_rate(&self, full: f64) -> f64 {
         match &self.mode {
-            Mode::Fill { .. } => full,
+            Mode::Fill { .. } | Mode::First => full,
             Mode::Yield { bucket, .. } => bucket.rate(),
+            Mode::Deficit { bucket, .. } => bucket.rate().min(full),
         }
     }
 
@@ -128,6 +162,8 @@ impl EdgeShare {
         let was = self.before.replace(self.last.total());
         self.last = look;
         match &mut self.mode {
+            Mode::First => {}
+            Mode::Deficit { bucket, target } => bucket.set_rate(now, (*target - mean.peers).max(0.0)),
             Mode::Fill { since } => {
                 if now.saturating_sub(*since) >= FILL_FIRST / 2 {
                     self.best = self.best.max(mean.total());
@@ -178,10 +214,13 @@ impl EdgeShare {
 mod tests {
     use super::*;
 
-    /// Runs the rule against a downlink of `down` that the edge may fill and peers that can give `peers` (MB/s); gives
-    /// the edge's share of the bytes and the total against `down`, after the first two seconds.
+    /// Runs the backstop rule against a downlink of `down` that the edge may fill and peers that can give `peers` (MB/s);
+    /// gives the edge's share of the bytes and the total against `down`, after the first two seconds.
     fn play(down: f64, peers: f64, seconds: u64) -> (f64, f64) {
-        let mut share = EdgeShare::new(0);
+        play_rule(EdgeShare::new(0, EdgeMode::Backstop, None), down, peers, seconds)
+    }
+
+    fn play_rule(mut share: EdgeShare, down: f64, peers: f64, seconds: u64) -> (f64, f64) {
         let (mut edge_sum, mut total) = (0.0, 0.0);
         let step = 10 * MILLISECOND;
         let mut debt = 0.0;
@@ -224,6 +263,26 @@ mod tests {
             let (edge, filled) = play(6.0, peers, 30);
             assert!(filled > 0.97, "peers {peers}: {filled}");
             assert!((edge - (1.0 - peers / 6.0)).abs() < 0.1, "peers {peers}: {edge}");
+        }
+    }
+
+    #[test]
+    fn a_deficit_is_what_peers_lack_of_the_target() {
+        for (peers, edge_bytes) in [(0.0, 4.0), (1.5, 2.5), (3.0, 1.0), (5.0, 0.0)] {
+            let rule = EdgeShare::new(0, EdgeMode::Deficit, Some(32_000_000));
+            let (edge, filled) = play_rule(rule, 6.0, peers, 30);
+            let given = edge * filled * 6.0;
+            assert!((given - edge_bytes).abs() < 0.1, "peers {peers} MB/s: the edge gave {given} MB/s");
+        }
+    }
+
+    #[test]
+    fn an_edge_that_comes_first_is_never_held_back() {
+        let mut share = EdgeShare::new(0, EdgeMode::First, None);
+        for tick in 1..100 {
+            share.peer_gave(1_000_000);
+            share.look(tick * TICK);
+            assert!(share.may_ask(tick * TICK, 65_536));
         }
     }
 

@@ -94,6 +94,7 @@ impl World {
             courtesy: peerbed_contract::Courtesy::default(),
             habits: Vec::new(),
             edge_mode: EdgeMode::Backstop,
+            edge_target_bps: None,
             max_sources: 40,
             objects: Vec::new(),
             holds: Vec::new(),
