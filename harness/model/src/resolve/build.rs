@@ -272,6 +272,7 @@ impl<'a> Context<'a> {
                 size_bytes: policy.cache_size.bytes(),
             },
             edge_mode: policy.edge_mode,
+            edge_target_bps: rate_bps(policy.edge_target, host.access.down.bandwidth),
             max_sources: policy.max_sources,
             objects: objects.map(|(_, object)| object.clone()).collect(),
             holds: held.iter().map(|index| self.objects[*index].id.clone()).collect(),
@@ -309,10 +310,10 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The most that a peer uploads, in bits a second; none without a limit.
-fn rate_bps(policy: Cap, uplink: Bandwidth) -> Option<u64> {
-    match (policy, uplink) {
-        (Cap::Share(share), uplink) => uplink.mean().map(|rate| ((rate.bps() as f64 * share.get()) as u64).max(1)),
+/// A cap in bits a second; none without a limit.
+fn rate_bps(policy: Cap, link: Bandwidth) -> Option<u64> {
+    match (policy, link) {
+        (Cap::Share(share), link) => link.mean().map(|rate| ((rate.bps() as f64 * share.get()) as u64).max(1)),
         (Cap::Fixed(rate), _) => rate.map(Rate::bps),
     }
 }

@@ -115,9 +115,18 @@ pub(crate) static EDGE: Shape = Shape {
     keys: &[
         Key {
             name: "mode",
-            form: Form::Words(&["only", "backstop"]),
+            form: Form::Words(&["only", "backstop", "deficit", "first"]),
             need: Need::Default("backstop"),
-            doc: "`only`: the edge alone, peers are not asked. `backstop`: peers where they can, the edge for the rest.",
+            doc: "`only`: the edge alone, peers are not asked. `backstop`: peers where they can, the edge for the rest. \
+                  `deficit`: the edge adds what peers lack of `target_rate`. `first`: the edge as fast as it goes, peers \
+                  beside it.",
+        },
+        Key {
+            name: "target_rate",
+            form: Form::Either(&[Form::Share, Form::Rate]),
+            need: Need::Default("80%"),
+            doc: "The rate of a download up to which the edge fills in the mode `deficit`, in content bits: a share of the \
+                  downlink, or a rate.",
         },
         Key {
             name: "token_lifetime",
