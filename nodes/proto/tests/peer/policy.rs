@@ -66,6 +66,36 @@ fn too_few_peers_give_what_they_can_and_the_edge_the_rest() {
 }
 
 #[test]
+fn a_deficit_is_filled_up_to_the_target_and_no_further() {
+    let run = |peers: usize| {
+        let mut world = World::new(object(64, 262_144));
+        world.downloader(5.0, 50.0, SECOND, vec![]);
+        world.peers[0].config.edge_mode = EdgeMode::Deficit;
+        world.peers[0].config.edge_target_bps = Some(20_000_000);
+        for _ in 0..peers {
+            world.seed_peer(2.0);
+        }
+        World::run(world.build(), 400 * SECOND).completed(0).clone()
+    };
+    let (alone, some, enough) = (run(0), run(5), run(16));
+    assert!((19.0..21.0).contains(&speed(&alone)), "{}", speed(&alone));
+    assert!((19.0..21.5).contains(&speed(&some)), "{}", speed(&some));
+    assert!((efficiency(&some) - 0.5).abs() < 0.06, "{}", efficiency(&some));
+    assert!(speed(&enough) > 28.0 && efficiency(&enough) > 0.9, "{} {}", speed(&enough), efficiency(&enough));
+}
+
+#[test]
+fn an_edge_that_comes_first_gives_all_it_can_and_peers_add_to_it() {
+    let slow = Case { edge: 20.0, ..case(32, 262_144, 12, 2.0) };
+    let (only, first) = (run(&slow, EdgeMode::Only), run(&slow, EdgeMode::First));
+    assert!(speed(&first) > 1.7 * speed(&only), "{} {}", speed(&first), speed(&only));
+    let fast = |mode| run(&case(64, 262_144, 20, 5.0), mode);
+    let (first, backstop) = (fast(EdgeMode::First), fast(EdgeMode::Backstop));
+    assert!(speed(&first) > 0.98 * speed(&backstop));
+    assert!(efficiency(&first) < 0.9 * efficiency(&backstop), "{} {}", efficiency(&first), efficiency(&backstop));
+}
+
+#[test]
 fn slow_peers_cost_nothing() {
     for (peers, up) in [(0, 1.0), (1, 1.0), (3, 0.2)] {
         let (ratio, _) = compare(&case(64, 262_144, peers, up));
