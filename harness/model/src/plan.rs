@@ -275,6 +275,9 @@ pub struct Expectation {
     pub metric: String,
     /// What it must be.
     pub bound: Bound,
+    /// The arm whose value the bound is a multiple of; none: the bound is in the metric's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<String>,
 }
 
 /// What a value must be; both ends included.

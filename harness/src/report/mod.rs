@@ -46,8 +46,14 @@ pub fn complaints(summary: &Summary) -> Vec<String> {
 /// `hybrid: peer_efficiency.bytes is 0.42, expected at least 0.5`.
 fn expected(result: &ExpectationResult) -> String {
     let bounds = [("at least", result.bound.at_least), ("at most", result.bound.at_most)];
-    let bounds: Vec<String> =
-        bounds.iter().filter_map(|(word, bound)| bound.map(|bound| format!("{word} {bound}"))).collect();
+    let bounds: Vec<String> = bounds
+        .iter()
+        .filter_map(|(word, bound)| bound.map(|bound| format!("{word} {}", (bound * 1e4).round() / 1e4)))
+        .collect();
     let value = result.value.map_or("undefined".to_owned(), |value| format!("{}", (value * 1e4).round() / 1e4));
-    format!("{}: {} is {value}, expected {}", result.arm, result.metric, bounds.join(" and "))
+    let of = result.of.as_ref().map_or(String::new(), |of| {
+        let times: Vec<String> = [of.times.at_least, of.times.at_most].iter().flatten().map(f64::to_string).collect();
+        format!(" ({} times that of {})", times.join(" and "), of.arm)
+    });
+    format!("{}: {} is {value}, expected {}{of}", result.arm, result.metric, bounds.join(" and "))
 }

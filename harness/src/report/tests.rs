@@ -11,7 +11,7 @@ use crate::{
 };
 
 fn expect(metric: &str, at_least: Option<f64>, at_most: Option<f64>) -> Expectation {
-    Expectation { metric: metric.into(), bound: Bound { at_least, at_most } }
+    Expectation { metric: metric.into(), bound: Bound { at_least, at_most }, of: None }
 }
 
 /// A valid arm with an unmet expectation and, if asked for, an invalid one.
@@ -259,4 +259,24 @@ fn an_overloaded_machine_comes_with_the_remedy() {
     let overloaded = [RunOutcome::of(record), outcomes[1].clone()];
     let [remedy] = &remedies(&overloaded)[..] else { panic!("once: {:?}", remedies(&overloaded)) };
     assert!(remedy.contains("`peerbed capacity small`"), "{remedy}");
+}
+
+#[test]
+fn an_arm_is_judged_by_another() {
+    let run = |arm: &str, told: &[Told], least: f64| {
+        let mut plan = fixture::plan(arm, 0);
+        plan.expect =
+            vec![Expectation { of: Some("edge-only".to_owned()), ..expect("speed_mbps.p50", Some(least), None) }];
+        RunOutcome::of(fixture::record_of(plan, told))
+    };
+    // The medians are 3 Mbit/s of both downloads, and 4 of the first alone.
+    let outcomes = [run("edge-only", &TOLD[..2], 1.0), run("hybrid", &TOLD[..1], 1.5)];
+    let plans: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
+    let results = summary(&plans, &outcomes).expectations;
+    assert_eq!(results.iter().map(|result| result.met).collect::<Vec<_>>(), [Some(true), Some(false)]);
+    assert_eq!(results[1].bound.at_least, Some(4.5));
+    assert_eq!(
+        expected(&results[1]),
+        "hybrid: speed_mbps.p50 is 4, expected at least 4.5 (1.5 times that of edge-only)"
+    );
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use peerbed_model::{Bound, Plan};
+use peerbed_model::{Bound, Expectation, Plan};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{Ending, Identity, RunOutcome, layout};
@@ -110,12 +110,24 @@ pub struct ExpectationResult {
     pub arm: String,
     /// Of which figure.
     pub metric: String,
-    /// What it was to be.
+    /// What it was to be, in the figure's unit.
     pub bound: Bound,
+    /// The arm that it was compared with, and the bound as multiples of that arm's value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of: Option<Multiple>,
     /// What it is; none if it is undefined.
     pub value: Option<f64>,
     /// Whether it is so; none if the arm is invalid, for then its values say nothing.
     pub met: Option<bool>,
+}
+
+/// A bound as multiples of another arm's value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Multiple {
+    /// The other arm.
+    pub arm: String,
+    /// How many times its value.
+    pub times: Bound,
 }
 
 impl Summary {
@@ -137,16 +149,17 @@ impl Summary {
         identity: &Identity,
         created: jiff::Timestamp,
     ) -> Self {
-        let mut arms: Vec<ArmSummary> = Vec::new();
-        let mut expectations = Vec::new();
+        let mut firsts: Vec<&Plan> = Vec::new();
         for plan in plans {
-            if arms.iter().any(|summary| summary.arm == plan.arm) {
-                continue;
+            if !firsts.iter().any(|first| first.arm == plan.arm) {
+                firsts.push(plan);
             }
-            let arm = arm(plan, plans, outcomes, ending);
-            expectations.extend((0..plan.expect.len()).map(|index| judge(plan, index, &arm, outcomes)));
-            arms.push(arm);
         }
+        let arms: Vec<ArmSummary> = firsts.iter().map(|plan| arm(plan, plans, outcomes, ending)).collect();
+        let judged = |(plan, arm): (&&Plan, &ArmSummary)| -> Vec<ExpectationResult> {
+            (0..plan.expect.len()).map(|index| judge(plan, index, arm, &arms, outcomes)).collect()
+        };
+        let expectations = firsts.iter().zip(&arms).flat_map(judged).collect();
         Self {
             layout: layout::LAYOUT_VERSION,
             experiment: plans.first().map(|plan| plan.experiment.clone()).unwrap_or_default(),
@@ -231,9 +244,18 @@ fn detail(run: &RunOutcome) -> RunDetail {
 /// Figures are judged by their median. Not so counts of downloads: one repeat in which downloads failed must not hide
 /// behind the others, and a bound in per cent of what was planned differs by repeat. There, the first run that does not
 /// hold its own bound is what is shown.
-fn judge(plan: &Plan, index: usize, arm: &ArmSummary, outcomes: &[RunOutcome]) -> ExpectationResult {
+fn judge(
+    plan: &Plan,
+    index: usize,
+    arm: &ArmSummary,
+    arms: &[ArmSummary],
+    outcomes: &[RunOutcome],
+) -> ExpectationResult {
     let expectation = &plan.expect[index];
     let key = full_key(&expectation.metric);
+    if let Some(of) = &expectation.of {
+        return compare(expectation, of, arm, arms, key);
+    }
     let median = (expectation.bound, key.and_then(|key| arm.figures.get(key)));
     let ok = |(bound, value): &(Bound, Option<f64>)| value.is_some_and(|value| holds(bound, value));
     let (bound, value) = match key.filter(|key| key.starts_with("downloads.")) {
@@ -252,8 +274,34 @@ fn judge(plan: &Plan, index: usize, arm: &ArmSummary, outcomes: &[RunOutcome]) -
         arm: plan.arm.clone(),
         metric: expectation.metric.clone(),
         bound,
+        of: None,
         value,
         met: arm.valid.then(|| ok(&(bound, value))),
+    }
+}
+
+/// Judges a value by another arm's: medians over the runs of both.
+fn compare(
+    expectation: &Expectation,
+    of: &str,
+    arm: &ArmSummary,
+    arms: &[ArmSummary],
+    key: Option<&'static str>,
+) -> ExpectationResult {
+    let other = arms.iter().find(|other| other.arm == of);
+    let figure = |arm: &ArmSummary| key.and_then(|key| arm.figures.get(key));
+    let (value, reference) = (figure(arm), other.and_then(figure));
+    let times = expectation.bound;
+    let scaled = |times: Option<f64>| times.zip(reference).map(|(times, reference)| times * reference);
+    let bound = Bound { at_least: scaled(times.at_least), at_most: scaled(times.at_most) };
+    let both_valid = arm.valid && other.is_some_and(|other| other.valid);
+    ExpectationResult {
+        arm: arm.arm.clone(),
+        metric: expectation.metric.clone(),
+        bound,
+        of: Some(Multiple { arm: of.to_owned(), times }),
+        value,
+        met: both_valid.then(|| reference.is_some() && value.is_some_and(|value| holds(&bound, value))),
     }
 }
 

@@ -17,7 +17,12 @@ pub(crate) struct Expected {
     metric: &'static str,
     at_least: Option<Limit>,
     at_most: Option<Limit>,
+    /// The arm whose value these are multiples of.
+    of: Option<String>,
 }
+
+/// What was read of one bound: at least, at most, and the arm that it is a multiple of.
+type Read = (Option<Limit>, Option<Limit>, Option<String>);
 
 /// One end of a bound.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -65,7 +70,7 @@ impl Expected {
         };
         let metric = if self.metric == "peer_efficiency" { "peer_efficiency.bytes" } else { self.metric };
         let bound = Bound { at_least: self.at_least.map(number), at_most: self.at_most.map(number) };
-        Expectation { metric: metric.to_owned(), bound }
+        Expectation { metric: metric.to_owned(), bound, of: self.of.clone() }
     }
 }
 
@@ -77,21 +82,17 @@ pub(crate) fn decode(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Exp
 
 fn decode_one(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Expected> {
     let Some(fields) = report.map(node, &EXPECTATION) else { return Vec::new() };
-    let arm = fields.get("arm").map(|node| report.name(node, 63));
-    let arm = match arm {
+    let arm = match fields.get("arm") {
         None => None,
-        Some(None) => return Vec::new(),
-        Some(Some(name)) => {
-            if !arms.contains(&name.value.as_str()) && !arms.is_empty() {
-                report.dangling("arm", &name.value, name.span, arms.iter().copied());
-            }
-            Some(name.value)
-        }
+        Some(node) => match read_arm(node, arms, report) {
+            None => return Vec::new(),
+            arm => arm,
+        },
     };
     let mut found = Vec::new();
     for (metric, node) in fields.given().filter(|(key, _)| *key != "arm") {
-        let Some((at_least, at_most)) = read_bound(node, metric, report) else { continue };
-        found.push(Expected { arm: arm.clone(), metric, at_least, at_most });
+        let Some((at_least, at_most, of)) = read_bound(node, metric, arms, report) else { continue };
+        found.push(Expected { arm: arm.clone(), metric, at_least, at_most, of });
     }
     // An unknown key was meant to be a metric.
     let nothing = matches!(&node.value, Value::Map(entries) if entries.iter().all(|entry| entry.key == "arm"));
@@ -101,9 +102,26 @@ fn decode_one(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Expected> 
     found
 }
 
-fn read_bound(node: &Node, metric: &str, report: &mut Report) -> Option<(Option<Limit>, Option<Limit>)> {
+/// The name of one of the arms; one that there is not is noted and given all the same.
+fn read_arm(node: &Node, arms: &[&str], report: &mut Report) -> Option<String> {
+    let name = report.name(node, 63)?;
+    if !arms.contains(&name.value.as_str()) && !arms.is_empty() {
+        report.dangling("arm", &name.value, name.span, arms.iter().copied());
+    }
+    Some(name.value)
+}
+
+fn read_bound(node: &Node, metric: &str, arms: &[&str], report: &mut Report) -> Option<Read> {
     let fields = report.map(node, &BOUND)?;
-    let mut limit = |key| fields.get(key).map(|node| read_limit(node, metric, report));
+    let of = match fields.get("of") {
+        None => None,
+        Some(node) => match read_arm(node, arms, report) {
+            None => return None,
+            arm => arm,
+        },
+    };
+    let multiple = of.is_some();
+    let mut limit = |key| fields.get(key).map(|node| read_limit(node, metric, multiple, report));
     let (at_least, at_most) = (limit("at_least"), limit("at_most"));
     match (at_least, at_most) {
         (None, None) => {
@@ -123,12 +141,16 @@ fn read_bound(node: &Node, metric: &str, report: &mut Report) -> Option<(Option<
                 report.error(node.span, "nothing is at least this and at most that").help("exchange the two values");
                 return None;
             }
-            Some((least, most))
+            Some((least, most, of))
         }
     }
 }
 
-fn read_limit(node: &Node, metric: &str, report: &mut Report) -> Option<Limit> {
+fn read_limit(node: &Node, metric: &str, multiple: bool, report: &mut Report) -> Option<Limit> {
+    if multiple {
+        let forms = "how many times the other arm's value, for example `0.95`";
+        return report.number_or(node, (0.0, 1e6), forms).map(Limit::Value);
+    }
     let ends = |end: &str| matches!(&node.value, Value::Scalar { text, .. } if text.ends_with(end));
     match Unit::of(metric) {
         Unit::Share if ends("%") => report.share(node).map(|share| Limit::Value(share.get())),

@@ -297,6 +297,12 @@ pub(crate) static BOUND: Shape = Shape {
     keys: &[
         Key { name: "at_least", form: VALUE, need: Need::Optional("no lower bound"), doc: "At least this." },
         Key { name: "at_most", form: VALUE, need: Need::Optional("no upper bound"), doc: "At most this." },
+        Key {
+            name: "of",
+            form: Form::NameOf("arm"),
+            need: Need::Optional("the bound is in the metric's unit"),
+            doc: "The bound is so many times the value of this arm: `speed_mbps.p50: {at_least: 0.97, of: edge-only}`.",
+        },
     ],
 };
 
