@@ -3,6 +3,7 @@
 //! Each figure is measured through the real thing (agent, namespaces, engine, nodes), repeated, and reported as the median
 //! with its range beside its target. Nothing here fails a build: machines differ; the table says what was met.
 
+mod crowd;
 mod docker;
 mod flows;
 mod kernel;
@@ -65,6 +66,8 @@ enum Subject {
     Memory,
     /// One download from one peer over an unlimited link
     Download,
+    /// Flash crowds of 10, 30, 50 and 200 against the fluid bound of their distribution time
+    Crowd,
     /// The tc engine: rates, and the set-up of 1000 shaped nodes, where the kernel has it
     Tc,
     /// Containers against a plain parallel `docker run`, where an engine answers
@@ -182,6 +185,9 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
         }
         if wanted(Subject::Download) {
             take(Subject::Download, nodes::download(&bench).await)?;
+        }
+        if wanted(Subject::Crowd) {
+            take(Subject::Crowd, crowd::crowds(&bench).await)?;
         }
         // Who did not ask for these by name may have no such engine.
         let mut take_if_there = |subject: Subject, figures: anyhow::Result<Vec<Figure>>| match figures {

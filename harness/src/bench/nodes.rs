@@ -34,8 +34,9 @@ control:
   - {as: isp, access: open}
 ";
 
-fn plan(name: &str, edge: &str, experiment: &str) -> anyhow::Result<Arc<Plan>> {
-    let topology = TopologyFile::parse(source("topology", &TOPOLOGY.replace("EDGE", edge))?)?;
+/// The plan of the first arm of an experiment that is written here.
+pub(super) fn plan(name: &str, topology: &str, experiment: &str) -> anyhow::Result<Arc<Plan>> {
+    let topology = TopologyFile::parse(source("topology", topology)?)?;
     let file = ExperimentFile::parse(source("experiment", experiment)?)?;
     let experiment = Experiment::resolve(experiment_name(name)?, file, topology)?;
     let arm = experiment.arms().next().context("an experiment has an arm")?.to_owned();
@@ -56,7 +57,7 @@ pub(super) fn idle_peers(peers: usize) -> anyhow::Result<Arc<Plan>> {
          workload:\n  arrivals: {{burst: 1, at: 599s, within: 0s}}\n\
          arms:\n  only: {{}}\n"
     );
-    plan("bench-idle", "open", &text)
+    plan("bench-idle", &TOPOLOGY.replace("EDGE", "open"), &text)
 }
 
 /// One peer downloads an object from one that holds it; the edge's uplink is too slow to matter.
@@ -71,7 +72,7 @@ fn one_download(size: &str, access: &str) -> anyhow::Result<Arc<Plan>> {
          policy:\n  uploads: {{rate: unlimited}}\n\
          arms:\n  only: {{}}\n"
     );
-    plan("bench-download", "slow", &text)
+    plan("bench-download", &TOPOLOGY.replace("EDGE", "slow"), &text)
 }
 
 struct Nodes {

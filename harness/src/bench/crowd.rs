@@ -1,0 +1,117 @@
+//! How near flash crowds come to the fluid bound of their distribution time: the same object for everybody at one moment,
+//! and only an edge behind a narrow uplink has it.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use peerbed_model::Plan;
+
+use super::{Bench, Figure, Target, nodes};
+use crate::{
+    engine::EngineOptions,
+    reconcile::overload::Interval,
+    results::RunOutcome,
+    run::{Interrupt, execute, progress::Progress},
+    runtime::{NodeFiles, netns::Netns},
+    say::complain,
+};
+
+const TOPOLOGY: &str = "
+access:
+  home: {up: 10mbit, down: 50mbit, delay: 8ms, queue: 100ms}
+  origin: {up: 20mbit, down: 100mbit, delay: 5ms, queue: 100ms}
+  core: {up: 100mbit, down: 100mbit, delay: 2ms}
+ases:
+  - {name: isp, number: 64500, region: north, prefix: 10.1.0.0/16}
+edges:
+  - {as: isp, access: origin}
+control:
+  - {as: isp, access: core}
+";
+
+/// Peers, and what the last of them may take against the bound.
+const CROWDS: [(u32, Target); 4] = [(10, NEAR), (30, NEAR), (50, NEAR), (200, (None, None))];
+
+const NEAR: Target = (None, Some(1.15));
+
+/// Tries for one measurement: other programs may disturb a run.
+const TRIES: u32 = 3;
+
+fn crowd(peers: u32) -> anyhow::Result<Arc<Plan>> {
+    let text = format!(
+        "question: How long does a crowd of {peers} take?\n\
+         topology: bench\nseed: 11\nduration: 180s\n\
+         content:\n  - {{id: release, size: 32MiB, piece: 64KiB, provider: A}}\n\
+         groups:\n  - {{name: crowd, as: isp, peers: {peers}, access: home}}\n\
+         workload:\n  arrivals: {{burst: all, at: 1s, within: 0s}}\n\
+         policy:\n  uploads: {{per_copy: 1000, rate: 100%}}\n\
+         arms:\n  only: {{}}\n"
+    );
+    nodes::plan("bench-crowd", TOPOLOGY, &text)
+}
+
+/// What one crowd took.
+#[derive(Default)]
+struct Measured {
+    last: Vec<f64>,
+    spread: Vec<f64>,
+    edge_share: Vec<f64>,
+    idle: Vec<f64>,
+}
+
+impl Measured {
+    fn add(&mut self, outcome: &RunOutcome) -> anyhow::Result<()> {
+        let figure = |key| outcome.figures().get(key).with_context(|| format!("the run has no {key}"));
+        self.last.push(figure("fluid_bound.last")?);
+        self.spread.push((figure("fluid_bound.last")? - figure("fluid_bound.first")?) * figure("fluid_bound.seconds")?);
+        self.edge_share.push(100.0 * (1.0 - figure("peer_efficiency.bytes")?));
+        let busy: Vec<f64> = Interval::all(outcome.record()).filter_map(|interval| interval.busy_percent()).collect();
+        self.idle.push(100.0 - busy.iter().sum::<f64>() / busy.len().max(1) as f64);
+        Ok(())
+    }
+}
+
+/// One crowd, made again if the run was disturbed.
+async fn measure(bench: &Bench, peers: u32, interrupt: &Interrupt) -> anyhow::Result<RunOutcome> {
+    let plan = crowd(peers)?;
+    let runtime = Netns::with(EngineOptions::wire(bench.ends));
+    let mut reasons = String::new();
+    for _ in 0..TRIES {
+        let files =
+            NodeFiles { configs: bench.scratch.path().join("configs"), logs: bench.scratch.path().join("logs") };
+        let mut progress = Progress::new(1, true);
+        let record = execute(Arc::clone(&plan), &runtime, &files, &mut progress, interrupt).await?;
+        let outcome = RunOutcome::of(record.context("interrupted")?);
+        if outcome.validity().reasons().is_empty() {
+            return Ok(outcome);
+        }
+        reasons = outcome.validity().reasons().join("; ");
+        complain(format_args!("a crowd of {peers}: not valid, made again: {reasons}"));
+    }
+    bail!("a crowd of {peers} was never valid: {reasons}")
+}
+
+/// For each crowd: the last completion against the bound, the time between first and last, the edge's share of the bytes,
+/// and what was left of the processors.
+pub(super) async fn crowds(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
+    let interrupt = Interrupt::listen()?;
+    let mut figures = Vec::new();
+    for (peers, target) in CROWDS {
+        let mut measured = Measured::default();
+        for _ in 0..bench.repeats {
+            nodes::rest().await?;
+            measured.add(&measure(bench, peers, &interrupt).await?)?;
+        }
+        let Measured { last, spread, edge_share, idle } = measured;
+        let nothing = (None, None);
+        let what = format!("crowd of {peers}: last done / fluid bound");
+        figures.push(Figure { what, unit: "×", measured: last, target });
+        let what = format!("crowd of {peers}: first to last done");
+        figures.push(Figure { what, unit: "s", measured: spread, target: nothing });
+        let what = format!("crowd of {peers}: bytes from the edge");
+        figures.push(Figure { what, unit: "%", measured: edge_share, target: nothing });
+        let what = format!("crowd of {peers}: processors idle");
+        figures.push(Figure { what, unit: "%", measured: idle, target: nothing });
+    }
+    Ok(figures)
+}
