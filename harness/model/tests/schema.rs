@@ -44,7 +44,9 @@ providers: {A: {peers: allowed, uploads: off}}
 content:
   - {id: patch, size: 1MiB, provider: A, peers: forbidden, piece: 64KiB}
 groups:
-  - {name: homes, as: isp-x, peers: 30, access: cable, uploads: 50%, holds: {patch: 2}, corrupts: true, command: [-v],
+  - {name: homes, as: isp-x, peers: 30, access: cable, uploads: 50%, holds: {patch: 2}, command: [-v],
+     behaviour: {corrupt: true, stall: {share: 10%, trickle: 8kbit}, inflate: {share: 10%, factor: 4}, ignore-caps: 10%,
+       flood: {share: 10%, per_second: 20, lasts: 5s}, malformed: 5%},
      nat: {none: 20%, full-cone: 20%, port-restricted: 20%, symmetric: 20%, blocked: 20%},
      image: 'peer:1', memory: 64MiB, pids: 32}
   - {name: installed, as: isp-x, peers: 30, access: cable, installer: A, switched: 2%,

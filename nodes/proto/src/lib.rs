@@ -11,6 +11,7 @@
 //! The bytes of content never pass through a machine: it orders them sent ([`Output::SendPiece`]) and hears that they came
 //! ([`Input::PieceData`]); the driver generates, streams and hashes them.
 
+mod bans;
 mod control;
 mod edge;
 mod machine;

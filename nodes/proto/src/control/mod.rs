@@ -12,7 +12,7 @@ use std::{
 };
 
 use peerbed_contract::{
-    ContentId, ControlConfig, EventKind, Guid, LoginRecord, NatClass, NodeConfig, Selection, SignedToken,
+    ContentId, ControlConfig, EventKind, Guid, LoginRecord, NatClass, NodeConfig, Offence, Selection, SignedToken,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -20,8 +20,11 @@ use rand_chacha::ChaCha8Rng;
 use self::registry::Registry;
 use crate::{
     ConnId, Endpoint, Input, Machine, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, SECONDARY_MAX, Time,
-    token,
+    bans::Bans, token,
 };
+
+/// How long nothing is accepted from an address that sent what is no frame.
+const BAN: Time = 60_000_000_000;
 
 /// What one peer reported of one content, summed over its reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub struct ControlMachine {
     usage: BTreeMap<(Guid, ContentId), UsageReport>,
     rng: ChaCha8Rng,
     outputs: VecDeque<Output>,
+    /// Addresses that sent what is no frame.
+    bans: Bans,
     stopping: bool,
 }
 
@@ -75,6 +80,7 @@ impl ControlMachine {
             usage: BTreeMap::new(),
             rng: ChaCha8Rng::seed_from_u64(node.seed),
             outputs: VecDeque::new(),
+            bans: Bans::default(),
             stopping: false,
         }
     }
@@ -143,6 +149,15 @@ impl ControlMachine {
             }
             (Some(_), other) => self.dismiss(conn, format!("a control plane takes no {}", kind(&other))),
         }
+    }
+
+    /// A remote cannot speak, or does not want to.
+    fn garbled(&mut self, now: Time, conn: ConnId) {
+        let Some(session) = self.sessions.get(&conn) else { return };
+        let by = session.from.address.ip().to_canonical();
+        let guid = session.guid;
+        self.bans.ban(now, by, BAN);
+        self.outputs.push_back(Output::Event(EventKind::Offence { by, guid, offence: Offence::Malformed, count: 1 }));
     }
 
     fn login(&mut self, conn: ConnId, version: u32, login: Presented) {
@@ -250,11 +265,15 @@ impl Machine for ControlMachine {
     fn handle(&mut self, now: Time, input: Input) {
         match input {
             Input::Accepted { conn, .. } if self.stopping => self.outputs.push_back(Output::Close { conn }),
+            Input::Accepted { conn, from } if self.bans.holds(now, from.address.ip()) => {
+                self.outputs.push_back(Output::Close { conn });
+            }
             Input::Accepted { conn, from } => {
                 self.sessions.insert(conn, Session { from, guid: None });
             }
             Input::Closed { conn, .. } => self.forget(conn),
             Input::Message { conn, message } => self.message(now, conn, message),
+            Input::Garbled { conn } => self.garbled(now, conn),
             Input::Stop => self.stop(),
             Input::Order(order) => {
                 let message = format!("a control plane has no use for the order `{}`", order.word());

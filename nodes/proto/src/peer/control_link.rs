@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     PeerMachine, Stage,
-    params::{CONNECT_TIMEOUT, GREETING_TIMEOUT, QUERY_TIMEOUT, REPORTS_MAX, REQUERY},
+    params::{CONNECT_TIMEOUT, GREETING_TIMEOUT, MILLISECOND, QUERY_TIMEOUT, REPORTS_MAX, REQUERY},
     rate::Backoff,
 };
 use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time};
@@ -73,7 +73,7 @@ impl ControlLink {
         }
     }
 
-    fn up(&self) -> Option<ConnId> {
+    pub(super) fn up(&self) -> Option<ConnId> {
         if let State::Up { conn } = self.state { Some(conn) } else { None }
     }
 
@@ -130,7 +130,13 @@ impl PeerMachine {
 
     pub(super) fn control_connected(&mut self, now: Time, conn: ConnId) {
         self.control.state = State::LoggingIn { conn, since: now };
-        let login = Message::Login {
+        let login = self.login();
+        self.send(conn, login);
+    }
+
+    /// What this peer tells of itself.
+    pub(super) fn login(&self) -> Message {
+        Message::Login {
             version: PROTOCOL_VERSION,
             guid: self.me.guid,
             listen: self.me.listen,
@@ -138,12 +144,12 @@ impl PeerMachine {
             secondary: self.me.secondary.clone(),
             program: PROGRAM.to_owned(),
             nat: self.config.nat,
-        };
-        self.send(conn, login);
+        }
     }
 
     pub(super) fn control_closed(&mut self, now: Time) {
         let wait = self.control.backoff.failed(&mut self.rng);
+        let wait = if self.floods() { wait.min(100 * MILLISECOND) } else { wait };
         self.control.state = State::Away { until: now + wait };
         self.control.at = (self.control.at + 1) % self.control.nodes.len().max(1);
         for download in self.downloads.values_mut() {
@@ -172,7 +178,7 @@ impl PeerMachine {
                 self.candidates_came(now, number, peers);
             }
             // The peer that will connect shows a token; there is nothing to prepare.
-            Message::Introduce { .. } => {}
+            Message::Introduce { peer, .. } => self.dial_victim(now, peer.address, peer.guid),
             Message::Refused { query: Some(query), reason, renew } => {
                 let mut asked = Vec::new();
                 for download in self.downloads.values_mut() {
@@ -210,6 +216,7 @@ impl PeerMachine {
         let State::LoggingIn { conn, .. } = self.control.state else { return };
         self.control.state = State::Up { conn };
         self.control.backoff.reset();
+        self.plan_garbage(now);
         if std::mem::take(&mut self.control.lost) {
             self.notice("the control plane is back".to_owned());
         }

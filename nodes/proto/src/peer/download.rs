@@ -73,6 +73,8 @@ pub(super) struct Candidate {
     pub(super) backoff: Backoff,
     /// Not to be used again by this download.
     pub(super) banned: bool,
+    /// How often it gave nothing of what it owed.
+    pub(super) stalls: u32,
     /// The connection to it, if there is one.
     pub(super) link: Option<ConnId>,
 }

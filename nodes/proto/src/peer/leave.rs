@@ -4,7 +4,7 @@
 //! awaited, both sides say [`Message::Bye`], then it is closed. An edge's connection is closed when every range asked for
 //! has come. Whatever ends otherwise is accounted as broken.
 
-use peerbed_contract::{EventKind, TransferRecord};
+use peerbed_contract::{EventKind, Offence, TransferRecord};
 
 use super::{
     PeerMachine,
@@ -126,6 +126,12 @@ impl PeerMachine {
     pub(super) fn break_off(&mut self, now: Time, conn: ConnId) {
         self.candidate_gone(now, conn, Some(6 * BUSY_RETRY));
         self.close(now, conn, false);
+    }
+
+    /// Ends a connection whose far end did this against the rules, and counts it.
+    pub(super) fn break_rules(&mut self, now: Time, conn: ConnId, offence: Offence) {
+        self.offended(now, conn, offence);
+        self.break_off(now, conn);
     }
 
     /// Closes a connection and accounts for it.

@@ -15,6 +15,8 @@
 //! | `control_link` | the connection to the control plane |
 //! | `timers` | what is due when |
 //! | `share` | how much the edge gives while peers deliver |
+//! | `offences` | what others do against the rules, and who is banned for it |
+//! | `misbehave` | what an attacker's peer does on purpose |
 //! | `board`, `link`, `download`, `rate`, `params` | the values behind them |
 
 mod board;
@@ -26,6 +28,8 @@ mod habits;
 mod leave;
 mod limit;
 mod link;
+mod misbehave;
+mod offences;
 mod params;
 mod rate;
 mod receive;
@@ -42,11 +46,16 @@ use std::{
     sync::Arc,
 };
 
-use peerbed_contract::{AsNumber, ContentId, EventKind, Guid, Habit, NodeConfig, Object, PeerConfig, ScriptStep};
+use peerbed_contract::{
+    AsNumber, ContentId, EventKind, Guid, Habit, NodeConfig, Object, Offence, PeerConfig, ScriptStep,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use self::{cache::Cache, control_link::ControlLink, download::Download, link::Link, upload::Uploader};
+use self::{
+    cache::Cache, control_link::ControlLink, download::Download, link::Link, misbehave::Misdeeds, offences::Offences,
+    upload::Uploader,
+};
 use crate::{ConnId, Input, Machine, Message, Output, Time};
 
 /// Who this peer is, for its records and greetings.
@@ -91,6 +100,8 @@ pub struct PeerMachine {
     uploader: Uploader,
     cache: Cache,
     control: ControlLink,
+    offences: Offences,
+    misdeeds: Misdeeds,
     rng: ChaCha8Rng,
     next_conn: u64,
     next_query: u32,
@@ -117,7 +128,11 @@ impl PeerMachine {
         };
         let mut habits = config.habits.clone();
         habits.sort_by_key(|habit| habit.at_ns);
-        let mut uploader = Uploader::new(&config.uploads, &config.courtesy);
+        let mut config = config.clone();
+        if config.misbehaviour.ignore_caps {
+            config.max_sources = u32::MAX;
+        }
+        let mut uploader = Uploader::new(&config.uploads, &config.courtesy, &config.misbehaviour);
         for content in &config.holds {
             if let Some(object) = objects.get(content) {
                 uploader.hold(object);
@@ -138,8 +153,10 @@ impl PeerMachine {
             rng: ChaCha8Rng::seed_from_u64(node.seed),
             next_conn: 0,
             next_query: 0,
+            offences: Offences::default(),
+            misdeeds: Misdeeds::default(),
             out: VecDeque::new(),
-            config: config.clone(),
+            config,
         }
     }
 
@@ -173,6 +190,8 @@ impl PeerMachine {
             Input::Closed { conn, clean } => self.link_closed(now, conn, clean),
             Input::Message { conn, message } if self.control.is(conn) => self.control_message(now, message),
             Input::Message { conn, message } => self.peer_message(now, conn, message),
+            // Of the control plane nothing is said: what follows is that its connection is lost.
+            Input::Garbled { conn } => self.offended(now, conn, Offence::Malformed),
             Input::PieceData { conn, request, bytes } => self.piece_data(now, conn, request, bytes),
             Input::PieceEnd { conn, request, hash } => self.piece_end(now, conn, request, hash),
             Input::PieceSent { conn, bytes, .. } => self.piece_sent(now, conn, bytes),

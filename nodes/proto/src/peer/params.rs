@@ -39,6 +39,20 @@ pub(super) const PENDING_MAX: usize = 2 * PIPELINE_MAX;
 pub(super) const DUPLICATES_MAX: u8 = 3;
 /// Connections from peers that may be open without having said anything yet, or being turned away.
 pub(super) const GREETERS_MAX: usize = 256;
+/// How long nothing is accepted from the address of who damages content or sends what is no frame.
+pub(super) const BAN: Time = 60 * SECOND;
+/// Every so many lesser offences of an address ban it as well.
+pub(super) const OFFENCES_TO_BAN: u32 = 3;
+/// Addresses and kinds of offences that are counted.
+pub(super) const OFFENCES_MAX: usize = 1024;
+/// A peer that has given less than [`CRAWL_BYTES`] of what it owes for so long crawls, and is left.
+pub(super) const CRAWL_TIME: Time = 10 * SECOND;
+/// 1 kB a second: less than an eighth of what a peer with 100 kbit/s up gives each of eight.
+pub(super) const CRAWL_BYTES: u64 = 10_000;
+/// A candidate that stalled or crawled so often is not used again by the download.
+pub(super) const STALLS_MAX: u32 = 2;
+/// A part that a downloader has not taken whole by then is not waited for: it would hold its slot for ever.
+pub(super) const PART_DEAD: Time = 60 * SECOND;
 /// Peers remembered per download.
 pub(super) const CANDIDATES_MAX: usize = 256;
 /// How often the control plane is asked again while more sources could be used.

@@ -18,6 +18,7 @@ impl PeerMachine {
             self.draw_secondary(now);
             self.take_up_habits(now);
             self.offer_held();
+            self.begin_misdeeds(now);
         }
     }
 
@@ -177,6 +178,7 @@ impl PeerMachine {
             self.conclude(number);
         }
         if self.downloads.is_empty() && self.links.is_empty() {
+            self.tell_offences();
             self.leave_control();
             self.stage = Stage::Finished;
             self.out.push_back(Output::Finished);
