@@ -15,7 +15,7 @@ enum Part {
 }
 
 /// Every figure: its key in `summary.json`, and the metric it is taken from.
-pub const FIGURES: [Figure; 39] = [
+pub const FIGURES: [Figure; 46] = [
     figure("downloads.planned", "downloads.planned", Part::Single),
     figure("downloads.started", "downloads.started", Part::Single),
     figure("downloads.completed", "downloads.completed", Part::Single),
@@ -55,6 +55,13 @@ pub const FIGURES: [Figure; 39] = [
     figure("copies_registered.p50", "copies_registered", Part::P50),
     figure("peers_returned.p50", "peers_returned", Part::P50),
     figure("peers_returned.mean", "peers_returned", Part::Mean),
+    figure("accounting.accused", "accounting.accused", Part::Single),
+    figure("accounting.disputes", "accounting.disputes", Part::Single),
+    figure("accounting.false_accusations", "accounting.false_accusations", Part::Single),
+    figure("accounting.missed", "accounting.missed", Part::Single),
+    figure("offences.told", "offences.told", Part::Single),
+    figure("offences.offenders", "offences.offenders", Part::Single),
+    figure("offences.honest", "offences.honest", Part::Single),
 ];
 
 /// One figure of [`FIGURES`].

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::accounting::Accounting;
+
 pub use downloads::{peer_efficiency, speed_mbps, startup_ms, status_word, wall_speed_mbps};
 pub use figures::{FIGURES, Figures, full_key};
 pub use quantile::{Quantiles, median, quantile, sorted};
@@ -96,7 +98,8 @@ pub enum Value {
 }
 
 impl Metric {
-    fn new(name: &'static str, unit: &'static str, better: Better, value: Value) -> Self {
+    /// One without labels.
+    pub(crate) fn new(name: &'static str, unit: &'static str, better: Better, value: Value) -> Self {
         Self { name, labels: BTreeMap::new(), unit, better, value }
     }
 
@@ -124,7 +127,8 @@ impl Value {
         Value::Ratio { n, numerator, denominator, value }
     }
 
-    fn count(value: u64) -> Self {
+    /// A plain number.
+    pub(crate) fn count(value: u64) -> Self {
         Value::Count { n: 1, value }
     }
 
@@ -147,9 +151,10 @@ pub struct RunMetrics {
 
 impl RunMetrics {
     /// Computes them all.
-    pub fn of(view: &RunView<'_>) -> Self {
+    pub fn of(view: &RunView<'_>, accounting: &Accounting) -> Self {
         let mut rows = downloads::rows(view);
         rows.extend(traffic::rows(view));
+        rows.extend(accounting.rows());
         Self { rows }
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{
-    complaints, expected,
+    attackers, complaints, expected,
     rows::{Row, heading, rows, runs_note},
 };
 use crate::results::{ArmSummary, Summary};
@@ -48,6 +48,13 @@ pub fn markdown(summary: &Summary) -> String {
                 let _ = writeln!(text, "- **{}**: {reason}", arm.arm);
             });
         }
+    }
+    let attackers = attackers(summary);
+    if !attackers.is_empty() {
+        let _ = writeln!(text, "\n## Attackers\n");
+    }
+    for sentence in attackers {
+        let _ = writeln!(text, "- {sentence}");
     }
     if !summary.expectations.is_empty() {
         let _ = writeln!(text, "\n## Expectations\n");

@@ -7,7 +7,10 @@ use peerbed_model::{Bound, Plan};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{Ending, Identity, RunOutcome, layout};
-use crate::metrics::{Figures, full_key};
+use crate::{
+    accounting::Accounting,
+    metrics::{Figures, full_key},
+};
 
 /// What an experiment found.
 #[derive(Debug, Clone, Serialize)]
@@ -101,6 +104,9 @@ pub struct RunDetail {
     /// Its figures.
     #[serde(flatten)]
     pub figures: Figures,
+    /// Who lied about transfers, who broke the rules; nothing if nobody did.
+    #[serde(skip_serializing_if = "Accounting::is_quiet")]
+    pub attackers: Accounting,
 }
 
 /// What was expected of an arm and what came.
@@ -223,20 +229,24 @@ fn detail(run: &RunOutcome) -> RunDetail {
         valid: run.validity().valid(),
         invalid_reasons: run.validity().reasons().to_vec(),
         figures: run.figures().clone(),
+        attackers: run.accounting().clone(),
     }
 }
 
+/// Groups of figures that each run must hold.
+const COUNTED: [&str; 3] = ["downloads.", "accounting.", "offences."];
+
 /// Judges one expectation of an arm.
 ///
-/// Figures are judged by their median. Not so counts of downloads: one repeat in which downloads failed must not hide
-/// behind the others, and a bound in per cent of what was planned differs by repeat. There, the first run that does not
+/// Figures are judged by their median. Not so counts of downloads and accusations: one repeat in which downloads failed must
+/// not hide behind the others, and a bound in per cent of what was planned differs by repeat. There, the first run that does not
 /// hold its own bound is what is shown.
 fn judge(plan: &Plan, index: usize, arm: &ArmSummary, outcomes: &[RunOutcome]) -> ExpectationResult {
     let expectation = &plan.expect[index];
     let key = full_key(&expectation.metric);
     let median = (expectation.bound, key.and_then(|key| arm.figures.get(key)));
     let ok = |(bound, value): &(Bound, Option<f64>)| value.is_some_and(|value| holds(bound, value));
-    let (bound, value) = match key.filter(|key| key.starts_with("downloads.")) {
+    let (bound, value) = match key.filter(|key| COUNTED.iter().any(|group| key.starts_with(group))) {
         None => median,
         Some(key) => {
             let of_run = |outcome: &RunOutcome| {

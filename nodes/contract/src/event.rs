@@ -89,6 +89,8 @@ pub enum EventKind {
         /// Which limit it was beyond.
         reason: Eviction,
     },
+    /// What a peer reported of its transfers of one content with one partner (control plane only): totals since its start.
+    Usage(Box<UsageRecord>),
     /// A remote broke the rules. Said at the first time for each address and kind, and at the stop for all further ones.
     Offence {
         /// Its address.
@@ -131,6 +133,29 @@ pub enum Eviction {
     Time,
     /// The cache was larger than it may be, and it was used longest ago.
     Size,
+}
+
+/// What a peer claims of its transfers of one content with one partner, since its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRecord {
+    /// Who reports.
+    pub guid: Guid,
+    /// The secondary GUID of the start, if it told one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Guid>,
+    /// Where its connection came from at last.
+    pub address: IpAddr,
+    /// What.
+    pub content: ContentId,
+    /// With whom; none: with edges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<Guid>,
+    /// Content bytes that it says it received.
+    pub received: u64,
+    /// Content bytes that it says it sent.
+    pub sent: u64,
+    /// It said that nothing more would come.
+    pub last: bool,
 }
 
 /// What a remote did against the rules.

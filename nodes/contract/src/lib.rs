@@ -26,6 +26,7 @@ pub use config::{
 };
 pub use event::{
     DownloadRecord, Event, EventKind, Eviction, LoginRecord, Offence, SourceBytes, TerminalStatus, TransferRecord,
+    UsageRecord,
 };
 pub use names::{AsNumber, ContentId, Guid, NameError, NodeName, Role};
 pub use object::{Manifest, Object, ObjectError, PieceHash};

@@ -25,5 +25,7 @@ pub use edge::EdgeMachine;
 pub use machine::{
     ConnId, Endpoint, HttpReply, HttpRequest, Input, Machine, Output, Purpose, Refusal, RequestId, Time,
 };
-pub use message::{Message, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, PieceMap, SECONDARY_MAX};
+pub use message::{
+    Message, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, PieceMap, SECONDARY_MAX, USAGE_MAX, UsageEntry,
+};
 pub use peer::PeerMachine;

@@ -35,6 +35,7 @@ enum Unit {
     Speed,
     Bytes,
     Downloads,
+    Count,
 }
 
 impl Unit {
@@ -43,6 +44,7 @@ impl Unit {
             Some("speed_mbps") => Unit::Speed,
             Some("bytes") => Unit::Bytes,
             Some("downloads") => Unit::Downloads,
+            Some("accounting" | "offences" | "rejected_pieces") => Unit::Count,
             _ => Unit::Share,
         }
     }
@@ -133,7 +135,9 @@ fn read_limit(node: &Node, metric: &str, report: &mut Report) -> Option<Limit> {
             report.number_or(node, (0.0, 1.0), "a share as `30%`, or as a number from 0 to 1").map(Limit::Value)
         }
         Unit::Downloads if ends("%") => report.share(node).map(|share| Limit::OfPlanned(share.get())),
-        Unit::Downloads => report.whole(node, 0, u64::from(u32::MAX)).map(|value| Limit::Value(value as f64)),
+        Unit::Downloads | Unit::Count => {
+            report.whole(node, 0, u64::from(u32::MAX)).map(|value| Limit::Value(value as f64))
+        }
         Unit::Speed if ends("bit") => report
             .scalar(node, "a rate such as `10mbit`", units::rate)
             .map(|rate| Limit::Value(rate.bps() as f64 / 1e6)),

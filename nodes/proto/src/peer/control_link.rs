@@ -4,10 +4,7 @@
 //! one of its list, round and round, each time after a longer wait; it stays where it was let in. Nothing waits for the
 //! control plane: without it, downloads go on from the edge alone.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use peerbed_contract::{ContentId, EventKind, Guid, SignedToken};
 use rand::{Rng, SeedableRng};
@@ -15,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     PeerMachine, Stage,
-    params::{CONNECT_TIMEOUT, GREETING_TIMEOUT, MILLISECOND, QUERY_TIMEOUT, REPORTS_MAX, REQUERY},
+    params::{CONNECT_TIMEOUT, GREETING_TIMEOUT, MILLISECOND, QUERY_TIMEOUT, REQUERY},
     rate::Backoff,
 };
 use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time};
@@ -45,7 +42,6 @@ pub(super) struct ControlLink {
     lost: bool,
     /// What is registered, or will be at the next login: whole or in part.
     offered: BTreeMap<ContentId, bool>,
-    reports: VecDeque<Message>,
 }
 
 impl ControlLink {
@@ -57,7 +53,6 @@ impl ControlLink {
             backoff: Backoff::default(),
             lost: false,
             offered: BTreeMap::new(),
-            reports: VecDeque::new(),
         }
     }
 
@@ -178,7 +173,10 @@ impl PeerMachine {
                 self.candidates_came(now, number, peers);
             }
             // The peer that will connect shows a token; there is nothing to prepare.
-            Message::Introduce { peer, .. } => self.dial_victim(now, peer.address, peer.guid),
+            Message::Introduce { peer, content } => {
+                self.dial_victim(now, peer.address, peer.guid);
+                self.invent(now, &content, peer.guid);
+            }
             Message::Refused { query: Some(query), reason, renew } => {
                 let mut asked = Vec::new();
                 for download in self.downloads.values_mut() {
@@ -223,9 +221,7 @@ impl PeerMachine {
         for (content, complete) in self.control.offered.clone() {
             self.send(conn, Message::Register { content, complete });
         }
-        for report in std::mem::take(&mut self.control.reports) {
-            self.send(conn, report);
-        }
+        self.accounts.tell_all(now);
         let running: Vec<u32> = self.downloads.keys().copied().collect();
         for number in running {
             self.keep_swarm(now, number);
@@ -291,19 +287,6 @@ impl PeerMachine {
                 self.send(conn, Message::Query { query, token: token.clone() });
             }
             Some(_) | None => {}
-        }
-    }
-
-    /// Tells the control plane what a download brought, now or when it is back.
-    pub(super) fn report(&mut self, report: Message) {
-        if let Some(conn) = self.control.up() {
-            return self.send(conn, report);
-        }
-        if !self.control.nodes.is_empty() {
-            if self.control.reports.len() >= REPORTS_MAX {
-                self.control.reports.pop_front();
-            }
-            self.control.reports.push_back(report);
         }
     }
 

@@ -298,17 +298,6 @@ impl Download {
         self.sources.iter().filter(|((_, of, _), _)| *of == role).map(|(_, bytes)| bytes).sum()
     }
 
-    /// Bytes used from each peer that has a GUID.
-    pub(super) fn bytes_by_guid(&self) -> Vec<(Guid, u64)> {
-        let mut by_guid = BTreeMap::new();
-        for ((_, _, guid), bytes) in &self.sources {
-            if let Some(guid) = guid {
-                *by_guid.entry(*guid).or_default() += *bytes;
-            }
-        }
-        by_guid.into_iter().collect()
-    }
-
     /// The record of a download that is over.
     pub(super) fn record(&self, who: &super::Identity) -> DownloadRecord {
         let (end_ns, status) = match self.run {

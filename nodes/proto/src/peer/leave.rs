@@ -139,7 +139,11 @@ impl PeerMachine {
         if let Some(link) = self.links.get_mut(&conn) {
             // Nothing more is heard of the connection, but what was ordered on it may still arrive; a sender never counts
             // less than its receiver.
-            link.tally.sent += std::mem::take(&mut link.push.unsent);
+            let unsent = std::mem::take(&mut link.push.unsent);
+            link.tally.sent += unsent;
+            if let Some(content) = &link.content {
+                self.accounts.sent(now, content, link.guid, unsent);
+            }
             self.out.push_back(Output::Close { conn });
             self.forget(now, conn, clean);
         }
@@ -179,6 +183,7 @@ impl PeerMachine {
                 candidate.link = None;
             }
         }
+        self.accounts.hurry(now);
         self.account(&link, !clean);
     }
 

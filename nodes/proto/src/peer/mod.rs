@@ -15,10 +15,12 @@
 //! | `control_link` | the connection to the control plane |
 //! | `timers` | what is due when |
 //! | `share` | how much the edge gives while peers deliver |
+//! | `accounts` | what was received and sent, by partner, and the usage reports |
 //! | `offences` | what others do against the rules, and who is banned for it |
 //! | `misbehave` | what an attacker's peer does on purpose |
 //! | `board`, `link`, `download`, `rate`, `params` | the values behind them |
 
+mod accounts;
 mod board;
 mod cache;
 mod control_link;
@@ -53,8 +55,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use self::{
-    cache::Cache, control_link::ControlLink, download::Download, link::Link, misbehave::Misdeeds, offences::Offences,
-    upload::Uploader,
+    accounts::Accounts, cache::Cache, control_link::ControlLink, download::Download, link::Link, misbehave::Misdeeds,
+    offences::Offences, upload::Uploader,
 };
 use crate::{ConnId, Input, Machine, Message, Output, Time};
 
@@ -100,6 +102,7 @@ pub struct PeerMachine {
     uploader: Uploader,
     cache: Cache,
     control: ControlLink,
+    accounts: Accounts,
     offences: Offences,
     misdeeds: Misdeeds,
     rng: ChaCha8Rng,
@@ -153,6 +156,7 @@ impl PeerMachine {
             rng: ChaCha8Rng::seed_from_u64(node.seed),
             next_conn: 0,
             next_query: 0,
+            accounts: Accounts::default(),
             offences: Offences::default(),
             misdeeds: Misdeeds::default(),
             out: VecDeque::new(),

@@ -61,8 +61,10 @@ pub(super) const REQUERY: Time = 10 * SECOND;
 pub(super) const UPLOAD_IDLE: Time = 20 * SECOND;
 /// When a peer that had no slot may be asked again.
 pub(super) const BUSY_RETRY: Time = 5 * SECOND;
-/// Reports that are kept for the control plane while it is away.
-pub(super) const REPORTS_MAX: usize = 64;
+/// How long what was received and sent may stay untold: a peer that is killed has reported all but this.
+pub(super) const REPORT_EVERY: Time = 10 * SECOND;
+/// Accounts by content and partner that are kept.
+pub(super) const ACCOUNTS_MAX: usize = 4_096;
 
 /// The largest part of a piece that is ordered at once.
 pub(super) const PART_MAX: u32 = 65_536;

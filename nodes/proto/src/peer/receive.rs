@@ -21,6 +21,9 @@ impl PeerMachine {
         let waited = now.saturating_sub(link.pull.heard);
         link.pull.gave(now, bytes);
         let edge = link.is_edge();
+        if let Some(content) = &link.content {
+            self.accounts.received(now, content, link.guid, u64::from(bytes));
+        }
         let known = link.pull.wanted.get_mut(&request);
         let asked = known.is_some();
         let excess = known.is_none_or(|wanted| {

@@ -62,6 +62,7 @@ impl PeerMachine {
         }
         self.keep_cache(now);
         self.upload(now);
+        self.keep_accounts(now);
         self.try_to_finish(now);
     }
 
@@ -145,8 +146,9 @@ impl PeerMachine {
             Run::Away { .. } | Run::Over { .. } => [None; 3],
         });
         let cache = self.cache.wake.filter(|_| running);
+        let accounts = self.accounts.due().filter(|_| running);
         let misdeeds = self.misdeeds.due().filter(|_| running);
-        let due = [script, self.next_habit(), control, stop, cache, misdeeds, self.uploader.wake]
+        let due = [script, self.next_habit(), control, stop, cache, misdeeds, accounts, self.uploader.wake]
             .into_iter()
             .chain(downloads)
             .flatten()

@@ -306,6 +306,9 @@ impl PeerMachine {
         link.tally.sent += u64::from(bytes);
         link.push.unsent = link.push.unsent.saturating_sub(u64::from(bytes));
         link.push.used = now;
+        if let Some(content) = &link.content {
+            self.accounts.sent(now, content, link.guid, u64::from(bytes));
+        }
         self.try_to_leave(now, conn);
     }
 
