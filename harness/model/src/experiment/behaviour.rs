@@ -87,13 +87,13 @@ fn read_deed(key: &str, node: &Node, report: &mut Report) -> Option<(Deed, f64)>
             let trickle = fields.as_ref().and_then(|fields| fields.get("trickle"));
             let trickle_bps = match trickle {
                 None => 0,
-                Some(node) => match report.bandwidth(node)? {
-                    Bandwidth::Limited(rate) => rate.bps(),
-                    _ => {
+                Some(node) => {
+                    let Bandwidth::Limited(rate) = report.bandwidth(node)? else {
                         report.error(node.span, "a trickle without limit is none").help("write a rate such as `8kbit`");
                         return None;
-                    }
-                },
+                    };
+                    rate.bps()
+                }
             };
             Some((Deed::Stall(Stall { trickle_bps }), share))
         }
@@ -117,11 +117,11 @@ fn read_deed(key: &str, node: &Node, report: &mut Report) -> Option<(Deed, f64)>
 }
 
 /// A map with a share in it, or the share alone.
-fn read_map<'n>(node: &'n Node, shape: &'static Shape, report: &mut Report) -> Option<(Option<Fields<'n>>, f64)> {
+fn read_map<'n>(node: &'n Node, keys: &'static Shape, report: &mut Report) -> Option<(Option<Fields<'n>>, f64)> {
     if !matches!(node.value, Value::Map(_)) {
-        return read_who(node, &format!(", or {} as a map", shape.name), report).map(|share| (None, share));
+        return read_who(node, &format!(", or {} as a map", keys.name), report).map(|share| (None, share));
     }
-    let fields = report.map(node, shape)?;
+    let fields = report.map(node, keys)?;
     let share = fields.get("share").map_or(Some(1.0), |node| report.share(node).map(Probability::get))?;
     Some((Some(fields), share))
 }
