@@ -87,7 +87,10 @@ expect:
   - {arm: hybrid, peer_efficiency: {at_least: 10%, at_most: 90%}, peer_efficiency.bytes: {at_least: 0.1}}
   - {peer_efficiency.mean: {at_least: 0%}, pause_rate: {at_most: 100%}}
   - {speed_mbps.p10: {at_least: 0}, speed_mbps.p50: {at_least: 100kbit}, speed_mbps.p90: {at_least: 0}}
-  - {downloads.started: {at_least: 1}, downloads.completed: {at_least: 10%}}
+  - {downloads.started: {at_least: 1}, downloads.completed: {at_least: 10%}, downloads.failed: {at_most: 0}}
+  - {rejected_pieces: {at_most: 9}, accounting.accused: {at_most: 9}, accounting.disputes: {at_most: 9},
+     accounting.false_accusations: {at_most: 0}, accounting.missed: {at_most: 0}}
+  - {offences.told: {at_most: 9}, offences.offenders: {at_most: 9}, offences.honest: {at_most: 0}}
   - {bytes.edge: {at_least: 0}, bytes.peer: {at_least: 0}, bytes.intra_as: {at_most: 1TiB}, bytes.inter_as: {at_least: 0},
      bytes.control: {at_least: 0}}
 ";
