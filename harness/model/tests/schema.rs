@@ -91,6 +91,7 @@ expect:
   - {rejected_pieces: {at_most: 9}, accounting.accused: {at_most: 9}, accounting.disputes: {at_most: 9},
      accounting.false_accusations: {at_most: 0}, accounting.missed: {at_most: 0}}
   - {offences.told: {at_most: 9}, offences.offenders: {at_most: 9}, offences.honest: {at_most: 0}}
+  - {downloads.unfinished: {at_most: 0}, offline_rate: {at_most: 100%}, inter_as.top_share: {at_least: 10%}}
   - {bytes.edge: {at_least: 0}, bytes.peer: {at_least: 0}, bytes.intra_as: {at_most: 1TiB}, bytes.inter_as: {at_least: 0},
      bytes.control: {at_least: 0}}
 ";

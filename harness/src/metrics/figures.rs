@@ -15,7 +15,7 @@ enum Part {
 }
 
 /// Every figure: its key in `summary.json`, and the metric it is taken from.
-pub const FIGURES: [Figure; 46] = [
+pub const FIGURES: [Figure; 48] = [
     figure("downloads.planned", "downloads.planned", Part::Single),
     figure("downloads.started", "downloads.started", Part::Single),
     figure("downloads.completed", "downloads.completed", Part::Single),
@@ -38,6 +38,7 @@ pub const FIGURES: [Figure; 46] = [
     figure("pause_rate", "pause_rate", Part::Single),
     figure("pause_terminal_rate", "pause_terminal_rate", Part::Single),
     figure("pause_resumed_rate", "pause_resumed_rate", Part::Single),
+    figure("offline_rate", "offline_rate", Part::Single),
     figure("failure_rate", "failure_rate", Part::Single),
     figure("stalled_rate", "stalled_rate", Part::Single),
     figure("stalls", "stalls", Part::Single),
@@ -49,6 +50,7 @@ pub const FIGURES: [Figure; 46] = [
     figure("bytes.inter_as", "bytes.inter_as", Part::Single),
     figure("bytes.control", "bytes.control", Part::Single),
     figure("bytes.wasted", "bytes.wasted", Part::Single),
+    figure("inter_as.top_share", "inter_as_top_share", Part::Single),
     figure("edge_peak_egress_mbps", "edge_peak_egress_mbps", Part::Single),
     figure("packets.nat_dropped", "packets.nat_dropped", Part::Single),
     figure("rejected_pieces", "rejected_pieces", Part::Single),

@@ -1,6 +1,7 @@
 //! What one run measured: typed rows with the definitions of `docs/results.md`, and the few figures that summaries and
 //! expectations speak of. Pure: a [`RunRecord`](crate::record::RunRecord) goes in, values come out.
 
+mod copies;
 mod downloads;
 mod figures;
 mod quantile;
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 use crate::accounting::Accounting;
 
+pub use copies::copied_installations;
 pub use downloads::{peer_efficiency, speed_mbps, startup_ms, status_word, wall_speed_mbps};
 pub use figures::{FIGURES, Figures, full_key};
 pub use quantile::{Quantiles, median, quantile, sorted};

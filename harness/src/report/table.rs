@@ -56,6 +56,13 @@ pub fn markdown(summary: &Summary) -> String {
     for sentence in attackers {
         let _ = writeln!(text, "- {sentence}");
     }
+    let copied: Vec<_> = summary.arms.iter().filter(|arm| !arm.copied_installations.is_empty()).collect();
+    if !copied.is_empty() {
+        let _ = writeln!(text, "\n## Installations seen more than once\n");
+        for arm in copied {
+            let _ = writeln!(text, "- **{}**: {}", arm.arm, arm.copied_installations.join(", "));
+        }
+    }
     if !summary.expectations.is_empty() {
         let _ = writeln!(text, "\n## Expectations\n");
     }

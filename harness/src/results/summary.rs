@@ -1,7 +1,7 @@
 //! What an experiment found, arm by arm: the content of `summary.json`, from which the table, `summary.md` and the report
 //! are drawn.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use peerbed_model::{Bound, Plan};
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use super::{Ending, Identity, RunOutcome, layout};
 use crate::{
     accounting::Accounting,
-    metrics::{Figures, full_key},
+    metrics::{Figures, copied_installations, full_key},
 };
 
 /// What an experiment found.
@@ -65,6 +65,8 @@ pub struct ArmSummary {
     pub figures: Figures,
     /// Sums over the runs, so that one bad run among several shows.
     pub downloads_total: DownloadTotals,
+    /// GUIDs of installations that the login logs of its runs show more than once: copied, or gone back to an older image.
+    pub copied_installations: Vec<String>,
     /// Each run by itself.
     pub runs_detail: Vec<RunDetail>,
 }
@@ -204,8 +206,14 @@ fn arm(first: &Plan, plans: &[Arc<Plan>], outcomes: &[RunOutcome], ending: &Endi
         seed: first.seed,
         downloads_total: totals(&figures),
         figures: Figures::median(&figures),
+        copied_installations: copies(&runs),
         runs_detail: runs.iter().map(|run| detail(run)).collect(),
     }
+}
+
+fn copies(runs: &[&RunOutcome]) -> Vec<String> {
+    let copied = runs.iter().flat_map(|run| copied_installations(&run.view()).into_keys());
+    copied.collect::<BTreeSet<_>>().iter().map(ToString::to_string).collect()
 }
 
 fn totals(runs: &[Figures]) -> DownloadTotals {

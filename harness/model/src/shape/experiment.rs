@@ -436,6 +436,12 @@ pub(crate) static EXPECTATION: Shape = Shape {
         metric("offences.told", "Offences against the rules that nodes saw."),
         metric("offences.offenders", "Nodes that committed them, counted once for each kind."),
         metric("offences.honest", "Those of them that keep the rules."),
+        metric("downloads.unfinished", "Downloads that the end of the run cut off."),
+        metric("offline_rate", "Downloads whose machine was away meanwhile / downloads started."),
+        metric(
+            "inter_as.top_share",
+            "The share of the inter-AS bytes of peers that the AS sent which sent most of them.",
+        ),
         metric("bytes.edge", "Content bytes from edges."),
         metric("bytes.peer", "Content bytes from peers."),
         metric("bytes.intra_as", "Content bytes between peers of one AS."),
