@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     PeerMachine, Stage,
-    params::{CONNECT_TIMEOUT, GREETING_TIMEOUT, MILLISECOND, QUERY_TIMEOUT, REQUERY},
+    params::{BACKOFF_LAST, CONNECT_TIMEOUT, GREETING_TIMEOUT, MILLISECOND, QUERY_TIMEOUT, REQUERY},
     rate::Backoff,
 };
 use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time};
@@ -38,6 +38,13 @@ pub(super) struct ControlLink {
     at: usize,
     state: State,
     backoff: Backoff,
+    /// The waits after the control plane sent it away, which a login alone does not end: copies of one installation would
+    /// else replace each other without end.
+    sent_away: Backoff,
+    /// It was told why its connection ends.
+    told_off: bool,
+    /// Since when it is logged in.
+    up_since: Option<Time>,
     /// It was lost and this was said.
     lost: bool,
     /// What is registered, or will be at the next login: whole or in part.
@@ -51,6 +58,9 @@ impl ControlLink {
             at: 0,
             state: State::Away { until: 0 },
             backoff: Backoff::default(),
+            sent_away: Backoff::default(),
+            told_off: false,
+            up_since: None,
             lost: false,
             offered: BTreeMap::new(),
         }
@@ -143,7 +153,13 @@ impl PeerMachine {
     }
 
     pub(super) fn control_closed(&mut self, now: Time) {
-        let wait = self.control.backoff.failed(&mut self.rng);
+        let up_since = self.control.up_since.take();
+        if up_since.is_some_and(|since| now.saturating_sub(since) >= BACKOFF_LAST) {
+            self.control.sent_away.reset();
+        }
+        let told_off = std::mem::take(&mut self.control.told_off) && up_since.is_some();
+        let backoff = if told_off { &mut self.control.sent_away } else { &mut self.control.backoff };
+        let wait = backoff.failed(&mut self.rng);
         let wait = if self.floods() { wait.min(100 * MILLISECOND) } else { wait };
         self.control.state = State::Away { until: now + wait };
         self.control.at = (self.control.at + 1) % self.control.nodes.len().max(1);
@@ -192,6 +208,7 @@ impl PeerMachine {
             }
             Message::Refused { query: None, reason, .. } => {
                 self.notice(format!("the control plane refused: {reason}"));
+                self.control.told_off = true;
                 if matches!(self.control.state, State::LoggingIn { .. }) {
                     self.drop_control(now);
                 }
@@ -213,6 +230,7 @@ impl PeerMachine {
     fn welcomed(&mut self, now: Time) {
         let State::LoggingIn { conn, .. } = self.control.state else { return };
         self.control.state = State::Up { conn };
+        self.control.up_since = Some(now);
         self.control.backoff.reset();
         self.plan_garbage(now);
         if std::mem::take(&mut self.control.lost) {
