@@ -15,7 +15,7 @@ STATIC := CARGO_TARGET_$(HOSTUP)_RUSTFLAGS="-C target-feature=+crt-static -C rel
 CARGO  ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build experiment test test-kernel check bench fmt lint doc deny clean doctor
+.PHONY: help build experiment test test-kernel fuzz check bench fmt lint doc deny clean doctor
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {sub(/\$$\(BIN\)/, "$(BIN)"); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ test: build ## every test; those in containers where a Docker engine answers
 test-kernel: build ## the tests of link engines on Debian's kernel, which has netem, in an emulated machine (some minutes)
 	@harness/engines/kernel/run "$(BIN)" "$$($(STATIC) $(CARGO) build --release --locked --target $(HOST) -p peerbed-engines --test engines \
 	  --message-format json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*engines[^"]*\)".*/\1/p' | tail -n 1)" $(or $(ARGS),tc::)
+
+SECONDS ?= 10
+fuzz: ## every decoder and machine, fed what nobody expects, each for SECONDS (10) seconds; stable compiler, a C++ compiler
+	@fuzz/run $(SECONDS) $(ARGS)
 
 bench: build ## the figures of docs/figures.md, measured here and now; table in results/bench/
 	@$(BIN)/peerbed bench $(ARGS)

@@ -3,6 +3,7 @@
 // Only `say` prints: the macros panic where a stream is closed or full.
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
+pub mod accounting;
 pub mod agent;
 mod bench;
 pub mod calibrate;

@@ -13,6 +13,7 @@ use crate::{
 use self::nat::NatMix;
 
 pub(crate) mod arms;
+pub(crate) mod behaviour;
 pub(crate) mod decode;
 pub(crate) mod expect;
 pub(crate) mod nat;
@@ -56,8 +57,8 @@ pub(crate) struct Group {
     /// Who uploads.
     pub(crate) uploads: Uploads,
     pub(crate) users: users::Users,
-    /// How many damage what they upload.
-    pub(crate) corrupts: u32,
+    /// How many do what against the rules.
+    pub(crate) behaviour: Vec<behaviour::Culprits>,
     /// What stands between them and the network.
     pub(crate) nat: NatMix,
     /// Copies by index of content.

@@ -50,3 +50,7 @@ pub(crate) const QUEUE_TIME: (Duration, Duration) = (Duration::from_millis(1), D
 pub(crate) const QUEUE_BYTES: (u64, u64) = (1_500, 1 << 30);
 /// The largest seed: whole numbers up to here survive every reader of JSON.
 pub const SEED: u64 = (1 << 53) - 1;
+/// How many times inflated reports are true.
+pub(crate) const INFLATE: (u64, u64) = (2, 1_000);
+/// Messages a second of one peer's flood.
+pub(crate) const FLOOD: (u64, u64) = (1, 10_000);

@@ -15,6 +15,9 @@ use crate::{
     yaml::{Node, Value, shorten},
 };
 
+/// Keys that files had once: whose, which, and what takes its place.
+const MOVED: &[(&str, &str, &str)] = &[("a group", "corrupts", "behaviour: {corrupt: 25%}")];
+
 /// A map whose keys were checked against its shape.
 #[derive(Debug)]
 pub(crate) struct Fields<'n> {
@@ -93,6 +96,11 @@ impl Report {
     }
 
     fn unknown_key(&mut self, key: &str, span: Span, shape: &'static Shape) {
+        let moved = MOVED.iter().find(|(of, old, _)| *of == shape.name && *old == key);
+        if let Some((of, old, now)) = moved {
+            self.error(span, format!("{of} has no key `{old}` any more")).help(format!("write `{now}`"));
+            return;
+        }
         let names = || shape.keys.iter().map(|key| key.name);
         let message = format!("unknown key `{}`{}", shorten(key), did_you_mean(key, names()));
         self.error(span, message).help(format!(

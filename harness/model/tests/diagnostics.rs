@@ -103,7 +103,7 @@ expect:
     9 |   - {name: homes, as: isp-z, peers: 10, access: cable, uplods: 31%, holds: {pach: 2}}
       |                                                        ^^^^^^
       |
-      = help: the keys of a group are name, as, peers, access, uploads, installer, switched, toggles, busy, sessions, clones, rollback, holds, corrupts, nat, command, image, memory, pids
+      = help: the keys of a group are name, as, peers, access, uploads, installer, switched, toggles, busy, sessions, clones, rollback, holds, behaviour, nat, command, image, memory, pids
 
     error: no content named `pach`, did you mean `patch`?
      --> experiments/e.yaml:9:77
@@ -224,7 +224,7 @@ expect:
     24 |     peer_eficiency: {at_least: 50%}
        |     ^^^^^^^^^^^^^^
        |
-       = help: the keys of an expectation are arm, peer_efficiency, peer_efficiency.bytes, peer_efficiency.mean, pause_rate, speed_mbps.p10, speed_mbps.p50, speed_mbps.p90, downloads.started, downloads.completed, bytes.edge, bytes.peer, bytes.intra_as, bytes.inter_as, bytes.control
+       = help: the keys of an expectation are arm, peer_efficiency, peer_efficiency.bytes, peer_efficiency.mean, pause_rate, speed_mbps.p10, speed_mbps.p50, speed_mbps.p90, downloads.started, downloads.completed, downloads.failed, rejected_pieces, accounting.accused, accounting.disputes, accounting.false_accusations, accounting.missed, offences.told, offences.offenders, offences.honest, downloads.unfinished, offline_rate, inter_as.top_share, bytes.edge, bytes.peer, bytes.intra_as, bytes.inter_as, bytes.control
 
     error: a link of rate zero carries nothing
      --> topologies/t.yaml:2:15
@@ -354,7 +354,11 @@ fn values_that_cannot_be() {
         ("hybrid: {}", "hybrid: {duration: 0s}"),
         ("arrivals:", "popularity: zipf\n  arrivals:"),
         ("burst: 4", "burst: al"),
-        ("peers: 10", "peers: 10, corrupts: yes"),
+        ("peers: 10", "peers: 10, corrupts: true"),
+        ("peers: 10", "peers: 10, behaviour: {corrupt: yes}"),
+        ("peers: 10", "peers: 10, behaviour: {inflate: {factor: 1}}"),
+        ("peers: 10", "peers: 10, behaviour: {stall: {trickle: unlimited}}"),
+        ("peers: 10", "peers: 10, behaviour: {lie: 5%}"),
         ("peers: 10", "peers: 10, nat: cone"),
         ("peers: 10", "peers: 10, nat: {none: 50%, symmetric: 49%}"),
         ("peers: 10", "peers: 10, nat: {none: 50%, symmetric: 60%}"),
@@ -413,7 +417,11 @@ fn values_that_cannot_be() {
     experiments/e.yaml:12:22 0s is out of range [from 100ms to 24h is allowed]
     experiments/e.yaml:10:15 `zipf` is not allowed here [write `uniform`, or `{zipf: 0.8}` with the exponent of Zipf's law]
     experiments/e.yaml:10:21 `al` is not allowed here, did you mean `all`? [write `all`, or a whole number]
-    experiments/e.yaml:8:51 `yes` is not allowed here [write one of `true`, `false`, or a percentage such as `10%`]
+    experiments/e.yaml:8:41 a group has no key `corrupts` any more [write `behaviour: {corrupt: 25%}`]
+    experiments/e.yaml:8:62 `yes` is not allowed here [write one of `true`, `false`, or a percentage such as `10%`]
+    experiments/e.yaml:8:71 1 is out of range [a whole number from 2 to 1000 is expected]
+    experiments/e.yaml:8:70 a trickle without limit is none [write a rate such as `8kbit`]
+    experiments/e.yaml:8:53 unknown key `lie` [the keys of a behaviour are corrupt, stall, inflate, flood, ignore-caps, malformed]
     experiments/e.yaml:8:46 `cone` is not allowed here, did you mean `none`? [write one of `none`, `full-cone`, `port-restricted`, `symmetric`, `blocked`, or a share for each class such as `{none: 40%, symmetric: 60%}`]
     experiments/e.yaml:8:46 the shares of NAT classes are 99% together [they are 100% together; give the rest to `none`, which has no address translation]
     experiments/e.yaml:8:46 the shares of NAT classes are 110% together [they are 100% together; give the rest to `none`, which has no address translation]

@@ -44,7 +44,9 @@ providers: {A: {peers: allowed, uploads: off}}
 content:
   - {id: patch, size: 1MiB, provider: A, peers: forbidden, piece: 64KiB}
 groups:
-  - {name: homes, as: isp-x, peers: 30, access: cable, uploads: 50%, holds: {patch: 2}, corrupts: true, command: [-v],
+  - {name: homes, as: isp-x, peers: 30, access: cable, uploads: 50%, holds: {patch: 2}, command: [-v],
+     behaviour: {corrupt: true, stall: {share: 10%, trickle: 8kbit}, inflate: {share: 10%, factor: 4}, ignore-caps: 10%,
+       flood: {share: 10%, per_second: 20, lasts: 5s}, malformed: 5%},
      nat: {none: 20%, full-cone: 20%, port-restricted: 20%, symmetric: 20%, blocked: 20%},
      image: 'peer:1', memory: 64MiB, pids: 32}
   - {name: installed, as: isp-x, peers: 30, access: cable, installer: A, switched: 2%,
@@ -85,7 +87,11 @@ expect:
   - {arm: hybrid, peer_efficiency: {at_least: 10%, at_most: 90%}, peer_efficiency.bytes: {at_least: 0.1}}
   - {peer_efficiency.mean: {at_least: 0%}, pause_rate: {at_most: 100%}}
   - {speed_mbps.p10: {at_least: 0}, speed_mbps.p50: {at_least: 100kbit}, speed_mbps.p90: {at_least: 0}}
-  - {downloads.started: {at_least: 1}, downloads.completed: {at_least: 10%}}
+  - {downloads.started: {at_least: 1}, downloads.completed: {at_least: 10%}, downloads.failed: {at_most: 0}}
+  - {rejected_pieces: {at_most: 9}, accounting.accused: {at_most: 9}, accounting.disputes: {at_most: 9},
+     accounting.false_accusations: {at_most: 0}, accounting.missed: {at_most: 0}}
+  - {offences.told: {at_most: 9}, offences.offenders: {at_most: 9}, offences.honest: {at_most: 0}}
+  - {downloads.unfinished: {at_most: 0}, offline_rate: {at_most: 100%}, inter_as.top_share: {at_least: 10%}}
   - {bytes.edge: {at_least: 0}, bytes.peer: {at_least: 0}, bytes.intra_as: {at_most: 1TiB}, bytes.inter_as: {at_least: 0},
      bytes.control: {at_least: 0}}
 ";

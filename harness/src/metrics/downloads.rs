@@ -125,6 +125,7 @@ fn pauses(started: &[&Download<'_>], records: &[&DownloadRecord]) -> Vec<Metric>
     let paused = started.iter().filter(is_paused).count() as u64;
     let terminal = with_status(records, TerminalStatus::Paused);
     let stalled = records.iter().filter(|record| record.stalls > 0).count() as u64;
+    let offline = records.iter().filter(|record| record.offline_ns > 0).count() as u64;
     let stalls = records.iter().map(|record| u64::from(record.stalls)).sum();
     let share = |name, numerator| Metric::new(name, "share", Better::Lower, Value::proportion(numerator, of));
     vec![
@@ -132,6 +133,7 @@ fn pauses(started: &[&Download<'_>], records: &[&DownloadRecord]) -> Vec<Metric>
         share("pause_terminal_rate", terminal),
         share("pause_resumed_rate", paused - terminal),
         share("stalled_rate", stalled),
+        share("offline_rate", offline),
         Metric::new("stalls", "1", Better::Lower, Value::count(stalls)),
     ]
 }

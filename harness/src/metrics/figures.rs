@@ -15,7 +15,7 @@ enum Part {
 }
 
 /// Every figure: its key in `summary.json`, and the metric it is taken from.
-pub const FIGURES: [Figure; 42] = [
+pub const FIGURES: [Figure; 51] = [
     figure("downloads.planned", "downloads.planned", Part::Single),
     figure("downloads.started", "downloads.started", Part::Single),
     figure("downloads.completed", "downloads.completed", Part::Single),
@@ -38,6 +38,7 @@ pub const FIGURES: [Figure; 42] = [
     figure("pause_rate", "pause_rate", Part::Single),
     figure("pause_terminal_rate", "pause_terminal_rate", Part::Single),
     figure("pause_resumed_rate", "pause_resumed_rate", Part::Single),
+    figure("offline_rate", "offline_rate", Part::Single),
     figure("failure_rate", "failure_rate", Part::Single),
     figure("stalled_rate", "stalled_rate", Part::Single),
     figure("stalls", "stalls", Part::Single),
@@ -49,6 +50,7 @@ pub const FIGURES: [Figure; 42] = [
     figure("bytes.inter_as", "bytes.inter_as", Part::Single),
     figure("bytes.control", "bytes.control", Part::Single),
     figure("bytes.wasted", "bytes.wasted", Part::Single),
+    figure("inter_as.top_share", "inter_as_top_share", Part::Single),
     figure("edge_peak_egress_mbps", "edge_peak_egress_mbps", Part::Single),
     figure("fluid_bound.seconds", "fluid_bound_s", Part::Single),
     figure("fluid_bound.first", "fluid_bound_first", Part::Single),
@@ -58,6 +60,13 @@ pub const FIGURES: [Figure; 42] = [
     figure("copies_registered.p50", "copies_registered", Part::P50),
     figure("peers_returned.p50", "peers_returned", Part::P50),
     figure("peers_returned.mean", "peers_returned", Part::Mean),
+    figure("accounting.accused", "accounting.accused", Part::Single),
+    figure("accounting.disputes", "accounting.disputes", Part::Single),
+    figure("accounting.false_accusations", "accounting.false_accusations", Part::Single),
+    figure("accounting.missed", "accounting.missed", Part::Single),
+    figure("offences.told", "offences.told", Part::Single),
+    figure("offences.offenders", "offences.offenders", Part::Single),
+    figure("offences.honest", "offences.honest", Part::Single),
 ];
 
 /// One figure of [`FIGURES`].

@@ -1,6 +1,7 @@
 //! What one run measured: typed rows with the definitions of `docs/results.md`, and the few figures that summaries and
 //! expectations speak of. Pure: a [`RunRecord`](crate::record::RunRecord) goes in, values come out.
 
+mod copies;
 mod downloads;
 mod figures;
 mod fluid;
@@ -15,6 +16,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::accounting::Accounting;
+
+pub use copies::copied_installations;
 pub use downloads::{peer_efficiency, speed_mbps, startup_ms, status_word, wall_speed_mbps};
 pub use figures::{FIGURES, Figures, full_key};
 pub use quantile::{Quantiles, median, quantile, sorted};
@@ -97,7 +101,8 @@ pub enum Value {
 }
 
 impl Metric {
-    fn new(name: &'static str, unit: &'static str, better: Better, value: Value) -> Self {
+    /// One without labels.
+    pub(crate) fn new(name: &'static str, unit: &'static str, better: Better, value: Value) -> Self {
         Self { name, labels: BTreeMap::new(), unit, better, value }
     }
 
@@ -125,7 +130,8 @@ impl Value {
         Value::Ratio { n, numerator, denominator, value }
     }
 
-    fn count(value: u64) -> Self {
+    /// A plain number.
+    pub(crate) fn count(value: u64) -> Self {
         Value::Count { n: 1, value }
     }
 
@@ -148,10 +154,11 @@ pub struct RunMetrics {
 
 impl RunMetrics {
     /// Computes them all.
-    pub fn of(view: &RunView<'_>) -> Self {
+    pub fn of(view: &RunView<'_>, accounting: &Accounting) -> Self {
         let mut rows = downloads::rows(view);
         rows.extend(traffic::rows(view));
         rows.extend(fluid::rows(view));
+        rows.extend(accounting.rows());
         Self { rows }
     }
 

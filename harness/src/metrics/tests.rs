@@ -9,7 +9,8 @@ use crate::{
 };
 
 fn metrics(record: &RunRecord) -> RunMetrics {
-    RunMetrics::of(&RunView::of(record))
+    let view = RunView::of(record);
+    RunMetrics::of(&view, &Accounting::of(&view))
 }
 
 fn single(metrics: &RunMetrics, name: &str) -> Option<f64> {

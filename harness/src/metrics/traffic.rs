@@ -35,11 +35,27 @@ fn content(view: &RunView<'_>) -> Vec<Metric> {
     let bytes = |name, better, number| Metric::new(name, "B", better, Value::count(number));
     let mut rows =
         vec![bytes("bytes.intra_as", Better::Neither, sum(true)), bytes("bytes.inter_as", Better::Lower, sum(false))];
+    rows.push(top_share(&by_as));
     for ((from, to), number) in &by_as {
         let row = bytes("peer_bytes_between", Better::Neither, *number);
         rows.push(row.label("from", &from.get()).label("to", &to.get()));
     }
     rows
+}
+
+/// The share of all inter-AS bytes that the AS sent which sent most of them; undefined where there were none.
+fn top_share(by_as: &BTreeMap<(AsNumber, AsNumber), u64>) -> Metric {
+    let mut sent: BTreeMap<AsNumber, u64> = BTreeMap::new();
+    for ((from, _), bytes) in by_as.iter().filter(|((from, to), _)| from != to) {
+        *sent.entry(*from).or_default() += bytes;
+    }
+    let (most, all) = (sent.values().copied().max().unwrap_or(0), sent.values().sum::<u64>());
+    Metric::new(
+        "inter_as_top_share",
+        "share",
+        Better::Neither,
+        Value::ratio(sent.len() as u64, most as f64, all as f64),
+    )
 }
 
 fn wire(samples: &[Sample]) -> Vec<Metric> {

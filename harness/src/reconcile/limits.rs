@@ -20,6 +20,10 @@ pub const PER_EDGE_PIECE_BYTES: u64 = 1024;
 /// it is here.
 pub const PER_PEER_PIECE_BYTES: u64 = 256;
 
+/// Wire bytes that an attacker may cause beside content, of each kind: what it sends that is no frame, and the connections that
+/// are refused to it.
+pub const PER_ATTACKER_BYTES: u64 = 1 << 20;
+
 /// Beside what its delay holds, a downlink may still hold so many bytes when the last counters are read: two packets.
 pub const UNDERWAY_PER_NODE_BYTES: u64 = 3000;
 

@@ -44,6 +44,10 @@ pub struct SetApart {
     pub broken_pairs: u64,
     /// Their content bytes.
     pub broken_bytes: u64,
+    /// Pairs with an attacker of the plan, of which a connection broke.
+    pub attacked_pairs: u64,
+    /// Their content bytes.
+    pub attacked_bytes: u64,
 }
 
 impl Validity {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Reasons, SetApart, cuts::Cuts, limits};
-use crate::metrics::{Pair, PairKey, RunView};
+use crate::metrics::{NodeIndex, Pair, PairKey, RunView};
+use peerbed_contract::RoleConfig;
 
 pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
     let mut apart = SetApart::default();
@@ -15,6 +16,7 @@ pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
         received += pair.received;
         all += pair.bytes();
         let killed = view.killed.contains(&key.source) || view.killed.contains(&key.destination);
+        let attacked = misbehaves(view, key.source) || misbehaves(view, key.destination);
         // A killed sender takes its counts with it; every other sender has counted at least what arrived.
         let impossible = pair.received > pair.sent && !view.killed.contains(&key.source);
         let excused = killed || pair.broken;
@@ -23,6 +25,9 @@ pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
         } else if killed && pair.bytes() > 0 {
             apart.killed_pairs += 1;
             apart.killed_bytes += pair.bytes();
+        } else if attacked && pair.broken && pair.bytes() > 0 {
+            apart.attacked_pairs += 1;
+            apart.attacked_bytes += pair.bytes();
         } else if let Some(link) = cuts.apart(key.source, key.destination).filter(|_| pair.broken && pair.bytes() > 0) {
             apart.cut_pairs += 1;
             apart.cut_bytes += pair.bytes();
@@ -36,8 +41,8 @@ pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
     if received == 0 {
         reasons.add("no content byte was received, so nothing could be reconciled".to_owned());
     }
-    // What was cut off is no sign of anything else, nor of the opposite.
-    let judged = all - apart.cut_bytes;
+    // What was cut off, or broken by attackers, is no sign of anything else, nor of the opposite.
+    let judged = all - apart.cut_bytes - apart.attacked_bytes;
     if judged == 0 && apart.cut_bytes > 0 {
         let links: Vec<&str> = links.into_iter().collect();
         reasons.add(format!(
@@ -53,6 +58,11 @@ pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
         ));
     }
     apart
+}
+
+/// Whether a node of the plan breaks the rules on purpose.
+fn misbehaves(view: &RunView<'_>, node: NodeIndex) -> bool {
+    matches!(&view.node(node).config.role, RoleConfig::Peer(peer) if !peer.misbehaviour.is_harmless())
 }
 
 fn sentence(view: &RunView<'_>, key: &PairKey<'_>, pair: Pair) -> String {

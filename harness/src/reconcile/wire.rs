@@ -69,7 +69,13 @@ fn allowance(view: &RunView<'_>, kind: Kind) -> u64 {
             _ => None,
         }
     };
-    started.filter_map(of_download).sum()
+    let attackers = view
+        .record
+        .plan
+        .nodes
+        .iter()
+        .filter(|node| matches!(&node.config.role, RoleConfig::Peer(peer) if !peer.misbehaviour.is_harmless()));
+    started.filter_map(of_download).sum::<u64>() + attackers.count() as u64 * limits::PER_ATTACKER_BYTES
 }
 
 /// Everything that the ledger counted had crossed a downlink, and all but what is still under way, or was not let in behind

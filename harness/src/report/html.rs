@@ -4,6 +4,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 use peerbed_contract::TerminalStatus;
 
 use super::{
+    attackers,
     cdf::{Series, cdf},
     expected, number, percent,
     rows::{heading, rows, runs_note},
@@ -62,6 +63,7 @@ pub fn html(summary: &Summary, outcomes: &[RunOutcome], manifest: &Manifest) -> 
                 h2 { "Answer" }
                 (answer(&arms))
                 @if let Some(note) = runs_note(summary) { p { (note) } }
+                (attackers_list(summary))
                 (expectations(summary))
                 h2 { "Speed" }
                 (speeds(&arms, outcomes))
@@ -107,6 +109,16 @@ fn answer(arms: &[&ArmSummary]) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+fn attackers_list(summary: &Summary) -> Markup {
+    let sentences = attackers(summary);
+    markup! {
+        @if !sentences.is_empty() {
+            h2 { "Attackers" }
+            ul { @for sentence in &sentences { li { (sentence) } } }
         }
     }
 }

@@ -43,6 +43,19 @@ pub fn complaints(summary: &Summary) -> Vec<String> {
     reasons.chain(remedy).chain(unmet.map(|expectation| format!("UNMET {}", expected(expectation)))).collect()
 }
 
+/// A sentence for each accusation and each offender, by arm and repeat.
+fn attackers(summary: &Summary) -> Vec<String> {
+    let mut sentences = Vec::new();
+    for arm in &summary.arms {
+        for run in &arm.runs_detail {
+            let repeat = if arm.runs_planned > 1 { format!(", repeat {}", run.repeat) } else { String::new() };
+            let told = run.attackers.sentences();
+            sentences.extend(told.into_iter().map(|sentence| format!("{}{repeat}: {sentence}", arm.arm)));
+        }
+    }
+    sentences
+}
+
 /// `hybrid: peer_efficiency.bytes is 0.42, expected at least 0.5`.
 fn expected(result: &ExpectationResult) -> String {
     let bounds = [("at least", result.bound.at_least), ("at most", result.bound.at_most)];

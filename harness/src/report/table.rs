@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{
-    complaints, expected,
+    attackers, complaints, expected,
     rows::{Row, heading, rows, runs_note},
 };
 use crate::results::{ArmSummary, Summary};
@@ -47,6 +47,20 @@ pub fn markdown(summary: &Summary) -> String {
             arm.invalid_reasons.iter().for_each(|reason| {
                 let _ = writeln!(text, "- **{}**: {reason}", arm.arm);
             });
+        }
+    }
+    let attackers = attackers(summary);
+    if !attackers.is_empty() {
+        let _ = writeln!(text, "\n## Attackers\n");
+    }
+    for sentence in attackers {
+        let _ = writeln!(text, "- {sentence}");
+    }
+    let copied: Vec<_> = summary.arms.iter().filter(|arm| !arm.copied_installations.is_empty()).collect();
+    if !copied.is_empty() {
+        let _ = writeln!(text, "\n## Installations seen more than once\n");
+        for arm in copied {
+            let _ = writeln!(text, "- **{}**: {}", arm.arm, arm.copied_installations.join(", "));
         }
     }
     if !summary.expectations.is_empty() {

@@ -1,6 +1,7 @@
 //! One run with everything that was concluded from it.
 
 use crate::{
+    accounting::Accounting,
     metrics::{Figures, RunMetrics, RunView},
     reconcile::Validity,
     record::RunRecord,
@@ -12,6 +13,7 @@ pub struct RunOutcome {
     record: RunRecord,
     metrics: RunMetrics,
     figures: Figures,
+    accounting: Accounting,
     validity: Validity,
 }
 
@@ -19,10 +21,11 @@ impl RunOutcome {
     /// Computes and judges.
     pub fn of(record: RunRecord) -> Self {
         let view = RunView::of(&record);
-        let metrics = RunMetrics::of(&view);
+        let accounting = Accounting::of(&view);
+        let metrics = RunMetrics::of(&view, &accounting);
         let validity = Validity::of(&view);
         let figures = Figures::of(&metrics);
-        Self { record, metrics, figures, validity }
+        Self { record, metrics, figures, accounting, validity }
     }
 
     /// The run itself.
@@ -43,6 +46,11 @@ impl RunOutcome {
     /// The key figures.
     pub fn figures(&self) -> &Figures {
         &self.figures
+    }
+
+    /// Who lied, and who broke the rules.
+    pub fn accounting(&self) -> &Accounting {
+        &self.accounting
     }
 
     /// Whether it can be believed.

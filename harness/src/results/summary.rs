@@ -1,13 +1,16 @@
 //! What an experiment found, arm by arm: the content of `summary.json`, from which the table, `summary.md` and the report
 //! are drawn.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use peerbed_model::{Bound, Expectation, Plan};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{Ending, Identity, RunOutcome, layout};
-use crate::metrics::{Figures, full_key};
+use crate::{
+    accounting::Accounting,
+    metrics::{Figures, copied_installations, full_key},
+};
 
 /// What an experiment found.
 #[derive(Debug, Clone, Serialize)]
@@ -62,6 +65,8 @@ pub struct ArmSummary {
     pub figures: Figures,
     /// Sums over the runs, so that one bad run among several shows.
     pub downloads_total: DownloadTotals,
+    /// GUIDs of installations that the login logs of its runs show more than once: copied, or gone back to an older image.
+    pub copied_installations: Vec<String>,
     /// Each run by itself.
     pub runs_detail: Vec<RunDetail>,
 }
@@ -101,6 +106,9 @@ pub struct RunDetail {
     /// Its figures.
     #[serde(flatten)]
     pub figures: Figures,
+    /// Who lied about transfers, who broke the rules; nothing if nobody did.
+    #[serde(skip_serializing_if = "Accounting::is_quiet")]
+    pub attackers: Accounting,
 }
 
 /// What was expected of an arm and what came.
@@ -211,8 +219,14 @@ fn arm(first: &Plan, plans: &[Arc<Plan>], outcomes: &[RunOutcome], ending: &Endi
         seed: first.seed,
         downloads_total: totals(&figures),
         figures: Figures::median(&figures),
+        copied_installations: copies(&runs),
         runs_detail: runs.iter().map(|run| detail(run)).collect(),
     }
+}
+
+fn copies(runs: &[&RunOutcome]) -> Vec<String> {
+    let copied = runs.iter().flat_map(|run| copied_installations(&run.view()).into_keys());
+    copied.collect::<BTreeSet<_>>().iter().map(ToString::to_string).collect()
 }
 
 fn totals(runs: &[Figures]) -> DownloadTotals {
@@ -236,13 +250,17 @@ fn detail(run: &RunOutcome) -> RunDetail {
         valid: run.validity().valid(),
         invalid_reasons: run.validity().reasons().to_vec(),
         figures: run.figures().clone(),
+        attackers: run.accounting().clone(),
     }
 }
 
+/// Groups of figures that each run must hold.
+const COUNTED: [&str; 3] = ["downloads.", "accounting.", "offences."];
+
 /// Judges one expectation of an arm.
 ///
-/// Figures are judged by their median. Not so counts of downloads: one repeat in which downloads failed must not hide
-/// behind the others, and a bound in per cent of what was planned differs by repeat. There, the first run that does not
+/// Figures are judged by their median. Not so counts of downloads and accusations: one repeat in which downloads failed must
+/// not hide behind the others, and a bound in per cent of what was planned differs by repeat. There, the first run that does not
 /// hold its own bound is what is shown.
 fn judge(
     plan: &Plan,
@@ -258,7 +276,7 @@ fn judge(
     }
     let median = (expectation.bound, key.and_then(|key| arm.figures.get(key)));
     let ok = |(bound, value): &(Bound, Option<f64>)| value.is_some_and(|value| holds(bound, value));
-    let (bound, value) = match key.filter(|key| key.starts_with("downloads.")) {
+    let (bound, value) = match key.filter(|key| COUNTED.iter().any(|group| key.starts_with(group))) {
         None => median,
         Some(key) => {
             let of_run = |outcome: &RunOutcome| {

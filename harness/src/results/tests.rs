@@ -370,6 +370,7 @@ fn the_docs_list_every_figure_and_every_limit() {
         ("PER_DOWNLOAD_BYTES", limits::PER_DOWNLOAD_BYTES.to_string()),
         ("PER_EDGE_PIECE_BYTES", limits::PER_EDGE_PIECE_BYTES.to_string()),
         ("PER_PEER_PIECE_BYTES", limits::PER_PEER_PIECE_BYTES.to_string()),
+        ("PER_ATTACKER_BYTES", limits::PER_ATTACKER_BYTES.to_string()),
         ("UNDERWAY_PER_NODE_BYTES", limits::UNDERWAY_PER_NODE_BYTES.to_string()),
         ("UNDERWAY_UNLIMITED_BYTES", limits::UNDERWAY_UNLIMITED_BYTES.to_string()),
         ("MISSING_SHARE_MAX", limits::MISSING_SHARE_MAX.to_string()),

@@ -4,6 +4,7 @@ mod cache;
 mod control;
 mod edge;
 mod habits;
+mod misbehaviour;
 mod nat;
 mod peer;
 mod prefix;
@@ -17,6 +18,7 @@ pub use self::{
     control::{ControlConfig, DirectoryEntry, Selection, Strategy},
     edge::EdgeConfig,
     habits::{Courtesy, Habit, HabitAct},
+    misbehaviour::{Flood, Inflate, Misbehaviour, Stall},
     nat::NatClass,
     peer::{EdgeMode, PeerConfig, ScriptStep, Storage, UploadPolicy, UserAct, UserMoment},
     prefix::Prefix,

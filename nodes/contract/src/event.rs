@@ -89,6 +89,20 @@ pub enum EventKind {
         /// Which limit it was beyond.
         reason: Eviction,
     },
+    /// What a peer reported of its transfers of one content with one partner (control plane only): totals since its start.
+    Usage(Box<UsageRecord>),
+    /// A remote broke the rules. Said at the first time for each address and kind, and at the stop for all further ones.
+    Offence {
+        /// Its address.
+        by: IpAddr,
+        /// Its installation, if it said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guid: Option<Guid>,
+        /// What it did.
+        offence: Offence,
+        /// How often since the last such line.
+        count: u32,
+    },
     /// A download came to its end; printed exactly once for each [`EventKind::DownloadStarted`].
     DownloadFinished(Box<DownloadRecord>),
     /// All content bytes exchanged with one remote node for one content since the last such line for the pair.
@@ -119,6 +133,47 @@ pub enum Eviction {
     Time,
     /// The cache was larger than it may be, and it was used longest ago.
     Size,
+}
+
+/// What a peer claims of its transfers of one content with one partner, since its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRecord {
+    /// Who reports.
+    pub guid: Guid,
+    /// The secondary GUID of the start, if it told one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<Guid>,
+    /// Where its connection came from at last.
+    pub address: IpAddr,
+    /// What.
+    pub content: ContentId,
+    /// With whom; none: with edges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<Guid>,
+    /// Content bytes that it says it received.
+    pub received: u64,
+    /// Content bytes that it says it sent.
+    pub sent: u64,
+    /// It said that nothing more would come.
+    pub last: bool,
+}
+
+/// What a remote did against the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Offence {
+    /// It sent a piece that failed its hash.
+    Corrupt,
+    /// It owed bytes and gave none, or a trickle.
+    Stall,
+    /// It sent bytes that are no frames, or content that nobody asked for.
+    Malformed,
+    /// It said something that has no place there.
+    Protocol,
+    /// It asked for more at once than is allowed.
+    Excess,
+    /// It showed a token that is forged or somebody else's.
+    Token,
 }
 
 /// How a download ended.

@@ -20,10 +20,14 @@ pub mod exit;
 
 pub use command::{Command, CommandError};
 pub use config::{
-    CachePolicy, ControlConfig, Courtesy, DirectoryEntry, EdgeConfig, EdgeMode, Habit, HabitAct, NatClass, NodeConfig,
-    PeerConfig, Prefix, RoleConfig, ScriptStep, Selection, Storage, Strategy, UploadPolicy, UserAct, UserMoment,
+    CachePolicy, ControlConfig, Courtesy, DirectoryEntry, EdgeConfig, EdgeMode, Flood, Habit, HabitAct, Inflate,
+    Misbehaviour, NatClass, NodeConfig, PeerConfig, Prefix, RoleConfig, ScriptStep, Selection, Stall, Storage,
+    Strategy, UploadPolicy, UserAct, UserMoment,
 };
-pub use event::{DownloadRecord, Event, EventKind, Eviction, LoginRecord, SourceBytes, TerminalStatus, TransferRecord};
+pub use event::{
+    DownloadRecord, Event, EventKind, Eviction, LoginRecord, Offence, SourceBytes, TerminalStatus, TransferRecord,
+    UsageRecord,
+};
 pub use names::{AsNumber, ContentId, Guid, NameError, NodeName, Role};
 pub use object::{Manifest, Object, ObjectError, PieceHash};
 pub use order::Order;

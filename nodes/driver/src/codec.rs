@@ -3,7 +3,10 @@
 use peerbed_proto::{Message, RequestId};
 
 /// The longest encoding of a message, in bytes.
-pub const MAX_FRAME: usize = 1 << 20;
+///
+/// The longest that anybody needs is a greeting with the map of an object of 262 144 pieces, 32 kB; what remotes that have
+/// not said who they are can make a node hold is bounded by this.
+pub const MAX_FRAME: usize = 256 << 10;
 /// The most content bytes that follow one [`Message::Part`].
 pub const MAX_PART: u32 = 65_536;
 

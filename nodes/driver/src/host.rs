@@ -99,6 +99,7 @@ impl Host {
                 let Some(key) = self.key(conn, &content, offset, bytes) else { return };
                 self.order(conn, Order::Part(PartOrder { request, key, offset, bytes, corrupt }));
             }
+            Output::SendRaw { conn, bytes } => self.order(conn, Order::Frame(bytes)),
             Output::ExpectPiece { conn, request, bytes } => {
                 if let Some(link) = self.links.get(&conn) {
                     link.expected.borrow_mut().insert(request, Expected::new(bytes));
@@ -238,6 +239,7 @@ fn conn_of(input: &Input) -> Option<ConnId> {
         | Input::Accepted { conn, .. }
         | Input::Closed { conn, .. }
         | Input::Message { conn, .. }
+        | Input::Garbled { conn }
         | Input::PieceData { conn, .. }
         | Input::PieceEnd { conn, .. }
         | Input::PieceSent { conn, .. }

@@ -14,6 +14,8 @@ mod commands;
 mod config;
 mod conn;
 mod events;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod host;
 mod inbox;
 mod library;

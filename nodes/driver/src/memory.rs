@@ -71,7 +71,7 @@ mod tests {
             "guid": "000102030405060708090a0b0c0d0e0f", "secondary": ["ffffffffffffffffffffffffffffffff"], "port": 1,
             "control": [], "edges": ["10.0.0.1:80"], "verify_key": KEY, "uploads": {"enabled": true, "per_copy": 5,
             "connections": 8, "waiting": 0, "rate_bps": null}, "edge_mode": "backstop", "max_sources": 8, "objects": [], "holds": [],
-            "storage": "synthetic", "script": [], "corrupts": false}}}"#;
+            "storage": "synthetic", "script": []}}}"#;
         let config = config.replace("KEY", &format!("{:?}", [0_u8; 32]));
         let recalled = || {
             let mut config: NodeConfig = serde_json::from_str(&config).unwrap();

@@ -153,7 +153,7 @@ fn from_peers_and_the_edge() {
 
 #[test]
 fn damaged_pieces_are_fetched_elsewhere() {
-    let swarm = Swarm::new(4 * SIZE, &[11], |seed| seed.corrupts = true);
+    let swarm = Swarm::new(4 * SIZE, &[11], |seed| seed.misbehaviour.corrupt = true);
     let mut asker = swarm.asker(2);
     let record = finished(&mut asker);
     assert_eq!((record.status, record.edge_bytes, record.peer_bytes), (TerminalStatus::Completed, 4 * SIZE, 0));

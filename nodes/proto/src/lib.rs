@@ -11,6 +11,7 @@
 //! The bytes of content never pass through a machine: it orders them sent ([`Output::SendPiece`]) and hears that they came
 //! ([`Input::PieceData`]); the driver generates, streams and hashes them.
 
+mod bans;
 mod control;
 mod edge;
 mod machine;
@@ -24,5 +25,7 @@ pub use edge::EdgeMachine;
 pub use machine::{
     ConnId, Endpoint, HttpReply, HttpRequest, Input, Machine, Output, Purpose, Refusal, RequestId, Time,
 };
-pub use message::{Message, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, PieceMap, SECONDARY_MAX};
+pub use message::{
+    Message, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, PieceMap, SECONDARY_MAX, USAGE_MAX, UsageEntry,
+};
 pub use peer::PeerMachine;

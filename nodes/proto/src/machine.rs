@@ -74,6 +74,11 @@ pub enum Input {
         /// What.
         message: Message,
     },
+    /// What a remote sent on a framed connection is no frame, or content that was not asked for; `Closed` follows.
+    Garbled {
+        /// Which.
+        conn: ConnId,
+    },
     /// Bytes of a requested piece arrived, from a peer or an edge.
     PieceData {
         /// On which connection.
@@ -192,6 +197,13 @@ pub enum Output {
         bytes: u32,
         /// Damage the bytes (fault injection).
         corrupt: bool,
+    },
+    /// Send bytes as they are on a framed connection, after everything that was ordered before on it (fault injection).
+    SendRaw {
+        /// On which connection.
+        conn: ConnId,
+        /// What.
+        bytes: Vec<u8>,
     },
     /// Expect the bytes of `request` on this framed connection (a [`Message::Request`] was just sent): the driver keeps a
     /// hasher for it until `PieceEnd`, or forgets it at [`Message::Cancelled`].

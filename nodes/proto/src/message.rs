@@ -26,6 +26,22 @@ pub struct PeerAddress {
     pub address: SocketAddr,
 }
 
+/// The most entries of one usage report.
+pub const USAGE_MAX: usize = 512;
+
+/// What a peer received and sent of one content, from and to one partner, since its start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageEntry {
+    /// What.
+    pub content: ContentId,
+    /// With whom; none: with edges.
+    pub partner: Option<Guid>,
+    /// Content bytes received, whatever became of them.
+    pub received: u64,
+    /// Content bytes sent.
+    pub sent: u64,
+}
+
 /// Which pieces somebody holds: one bit each, piece 0 in the lowest bit of the first byte.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PieceMap {
@@ -75,16 +91,12 @@ pub enum Message {
         /// The edge's permission.
         token: SignedToken,
     },
-    /// What it downloaded, for accounting: bytes by source.
+    /// What it received and sent, for accounting: totals since its start, of those entries that are new.
     Usage {
-        /// What.
-        content: ContentId,
-        /// Bytes from edges.
-        edge_bytes: u64,
-        /// Bytes from peers, by GUID.
-        peers: Vec<(Guid, u64)>,
-        /// The download is over.
-        completed: bool,
+        /// At most [`USAGE_MAX`].
+        entries: Vec<UsageEntry>,
+        /// Nothing more will come.
+        last: bool,
     },
 
     // Control plane to peer.

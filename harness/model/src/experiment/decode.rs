@@ -3,12 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use peerbed_contract::{ContentId, NatClass, Object};
-use peerbed_link::Probability;
 
 use crate::{
     diagnostic::{Report, Spanned},
     experiment::{
-        Body, Group, Head, Policy, Uploads,
+        Body, Group, Head, Policy, Uploads, behaviour,
         nat::NatMix,
         provider::Provider,
         users::{self, Users},
@@ -19,7 +18,7 @@ use crate::{
     read::Fields,
     shape::experiment::{CONTENT, EXPERIMENT, GROUP},
     units,
-    yaml::{Node, Value, shorten},
+    yaml::{Node, shorten},
 };
 
 /// Names of groups become parts of names of nodes: room for `-19999`.
@@ -185,7 +184,7 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
     let count = peers.map_or(1, |peers| peers.value);
     let uploads = Uploads::decode(&fields, count, providers, report);
     let users = Users::decode(&fields, count, report);
-    let corrupts = fields.get("corrupts").map_or(Some(0.0), |node| read_corrupts(node, report));
+    let behaviour = fields.get("behaviour").map_or(Some(Vec::new()), |node| behaviour::decode(node, count, report));
     let nat = fields.get("nat").map_or(Some(NatMix::all(NatClass::None)), |node| NatMix::decode(node, report));
     let holds = fields.get("holds").map_or(Some(Vec::new()), |node| read_holds(node, content, peers, report));
     let command = fields.get("command").map_or(Some(Vec::new()), |node| read_command(node, report));
@@ -198,7 +197,6 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
     let place = Place { at: at.clone(), access: access.clone() };
     let value = || {
         let peers = peers?;
-        let of_peers = |share: f64| (share * f64::from(peers.value)).round() as u32;
         Some(Group {
             name: name.clone()?,
             at: at?,
@@ -206,7 +204,7 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
             peers,
             uploads: uploads?,
             users: users?,
-            corrupts: of_peers(corrupts?),
+            behaviour: behaviour?,
             nat: nat?,
             holds: holds?,
             command: command?,
@@ -216,13 +214,6 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
     };
     let value = value();
     (Part { name, value }, place)
-}
-
-fn read_corrupts(node: &Node, report: &mut Report) -> Option<f64> {
-    if matches!(&node.value, Value::Scalar { text, .. } if text.ends_with('%')) {
-        return report.share(node).map(Probability::get);
-    }
-    report.word_or(node, &[("true", 1.0), ("false", 0.0)], "a percentage such as `10%`")
 }
 
 fn read_holds(

@@ -42,6 +42,7 @@ enum Unit {
     Downloads,
     /// A quotient that may be above 1.
     Plain,
+    Count,
 }
 
 impl Unit {
@@ -51,6 +52,7 @@ impl Unit {
             Some("bytes") => Unit::Bytes,
             Some("downloads") => Unit::Downloads,
             Some("fluid_bound") => Unit::Plain,
+            Some("accounting" | "offences" | "rejected_pieces") => Unit::Count,
             _ => Unit::Share,
         }
     }
@@ -158,7 +160,9 @@ fn read_limit(node: &Node, metric: &str, multiple: bool, report: &mut Report) ->
             report.number_or(node, (0.0, 1.0), "a share as `30%`, or as a number from 0 to 1").map(Limit::Value)
         }
         Unit::Downloads if ends("%") => report.share(node).map(|share| Limit::OfPlanned(share.get())),
-        Unit::Downloads => report.whole(node, 0, u64::from(u32::MAX)).map(|value| Limit::Value(value as f64)),
+        Unit::Downloads | Unit::Count => {
+            report.whole(node, 0, u64::from(u32::MAX)).map(|value| Limit::Value(value as f64))
+        }
         Unit::Plain => report.number_or(node, (0.0, 1e6), "a number such as `1.15`").map(Limit::Value),
         Unit::Speed if ends("bit") => report
             .scalar(node, "a rate such as `10mbit`", units::rate)

@@ -36,7 +36,9 @@ impl Scale {
             group.peers.value = peers;
             group.uploads = group.uploads.scaled(|count| self.count(count), peers);
             group.users.rollback = self.count(group.users.rollback).min(peers);
-            group.corrupts = self.count(group.corrupts).min(peers);
+            for culprits in &mut group.behaviour {
+                culprits.count = self.count(culprits.count).min(peers);
+            }
             for (_, copies) in &mut group.holds {
                 *copies = self.some(*copies).min(peers);
             }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
-    CachePolicy, ControlConfig, Courtesy, EdgeConfig, Habit, HabitAct, NatClass, NodeConfig, Object, PeerConfig, Role,
-    RoleConfig, ScriptStep, Selection, Storage, UploadPolicy,
+    CachePolicy, ControlConfig, Courtesy, EdgeConfig, Habit, HabitAct, Misbehaviour, NatClass, NodeConfig, Object,
+    PeerConfig, Role, RoleConfig, ScriptStep, Selection, Storage, UploadPolicy,
 };
 use peerbed_link::{Bandwidth, Fabric, FabricNode, Probability, Rate, Trace, TraceId, Traced};
 
@@ -38,7 +38,7 @@ struct Context<'a> {
     verify_key: [u8; 32],
     /// By group and peer.
     uploads: Vec<Vec<bool>>,
-    corrupts: Vec<Vec<bool>>,
+    misbehaviour: Vec<Vec<Misbehaviour>>,
     nats: Vec<Vec<NatClass>>,
     holders: Holders,
     /// By group and peer, in order of time.
@@ -130,7 +130,16 @@ impl<'a> Context<'a> {
         let groups = || body.groups.iter().enumerate();
         let uploads: Vec<Vec<bool>> =
             groups().map(|(index, group)| group.uploads.drawn(|what, count| choose(index, what, count))).collect();
-        let corrupts = groups().map(|(index, group)| choose(index, "corrupts", group.corrupts)).collect();
+        let misbehaviour = groups().map(|(index, group)| {
+            let mut peers = vec![Misbehaviour::default(); group.peers.value as usize];
+            for culprits in &group.behaviour {
+                let chosen = choose(index, &format!("behaviour/{}", culprits.deed.name()), culprits.count);
+                let guilty = peers.iter_mut().zip(chosen).filter(|(_, chosen)| *chosen);
+                guilty.for_each(|(peer, _)| culprits.deed.join(peer));
+            }
+            peers
+        });
+        let misbehaviour = misbehaviour.collect();
         let nats = groups()
             .map(|(index, group)| {
                 let names = layout.peers(index).iter().map(|host| host.name.as_str());
@@ -173,8 +182,8 @@ impl<'a> Context<'a> {
             signing_key,
             verify_key: SigningKey::from_bytes(&signing_key).verifying_key().to_bytes(),
             uploads,
-            corrupts,
             nats,
+            misbehaviour,
             holders,
             habits,
             scripts,
@@ -278,7 +287,7 @@ impl<'a> Context<'a> {
             holds: held.iter().map(|index| self.objects[*index].id.clone()).collect(),
             storage: Storage::Synthetic,
             script,
-            corrupts: self.corrupts[group][number],
+            misbehaviour: self.misbehaviour[group][number].clone(),
         }
     }
 

@@ -62,6 +62,110 @@ pub(crate) static NAT: Shape = Shape {
     ],
 };
 
+/// All of the group, or a share of it.
+const WHO: Form = Form::Either(&[Form::Flag, Form::Share]);
+
+const SHARE: Key = Key {
+    name: "share",
+    form: Form::Share,
+    need: Need::Default("100%"),
+    doc: "How many of the group do it: this share, rounded, drawn.",
+};
+
+pub(crate) static STALL: Shape = Shape {
+    name: "a stall",
+    doc: "Peers that take slots and requests and then give nothing.",
+    keys: &[
+        SHARE,
+        Key {
+            name: "trickle",
+            form: Form::Rate,
+            need: Need::Optional("nothing"),
+            doc: "What each gives all the same, over all downloaders.",
+        },
+    ],
+};
+
+pub(crate) static INFLATE: Shape = Shape {
+    name: "an inflation",
+    doc: "Peers whose usage reports are lies.",
+    keys: &[
+        SHARE,
+        Key {
+            name: "factor",
+            form: Form::Whole(limits::INFLATE.0, limits::INFLATE.1),
+            need: Need::Default("3"),
+            doc: "They report so many times what they sent and received, and an object sent to each peer that they were told \
+                  of and never served.",
+        },
+    ],
+};
+
+pub(crate) static FLOOD: Shape = Shape {
+    name: "a flood",
+    doc: "Peers that flood the control plane: with logins, and with queries whose tokens are forged.",
+    keys: &[
+        SHARE,
+        Key {
+            name: "per_second",
+            form: Form::Whole(limits::FLOOD.0, limits::FLOOD.1),
+            need: Need::Default("50"),
+            doc: "Messages of each, a second.",
+        },
+        Key {
+            name: "lasts",
+            form: Form::Time(Duration::ZERO, limits::DURATION.1),
+            need: Need::Default("10s"),
+            doc: "For so long from the start.",
+        },
+    ],
+};
+
+pub(crate) static BEHAVIOUR: Shape = Shape {
+    name: "a behaviour",
+    doc: "What peers of attackers do. Each is `true` for all of the group or a share of it, drawn apart from the others; a peer \
+          may have several.",
+    keys: &[
+        Key {
+            name: "corrupt",
+            form: WHO,
+            need: Need::Default("false"),
+            doc: "They damage every piece that they upload.",
+        },
+        Key {
+            name: "stall",
+            form: Form::Either(&[Form::Flag, Form::Share, Form::Map(&STALL)]),
+            need: Need::Default("false"),
+            doc: "They take slots and requests and then give nothing.",
+        },
+        Key {
+            name: "inflate",
+            form: Form::Either(&[Form::Flag, Form::Share, Form::Map(&INFLATE)]),
+            need: Need::Default("false"),
+            doc: "Their usage reports are lies.",
+        },
+        Key {
+            name: "flood",
+            form: Form::Either(&[Form::Flag, Form::Share, Form::Map(&FLOOD)]),
+            need: Need::Default("false"),
+            doc: "They flood the control plane.",
+        },
+        Key {
+            name: "ignore-caps",
+            form: WHO,
+            need: Need::Default("false"),
+            doc: "They upload without any limit, and ask for more at once than others allow.",
+        },
+        Key {
+            name: "malformed",
+            form: WHO,
+            need: Need::Default("false"),
+            doc: "They send frames that nobody can decode, too long ones, and content that nobody asked for, to the peers that \
+                  they meet or are told of and to the control plane.",
+        },
+    ],
+};
+
 pub(crate) static GROUP: Shape = Shape {
     name: "a group",
     doc: "Peers declared together: `NAME-0`, `NAME-1`, …",
@@ -138,10 +242,10 @@ pub(crate) static GROUP: Shape = Shape {
                   holder uploads.",
         },
         Key {
-            name: "corrupts",
-            form: Form::Either(&[Form::Flag, Form::Share]),
-            need: Need::Default("false"),
-            doc: "Fault injection: all of them, or this share, rounded, drawn, damage every piece that they upload.",
+            name: "behaviour",
+            form: Form::Map(&BEHAVIOUR),
+            need: Need::Optional("they keep the rules"),
+            doc: "What they do against the rules: attackers.",
         },
         Key {
             name: "nat",
@@ -329,6 +433,21 @@ pub(crate) static EXPECTATION: Shape = Shape {
         metric("speed_mbps.p90", "Their 90th percentile."),
         metric("downloads.started", "Downloads that users asked for."),
         metric("downloads.completed", "Downloads that were received and verified whole."),
+        metric("downloads.failed", "Downloads that the system could not deliver."),
+        metric("rejected_pieces", "Pieces that failed their hash."),
+        metric("accounting.accused", "Peers whose usage reports must be lies."),
+        metric("accounting.disputes", "Pairs of which one lied and nobody was singled out."),
+        metric("accounting.false_accusations", "Peers that were accused and whose reports are true."),
+        metric("accounting.missed", "Peers that reported lies and were not accused."),
+        metric("offences.told", "Offences against the rules that nodes saw."),
+        metric("offences.offenders", "Nodes that committed them, counted once for each kind."),
+        metric("offences.honest", "Those of them that keep the rules."),
+        metric("downloads.unfinished", "Downloads that the end of the run cut off."),
+        metric("offline_rate", "Downloads whose machine was away meanwhile / downloads started."),
+        metric(
+            "inter_as.top_share",
+            "The share of the inter-AS bytes of peers that the AS sent which sent most of them.",
+        ),
         metric("bytes.edge", "Content bytes from edges."),
         metric("bytes.peer", "Content bytes from peers."),
         metric("bytes.intra_as", "Content bytes between peers of one AS."),

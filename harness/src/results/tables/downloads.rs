@@ -30,6 +30,7 @@ pub(super) const TABLE: Table = Table {
         Column::maybe("first_byte_ns", Type::Int),
         Column::maybe("end_ns", Type::Int),
         Column::maybe("active_ns", Type::Int),
+        Column::maybe("offline_ns", Type::Int),
         Column::maybe("pauses", Type::Int),
         Column::maybe("stalls", Type::Int),
         Column::maybe("edge_bytes", Type::Int),
@@ -82,7 +83,7 @@ fn status(download: &Download<'_>) -> &'static str {
 }
 
 /// The columns after `guid`.
-fn recorded(record: Option<&DownloadRecord>) -> [Cell<'_>; 20] {
+fn recorded(record: Option<&DownloadRecord>) -> [Cell<'_>; 21] {
     let int = |field: fn(&DownloadRecord) -> u64| Cell::from(record.map(field));
     [
         record.map(|record| record.provider.as_str()).into(),
@@ -91,6 +92,7 @@ fn recorded(record: Option<&DownloadRecord>) -> [Cell<'_>; 20] {
         record.and_then(|record| record.first_byte_ns).into(),
         int(|record| record.end_ns),
         int(|record| record.active_ns),
+        int(|record| record.offline_ns),
         int(|record| record.pauses.into()),
         int(|record| record.stalls.into()),
         int(|record| record.edge_bytes),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::Misbehaviour;
 use crate::{CachePolicy, ContentId, Courtesy, Guid, Habit, NatClass, Object};
 
 /// A peer.
@@ -52,8 +53,9 @@ pub struct PeerConfig {
     /// What the user and the machine do beside downloads, in order of time.
     #[serde(default)]
     pub habits: Vec<Habit>,
-    /// Fault injection: every piece that this peer uploads is damaged when true.
-    pub corrupts: bool,
+    /// What it does against the rules; nothing by default.
+    #[serde(default, skip_serializing_if = "Misbehaviour::is_harmless")]
+    pub misbehaviour: Misbehaviour,
 }
 
 /// Whether content bytes are generated or kept.

@@ -1,7 +1,7 @@
 //! The codec: round trips whatever the cuts, and garbage that must not hurt.
 
 use peerbed_contract::{Guid, NatClass, SignedToken, Token};
-use peerbed_proto::{PeerAddress, PieceMap};
+use peerbed_proto::{PeerAddress, PieceMap, UsageEntry};
 use proptest::prelude::*;
 
 use super::*;
@@ -38,6 +38,11 @@ fn peer() -> impl Strategy<Value = PeerAddress> {
     (guid(), address()).prop_map(|(guid, address)| PeerAddress { guid, address })
 }
 
+fn usage() -> impl Strategy<Value = UsageEntry> {
+    (content(), prop::option::of(guid()), any::<u64>(), any::<u64>())
+        .prop_map(|(content, partner, received, sent)| UsageEntry { content, partner, received, sent })
+}
+
 fn message() -> impl Strategy<Value = Message> {
     let request = any::<u32>().prop_map(RequestId);
     prop_oneof![
@@ -48,9 +53,8 @@ fn message() -> impl Strategy<Value = Message> {
         (content(), any::<bool>()).prop_map(|(content, complete)| Message::Register { content, complete }),
         content().prop_map(|content| Message::Unregister { content }),
         (any::<u32>(), token()).prop_map(|(query, token)| Message::Query { query, token }),
-        (content(), any::<u64>(), prop::collection::vec((guid(), any::<u64>()), 0..9), any::<bool>()).prop_map(
-            |(content, edge_bytes, peers, completed)| Message::Usage { content, edge_bytes, peers, completed }
-        ),
+        (prop::collection::vec(usage(), 0..9), any::<bool>())
+            .prop_map(|(entries, last)| Message::Usage { entries, last }),
         Just(Message::Welcome),
         (any::<u32>(), prop::collection::vec(peer(), 0..50), any::<u32>())
             .prop_map(|(query, peers, copies)| Message::Peers { query, peers, copies }),

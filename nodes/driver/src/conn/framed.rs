@@ -49,6 +49,9 @@ pub(crate) async fn run(mut stream: TcpStream, link: Rc<Link>, inbox: Rc<Inbox>)
         Err(error) => {
             tracing::debug!(conn = link.id.0, %error, "a connection broke");
             sockets::reset_on_close(&stream);
+            if matches!(error, Broken::Codec(_) | Broken::Unexpected(_) | Broken::Excess(_)) {
+                inbox.push(Input::Garbled { conn: link.id });
+            }
             inbox.push(Input::Closed { conn: link.id, clean: false });
         }
     }

@@ -17,6 +17,22 @@ use peerbed_contract::{ContentId, Guid};
 use peerbed_proto::{ConnId, HttpReply, RequestId};
 use tokio::sync::{Notify, oneshot};
 
+/// Reads heads of responses for a fuzz target: how many there are before an error or the end.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_heads(bytes: &[u8], cut: usize) -> usize {
+    let mut reader = response::HeadReader::default();
+    let mut heads = 0;
+    for mut chunk in bytes.chunks(cut.max(1)) {
+        while let Ok(Some(_)) = reader.read(&mut chunk) {
+            heads += 1;
+        }
+        if !chunk.is_empty() {
+            break;
+        }
+    }
+    heads
+}
+
 /// A connection whose remote leaves so much unread is broken.
 const MAX_QUEUED: usize = 8 << 20;
 /// How long a closed connection may take to write what was ordered before, and to hear that the remote closed too.

@@ -10,9 +10,9 @@ use std::{
 };
 
 use peerbed_contract::{
-    CachePolicy, Command, ContentId, ControlConfig, EdgeConfig, EdgeMode, Event, EventKind, Guid, NatClass, NodeConfig,
-    Object, Order, PeerConfig, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord,
-    UploadPolicy,
+    CachePolicy, Command, ContentId, ControlConfig, EdgeConfig, EdgeMode, Event, EventKind, Guid, Misbehaviour,
+    NatClass, NodeConfig, Object, Order, PeerConfig, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token,
+    TransferRecord, UploadPolicy,
 };
 use peerbed_driver::{CommandSender, Node, Told, command_queue, event_queue, monotonic_ns};
 use peerbed_proto::token;
@@ -185,7 +185,7 @@ pub fn peer(number: u8, edge: SocketAddr, control: Option<SocketAddr>, objects: 
         holds: Vec::new(),
         storage: Storage::Synthetic,
         script: Vec::new(),
-        corrupts: false,
+        misbehaviour: Misbehaviour::default(),
     }
 }
 

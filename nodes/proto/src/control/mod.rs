@@ -5,6 +5,7 @@
 
 mod registry;
 mod select;
+mod usage;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -12,27 +13,19 @@ use std::{
 };
 
 use peerbed_contract::{
-    ContentId, ControlConfig, EventKind, Guid, LoginRecord, NatClass, NodeConfig, Selection, SignedToken,
+    ContentId, ControlConfig, EventKind, Guid, LoginRecord, NatClass, NodeConfig, Offence, Selection, SignedToken,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use self::registry::Registry;
+use self::{registry::Registry, usage::Usage};
 use crate::{
     ConnId, Endpoint, Input, Machine, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, SECONDARY_MAX, Time,
-    token,
+    USAGE_MAX, bans::Bans, token,
 };
 
-/// What one peer reported of one content, summed over its reports.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UsageReport {
-    /// Bytes from edges.
-    pub edge_bytes: u64,
-    /// Bytes from peers, by the peer's GUID.
-    pub peer_bytes: BTreeMap<Guid, u64>,
-    /// How many downloads it said were over.
-    pub completed: u32,
-}
+/// How long nothing is accepted from an address that sent what is no frame.
+const BAN: Time = 60_000_000_000;
 
 /// The control plane's state machine.
 #[derive(Debug)]
@@ -41,9 +34,11 @@ pub struct ControlMachine {
     selection: Selection,
     registry: Registry,
     sessions: BTreeMap<ConnId, Session>,
-    usage: BTreeMap<(Guid, ContentId), UsageReport>,
+    usage: Usage,
     rng: ChaCha8Rng,
     outputs: VecDeque<Output>,
+    /// Addresses that sent what is no frame.
+    bans: Bans,
     stopping: bool,
 }
 
@@ -62,6 +57,8 @@ struct Presented {
 struct Session {
     from: Endpoint,
     guid: Option<Guid>,
+    /// The secondary GUID of its start.
+    start: Option<Guid>,
 }
 
 impl ControlMachine {
@@ -72,16 +69,12 @@ impl ControlMachine {
             selection: config.selection.clone(),
             registry: Registry::new(config.directory.clone()),
             sessions: BTreeMap::new(),
-            usage: BTreeMap::new(),
+            usage: Usage::default(),
             rng: ChaCha8Rng::seed_from_u64(node.seed),
             outputs: VecDeque::new(),
+            bans: Bans::default(),
             stopping: false,
         }
-    }
-
-    /// What peers reported, by peer and content.
-    pub fn usage(&self) -> &BTreeMap<(Guid, ContentId), UsageReport> {
-        &self.usage
     }
 
     fn send(&mut self, conn: ConnId, message: Message) {
@@ -132,17 +125,23 @@ impl ControlMachine {
                 }
             }
             (Some(guid), Message::Query { query, token }) => self.query(now, conn, guid, query, &token),
-            (Some(guid), Message::Usage { content, edge_bytes, peers, completed }) => {
-                let report = self.usage.entry((guid, content)).or_default();
-                report.edge_bytes = report.edge_bytes.saturating_add(edge_bytes);
-                report.completed += u32::from(completed);
-                for (source, bytes) in peers {
-                    let sum = report.peer_bytes.entry(source).or_default();
-                    *sum = sum.saturating_add(bytes);
+            (Some(guid), Message::Usage { entries, last }) => {
+                let (start, address) = (session.start, session.from.address.ip().to_canonical());
+                if !self.usage.take(now, (guid, start), address, entries, last) {
+                    self.dismiss(conn, format!("a usage report has at most {USAGE_MAX} entries"));
                 }
             }
             (Some(_), other) => self.dismiss(conn, format!("a control plane takes no {}", kind(&other))),
         }
+    }
+
+    /// A remote cannot speak, or does not want to.
+    fn garbled(&mut self, now: Time, conn: ConnId) {
+        let Some(session) = self.sessions.get(&conn) else { return };
+        let by = session.from.address.ip().to_canonical();
+        let guid = session.guid;
+        self.bans.ban(now, by, BAN);
+        self.outputs.push_back(Output::Event(EventKind::Offence { by, guid, offence: Offence::Malformed, count: 1 }));
     }
 
     fn login(&mut self, conn: ConnId, version: u32, login: Presented) {
@@ -159,6 +158,7 @@ impl ControlMachine {
         }
         let guid = login.guid;
         let Some(session) = self.sessions.get_mut(&conn) else { return };
+        session.start = login.secondary.first().copied();
         // The address is the one that was seen, not the one that was told: nobody can direct peers to a third party.
         let listen = SocketAddr::new(session.from.address.ip().to_canonical(), login.listen.port());
         if let Some(other) = session.guid.replace(guid).filter(|other| *other != guid) {
@@ -220,14 +220,8 @@ impl ControlMachine {
         if std::mem::replace(&mut self.stopping, true) {
             return;
         }
-        let sum = |bytes: fn(&UsageReport) -> u64| self.usage.values().map(bytes).fold(0_u64, u64::saturating_add);
-        let message = format!(
-            "{} peers were logged in; {} usage reports told of {} bytes from edges and {} bytes from peers",
-            self.registry.logins().count(),
-            self.usage.len(),
-            sum(|report| report.edge_bytes),
-            sum(|report| report.peer_bytes.values().fold(0, |all, bytes| all.saturating_add(*bytes))),
-        );
+        self.outputs.extend(self.usage.tell_rest().into_iter().map(Output::Event));
+        let message = format!("{} peers were logged in; {}", self.registry.logins().count(), self.usage.summary());
         self.outputs.push_back(Output::Event(EventKind::Notice { message }));
         for conn in std::mem::take(&mut self.sessions).into_keys() {
             self.outputs.push_back(Output::Close { conn });
@@ -250,17 +244,21 @@ impl Machine for ControlMachine {
     fn handle(&mut self, now: Time, input: Input) {
         match input {
             Input::Accepted { conn, .. } if self.stopping => self.outputs.push_back(Output::Close { conn }),
+            Input::Accepted { conn, from } if self.bans.holds(now, from.address.ip()) => {
+                self.outputs.push_back(Output::Close { conn });
+            }
             Input::Accepted { conn, from } => {
-                self.sessions.insert(conn, Session { from, guid: None });
+                self.sessions.insert(conn, Session { from, guid: None, start: None });
             }
             Input::Closed { conn, .. } => self.forget(conn),
             Input::Message { conn, message } => self.message(now, conn, message),
+            Input::Garbled { conn } => self.garbled(now, conn),
             Input::Stop => self.stop(),
             Input::Order(order) => {
                 let message = format!("a control plane has no use for the order `{}`", order.word());
                 self.outputs.push_back(Output::Event(EventKind::Notice { message }));
             }
-            // A control plane dials nobody, carries no content and has no timers.
+            // A control plane dials nobody and carries no content; what is due is done after every input.
             Input::Start
             | Input::Timer
             | Input::Connected { .. }
@@ -273,10 +271,11 @@ impl Machine for ControlMachine {
             | Input::Http { .. }
             | Input::HttpSent { .. } => {}
         }
+        self.outputs.extend(self.usage.tell(now).into_iter().map(Output::Event));
     }
 
     fn poll(&mut self, _now: Time) -> Output {
-        self.outputs.pop_front().unwrap_or(Output::Idle { until: None })
+        self.outputs.pop_front().unwrap_or_else(|| Output::Idle { until: self.usage.due() })
     }
 }
 

@@ -6,6 +6,7 @@ use peerbed_contract::{DirectoryEntry, Prefix, RoleConfig, Strategy, Token};
 use proptest::{prelude::*, strategy::Strategy as _};
 
 use super::*;
+use crate::UsageEntry;
 
 const SECRET: [u8; 32] = [5; 32];
 
@@ -319,24 +320,62 @@ fn rotation_is_fair() {
 }
 
 #[test]
-fn usage_is_summed_and_told_at_the_end() {
+fn usage_is_told_as_events_at_the_end() {
     let mut control = control(Strategy::Nested, 4, 0.0);
     arrive(&mut control, 1, true);
-    for completed in [false, true] {
-        let peers = vec![(guid(2), 10), (guid(3), 1)];
-        tell(&mut control, 1, Message::Usage { content: content("patch"), edge_bytes: 100, peers, completed });
+    let entry = |partner: Option<u8>, received, sent| UsageEntry {
+        content: content("patch"),
+        partner: partner.map(guid),
+        received,
+        sent,
+    };
+    for (factor, last) in [(1, false), (2, true)] {
+        let entries = vec![entry(None, 100 * factor, 0), entry(Some(2), 10 * factor, 3)];
+        assert_eq!(tell(&mut control, 1, Message::Usage { entries, last }), []);
     }
-    let report = &control.usage()[&(guid(1), content("patch"))];
-    assert_eq!((report.edge_bytes, report.completed), (200, 1));
-    assert_eq!(report.peer_bytes, [(guid(2), 20), (guid(3), 2)].into());
     control.handle(20, Input::Stop);
     let outputs = drain(&mut control);
-    let [Output::Event(EventKind::Notice { message }), Output::Close { conn: ConnId(1) }, Output::Finished] =
-        outputs.as_slice()
+    let [
+        Output::Event(EventKind::Usage(edges)),
+        Output::Event(EventKind::Usage(peer)),
+        Output::Event(EventKind::Notice { message }),
+        ..,
+        Output::Finished,
+    ] = outputs.as_slice()
     else {
         panic!("{outputs:?}");
     };
-    assert!(message.contains("200 bytes from edges and 22 bytes from peers"), "{message}");
+    assert_eq!((edges.guid, edges.partner, edges.received, edges.sent), (guid(1), None, 200, 0));
+    assert_eq!((peer.partner, peer.received, peer.sent, peer.last), (Some(guid(2)), 20, 3, true));
+    assert_eq!(peer.address, std::net::IpAddr::from(ip(1)));
+    assert!(message.contains("200 bytes from edges and 20 bytes from peers"), "{message}");
+}
+
+#[test]
+fn a_usage_report_that_is_too_long_ends_the_connection() {
+    let mut control = control(Strategy::Nested, 4, 0.0);
+    arrive(&mut control, 1, true);
+    let entry = UsageEntry { content: content("patch"), partner: None, received: 1, sent: 0 };
+    let outputs = tell(&mut control, 1, Message::Usage { entries: vec![entry; USAGE_MAX + 1], last: false });
+    assert!(refused(&outputs).contains("at most 512 entries"), "{outputs:?}");
+    assert!(outputs.contains(&Output::Close { conn: ConnId(1) }));
+}
+
+#[test]
+fn who_sends_what_is_no_frame_is_shut_out_for_a_minute() {
+    let mut control = control(Strategy::Nested, 4, 0.0);
+    arrive(&mut control, 1, true);
+    let conn = ConnId(1);
+    control.handle(10, Input::Garbled { conn });
+    control.handle(10, Input::Closed { conn, clean: false });
+    let offence = EventKind::Offence { by: ip(1).into(), guid: Some(guid(1)), offence: Offence::Malformed, count: 1 };
+    assert!(drain(&mut control).contains(&Output::Event(offence)));
+    accept(&mut control, 3, 1);
+    assert_eq!(drain(&mut control), [Output::Close { conn: ConnId(3) }]);
+    arrive(&mut control, 2, true);
+    let from = Endpoint { address: (ip(1), 50_000).into() };
+    control.handle(BAN + 11, Input::Accepted { conn: ConnId(5), from });
+    assert_eq!(drain(&mut control), []);
 }
 
 /// What may happen to a control plane.

@@ -166,6 +166,7 @@ impl Machine for EdgeMachine {
             | Input::Timer
             | Input::Connected { .. }
             | Input::Message { .. }
+            | Input::Garbled { .. }
             | Input::PieceData { .. }
             | Input::PieceEnd { .. }
             | Input::PieceSent { .. }

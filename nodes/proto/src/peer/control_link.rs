@@ -4,10 +4,7 @@
 //! one of its list, round and round, each time after a longer wait; it stays where it was let in. Nothing waits for the
 //! control plane: without it, downloads go on from the edge alone.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    net::SocketAddr,
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 use peerbed_contract::{ContentId, EventKind, Guid, SignedToken};
 use rand::{Rng, SeedableRng};
@@ -15,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     PeerMachine, Stage,
-    params::{CONNECT_TIMEOUT, GREETING_TIMEOUT, QUERY_TIMEOUT, REPORTS_MAX, REQUERY},
+    params::{BACKOFF_LAST, CONNECT_TIMEOUT, GREETING_TIMEOUT, MILLISECOND, QUERY_TIMEOUT, REQUERY},
     rate::Backoff,
 };
 use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time};
@@ -41,11 +38,17 @@ pub(super) struct ControlLink {
     at: usize,
     state: State,
     backoff: Backoff,
+    /// The waits after the control plane sent it away, which a login alone does not end: copies of one installation would
+    /// else replace each other without end.
+    sent_away: Backoff,
+    /// It was told why its connection ends.
+    told_off: bool,
+    /// Since when it is logged in.
+    up_since: Option<Time>,
     /// It was lost and this was said.
     lost: bool,
     /// What is registered, or will be at the next login: whole or in part.
     offered: BTreeMap<ContentId, bool>,
-    reports: VecDeque<Message>,
 }
 
 impl ControlLink {
@@ -55,9 +58,11 @@ impl ControlLink {
             at: 0,
             state: State::Away { until: 0 },
             backoff: Backoff::default(),
+            sent_away: Backoff::default(),
+            told_off: false,
+            up_since: None,
             lost: false,
             offered: BTreeMap::new(),
-            reports: VecDeque::new(),
         }
     }
 
@@ -73,7 +78,7 @@ impl ControlLink {
         }
     }
 
-    fn up(&self) -> Option<ConnId> {
+    pub(super) fn up(&self) -> Option<ConnId> {
         if let State::Up { conn } = self.state { Some(conn) } else { None }
     }
 
@@ -130,7 +135,13 @@ impl PeerMachine {
 
     pub(super) fn control_connected(&mut self, now: Time, conn: ConnId) {
         self.control.state = State::LoggingIn { conn, since: now };
-        let login = Message::Login {
+        let login = self.login();
+        self.send(conn, login);
+    }
+
+    /// What this peer tells of itself.
+    pub(super) fn login(&self) -> Message {
+        Message::Login {
             version: PROTOCOL_VERSION,
             guid: self.me.guid,
             listen: self.me.listen,
@@ -138,12 +149,18 @@ impl PeerMachine {
             secondary: self.me.secondary.clone(),
             program: PROGRAM.to_owned(),
             nat: self.config.nat,
-        };
-        self.send(conn, login);
+        }
     }
 
     pub(super) fn control_closed(&mut self, now: Time) {
-        let wait = self.control.backoff.failed(&mut self.rng);
+        let up_since = self.control.up_since.take();
+        if up_since.is_some_and(|since| now.saturating_sub(since) >= BACKOFF_LAST) {
+            self.control.sent_away.reset();
+        }
+        let told_off = std::mem::take(&mut self.control.told_off) && up_since.is_some();
+        let backoff = if told_off { &mut self.control.sent_away } else { &mut self.control.backoff };
+        let wait = backoff.failed(&mut self.rng);
+        let wait = if self.floods() { wait.min(100 * MILLISECOND) } else { wait };
         self.control.state = State::Away { until: now + wait };
         self.control.at = (self.control.at + 1) % self.control.nodes.len().max(1);
         for download in self.downloads.values_mut() {
@@ -172,7 +189,10 @@ impl PeerMachine {
                 self.candidates_came(now, number, peers);
             }
             // The peer that will connect shows a token; there is nothing to prepare.
-            Message::Introduce { .. } => {}
+            Message::Introduce { peer, content } => {
+                self.dial_victim(now, peer.address, peer.guid);
+                self.invent(now, &content, peer.guid);
+            }
             Message::Refused { query: Some(query), reason, renew } => {
                 let mut asked = Vec::new();
                 for download in self.downloads.values_mut() {
@@ -188,6 +208,7 @@ impl PeerMachine {
             }
             Message::Refused { query: None, reason, .. } => {
                 self.notice(format!("the control plane refused: {reason}"));
+                self.control.told_off = true;
                 if matches!(self.control.state, State::LoggingIn { .. }) {
                     self.drop_control(now);
                 }
@@ -209,16 +230,16 @@ impl PeerMachine {
     fn welcomed(&mut self, now: Time) {
         let State::LoggingIn { conn, .. } = self.control.state else { return };
         self.control.state = State::Up { conn };
+        self.control.up_since = Some(now);
         self.control.backoff.reset();
+        self.plan_garbage(now);
         if std::mem::take(&mut self.control.lost) {
             self.notice("the control plane is back".to_owned());
         }
         for (content, complete) in self.control.offered.clone() {
             self.send(conn, Message::Register { content, complete });
         }
-        for report in std::mem::take(&mut self.control.reports) {
-            self.send(conn, report);
-        }
+        self.accounts.tell_all(now);
         let running: Vec<u32> = self.downloads.keys().copied().collect();
         for number in running {
             self.keep_swarm(now, number);
@@ -285,19 +306,6 @@ impl PeerMachine {
                 self.send(conn, Message::Query { query, token: token.clone() });
             }
             Some(_) | None => {}
-        }
-    }
-
-    /// Tells the control plane what a download brought, now or when it is back.
-    pub(super) fn report(&mut self, report: Message) {
-        if let Some(conn) = self.control.up() {
-            return self.send(conn, report);
-        }
-        if !self.control.nodes.is_empty() {
-            if self.control.reports.len() >= REPORTS_MAX {
-                self.control.reports.pop_front();
-            }
-            self.control.reports.push_back(report);
         }
     }
 

@@ -73,6 +73,8 @@ pub(super) struct Candidate {
     pub(super) backoff: Backoff,
     /// Not to be used again by this download.
     pub(super) banned: bool,
+    /// How often it gave nothing of what it owed.
+    pub(super) stalls: u32,
     /// The connection to it, if there is one.
     pub(super) link: Option<ConnId>,
 }
@@ -302,17 +304,6 @@ impl Download {
     /// Bytes used from sources of a role.
     pub(super) fn bytes_from(&self, role: Role) -> u64 {
         self.sources.iter().filter(|((_, of, _), _)| *of == role).map(|(_, bytes)| bytes).sum()
-    }
-
-    /// Bytes used from each peer that has a GUID.
-    pub(super) fn bytes_by_guid(&self) -> Vec<(Guid, u64)> {
-        let mut by_guid = BTreeMap::new();
-        for ((_, _, guid), bytes) in &self.sources {
-            if let Some(guid) = guid {
-                *by_guid.entry(*guid).or_default() += *bytes;
-            }
-        }
-        by_guid.into_iter().collect()
     }
 
     /// The record of a download that is over.

@@ -4,7 +4,7 @@
 //! awaited, both sides say [`Message::Bye`], then it is closed. An edge's connection is closed when every range asked for
 //! has come. Whatever ends otherwise is accounted as broken.
 
-use peerbed_contract::{EventKind, TransferRecord};
+use peerbed_contract::{EventKind, Offence, TransferRecord};
 
 use super::{
     PeerMachine,
@@ -128,12 +128,22 @@ impl PeerMachine {
         self.close(now, conn, false);
     }
 
+    /// Ends a connection whose far end did this against the rules, and counts it.
+    pub(super) fn break_rules(&mut self, now: Time, conn: ConnId, offence: Offence) {
+        self.offended(now, conn, offence);
+        self.break_off(now, conn);
+    }
+
     /// Closes a connection and accounts for it.
     pub(super) fn close(&mut self, now: Time, conn: ConnId, clean: bool) {
         if let Some(link) = self.links.get_mut(&conn) {
             // Nothing more is heard of the connection, but what was ordered on it may still arrive; a sender never counts
             // less than its receiver.
-            link.tally.sent += std::mem::take(&mut link.push.unsent);
+            let unsent = std::mem::take(&mut link.push.unsent);
+            link.tally.sent += unsent;
+            if let Some(content) = &link.content {
+                self.accounts.sent(now, content, link.guid, unsent);
+            }
             self.out.push_back(Output::Close { conn });
             self.forget(now, conn, clean);
         }
@@ -173,6 +183,7 @@ impl PeerMachine {
                 candidate.link = None;
             }
         }
+        self.accounts.hurry(now);
         self.account(&link, !clean);
     }
 

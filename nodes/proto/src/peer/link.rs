@@ -9,7 +9,7 @@ use fixedbitset::FixedBitSet;
 use peerbed_contract::{ContentId, Guid};
 
 use super::{
-    params::{EDGE_AHEAD, PIPELINE_MAX, PIPELINE_SLACK, SOURCE_STUCK},
+    params::{CRAWL_BYTES, CRAWL_TIME, EDGE_AHEAD, PENDING_MAX, PIPELINE_MAX, PIPELINE_SLACK, SOURCE_STUCK},
     rate::{Bucket, Meter, time_for},
 };
 use crate::{RequestId, Time};
@@ -84,6 +84,10 @@ pub(super) struct Pull {
     pub(super) rtt: Option<Time>,
     /// When the far end last gave a byte, or began to owe some.
     pub(super) heard: Time,
+    /// Since when its progress is looked at, and the bytes that it has given since.
+    progress: (Time, u64),
+    /// More is asked for at once than the far end allows (an attacker's).
+    pub(super) greedy: bool,
     /// It refused a request: nothing is asked before this moment.
     pub(super) rest_until: Time,
     pub(super) refusals: u32,
@@ -94,6 +98,7 @@ impl Pull {
     pub(super) fn ask(&mut self, now: Time, piece: u32, bytes: u32) -> RequestId {
         if self.wanted.is_empty() {
             self.heard = now;
+            self.progress = (now, 0);
             self.meter.begin(now);
         }
         let request = RequestId(self.next);
@@ -142,12 +147,32 @@ impl Pull {
         !self.wanted.is_empty() && now.saturating_sub(self.heard) >= SOURCE_STUCK
     }
 
+    /// Bytes came.
+    pub(super) fn gave(&mut self, now: Time, bytes: u32) {
+        self.meter.add(now, bytes);
+        self.heard = now;
+        self.progress.1 += u64::from(bytes);
+    }
+
+    /// It owes bytes and gives next to nothing, however often; to be asked about regularly.
+    pub(super) fn crawls(&mut self, now: Time) -> bool {
+        let (since, given) = self.progress;
+        if self.wanted.is_empty() || now.saturating_sub(since) < CRAWL_TIME {
+            return false;
+        }
+        self.progress = (now, 0);
+        given < CRAWL_BYTES.min(self.owed)
+    }
+
     /// Whether it may be asked for one piece more: it owes nothing, or no more than arrives in two round trips and a
     /// little. So a pipe never runs dry, and what is asked for is chosen as late as that allows.
     ///
     /// An edge may owe two pieces while it is fast, or nothing is known of it: it is the one to begin with. A peer that has
     /// shown nothing yet gets one piece to show it.
     pub(super) fn has_room(&self, now: Time) -> bool {
+        if self.greedy {
+            return self.wanted.len() < 2 * PENDING_MAX;
+        }
         if self.wanted.is_empty() {
             return true;
         }
@@ -197,6 +222,8 @@ pub(super) struct Push {
     pub(super) queue: VecDeque<Queued>,
     /// A part is ordered and the connection has no room yet.
     pub(super) busy: bool,
+    /// When that part was ordered.
+    pub(super) ordered: Time,
     /// Bytes ordered and not yet handed to the connection.
     pub(super) unsent: u64,
     /// Its own rate, where connections have one.

@@ -15,8 +15,12 @@
 //! | `control_link` | the connection to the control plane |
 //! | `timers` | what is due when |
 //! | `share` | how much the edge gives while peers deliver |
+//! | `accounts` | what was received and sent, by partner, and the usage reports |
+//! | `offences` | what others do against the rules, and who is banned for it |
+//! | `misbehave` | what an attacker's peer does on purpose |
 //! | `board`, `link`, `download`, `rate`, `params` | the values behind them |
 
+mod accounts;
 mod board;
 mod cache;
 mod control_link;
@@ -26,6 +30,8 @@ mod habits;
 mod leave;
 mod limit;
 mod link;
+mod misbehave;
+mod offences;
 mod params;
 mod rate;
 mod receive;
@@ -43,11 +49,16 @@ use std::{
     sync::Arc,
 };
 
-use peerbed_contract::{AsNumber, ContentId, EventKind, Guid, Habit, NodeConfig, Object, PeerConfig, ScriptStep};
+use peerbed_contract::{
+    AsNumber, ContentId, EventKind, Guid, Habit, NodeConfig, Object, Offence, PeerConfig, ScriptStep,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use self::{cache::Cache, control_link::ControlLink, download::Download, link::Link, upload::Uploader};
+use self::{
+    accounts::Accounts, cache::Cache, control_link::ControlLink, download::Download, link::Link, misbehave::Misdeeds,
+    offences::Offences, upload::Uploader,
+};
 use crate::{ConnId, Input, Machine, Message, Output, Time};
 
 /// Who this peer is, for its records and greetings.
@@ -92,6 +103,9 @@ pub struct PeerMachine {
     uploader: Uploader,
     cache: Cache,
     control: ControlLink,
+    accounts: Accounts,
+    offences: Offences,
+    misdeeds: Misdeeds,
     rng: ChaCha8Rng,
     next_conn: u64,
     next_query: u32,
@@ -118,7 +132,11 @@ impl PeerMachine {
         };
         let mut habits = config.habits.clone();
         habits.sort_by_key(|habit| habit.at_ns);
-        let mut uploader = Uploader::new(&config.uploads, &config.courtesy);
+        let mut config = config.clone();
+        if config.misbehaviour.ignore_caps {
+            config.max_sources = u32::MAX;
+        }
+        let mut uploader = Uploader::new(&config.uploads, &config.courtesy, &config.misbehaviour);
         for content in &config.holds {
             if let Some(object) = objects.get(content) {
                 uploader.hold(object);
@@ -139,8 +157,11 @@ impl PeerMachine {
             rng: ChaCha8Rng::seed_from_u64(node.seed),
             next_conn: 0,
             next_query: 0,
+            accounts: Accounts::default(),
+            offences: Offences::default(),
+            misdeeds: Misdeeds::default(),
             out: VecDeque::new(),
-            config: config.clone(),
+            config,
         }
     }
 
@@ -174,6 +195,8 @@ impl PeerMachine {
             Input::Closed { conn, clean } => self.link_closed(now, conn, clean),
             Input::Message { conn, message } if self.control.is(conn) => self.control_message(now, message),
             Input::Message { conn, message } => self.peer_message(now, conn, message),
+            // Of the control plane nothing is said: what follows is that its connection is lost.
+            Input::Garbled { conn } => self.offended(now, conn, Offence::Malformed),
             Input::PieceData { conn, request, bytes } => self.piece_data(now, conn, request, bytes),
             Input::PieceEnd { conn, request, hash } => self.piece_end(now, conn, request, hash),
             Input::PieceSent { conn, bytes, .. } => self.piece_sent(now, conn, bytes),

@@ -39,6 +39,20 @@ pub(super) const PENDING_MAX: usize = 2 * PIPELINE_MAX;
 pub(super) const DUPLICATES_MAX: u8 = 3;
 /// Connections from peers that may be open without having said anything yet, or being turned away.
 pub(super) const GREETERS_MAX: usize = 256;
+/// How long nothing is accepted from the address of who damages content or sends what is no frame.
+pub(super) const BAN: Time = 60 * SECOND;
+/// Every so many lesser offences of an address ban it as well.
+pub(super) const OFFENCES_TO_BAN: u32 = 3;
+/// Addresses and kinds of offences that are counted.
+pub(super) const OFFENCES_MAX: usize = 1024;
+/// A peer that has given less than [`CRAWL_BYTES`] of what it owes for so long crawls, and is left.
+pub(super) const CRAWL_TIME: Time = 10 * SECOND;
+/// 1 kB a second: less than an eighth of what a peer with 100 kbit/s up gives each of eight.
+pub(super) const CRAWL_BYTES: u64 = 10_000;
+/// A candidate that stalled or crawled so often is not used again by the download.
+pub(super) const STALLS_MAX: u32 = 2;
+/// A part that a downloader has not taken whole by then is not waited for: it would hold its slot for ever.
+pub(super) const PART_DEAD: Time = 60 * SECOND;
 /// Peers remembered per download.
 pub(super) const CANDIDATES_MAX: usize = 256;
 /// The control plane is asked again so soon after the first query, while more sources could be used; then after twice as
@@ -50,8 +64,10 @@ pub(super) const REQUERY: Time = 10 * SECOND;
 pub(super) const UPLOAD_IDLE: Time = 20 * SECOND;
 /// When a peer that had no slot may be asked again.
 pub(super) const BUSY_RETRY: Time = 5 * SECOND;
-/// Reports that are kept for the control plane while it is away.
-pub(super) const REPORTS_MAX: usize = 64;
+/// How long what was received and sent may stay untold: a peer that is killed has reported all but this.
+pub(super) const REPORT_EVERY: Time = 10 * SECOND;
+/// Accounts by content and partner that are kept.
+pub(super) const ACCOUNTS_MAX: usize = 4_096;
 
 /// The largest part of a piece that is ordered at once.
 pub(super) const PART_MAX: u32 = 65_536;

@@ -1,6 +1,6 @@
 //! What comes back of requests: bytes, whole pieces, refusals.
 
-use peerbed_contract::{EventKind, Role, TerminalStatus};
+use peerbed_contract::{EventKind, Offence, Role, TerminalStatus};
 
 use super::{
     PeerMachine,
@@ -18,10 +18,12 @@ impl PeerMachine {
     pub(super) fn piece_data(&mut self, now: Time, conn: ConnId, request: RequestId, bytes: u32) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         link.tally.received += u64::from(bytes);
-        link.pull.meter.add(now, bytes);
         let waited = now.saturating_sub(link.pull.heard);
-        link.pull.heard = now;
+        link.pull.gave(now, bytes);
         let edge = link.is_edge();
+        if let Some(content) = &link.content {
+            self.accounts.received(now, content, link.guid, u64::from(bytes));
+        }
         let took = link.pull.took(request, bytes);
         // The first bytes of a first request: their wait is a round trip and what the far end did meanwhile.
         link.pull.rtt.get_or_insert(waited);
@@ -141,6 +143,7 @@ impl PeerMachine {
                 }
             }
             Kind::Dialled | Kind::Accepted => {
+                self.offended(now, conn, Offence::Corrupt);
                 self.candidate_gone(now, conn, Some(6 * BUSY_RETRY));
                 self.call_off(conn);
             }
@@ -211,6 +214,6 @@ impl PeerMachine {
         if let Some(Kind::Edge(index)) = self.links.get(&conn).map(|link| link.kind) {
             self.edge_gone(now, conn, index, None);
         }
-        self.break_off(now, conn);
+        self.break_rules(now, conn, Offence::Malformed);
     }
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use peerbed_contract::{EventKind, Object, Role, ScriptStep, TerminalStatus, UserAct};
+use peerbed_contract::{EventKind, Object, ScriptStep, TerminalStatus, UserAct};
 
 use super::{
     PeerMachine, Stage,
     download::{Download, Run},
     params::DRAIN_TIMEOUT,
 };
-use crate::{ConnId, Message, Output, Time};
+use crate::{ConnId, Output, Time};
 
 impl PeerMachine {
     pub(super) fn start(&mut self, now: Time) {
@@ -18,6 +18,7 @@ impl PeerMachine {
             self.draw_secondary(now);
             self.take_up_habits(now);
             self.offer_held();
+            self.begin_misdeeds(now);
         }
     }
 
@@ -136,12 +137,6 @@ impl PeerMachine {
             }
         }
         let record = download.record(&self.me);
-        self.report(Message::Usage {
-            content: download.content().clone(),
-            edge_bytes: download.bytes_from(Role::Edge),
-            peers: download.bytes_by_guid(),
-            completed: true, // over, however it ended; a download is reported once
-        });
         self.event(EventKind::DownloadFinished(Box::new(record)));
     }
 
@@ -177,6 +172,8 @@ impl PeerMachine {
             self.conclude(number);
         }
         if self.downloads.is_empty() && self.links.is_empty() {
+            self.tell_offences();
+            self.report_usage(true);
             self.leave_control();
             self.stage = Stage::Finished;
             self.out.push_back(Output::Finished);

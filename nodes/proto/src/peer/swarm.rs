@@ -1,13 +1,13 @@
 //! Connections to and from other peers: whom to dial, the greeting, the piece maps.
 
 use fixedbitset::FixedBitSet;
-use peerbed_contract::{ContentId, EdgeMode, Guid, Object, SignedToken};
+use peerbed_contract::{ContentId, EdgeMode, Guid, Object, Offence, SignedToken};
 
 use super::{
     PeerMachine, Stage,
     download::Candidate,
     link::{Kind, Link, Phase},
-    params::{BUSY_RETRY, CANDIDATES_MAX, GREETERS_MAX, MILLISECOND, SECOND},
+    params::{BUSY_RETRY, CANDIDATES_MAX, GREETERS_MAX, MILLISECOND, SECOND, STALLS_MAX},
     upload::NoSlot,
 };
 use crate::{
@@ -56,10 +56,10 @@ impl PeerMachine {
         while room > 0 {
             let conn = ConnId(self.next_conn);
             let Some(download) = self.downloads.get_mut(&number) else { return };
-            let banned = &download.swarm.banned;
+            let (banned, bans) = (&download.swarm.banned, &self.offences.bans);
             let next = download.swarm.candidates.iter_mut().find(|candidate| {
                 let free = candidate.link.is_none() && !candidate.banned && candidate.not_before <= now;
-                free && !banned.contains(&candidate.guid)
+                free && !banned.contains(&candidate.guid) && !bans.holds(now, candidate.address.ip())
             });
             let Some(candidate) = next else { return };
             candidate.link = Some(conn);
@@ -69,6 +69,7 @@ impl PeerMachine {
             link.content = Some(content.clone());
             link.download = Some(number);
             link.pull.offers = Some(FixedBitSet::with_capacity(pieces as usize));
+            link.pull.greedy = self.config.misbehaviour.ignore_caps;
             self.links.insert(conn, link);
             self.next_conn += 2;
             self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Peer });
@@ -111,6 +112,7 @@ impl PeerMachine {
                 not_before: 0,
                 backoff: super::rate::Backoff::default(),
                 banned: false,
+                stalls: 0,
                 link: download.links.iter().find(same).copied(),
             });
         }
@@ -126,6 +128,17 @@ impl PeerMachine {
         }
     }
 
+    /// A source gave nothing, or next to nothing, of what it owed.
+    pub(super) fn candidate_stalled(&mut self, now: Time, conn: ConnId) {
+        let number = self.links.get(&conn).and_then(|link| link.download);
+        let Some(download) = number.and_then(|number| self.downloads.get_mut(&number)) else { return };
+        if let Some(candidate) = download.swarm.by_link(conn) {
+            candidate.stalls += 1;
+            candidate.banned |= candidate.stalls >= STALLS_MAX;
+            candidate.put_off(now, Some(6 * BUSY_RETRY), &mut self.rng);
+        }
+    }
+
     /// A dialled connection opened.
     pub(super) fn link_connected(&mut self, now: Time, conn: ConnId) {
         let Some(link) = self.links.get_mut(&conn) else { return };
@@ -137,6 +150,9 @@ impl PeerMachine {
         }
         link.pull.saw_rtt(now.saturating_sub(link.since));
         link.enter(Phase::Greeting, now);
+        if self.config.misbehaviour.malformed {
+            return self.send_garbage(conn);
+        }
         let download = link.download.and_then(|number| self.downloads.get(&number));
         let Some(grant) = download.filter(|download| download.is_active()).and_then(|download| download.grant.as_ref())
         else {
@@ -157,7 +173,12 @@ impl PeerMachine {
     pub(super) fn link_accepted(&mut self, now: Time, conn: ConnId, from: Endpoint) {
         let greeters = self.links.values().filter(|link| link.kind == Kind::Accepted && link.phase == Phase::Greeting);
         let full = greeters.count() >= GREETERS_MAX;
-        if full || self.links.contains_key(&conn) || matches!(self.stage, Stage::Offline | Stage::Stopping { .. }) {
+        let banned = self.offences.bans.holds(now, from.address.ip());
+        if full
+            || banned
+            || self.links.contains_key(&conn)
+            || matches!(self.stage, Stage::Offline | Stage::Stopping { .. })
+        {
             self.out.push_back(Output::Close { conn });
             return;
         }
@@ -166,10 +187,13 @@ impl PeerMachine {
 
     /// A message of another peer.
     pub(super) fn peer_message(&mut self, now: Time, conn: ConnId, message: Message) {
+        if self.config.misbehaviour.malformed && matches!(message, Message::Hello { .. }) {
+            return self.send_garbage(conn);
+        }
         let Some(link) = self.links.get(&conn) else { return };
         let greeted = matches!(link.phase, Phase::Open | Phase::Leaving) && link.guid.is_some();
         if link.is_edge() || link.heard_bye {
-            return self.break_off(now, conn);
+            return self.break_rules(now, conn, Offence::Protocol);
         }
         match message {
             Message::Hello { version: PROTOCOL_VERSION, guid, token, have } => {
@@ -186,19 +210,19 @@ impl PeerMachine {
             Message::Bye => self.bye_came(now, conn),
             // The driver reads parts itself; their bytes come as `PieceData`.
             Message::Part { .. } => {}
-            _ => self.break_off(now, conn),
+            _ => self.break_rules(now, conn, Offence::Protocol),
         }
     }
 
     fn hello(&mut self, now: Time, conn: ConnId, guid: Guid, signed: &SignedToken, have: &PieceMap) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         if link.kind != Kind::Accepted {
-            return self.break_off(now, conn);
+            return self.break_rules(now, conn, Offence::Protocol);
         }
         if link.phase != Phase::Greeting {
             // A greeting that crossed with the end of the run; a second one is an error.
             if link.phase != Phase::Leaving || link.guid.is_some() {
-                self.break_off(now, conn);
+                self.break_rules(now, conn, Offence::Protocol);
             }
             return;
         }
@@ -209,12 +233,12 @@ impl PeerMachine {
                 self.send(conn, refused);
                 return self.close(now, conn, true);
             }
-            Err(_) => return self.break_off(now, conn),
+            Err(_) => return self.break_rules(now, conn, Offence::Token),
         };
         let Some(object) = self.objects.get(&content).cloned() else {
             return self.turn_away(now, conn, NoSlot::Ever);
         };
-        let Some(offers) = read_map(have, &object) else { return self.break_off(now, conn) };
+        let Some(offers) = read_map(have, &object) else { return self.break_rules(now, conn, Offence::Protocol) };
         let slot = self.slot(conn, &content, guid);
         let number = self.mutual(conn, &content, guid);
         let Some(link) = self.links.get_mut(&conn) else { return };
@@ -245,7 +269,7 @@ impl PeerMachine {
             return; // It crossed with our leaving.
         }
         let (Kind::Dialled, Phase::Greeting, Some(number)) = (link.kind, link.phase, link.download) else {
-            return self.break_off(now, conn);
+            return self.break_rules(now, conn, Offence::Protocol);
         };
         let Some(object) = link.content.as_ref().and_then(|content| self.objects.get(content)).cloned() else { return };
         let permitted = match signed {
@@ -254,10 +278,10 @@ impl PeerMachine {
                 Ok(content) if content == object.id => true,
                 // It may still give; it will show a new one when it wants something.
                 Err(Some(error)) if error.is_stale() => false,
-                _ => return self.break_off(now, conn),
+                _ => return self.break_rules(now, conn, Offence::Token),
             },
         };
-        let Some(offers) = read_map(have, &object) else { return self.break_off(now, conn) };
+        let Some(offers) = read_map(have, &object) else { return self.break_rules(now, conn, Offence::Protocol) };
         let Some(link) = self.links.get_mut(&conn) else { return };
         link.pull.saw_rtt(now.saturating_sub(link.since));
         link.guid = Some(guid);
@@ -296,7 +320,7 @@ impl PeerMachine {
     fn refused_came(&mut self, now: Time, conn: ConnId, renew: bool) {
         let Some(link) = self.links.get(&conn) else { return };
         if link.kind != Kind::Dialled || link.phase != Phase::Greeting {
-            return self.break_off(now, conn);
+            return self.break_rules(now, conn, Offence::Protocol);
         }
         let number = link.download;
         self.candidate_gone(now, conn, None);
@@ -363,7 +387,7 @@ impl PeerMachine {
         let Some(link) = self.links.get(&conn) else { return };
         if link.kind != Kind::Dialled || !matches!(link.phase, Phase::Greeting | Phase::Leaving) || link.guid.is_some()
         {
-            return self.break_off(now, conn);
+            return self.break_rules(now, conn, Offence::Protocol);
         }
         let wait = retry_ms.map_or(BUSY_RETRY, |ms| (Time::from(ms) * MILLISECOND).max(SECOND));
         let download = link.download.and_then(|number| self.downloads.get_mut(&number));
@@ -377,7 +401,7 @@ impl PeerMachine {
     fn have_came(&mut self, now: Time, conn: ConnId, piece: u32) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let Some(offers) = link.pull.offers.as_mut().filter(|offers| (piece as usize) < offers.len()) else {
-            return self.break_off(now, conn);
+            return self.break_rules(now, conn, Offence::Protocol);
         };
         let known = offers.put(piece as usize);
         let fetched = link.pull.fetching.contains(piece as usize);

@@ -1,11 +1,14 @@
 //! What is due when: the deadlines of connections, downloads and the run, and what happens at them.
 
+use peerbed_contract::Offence;
+
 use super::{
     PeerMachine, Stage,
     download::Run,
     link::{Kind, Link, Phase},
     params::{
-        CONNECT_TIMEOUT, DRAIN_TIMEOUT, EDGE_DEAD, GREETING_TIMEOUT, MILLISECOND, PEER_DEAD, UPLOAD_DEAD, UPLOAD_IDLE,
+        CONNECT_TIMEOUT, DRAIN_TIMEOUT, EDGE_DEAD, GREETING_TIMEOUT, MILLISECOND, PART_DEAD, PEER_DEAD, UPLOAD_DEAD,
+        UPLOAD_IDLE,
     },
 };
 use crate::{ConnId, Time};
@@ -19,7 +22,11 @@ impl Link {
             Phase::Greeting => Some(self.since + GREETING_TIMEOUT),
             // As long as something moves, it may go on: a slow piece is waited for.
             Phase::Leaving => Some(self.since.max(self.pull.heard).max(self.push.used) + DRAIN_TIMEOUT),
-            Phase::Open if !self.push.queue.is_empty() || self.push.unsent > 0 => Some(self.push.used + UPLOAD_DEAD),
+            Phase::Open if !self.push.queue.is_empty() || self.push.unsent > 0 => {
+                // Who takes a byte now and then would hold its slot for ever.
+                let part = self.push.busy.then_some(self.push.ordered + PART_DEAD);
+                Some((self.push.used + UPLOAD_DEAD).min(part.unwrap_or(Time::MAX)))
+            }
             Phase::Open if self.source => None, // The download looks after it.
             Phase::Open if owes => Some(self.pull.heard.max(self.since) + PEER_DEAD),
             Phase::Open => Some(self.push.used.max(self.since) + UPLOAD_IDLE),
@@ -35,6 +42,7 @@ impl PeerMachine {
         }
         self.follow_habits(now);
         self.follow_script(now);
+        self.misbehave(now);
         self.keep_control(now);
         self.expire_links(now);
         let numbers: Vec<u32> = self.downloads.keys().copied().collect();
@@ -54,6 +62,7 @@ impl PeerMachine {
         }
         self.keep_cache(now);
         self.upload(now);
+        self.keep_accounts(now);
         self.try_to_finish(now);
     }
 
@@ -79,14 +88,21 @@ impl PeerMachine {
             .filter(|(conn, link)| link.source && (dead(link) || mute(*conn, link)))
             .map(|(conn, link)| (conn, link.kind))
             .collect();
-        for (conn, kind) in lost {
+        let crawling: Vec<ConnId> = download.links.iter().copied().collect();
+        let slow = |conn: &ConnId| {
+            let link = self.links.get_mut(conn)?;
+            (link.source && !link.is_edge() && link.pull.crawls(now)).then_some((*conn, link.kind))
+        };
+        let slow: Vec<(ConnId, Kind)> = crawling.iter().filter_map(slow).collect();
+        for (conn, kind) in lost.iter().chain(slow.iter().filter(|slow| !lost.contains(slow))).copied() {
             match kind {
                 Kind::Edge(index) => {
                     self.edge_gone(now, conn, index, None);
                     self.leave(now, conn);
                 }
                 Kind::Dialled | Kind::Accepted => {
-                    self.candidate_gone(now, conn, None);
+                    self.offended(now, conn, Offence::Stall);
+                    self.candidate_stalled(now, conn);
                     self.detach(now, conn, true);
                 }
             }
@@ -130,7 +146,9 @@ impl PeerMachine {
             Run::Away { .. } | Run::Over { .. } => [None; 3],
         });
         let cache = self.cache.wake.filter(|_| running);
-        let due = [script, self.next_habit(), control, stop, cache, self.uploader.wake]
+        let accounts = self.accounts.due().filter(|_| running);
+        let misdeeds = self.misdeeds.due().filter(|_| running);
+        let due = [script, self.next_habit(), control, stop, cache, misdeeds, accounts, self.uploader.wake]
             .into_iter()
             .chain(downloads)
             .flatten()

@@ -6,7 +6,7 @@ use std::{
 };
 
 use fixedbitset::FixedBitSet;
-use peerbed_contract::{ContentId, Courtesy, Guid, Object, UploadPolicy};
+use peerbed_contract::{ContentId, Courtesy, Guid, Misbehaviour, Object, Offence, UploadPolicy};
 
 use super::{
     PeerMachine,
@@ -76,6 +76,8 @@ pub(super) struct Uploader {
     /// The most on one connection, bytes a second.
     connection_rate: Option<f64>,
     part: u32,
+    /// It never gives anything (an attacker's).
+    stalls: bool,
     copies: BTreeMap<ContentId, Copy>,
     /// Whose turn it is.
     slots: Slots,
@@ -84,22 +86,33 @@ pub(super) struct Uploader {
 }
 
 impl Uploader {
-    pub(super) fn new(policy: &UploadPolicy, courtesy: &Courtesy) -> Self {
+    pub(super) fn new(policy: &UploadPolicy, courtesy: &Courtesy, misbehaviour: &Misbehaviour) -> Self {
+        let mut policy = policy.clone();
+        if misbehaviour.ignore_caps {
+            (policy.per_copy, policy.connections) = (u32::MAX, u32::MAX);
+            (policy.rate_bps, policy.connection_rate_bps) = (None, None);
+        }
+        let trickle = misbehaviour.stall.map(|stall| stall.trickle_bps);
+        if let Some(trickle) = trickle {
+            policy.rate_bps = Some(trickle.max(1));
+        }
         let bytes = |bits: Option<u64>| bits.map(|bits| bits as f64 / 8.0);
         let (cap, connection_rate) = (bytes(policy.rate_bps), bytes(policy.connection_rate_bps));
         let rate = [cap, connection_rate].into_iter().flatten().reduce(f64::min);
         // Under a low limit parts are short, so that several downloaders see bytes often enough not to think it dead.
-        let part = rate.map_or(PART_MAX, |rate| ((rate / 20.0) as u32).clamp(PART_MIN, PART_MAX));
+        let least = if trickle.is_some() { 16 } else { PART_MIN };
+        let part = rate.map_or(PART_MAX, |rate| ((rate / 20.0) as u32).clamp(least, PART_MAX));
         Self {
             enabled: policy.enabled && policy.per_copy > 0 && policy.connections > 0,
             per_copy: policy.per_copy,
             connections: policy.connections,
             places: u64::from(policy.connections) + u64::from(policy.waiting),
-            limit: Limit::new(policy, courtesy),
+            limit: Limit::new(&policy, courtesy),
             bucket: Bucket::new(0.0, f64::from(part).max(cap.unwrap_or(0.0) / 20.0)),
             stopped: false,
             connection_rate,
             part,
+            stalls: trickle == Some(0),
             copies: BTreeMap::new(),
             slots: Slots::new(policy.connections as usize),
             wake: None,
@@ -241,12 +254,15 @@ impl PeerMachine {
             return; // It crossed with the bye, which answers it.
         }
         let (Some(content), Some(guid)) = (link.content.clone(), link.guid) else {
-            return self.break_off(now, conn);
+            return self.break_rules(now, conn, Offence::Protocol);
         };
         let known = self.objects.get(&content).is_some_and(|object| piece < object.piece_count());
         let again = link.push.queue.iter().any(|queued| queued.request == request);
-        if !known || again || link.push.queue.len() >= PENDING_MAX {
-            return self.break_off(now, conn);
+        if !known || again {
+            return self.break_rules(now, conn, Offence::Protocol);
+        }
+        if link.push.queue.len() >= PENDING_MAX {
+            return self.break_rules(now, conn, Offence::Excess);
         }
         let servable = link.phase == Phase::Open && link.push.permitted && self.uploader.holds(&content, piece);
         let granted =
@@ -303,6 +319,9 @@ impl PeerMachine {
         link.tally.sent += u64::from(bytes);
         link.push.unsent = link.push.unsent.saturating_sub(u64::from(bytes));
         link.push.used = now;
+        if let Some(content) = &link.content {
+            self.accounts.sent(now, content, link.guid, u64::from(bytes));
+        }
         self.try_to_leave(now, conn);
     }
 
@@ -315,6 +334,10 @@ impl PeerMachine {
 
     /// Orders parts, one for each connection in turn, as far as the rate limit lets it.
     pub(super) fn upload(&mut self, now: Time) {
+        if self.uploader.stalls {
+            self.uploader.wake = None;
+            return;
+        }
         let limited = self.keep_limit(now).is_some();
         self.free_slots(now);
         let mut wake = None;
@@ -407,6 +430,7 @@ impl PeerMachine {
                 bucket.spend(f64::from(bytes));
             }
             link.push.busy = true;
+            link.push.ordered = now;
             link.push.unsent += u64::from(bytes);
             link.push.used = now;
             if ordered + bytes >= length {
@@ -421,7 +445,7 @@ impl PeerMachine {
             }
         }
         let offset = offset + u64::from(ordered);
-        let corrupt = self.config.corrupts;
+        let corrupt = self.config.misbehaviour.corrupt;
         self.out.push_back(Output::SendPiece { conn, request, content, offset, bytes, corrupt });
         Ok(())
     }

@@ -40,6 +40,12 @@ impl Net {
                 }
                 self.input(host, Input::Message { conn, message: message.clone() });
             }
+            Item::Raw => {
+                self.input(host, Input::Garbled { conn });
+                self.gone(stream ^ 1, false);
+                let at = self.now + self.hosts[host].delay + self.hosts[self.streams[stream].from].delay;
+                self.plan(at, Act::Gone { stream, clean: false });
+            }
             Item::Ask(ask) => self.answer_ask(host, conn, ask),
             Item::Granted(result) => {
                 let result = result.clone().map(|granted| *granted);
@@ -122,6 +128,7 @@ impl Net {
                 assert!(bytes > 0 && bytes <= 65_536);
                 self.push(host, conn, Item::Part { request, content, offset, corrupt }, u64::from(bytes));
             }
+            Output::SendRaw { conn, bytes } => self.push(host, conn, Item::Raw, bytes.len() as u64),
             Output::ExpectPiece { conn, request, bytes } => {
                 self.hosts[host].expected.insert((conn, request), Expected { left: bytes, hash: None });
             }

@@ -26,7 +26,7 @@ fn a_peer_that_sends_damaged_pieces_is_dropped() {
     // Long enough that a peer that is only left for a while would come back.
     let mut world = World::new(object(250, 1_048_576));
     world.downloader(5.0, 40.0, 0, vec![]);
-    world.seed_peer(10.0).config.corrupts = true;
+    world.seed_peer(10.0).config.misbehaviour.corrupt = true;
     for _ in 0..4 {
         world.seed_peer(10.0);
     }

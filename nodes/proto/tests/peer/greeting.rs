@@ -47,7 +47,7 @@ fn greets(bench: &mut Bench, number: u8) -> (ConnId, Vec<Output>) {
 }
 
 /// Greets and gives the connection.
-fn greeted(bench: &mut Bench) -> ConnId {
+pub(crate) fn greeted(bench: &mut Bench) -> ConnId {
     let conn = bench.accept();
     let answer = bench.tell(conn, hello(token::sign(&SECRET, granted())));
     let Some(Output::Send { message: Message::HelloBack { have, token: None, .. }, .. }) = answer.first() else {
@@ -380,7 +380,7 @@ fn a_silent_remote_loses_its_slot() {
 #[test]
 fn damage_is_ordered_where_the_fault_is_injected() {
     let mut world = World::new(object(4, 131_072));
-    world.seed_peer(10.0).config.corrupts = true;
+    world.seed_peer(10.0).config.misbehaviour.corrupt = true;
     let mut bench = Bench::new(world.peer_machine(0));
     let conn = greeted(&mut bench);
     let answer = bench.tell(conn, request(1, 0));

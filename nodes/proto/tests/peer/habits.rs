@@ -252,6 +252,20 @@ fn each_start_has_its_own_secondary_guid_and_a_restored_one_forgets_the_later() 
 }
 
 #[test]
+fn copies_of_an_installation_do_not_replace_each_other_without_end() {
+    let mut world = World::new(object(8, 262_144));
+    let guid = world.seed_peer(5.0).config.guid;
+    world.seed_peer(5.0).config.guid = guid;
+    world.downloader(5.0, 40.0, 60 * SECOND, vec![]);
+    let outcome = World::run(world.build(), 120 * SECOND);
+    // Each waits twice as long after every time, up to half a minute; each login of one sends the other away.
+    let logins = times(&outcome, world.control_host(0), |event| matches!(event, EventKind::Login(_)));
+    assert!((6..30).contains(&logins.len()), "{}", logins.len());
+    // One of them is there most of the time, so that a downloader finds the copy.
+    assert_eq!(outcome.completed(2).copies_registered, Some(1));
+}
+
+#[test]
 fn a_process_that_starts_late_is_where_its_user_is_by_then() {
     let mut world = World::new(object(8, 262_144));
     world.seed_peer(5.0).config.habits = vec![at(2, HabitAct::UploadsOff), at(4, SHUT_DOWN), at(12, BACK)];

@@ -1,6 +1,7 @@
 //! The peer's machine in a network of virtual time, with the real control plane's machine and a scripted edge.
 
 mod agenda;
+mod attackers;
 mod basic;
 mod bench;
 mod cache;

@@ -1,6 +1,8 @@
 //! Whatever goes wrong: random faults in a network, and remotes that say anything at any moment.
 
-use peerbed_contract::{Guid, SignedToken, TerminalStatus, Token, UserAct, UserMoment};
+use peerbed_contract::{
+    Flood, Guid, Inflate, Misbehaviour, SignedToken, Stall, TerminalStatus, Token, UserAct, UserMoment,
+};
 use peerbed_proto::{ConnId, Input, Message, PeerAddress, PieceMap, Refusal, RequestId, Time, token};
 use proptest::prelude::*;
 
@@ -36,6 +38,22 @@ fn fault() -> impl Strategy<Value = (u64, Fault)> {
     (0..40_000_u64, kind)
 }
 
+fn misbehaviour() -> impl Strategy<Value = Misbehaviour> {
+    let stall = proptest::option::of((0..9_000_u64).prop_map(|trickle_bps| Stall { trickle_bps }));
+    let flood = (1..300_u32, 0..60_000_u64).prop_map(|(per_second, ms)| Flood { per_second, lasts_ns: ms * MS });
+    let inflate = proptest::option::of((2..9_u32).prop_map(|factor| Inflate { factor }));
+    (any::<bool>(), stall, inflate, proptest::option::of(flood), any::<bool>(), any::<bool>()).prop_map(
+        |(corrupt, stall, inflate, flood, ignore_caps, malformed)| Misbehaviour {
+            corrupt,
+            stall,
+            inflate,
+            flood,
+            ignore_caps,
+            malformed,
+        },
+    )
+}
+
 fn user() -> impl Strategy<Value = Vec<UserMoment>> {
     let act = prop_oneof![
         3 => (100..20_000_u64).prop_map(|ms| UserAct::Pause { resume_after_ns: Some(ms * MS) }),
@@ -59,7 +77,7 @@ proptest! {
         seed in 0..1_000_u64,
         faults in proptest::collection::vec(fault(), 0..12),
         users in proptest::collection::vec(user(), 3),
-        corrupt in 0..8_usize,
+        bad in proptest::collection::vec((3..8_usize, misbehaviour()), 0..4),
     ) {
         let mut world = World::new(object(12, 131_072));
         world.seed = seed;
@@ -70,8 +88,8 @@ proptest! {
         for _ in 0..5 {
             world.seed_peer(6.0);
         }
-        if corrupt > 2 {
-            world.peers[corrupt].config.corrupts = true;
+        for (holder, misbehaviour) in bad {
+            world.peers[holder].config.misbehaviour = misbehaviour;
         }
         let mut net = world.build();
         for (ms, fault) in &faults {
@@ -122,6 +140,7 @@ enum Thing {
     Connected,
     Closed(bool),
     Message(Message),
+    Garbled,
     Data(u32, u32),
     Whole(u32),
     End(u32),
@@ -193,6 +212,7 @@ fn thing() -> impl Strategy<Value = Thing> {
         6 => Just(Thing::Connected),
         1 => any::<bool>().prop_map(Thing::Closed),
         12 => message().prop_map(Thing::Message),
+        1 => Just(Thing::Garbled),
         2 => (0..6_u32, 0..140_000_u32).prop_map(|(request, bytes)| Thing::Data(request, bytes)),
         6 => (0..40_u32).prop_map(Thing::Whole),
         2 => (0..6_u32).prop_map(Thing::End),
@@ -222,6 +242,11 @@ fn hand_in(bench: &mut Bench, conn: ConnId, thing: Thing) {
             Input::Closed { conn, clean }
         }
         Thing::Message(message) => Input::Message { conn, message },
+        Thing::Garbled => {
+            bench.feed(Input::Garbled { conn });
+            bench.open.retain(|open| *open != conn);
+            Input::Closed { conn, clean: false }
+        }
         Thing::Data(request, bytes) => Input::PieceData { conn, request: RequestId(request), bytes },
         Thing::Whole(number) => {
             if bench.asked.is_empty() {
@@ -261,10 +286,14 @@ proptest! {
 
     /// Nothing that remotes do makes the machine panic, talk on closed connections, or miss its end.
     #[test]
-    fn a_machine_survives_anything(acts in proptest::collection::vec(anything(), 0..120), holds in any::<bool>()) {
+    fn a_machine_survives_anything(
+        acts in proptest::collection::vec(anything(), 0..120),
+        holds in any::<bool>(),
+        own in prop_oneof![2 => Just(Misbehaviour::default()), 1 => misbehaviour()],
+    ) {
         let mut world = World::new(object(4, 131_072));
         world.edges = vec![10.0, 10.0];
-        world.downloader(5.0, 5.0, 10 * MS, vec![]);
+        world.downloader(5.0, 5.0, 10 * MS, vec![]).config.misbehaviour = own;
         if holds {
             world.peers[0].config.holds.push(content("patch"));
         }

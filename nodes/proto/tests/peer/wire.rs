@@ -16,6 +16,8 @@ const LAST_WINDOW: u64 = 512 * 1024;
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Item {
     Frame(Message),
+    /// Bytes that are no frame.
+    Raw,
     /// A part of a piece; the offset says of which.
     Part {
         request: RequestId,

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use peerbed_contract::{
-    AsNumber, CachePolicy, ContentId, ControlConfig, DownloadRecord, EdgeMode, EventKind, Guid, NatClass, NodeConfig,
-    Object, PeerConfig, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy, TerminalStatus, UploadPolicy,
-    UserMoment,
+    AsNumber, CachePolicy, ContentId, ControlConfig, DownloadRecord, EdgeMode, EventKind, Guid, Misbehaviour, NatClass,
+    NodeConfig, Object, PeerConfig, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy, TerminalStatus,
+    UploadPolicy, UserMoment,
 };
 use peerbed_proto::{ControlMachine, PeerMachine, Time, token};
 
@@ -100,7 +100,7 @@ impl World {
             holds: Vec::new(),
             storage: Storage::Synthetic,
             script: Vec::new(),
-            corrupts: false,
+            misbehaviour: Misbehaviour::default(),
         };
         self.peers.push(Peer { up, down, delay: 5 * MS, config });
         self.peers.last_mut().expect("just added")

@@ -143,6 +143,7 @@ async fn content_that_is_not_due_breaks_the_connection() {
             pair.expect(1, 5);
             pair.tell(&wire).await;
             let mut all = expected;
+            all.push(Input::Garbled { conn: CONN });
             all.push(closed(false));
             assert_eq!(pair.inputs().await, all);
         }
