@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerbed_contract::{EdgeMode, Object, Strategy};
+use peerbed_contract::{EdgeMode, Filters, Object, Strategy};
 use peerbed_link::{Probability, Rate};
 
 use crate::{
@@ -13,10 +13,11 @@ use crate::{
 use self::nat::NatMix;
 
 pub(crate) mod arms;
+pub(crate) mod control;
 pub(crate) mod decode;
 pub(crate) mod expect;
 pub(crate) mod nat;
-mod policy;
+pub(crate) mod policy;
 pub(crate) mod provider;
 pub(crate) mod scale;
 mod tolerance;
@@ -56,6 +57,8 @@ pub(crate) struct Group {
     /// Who uploads.
     pub(crate) uploads: Uploads,
     pub(crate) users: users::Users,
+    /// The local network that they share.
+    pub(crate) lan: Option<String>,
     /// How many damage what they upload.
     pub(crate) corrupts: u32,
     /// What stands between them and the network.
@@ -155,6 +158,8 @@ pub(crate) struct Policy {
     pub(crate) strategy: Strategy,
     pub(crate) max_returned: u32,
     pub(crate) diversity: Probability,
+    pub(crate) filters: Filters,
+    pub(crate) control: control::ControlPolicy,
     pub(crate) per_copy: u32,
     pub(crate) connections: u32,
     pub(crate) waiting: u32,
@@ -169,6 +174,9 @@ pub(crate) struct Policy {
     pub(crate) edge_mode: EdgeMode,
     pub(crate) token_lifetime: Duration,
     pub(crate) max_sources: u32,
+    /// A share of `max_sources`.
+    pub(crate) requery_below: Probability,
+    pub(crate) requery_every: Duration,
 }
 
 /// The most that a peer keeps.

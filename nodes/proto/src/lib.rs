@@ -17,6 +17,7 @@ mod machine;
 mod message;
 mod peer;
 
+pub mod nat;
 pub mod token;
 
 pub use control::ControlMachine;
@@ -24,5 +25,7 @@ pub use edge::EdgeMachine;
 pub use machine::{
     ConnId, Endpoint, HttpReply, HttpRequest, Input, Machine, Output, Purpose, Refusal, RequestId, Time,
 };
-pub use message::{Message, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, PieceMap, SECONDARY_MAX};
+pub use message::{
+    LAN_MAX, Message, Nearness, Offered, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, PieceMap, Profile, SECONDARY_MAX,
+};
 pub use peer::PeerMachine;

@@ -15,8 +15,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     PeerMachine, Stage,
-    params::{CONNECT_TIMEOUT, GREETING_TIMEOUT, QUERY_TIMEOUT, REPORTS_MAX, REQUERY},
+    params::{CONNECT_TIMEOUT, GREETING_TIMEOUT, QUERY_TIMEOUT, REPORTS_MAX},
     rate::Backoff,
+    standing::Standing,
 };
 use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time};
 
@@ -45,6 +46,7 @@ pub(super) struct ControlLink {
     lost: bool,
     /// What is registered, or will be at the next login: whole or in part.
     offered: BTreeMap<ContentId, bool>,
+    pub(super) standing: Standing,
     reports: VecDeque<Message>,
 }
 
@@ -57,6 +59,7 @@ impl ControlLink {
             backoff: Backoff::default(),
             lost: false,
             offered: BTreeMap::new(),
+            standing: Standing::new(),
             reports: VecDeque::new(),
         }
     }
@@ -73,7 +76,7 @@ impl ControlLink {
         }
     }
 
-    fn up(&self) -> Option<ConnId> {
+    pub(super) fn up(&self) -> Option<ConnId> {
         if let State::Up { conn } = self.state { Some(conn) } else { None }
     }
 
@@ -86,7 +89,7 @@ impl ControlLink {
             State::Away { until } => Some(until),
             State::Dialling { since, .. } => Some(since + CONNECT_TIMEOUT),
             State::LoggingIn { since, .. } => Some(since + GREETING_TIMEOUT),
-            State::Up { .. } => None,
+            State::Up { .. } => self.standing.due(),
         }
     }
 }
@@ -115,7 +118,8 @@ impl PeerMachine {
 
     /// Dials when the time has come, and gives up what takes too long.
     pub(super) fn keep_control(&mut self, now: Time) {
-        if self.stage != Stage::Running || self.control.due().is_none_or(|due| due > now) {
+        if self.stage != Stage::Running || self.control.up().is_some() || self.control.due().is_none_or(|due| due > now)
+        {
             return;
         }
         if let Some(conn) = self.control.conn() {
@@ -138,6 +142,7 @@ impl PeerMachine {
             secondary: self.me.secondary.clone(),
             program: PROGRAM.to_owned(),
             nat: self.config.nat,
+            lan: self.config.lan.clone(),
         };
         self.send(conn, login);
     }
@@ -173,6 +178,7 @@ impl PeerMachine {
             }
             // The peer that will connect shows a token; there is nothing to prepare.
             Message::Introduce { .. } => {}
+            Message::ReAdd { within_ms } => self.readd_came(now, within_ms),
             Message::Refused { query: Some(query), reason, renew } => {
                 let mut asked = Vec::new();
                 for download in self.downloads.values_mut() {
@@ -213,9 +219,8 @@ impl PeerMachine {
         if std::mem::take(&mut self.control.lost) {
             self.notice("the control plane is back".to_owned());
         }
-        for (content, complete) in self.control.offered.clone() {
-            self.send(conn, Message::Register { content, complete });
-        }
+        self.control.standing = Standing::new();
+        self.register_all(conn);
         for report in std::mem::take(&mut self.control.reports) {
             self.send(conn, report);
         }
@@ -223,6 +228,16 @@ impl PeerMachine {
         for number in running {
             self.keep_swarm(now, number);
         }
+    }
+
+    /// Registers everything that is offered; gives how many copies.
+    pub(super) fn register_all(&mut self, conn: ConnId) -> u32 {
+        let offered = self.control.offered.clone();
+        let copies = offered.len() as u32;
+        for (content, complete) in offered {
+            self.send(conn, Message::Register { content, complete });
+        }
+        copies
     }
 
     /// Everything that is held and offered from the start.
@@ -280,8 +295,9 @@ impl PeerMachine {
                 let query = self.next_query;
                 self.next_query = self.next_query.wrapping_add(1);
                 download.swarm.query = Some((query, now));
-                download.swarm.next_query = now + download.swarm.requery;
-                download.swarm.requery = (2 * download.swarm.requery).min(REQUERY);
+                let every = self.config.requery.every_ns;
+                download.swarm.next_query = now.saturating_add(download.swarm.requery.min(every));
+                download.swarm.requery = download.swarm.requery.saturating_mul(2).min(every);
                 self.send(conn, Message::Query { query, token: token.clone() });
             }
             Some(_) | None => {}

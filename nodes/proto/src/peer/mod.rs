@@ -13,6 +13,7 @@
 //! | `limit` | how much may be uploaded at a moment |
 //! | `leave` | how a connection ends, and its accounting |
 //! | `control_link` | the connection to the control plane |
+//! | `standing` | what the control plane is told of copies and upload slots |
 //! | `timers` | what is due when |
 //! | `share` | how much the edge gives while peers deliver |
 //! | `board`, `link`, `download`, `rate`, `params` | the values behind them |
@@ -27,12 +28,13 @@ mod leave;
 mod limit;
 mod link;
 mod params;
-mod rate;
+pub(crate) mod rate;
 mod receive;
 mod requests;
 mod script;
 mod share;
 mod slots;
+mod standing;
 mod swarm;
 mod timers;
 mod upload;
