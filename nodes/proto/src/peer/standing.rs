@@ -57,7 +57,7 @@ impl PeerMachine {
         if !self.uploader.enabled() {
             return;
         }
-        let free = self.free_slots();
+        let free = self.places_left();
         let standing = &mut self.control.standing;
         if free == standing.told_free {
             standing.slots_at = None;
@@ -75,7 +75,7 @@ impl PeerMachine {
     }
 
     /// Free places for downloaders, to be served or to wait, in three steps: none, one for few, [`MANY`] for half of them or more.
-    fn free_slots(&self) -> u32 {
+    fn places_left(&self) -> u32 {
         let slots = self.uploader.places();
         let used = self.links.values().filter(|link| link.push.granted).count() as u64;
         match slots.saturating_sub(used) {
