@@ -200,7 +200,9 @@ fn a_killed_connection_node_takes_its_copies_along_until_its_peers_are_elsewhere
 fn with_all_connection_nodes_down_downloads_come_from_the_edge_alone() {
     let world = parted(1, &[10 * SECOND]);
     let mut net = world.build();
-    (0..2).for_each(|index| net.at(5 * SECOND, Todo::Kill(world.control_host(index))));
+    for index in 0..2 {
+        net.at(5 * SECOND, Todo::Kill(world.control_host(index)));
+    }
     let outcome = World::run(net, 60 * SECOND);
     let record = outcome.completed(0);
     assert_eq!((record.copies_registered, record.peer_bytes), (None, 0));

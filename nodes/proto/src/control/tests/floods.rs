@@ -54,7 +54,9 @@ fn a_flood_of_logins_from_one_address_is_refused_and_others_log_in() {
 #[test]
 fn idle_connections_of_one_address_are_bounded() {
     let mut control = strict();
-    (0..40).for_each(|number| accept(&mut control, 1000 + number, 3));
+    for number in 0..40 {
+        accept(&mut control, 1000 + number, 3);
+    }
     assert_eq!(drain(&mut control).len(), 10);
     arrive(&mut control, 4, true);
     assert_eq!(refusals(&mut control), [("connections per address".to_owned(), 10)].into());
