@@ -15,7 +15,7 @@ enum Part {
 }
 
 /// Every figure: its key in `summary.json`, and the metric it is taken from.
-pub const FIGURES: [Figure; 39] = [
+pub const FIGURES: [Figure; 43] = [
     figure("downloads.planned", "downloads.planned", Part::Single),
     figure("downloads.started", "downloads.started", Part::Single),
     figure("downloads.completed", "downloads.completed", Part::Single),
@@ -47,11 +47,15 @@ pub const FIGURES: [Figure; 39] = [
     figure("bytes.peer", "bytes.peer", Part::Single),
     figure("bytes.intra_as", "bytes.intra_as", Part::Single),
     figure("bytes.inter_as", "bytes.inter_as", Part::Single),
+    figure("bytes.inter_as_by_login", "bytes.inter_as_by_login", Part::Single),
+    figure("bytes.misattributed", "bytes.misattributed", Part::Single),
     figure("bytes.control", "bytes.control", Part::Single),
     figure("bytes.wasted", "bytes.wasted", Part::Single),
     figure("edge_peak_egress_mbps", "edge_peak_egress_mbps", Part::Single),
     figure("packets.nat_dropped", "packets.nat_dropped", Part::Single),
     figure("rejected_pieces", "rejected_pieces", Part::Single),
+    figure("registry_recovery_ms.p50", "registry_recovery_ms", Part::P50),
+    figure("control_refusals", "control_refusals", Part::Single),
     figure("copies_registered.p50", "copies_registered", Part::P50),
     figure("peers_returned.p50", "peers_returned", Part::P50),
     figure("peers_returned.mean", "peers_returned", Part::Mean),

@@ -3,6 +3,7 @@
 
 mod downloads;
 mod figures;
+mod logins;
 mod quantile;
 mod traffic;
 mod view;
@@ -150,6 +151,7 @@ impl RunMetrics {
     pub fn of(view: &RunView<'_>) -> Self {
         let mut rows = downloads::rows(view);
         rows.extend(traffic::rows(view));
+        rows.extend(logins::rows(view));
         Self { rows }
     }
 
