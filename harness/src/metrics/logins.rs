@@ -30,7 +30,9 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
     for (t, login) in logins(view) {
         log.entry(login.guid).or_default().push((t, login.as_number));
     }
-    log.values_mut().for_each(|logins| logins.sort_by_key(|(t, _)| *t));
+    for logins in log.values_mut() {
+        logins.sort_by_key(|(t, _)| *t);
+    }
     let truth: BTreeMap<IpAddr, AsNumber> =
         view.record.plan.nodes.iter().map(|node| (node.config.address, node.config.as_number)).collect();
     let (mut inter, mut wrong) = (0, 0);
