@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerbed_contract::{EdgeMode, Object, Strategy};
+use peerbed_contract::{EdgeMode, Filters, Object, Strategy};
 use peerbed_link::{Probability, Rate};
 
 use crate::{
@@ -14,10 +14,11 @@ use self::nat::NatMix;
 
 pub(crate) mod arms;
 pub(crate) mod behaviour;
+pub(crate) mod control;
 pub(crate) mod decode;
 pub(crate) mod expect;
 pub(crate) mod nat;
-mod policy;
+pub(crate) mod policy;
 pub(crate) mod provider;
 pub(crate) mod scale;
 mod tolerance;
@@ -59,6 +60,8 @@ pub(crate) struct Group {
     pub(crate) users: users::Users,
     /// How many do what against the rules.
     pub(crate) behaviour: Vec<behaviour::Culprits>,
+    /// The local network that they share.
+    pub(crate) lan: Option<String>,
     /// What stands between them and the network.
     pub(crate) nat: NatMix,
     /// Copies by index of content.
@@ -156,6 +159,8 @@ pub(crate) struct Policy {
     pub(crate) strategy: Strategy,
     pub(crate) max_returned: u32,
     pub(crate) diversity: Probability,
+    pub(crate) filters: Filters,
+    pub(crate) control: control::ControlPolicy,
     pub(crate) per_copy: u32,
     pub(crate) connections: u32,
     pub(crate) waiting: u32,
@@ -172,6 +177,9 @@ pub(crate) struct Policy {
     pub(crate) edge_target: Cap,
     pub(crate) token_lifetime: Duration,
     pub(crate) max_sources: u32,
+    /// A share of `max_sources`.
+    pub(crate) requery_below: Probability,
+    pub(crate) requery_every: Duration,
 }
 
 /// The most that a peer keeps.

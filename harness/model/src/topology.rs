@@ -20,7 +20,9 @@ pub(crate) struct Topology {
     pub(crate) links: Vec<Link>,
     pub(crate) traces: trace::Traces,
     pub(crate) edges: Vec<Infrastructure>,
+    /// Connection nodes.
     pub(crate) control: Vec<Infrastructure>,
+    pub(crate) databases: Vec<Infrastructure>,
 }
 
 /// One AS.

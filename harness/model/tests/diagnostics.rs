@@ -103,7 +103,7 @@ expect:
     9 |   - {name: homes, as: isp-z, peers: 10, access: cable, uplods: 31%, holds: {pach: 2}}
       |                                                        ^^^^^^
       |
-      = help: the keys of a group are name, as, peers, access, uploads, installer, switched, toggles, busy, sessions, clones, rollback, holds, behaviour, nat, command, image, memory, pids
+      = help: the keys of a group are name, as, peers, access, uploads, installer, switched, toggles, busy, sessions, clones, rollback, holds, behaviour, lan, nat, command, image, memory, pids
 
     error: no content named `pach`, did you mean `patch`?
      --> experiments/e.yaml:9:77

@@ -30,6 +30,8 @@ links:
 edges:
   - {as: transit, access: cable, count: 2}
 control:
+  - {as: transit, access: cable, count: 2}
+database:
   - {as: transit, access: cable}
 ";
 
@@ -51,7 +53,7 @@ groups:
      image: 'peer:1', memory: 64MiB, pids: 32}
   - {name: installed, as: isp-x, peers: 30, access: cable, installer: A, switched: 2%,
      toggles: 1/h, busy: {on: 10s, off: 60s}, sessions: {online: 60s, offline: 20s, shape: 0.6, leave: abrupt}, clones: 3,
-     rollback: 50%}
+     rollback: 50%, lan: office}
 workload:
   - name: slow
     groups: [homes]
@@ -61,12 +63,15 @@ workload:
     patience: {hazard: 0.1/s, resume: 50%, pause: 2s, abort: 10%}
   - {name: quick, arrivals: {burst: 4, at: 1s, within: 2s}}
 policy:
-  selection: {strategy: random, max_returned: 10, diversity: 20%}
+  selection: {strategy: random, max_returned: 10, diversity: 20%,
+     filters: {uploads_on: false, free_slots: false, nat: false}}
+  control: {readd: false, readd_within: 3s, logins_per_guid: 1/s, logins_per_address: 5/s, queries_per_guid: 3/s,
+     queries_per_address: 30/s, connections_per_address: 10, connections: 1000, contents_per_peer: 10, usage_reports: 1000}
   uploads: {per_copy: 3, connections: 4, waiting: 6, rate: 50%, connection_rate: 1mbit, while_busy: 10%, back_off: 2s,
     while_downloading: 50%}
   cache: {time: 1h, size: 1GiB}
   edge: {mode: only, token_lifetime: 1h}
-  downloads: {max_sources: 5}
+  downloads: {max_sources: 5, requery_below: 50%, requery_every: 3s}
 arms:
   hybrid: {policy.edge.mode: backstop}
 timeline:

@@ -15,7 +15,7 @@ enum Part {
 }
 
 /// Every figure: its key in `summary.json`, and the metric it is taken from.
-pub const FIGURES: [Figure; 51] = [
+pub const FIGURES: [Figure; 55] = [
     figure("downloads.planned", "downloads.planned", Part::Single),
     figure("downloads.started", "downloads.started", Part::Single),
     figure("downloads.completed", "downloads.completed", Part::Single),
@@ -48,6 +48,8 @@ pub const FIGURES: [Figure; 51] = [
     figure("bytes.peer", "bytes.peer", Part::Single),
     figure("bytes.intra_as", "bytes.intra_as", Part::Single),
     figure("bytes.inter_as", "bytes.inter_as", Part::Single),
+    figure("bytes.inter_as_by_login", "bytes.inter_as_by_login", Part::Single),
+    figure("bytes.misattributed", "bytes.misattributed", Part::Single),
     figure("bytes.control", "bytes.control", Part::Single),
     figure("bytes.wasted", "bytes.wasted", Part::Single),
     figure("inter_as.top_share", "inter_as_top_share", Part::Single),
@@ -57,6 +59,8 @@ pub const FIGURES: [Figure; 51] = [
     figure("fluid_bound.last", "fluid_bound_last", Part::Single),
     figure("packets.nat_dropped", "packets.nat_dropped", Part::Single),
     figure("rejected_pieces", "rejected_pieces", Part::Single),
+    figure("registry_recovery_ms.p50", "registry_recovery_ms", Part::P50),
+    figure("control_refusals", "control_refusals", Part::Single),
     figure("copies_registered.p50", "copies_registered", Part::P50),
     figure("peers_returned.p50", "peers_returned", Part::P50),
     figure("peers_returned.mean", "peers_returned", Part::Mean),

@@ -5,6 +5,7 @@ mod copies;
 mod downloads;
 mod figures;
 mod fluid;
+mod logins;
 mod quantile;
 mod traffic;
 mod view;
@@ -159,6 +160,7 @@ impl RunMetrics {
         rows.extend(traffic::rows(view));
         rows.extend(fluid::rows(view));
         rows.extend(accounting.rows());
+        rows.extend(logins::rows(view));
         Self { rows }
     }
 

@@ -86,6 +86,7 @@ fn a_finished_directory_has_every_file_and_nothing_else() {
             "host.parquet",
             "ledger.parquet",
             "links.parquet",
+            "logins.parquet",
             "logs",
             "manifest.json",
             "metrics.jsonl",

@@ -22,17 +22,18 @@ use crate::program::{
 fn every_download_completes_although_the_control_plane_is_killed() {
     let _alone = alone();
     let results = tempfile::tempdir().expect("a temporary directory");
-    let args = ["run", "control-loss", "--json", "--results", results.path().to_str().expect("UTF-8")];
+    let args = ["run", "control-plane-loss", "--json", "--results", results.path().to_str().expect("UTF-8")];
     let output = measure(|| peerbed(&args));
     assert!(output.status.success(), "{}", said(&output));
     let summary = json(&output);
-    for arm in ["edge-only", "hybrid"] {
+    for arm in ["kept", "lost"] {
         let downloads = &summary["arms"][arm]["downloads"];
         assert!(downloads["planned"].as_u64() > Some(0), "{summary:#}");
         assert_eq!(downloads["completed"], downloads["planned"], "{arm}: {summary:#}");
         assert_eq!(summary["arms"][arm]["valid"], true, "{summary:#}");
     }
-    let events = std::fs::read_to_string(results.path().join("control-loss/latest/events.jsonl")).expect("events");
+    let events =
+        std::fs::read_to_string(results.path().join("control-plane-loss/latest/events.jsonl")).expect("events");
     let after_kill = events
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("every line is JSON"))

@@ -65,6 +65,7 @@ fn hybrid_takes_most_bytes_from_peers() {
         "metrics.jsonl",
         "downloads.parquet",
         "transfers.parquet",
+        "logins.parquet",
         "ledger.parquet",
         "links.parquet",
         "host.parquet",

@@ -16,7 +16,8 @@ use peerbed::{
     runtime::{NodeFiles, Notices, netns::Netns},
 };
 use peerbed_contract::{
-    AsNumber, ControlConfig, NatClass, NodeConfig, NodeName, Role, RoleConfig, Selection, Strategy,
+    AsNumber, ControlConfig, ControlLimits, ControlPart, Filters, NatClass, NodeConfig, NodeName, ReAddPolicy, Role,
+    RoleConfig, Selection, Strategy,
 };
 use peerbed_link::{Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, LinkSpec, Route};
 use peerbed_model::{Plan, PlannedNode};
@@ -95,7 +96,15 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
             role: RoleConfig::Control(ControlConfig {
                 port: 1,
                 verify_key: [0; 32],
-                selection: Selection { strategy: Strategy::Nested, max_returned: 40, diversity: 0.1 },
+                part: ControlPart::default(),
+                selection: Selection {
+                    strategy: Strategy::Nested,
+                    max_returned: 40,
+                    diversity: 0.1,
+                    filters: Filters::default(),
+                },
+                readd: ReAddPolicy::default(),
+                limits: ControlLimits::default(),
                 directory: vec![],
             }),
         },

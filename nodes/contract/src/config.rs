@@ -15,12 +15,15 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     cache::CachePolicy,
-    control::{ControlConfig, DirectoryEntry, Selection, Strategy},
+    control::{
+        ControlConfig, ControlLimits, ControlPart, DatabaseAddress, DirectoryEntry, Filters, ReAddPolicy, Selection,
+        Strategy,
+    },
     edge::EdgeConfig,
     habits::{Courtesy, Habit, HabitAct},
     misbehaviour::{Flood, Inflate, Misbehaviour, Stall},
     nat::NatClass,
-    peer::{EdgeMode, PeerConfig, ScriptStep, Storage, UploadPolicy, UserAct, UserMoment},
+    peer::{EdgeMode, PeerConfig, Requery, ScriptStep, Storage, UploadPolicy, UserAct, UserMoment},
     prefix::Prefix,
 };
 use crate::{AsNumber, NodeName, Role};

@@ -116,6 +116,25 @@ pub enum EventKind {
         /// The address of its login.
         address: SocketAddr,
     },
+    /// A registry that was lost is whole again: every peer that this connection node asked to register again has done so or
+    /// has gone.
+    RegistryRebuilt {
+        /// The database node, or the connection node's own address.
+        database: SocketAddr,
+        /// How many peers did.
+        peers: u32,
+        /// How many copies they registered.
+        copies: u64,
+        /// From the moment at which the loss was noticed to the last of them, in nanoseconds.
+        took_ns: u64,
+    },
+    /// What this node of the control plane refused as too much, over the whole run; printed at the end, once for each reason.
+    Refusals {
+        /// Which limit.
+        limit: String,
+        /// How often.
+        count: u64,
+    },
     /// Something that whoever reads the results should know, for example a lost control plane.
     Notice {
         /// One sentence.

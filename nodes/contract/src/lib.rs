@@ -20,9 +20,10 @@ pub mod exit;
 
 pub use command::{Command, CommandError};
 pub use config::{
-    CachePolicy, ControlConfig, Courtesy, DirectoryEntry, EdgeConfig, EdgeMode, Flood, Habit, HabitAct, Inflate,
-    Misbehaviour, NatClass, NodeConfig, PeerConfig, Prefix, RoleConfig, ScriptStep, Selection, Stall, Storage,
-    Strategy, UploadPolicy, UserAct, UserMoment,
+    CachePolicy, ControlConfig, ControlLimits, ControlPart, Courtesy, DatabaseAddress, DirectoryEntry, EdgeConfig,
+    EdgeMode, Filters, Flood, Habit, HabitAct, Inflate, Misbehaviour, NatClass, NodeConfig, PeerConfig, Prefix,
+    ReAddPolicy, Requery, RoleConfig, ScriptStep, Selection, Stall, Storage, Strategy, UploadPolicy, UserAct,
+    UserMoment,
 };
 pub use event::{
     DownloadRecord, Event, EventKind, Eviction, LoginRecord, Offence, SourceBytes, TerminalStatus, TransferRecord,

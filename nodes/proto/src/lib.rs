@@ -18,6 +18,7 @@ mod machine;
 mod message;
 mod peer;
 
+pub mod nat;
 pub mod token;
 
 pub use control::ControlMachine;
@@ -26,6 +27,7 @@ pub use machine::{
     ConnId, Endpoint, HttpReply, HttpRequest, Input, Machine, Output, Purpose, Refusal, RequestId, Time,
 };
 pub use message::{
-    Message, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, PieceMap, SECONDARY_MAX, USAGE_MAX, UsageEntry,
+    LAN_MAX, Message, Nearness, Offered, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, PieceMap, Profile, SECONDARY_MAX,
+    USAGE_MAX, UsageEntry,
 };
 pub use peer::PeerMachine;

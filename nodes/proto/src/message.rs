@@ -16,6 +16,8 @@ pub const PROTOCOL_VERSION: u32 = 2;
 pub const SECONDARY_MAX: usize = 5;
 /// The longest version of a program that a login may name, in bytes.
 pub const PROGRAM_MAX: usize = 64;
+/// The longest name of a local network that a login may tell, in bytes.
+pub const LAN_MAX: usize = 63;
 
 /// Where a peer is and who it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,45 @@ pub struct PieceMap {
     pub bits: Vec<u8>,
 }
 
+/// A peer as the control plane's nodes tell each other of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Who and where.
+    pub peer: PeerAddress,
+    /// What stands between it and the network.
+    pub nat: NatClass,
+    /// The local network that it shares with others of its AS.
+    pub lan: Option<String>,
+    /// Whether it uploads.
+    pub uploads: bool,
+    /// Its free upload slots, as far as it told: few numbers, not exact.
+    pub free: u32,
+}
+
+/// How near a peer is to one that asks; nearer is less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Nearness {
+    /// In the same local network.
+    SameLan,
+    /// In the same AS.
+    SameAs,
+    /// In the same region.
+    SameRegion,
+    /// Anywhere.
+    World,
+}
+
+/// A peer that a database node offers for an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// Who.
+    pub peer: PeerAddress,
+    /// How near it is to the asker.
+    pub nearness: Nearness,
+    /// When it was last returned to anybody, nanoseconds since the start of the run; 0 if never.
+    pub last_returned: u64,
+}
+
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
@@ -71,6 +112,8 @@ pub enum Message {
         program: String,
         /// What stands between it and the network.
         nat: NatClass,
+        /// The local network that it shares with others of its AS; at most [`LAN_MAX`] bytes.
+        lan: Option<String>,
     },
     /// It holds a copy of this and may be asked for it.
     Register {
@@ -200,5 +243,105 @@ pub enum Message {
     Fetching {
         /// Its number.
         piece: u32,
+    },
+
+    // Further messages between peer and control plane.
+    /// Control plane to peer: what was registered is lost; register again at a moment drawn within this time, then say
+    /// [`Message::ReAdded`].
+    ReAdd {
+        /// Milliseconds.
+        within_ms: u32,
+    },
+    /// Peer to control plane: everything is registered again.
+    ReAdded {
+        /// How many copies.
+        copies: u32,
+    },
+    /// Peer to control plane: its free upload slots changed.
+    Slots {
+        /// How many, at most a few.
+        free: u32,
+    },
+
+    // Connection node to database node.
+    /// The first message of a connection node.
+    Attach {
+        /// [`PROTOCOL_VERSION`].
+        version: u32,
+    },
+    /// A peer that is logged in here holds a copy.
+    Put {
+        /// Who.
+        profile: Profile,
+        /// Of what.
+        content: ContentId,
+        /// All of it, or only a part so far.
+        complete: bool,
+    },
+    /// It no longer offers it.
+    Withdraw {
+        /// Who.
+        guid: Guid,
+        /// What.
+        content: ContentId,
+    },
+    /// It has logged out.
+    Forget {
+        /// Who.
+        guid: Guid,
+    },
+    /// Its free upload slots changed.
+    Free {
+        /// Who.
+        guid: Guid,
+        /// How many.
+        free: u32,
+    },
+    /// Which peers have this, for one that asks?
+    Lookup {
+        /// The connection node's number for it.
+        lookup: u32,
+        /// Of what.
+        content: ContentId,
+        /// Who asks.
+        asker: Profile,
+        /// So many of the nearest.
+        near: u32,
+        /// So many of the rest, those that were not returned for longest.
+        rest: u32,
+    },
+    /// These peers were returned to one that asked.
+    Returned {
+        /// For what.
+        content: ContentId,
+        /// Who asked.
+        asker: PeerAddress,
+        /// Who was returned.
+        peers: Vec<Guid>,
+    },
+
+    // Database node to connection node.
+    /// The connection node is attached; said again when the state was lost.
+    Attached {
+        /// Differs each time the database node began without any state.
+        incarnation: u64,
+    },
+    /// The answer to `Lookup`.
+    Found {
+        /// Its number.
+        lookup: u32,
+        /// Some of the eligible peers.
+        peers: Vec<Offered>,
+        /// Copies registered here (complete ones, without the asker's own).
+        copies: u32,
+    },
+    /// Tell a peer that is logged in there who will connect to it.
+    Deliver {
+        /// The peer.
+        to: Guid,
+        /// Who will connect.
+        peer: PeerAddress,
+        /// For what.
+        content: ContentId,
     },
 }

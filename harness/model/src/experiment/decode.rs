@@ -185,12 +185,18 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
     let uploads = Uploads::decode(&fields, count, providers, report);
     let users = Users::decode(&fields, count, report);
     let behaviour = fields.get("behaviour").map_or(Some(Vec::new()), |node| behaviour::decode(node, count, report));
+    let lan = match fields.get("lan") {
+        Some(node) => report.name(node, 63).map(|name| Some(name.value)),
+        None => Some(None),
+    };
     let nat = fields.get("nat").map_or(Some(NatMix::all(NatClass::None)), |node| NatMix::decode(node, report));
     let holds = fields.get("holds").map_or(Some(Vec::new()), |node| read_holds(node, content, peers, report));
     let command = fields.get("command").map_or(Some(Vec::new()), |node| read_command(node, report));
     let image = fields.get("image").map_or(Some(None), |node| read_image(node, report).map(Some));
     let limits = read_limits(&fields, report);
-    if let Some(name) = name.as_ref().filter(|name| matches!(name.value.as_str(), "edge" | "edges" | "control")) {
+    if let Some(name) =
+        name.as_ref().filter(|name| matches!(name.value.as_str(), "edge" | "edges" | "control" | "database"))
+    {
         let message = format!("a group cannot be named `{}`: the infrastructure's nodes are", name.value);
         report.error(name.span, message).help("take another name, for example `homes`");
     }
@@ -205,6 +211,7 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
             uploads: uploads?,
             users: users?,
             behaviour: behaviour?,
+            lan: lan?,
             nat: nat?,
             holds: holds?,
             command: command?,

@@ -2,12 +2,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use peerbed_contract::{EdgeMode, Strategy};
+use peerbed_contract::{EdgeMode, Filters, Strategy};
 use peerbed_link::{Bandwidth, Probability};
 
 use crate::{
     diagnostic::Report,
-    experiment::{CacheSize, Cap, Policy},
+    experiment::{
+        CacheSize, Cap, Policy,
+        control::{self, ControlPolicy},
+    },
     limits,
     plan::Setting,
     read::Fields,
@@ -34,6 +37,8 @@ impl Policy {
             strategy: Strategy::Nested,
             max_returned: 40,
             diversity: Probability::new(0.1).expect("a share"),
+            filters: Filters::default(),
+            control: ControlPolicy::default(),
             per_copy: 5,
             connections: 8,
             waiting: 32,
@@ -48,6 +53,8 @@ impl Policy {
             edge_target: Cap::Share(Probability::new(0.8).expect("a share")),
             token_lifetime: Duration::from_hours(24),
             max_sources: 20,
+            requery_below: Probability::new(1.0).expect("a share"),
+            requery_every: Duration::from_secs(10),
         }
     }
 
@@ -58,10 +65,16 @@ impl Policy {
         let section =
             |key, shape: &'static Shape, report: &mut Report| fields.get(key).and_then(|node| report.map(node, shape));
         if let Some(selection) = section("selection", &SELECTION, report) {
-            let words = [("nested", Strategy::Nested), ("random", Strategy::Random)];
+            let words = [("nested", Strategy::Nested), ("random", Strategy::Random), ("local", Strategy::Local)];
             set(&mut policy.strategy, &selection, "strategy", |node| report.word(node, &words));
             set(&mut policy.max_returned, &selection, "max_returned", |node| count(report, node, 1_000));
             set(&mut policy.diversity, &selection, "diversity", |node| report.share(node));
+            if let Some(node) = selection.get("filters") {
+                policy.filters = control::filters(node, report);
+            }
+        }
+        if let Some(node) = fields.get("control") {
+            policy.control = ControlPolicy::decode(node, report);
         }
         if let Some(uploads) = section("uploads", &UPLOADS, report) {
             set(&mut policy.per_copy, &uploads, "per_copy", |node| count(report, node, 1_000_000));
@@ -96,6 +109,9 @@ impl Policy {
         }
         if let Some(downloads) = section("downloads", &DOWNLOADS, report) {
             set(&mut policy.max_sources, &downloads, "max_sources", |node| count(report, node, 1_000));
+            set(&mut policy.requery_below, &downloads, "requery_below", |node| report.share(node));
+            let range = (Duration::from_millis(100), limits::DURATION.1);
+            set(&mut policy.requery_every, &downloads, "requery_every", |node| report.time(node, range));
         }
         policy
     }
@@ -107,6 +123,7 @@ impl Policy {
         let strategy = match self.strategy {
             Strategy::Nested => "nested",
             Strategy::Random => "random",
+            Strategy::Local => "local",
         };
         let mode = EDGE_MODES.iter().find(|(_, mode)| *mode == self.edge_mode).map_or("", |(word, _)| word);
         let cap = |cap: Cap| {
@@ -123,6 +140,9 @@ impl Policy {
             ("policy.selection.strategy", text(strategy)),
             ("policy.selection.max_returned", whole(self.max_returned)),
             ("policy.selection.diversity", Setting::Text(units::show_share(self.diversity.get()))),
+            ("policy.selection.filters.uploads_on", Setting::Flag(self.filters.uploads_on)),
+            ("policy.selection.filters.free_slots", Setting::Flag(self.filters.free_slots)),
+            ("policy.selection.filters.nat", Setting::Flag(self.filters.nat)),
             ("policy.uploads.per_copy", whole(self.per_copy)),
             ("policy.uploads.connections", whole(self.connections)),
             ("policy.uploads.waiting", whole(self.waiting)),
@@ -137,8 +157,11 @@ impl Policy {
             ("policy.edge.target_rate", cap(self.edge_target)),
             ("policy.edge.token_lifetime", Setting::Text(units::show_time(self.token_lifetime))),
             ("policy.downloads.max_sources", whole(self.max_sources)),
+            ("policy.downloads.requery_below", Setting::Text(units::show_share(self.requery_below.get()))),
+            ("policy.downloads.requery_every", Setting::Text(units::show_time(self.requery_every))),
         ];
-        settings.into_iter().map(|(path, setting)| (path.to_owned(), setting)).collect()
+        let own = settings.into_iter().map(|(path, setting)| (path.to_owned(), setting));
+        own.chain(self.control.parameters()).collect()
     }
 }
 

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
-    CachePolicy, ControlConfig, Courtesy, EdgeConfig, Habit, HabitAct, Misbehaviour, NatClass, NodeConfig, Object,
-    PeerConfig, Role, RoleConfig, ScriptStep, Selection, Storage, UploadPolicy,
+    CachePolicy, ControlConfig, ControlPart, Courtesy, DatabaseAddress, EdgeConfig, Habit, HabitAct, Misbehaviour,
+    NatClass, NodeConfig, Object, PeerConfig, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, UploadPolicy,
 };
 use peerbed_link::{Bandwidth, Fabric, FabricNode, Probability, Rate, Trace, TraceId, Traced};
 
@@ -201,17 +201,8 @@ impl<'a> Context<'a> {
                 (declared.name.value.clone(), declared.command.clone(), config)
             }
             (Role::Control, _) => {
-                let config = ControlConfig {
-                    port: CONTROL_PORT,
-                    verify_key: self.verify_key,
-                    selection: Selection {
-                        strategy: policy.strategy,
-                        max_returned: policy.max_returned,
-                        diversity: policy.diversity.get(),
-                    },
-                    directory: self.layout.ases.iter().map(|one| one.entry.clone()).collect(),
-                };
-                ("control".to_owned(), Vec::new(), RoleConfig::Control(config))
+                let group = if host.database { "database" } else { "control" };
+                (group.to_owned(), Vec::new(), RoleConfig::Control(self.control(host)))
             }
             _ => {
                 let config = EdgeConfig {
@@ -243,6 +234,37 @@ impl<'a> Context<'a> {
         }
     }
 
+    fn control(&self, host: &Host) -> ControlConfig {
+        let policy = &self.body.policy;
+        let nodes = |database: bool| {
+            let hosts = self.layout.hosts.iter().enumerate();
+            hosts.filter(move |(_, host)| host.role == Role::Control && host.database == database)
+        };
+        let part = if host.database {
+            ControlPart::Database { connection_nodes: nodes(false).map(|(_, host)| host.address).collect() }
+        } else {
+            let address = |(index, host): (usize, &Host)| DatabaseAddress {
+                address: SocketAddr::new(host.address, CONTROL_PORT),
+                regions: self.layout.regions_of(index),
+            };
+            ControlPart::Connection { databases: nodes(true).map(address).collect() }
+        };
+        ControlConfig {
+            port: CONTROL_PORT,
+            verify_key: self.verify_key,
+            part,
+            selection: Selection {
+                strategy: policy.strategy,
+                max_returned: policy.max_returned,
+                diversity: policy.diversity.get(),
+                filters: policy.filters,
+            },
+            readd: policy.control.readd,
+            limits: policy.control.limits,
+            directory: self.layout.ases.iter().map(|one| one.entry.clone()).collect(),
+        }
+    }
+
     fn peer(&self, host: &Host, group: usize, number: usize) -> PeerConfig {
         let policy = &self.body.policy;
         // Copies of an installation have what the first of them had.
@@ -262,6 +284,7 @@ impl<'a> Context<'a> {
             guid: users::guid(&self.seeds, &format!("node/{original}/guid")),
             secondary: before.into_iter().collect(),
             nat: self.nats[group][number],
+            lan: self.body.groups[group].lan.clone(),
             port: PEER_PORT,
             control: self.in_order(&at.control, host, CONTROL_PORT),
             edges: self.in_order(&at.edges, host, EDGE_PORT),
@@ -283,6 +306,10 @@ impl<'a> Context<'a> {
             edge_mode: policy.edge_mode,
             edge_target_bps: rate_bps(policy.edge_target, host.access.down.bandwidth),
             max_sources: policy.max_sources,
+            requery: Requery {
+                below: (f64::from(policy.max_sources) * policy.requery_below.get()).ceil() as u32,
+                every_ns: policy.requery_every.as_nanos() as u64,
+            },
             objects: objects.map(|(_, object)| object.clone()).collect(),
             holds: held.iter().map(|index| self.objects[*index].id.clone()).collect(),
             storage: Storage::Synthetic,

@@ -18,6 +18,8 @@ use crate::{
 pub(crate) struct Host {
     pub(crate) name: NodeName,
     pub(crate) role: Role,
+    /// Of the control plane's nodes: a database node, not a connection node.
+    pub(crate) database: bool,
     /// Index of the group, for a peer.
     pub(crate) group: Option<usize>,
     /// Index of the AS.
@@ -29,7 +31,7 @@ pub(crate) struct Host {
 /// All hosts and the network between them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Layout {
-    /// Edges, then the control plane, then the peers group by group.
+    /// Edges, then connection nodes, then database nodes, then the peers group by group.
     pub(crate) hosts: Vec<Host>,
     /// Index of each group's first peer in `hosts`.
     pub(crate) first_peer: Vec<usize>,
@@ -48,8 +50,10 @@ pub(crate) struct AsFacts {
     pub(crate) entry: DirectoryEntry,
     /// Indexes of the edges among the hosts, nearest first, in runs of those that are equally near.
     pub(crate) edges: Vec<Vec<usize>>,
-    /// The same of the control planes.
+    /// The same of the connection nodes.
     pub(crate) control: Vec<Vec<usize>>,
+    /// The same of the database nodes.
+    pub(crate) databases: Vec<Vec<usize>>,
 }
 
 impl Layout {
@@ -75,6 +79,7 @@ impl Layout {
                 hosts.push(Host {
                     name: format!("{}-{number}", batch.prefix).parse().expect("prefixes of names were checked"),
                     role: batch.role,
+                    database: batch.prefix == DATABASE && batch.group.is_none(),
                     group: batch.group,
                     at: batch.at,
                     address: topology.ases[batch.at].prefix.value.nth(next[batch.at]),
@@ -86,6 +91,30 @@ impl Layout {
         }
         let ases = facts(topology, &hosts, &routes);
         Some(Self { hosts, first_peer, ases, links, routes, traces: topology.traces.clone() })
+    }
+
+    /// The regions whose peers a database node is responsible for: its own, and those without any to whose first AS (by
+    /// number) it is the nearest.
+    pub(crate) fn regions_of(&self, database: usize) -> Vec<String> {
+        let mut regions: BTreeMap<&str, &AsFacts> = BTreeMap::new();
+        for one in &self.ases {
+            let first = regions.entry(&one.region).or_insert(one);
+            if one.number < first.number {
+                *first = one;
+            }
+        }
+        let own = |region: &str| {
+            let at = |host: &Host| self.ases[host.at].region == region;
+            self.hosts.iter().any(|host| host.database && at(host))
+        };
+        let serves = |region: &str, first: &AsFacts| {
+            if own(region) {
+                return self.ases[self.hosts[database].at].region == region;
+            }
+            first.databases.first().and_then(|run| run.first()) == Some(&database)
+        };
+        let regions = regions.into_iter().filter(|(region, first)| serves(region, first));
+        regions.map(|(region, _)| region.to_owned()).collect()
     }
 
     /// The peers of a group.
@@ -116,6 +145,9 @@ pub(crate) fn check_places(
     }
 }
 
+/// What names of database nodes begin with.
+const DATABASE: &str = "database";
+
 /// Hosts that differ in nothing but their number.
 struct Batch<'a> {
     prefix: &'a str,
@@ -129,9 +161,11 @@ struct Batch<'a> {
 
 fn batches<'a>(topology: &Topology, groups: &'a [Group]) -> Vec<Batch<'a>> {
     let mut batches = Vec::new();
-    for (role, prefix, servers) in
-        [(Role::Edge, "edge", &topology.edges), (Role::Control, "control", &topology.control)]
-    {
+    for (role, prefix, servers) in [
+        (Role::Edge, "edge", &topology.edges),
+        (Role::Control, "control", &topology.control),
+        (Role::Control, DATABASE, &topology.databases),
+    ] {
         for one in servers {
             let batch =
                 Batch { prefix, role, group: None, at: one.at, access: one.access, count: one.count, span: one.span };
@@ -230,10 +264,11 @@ fn ways(topology: &Topology, batches: &[Batch<'_>], report: &mut Report) -> (Vec
 fn facts(topology: &Topology, hosts: &[Host], routes: &[Route]) -> Vec<AsFacts> {
     let hops: BTreeMap<(AsNumber, AsNumber), usize> =
         routes.iter().map(|route| ((route.from, route.to), route.hops.len())).collect();
-    let nearest = |from: usize, role: Role| {
+    let nearest = |from: usize, role: Role, database: bool| {
         let here = &topology.ases[from];
         let mut runs: BTreeMap<(u8, usize, AsNumber), Vec<usize>> = BTreeMap::new();
-        for (index, host) in hosts.iter().enumerate().filter(|(_, host)| host.role == role) {
+        for (index, host) in hosts.iter().enumerate().filter(|(_, host)| host.role == role && host.database == database)
+        {
             let there = &topology.ases[host.at];
             let class = match host.at {
                 at if at == from => 0,
@@ -255,8 +290,9 @@ fn facts(topology: &Topology, hosts: &[Host], routes: &[Route]) -> Vec<AsFacts> 
             region: one.region.clone(),
             country: one.country.clone(),
         },
-        edges: nearest(index, Role::Edge),
-        control: nearest(index, Role::Control),
+        edges: nearest(index, Role::Edge, false),
+        control: nearest(index, Role::Control, false),
+        databases: nearest(index, Role::Control, true),
     });
     facts.collect()
 }

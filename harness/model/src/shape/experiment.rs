@@ -174,7 +174,7 @@ pub(crate) static GROUP: Shape = Shape {
             name: "name",
             form: Form::Name,
             need: Need::Required,
-            doc: "Its name, unique; not `edge`, `edges` or `control`.",
+            doc: "Its name, unique; not `edge`, `edges`, `control` or `database`.",
         },
         Key { name: "as", form: Form::NameOf("AS"), need: Need::Required, doc: "Where its peers are attached." },
         Key { name: "peers", form: Form::Whole(1, limits::NODES), need: Need::Required, doc: "How many." },
@@ -246,6 +246,13 @@ pub(crate) static GROUP: Shape = Shape {
             form: Form::Map(&BEHAVIOUR),
             need: Need::Optional("they keep the rules"),
             doc: "What they do against the rules: attackers.",
+        },
+        Key {
+            name: "lan",
+            form: Form::Name,
+            need: Need::Optional("each peer is on its own"),
+            doc: "The local network that its peers share, with other groups of the same AS that say the same word. It counts for the choice \
+                  of peers; packets between them still cross their access links.",
         },
         Key {
             name: "nat",

@@ -7,15 +7,92 @@ use crate::{
     shape::{Form, Key, Need, Shape},
 };
 
+pub(crate) static FILTERS: Shape = Shape {
+    name: "a set of filters",
+    doc: "Who is never returned for a query. Each rule can be switched off, to see what it is worth.",
+    keys: &[
+        Key {
+            name: "uploads_on",
+            form: Form::Flag,
+            need: Need::Default("true"),
+            doc: "Peers whose uploads are off. `false`: they may register copies, too.",
+        },
+        Key {
+            name: "free_slots",
+            form: Form::Flag,
+            need: Need::Default("true"),
+            doc: "Peers that told that all their upload slots are taken.",
+        },
+        Key {
+            name: "nat",
+            form: Form::Flag,
+            need: Need::Default("true"),
+            doc: "Peers that cannot connect with the asker, by the NAT classes of both.",
+        },
+    ],
+};
+
+const PER_TIME_DOC: &str = "At most so many on average; ten seconds' worth may come at once.";
+
+pub(crate) static CONTROL: Shape = Shape {
+    name: "a control plane policy",
+    doc: "What the nodes of the control plane bear, and what they do when a registry was lost. What is beyond a limit is \
+          refused with the reason, and counted in the events.",
+    keys: &[
+        Key {
+            name: "readd",
+            form: Form::Flag,
+            need: Need::Default("true"),
+            doc: "Whether peers are asked to register again when a registry was lost (RE-ADD).",
+        },
+        Key {
+            name: "readd_within",
+            form: Form::Time(Duration::ZERO, limits::DURATION.1),
+            need: Need::Default("5s"),
+            doc: "Each of them does it at a moment that it draws within this time, so that there is no storm.",
+        },
+        Key { name: "logins_per_guid", form: Form::PerTime, need: Need::Default("2/s"), doc: PER_TIME_DOC },
+        Key { name: "logins_per_address", form: Form::PerTime, need: Need::Default("20/s"), doc: PER_TIME_DOC },
+        Key { name: "queries_per_guid", form: Form::PerTime, need: Need::Default("10/s"), doc: PER_TIME_DOC },
+        Key { name: "queries_per_address", form: Form::PerTime, need: Need::Default("100/s"), doc: PER_TIME_DOC },
+        Key {
+            name: "connections_per_address",
+            form: Form::Whole(1, 10_000_000),
+            need: Need::Default("256"),
+            doc: "Connections from one address to one connection node, at a time.",
+        },
+        Key {
+            name: "connections",
+            form: Form::Whole(1, 10_000_000),
+            need: Need::Default("65536"),
+            doc: "Connections to one connection node, at a time.",
+        },
+        Key {
+            name: "contents_per_peer",
+            form: Form::Whole(1, 10_000_000),
+            need: Need::Default("1000"),
+            doc: "Contents that one peer has registered, at a time.",
+        },
+        Key {
+            name: "usage_reports",
+            form: Form::Whole(1, 10_000_000),
+            need: Need::Default("200000"),
+            doc: "Entries of usage reports that one connection node keeps: one for each start of a peer, content and partner.",
+        },
+    ],
+};
+
 pub(crate) static SELECTION: Shape = Shape {
     name: "a selection policy",
     doc: "How the control plane answers a query for peers.",
     keys: &[
         Key {
             name: "strategy",
-            form: Form::Words(&["nested", "random"]),
+            form: Form::Words(&["nested", "random", "local"]),
             need: Need::Default("nested"),
-            doc: "`nested`: peers of the same AS first, then of the region, then of the world. `random`: any, all equally likely.",
+            doc: "`nested`: peers of the same LAN first, then of the AS, of the region, of the world. `random`: any, all equally \
+                  likely. `local`: peers of the same LAN, then of the AS, and nobody else. Among equals those come first that were \
+                  not returned for longest.",
         },
         Key {
             name: "max_returned",
@@ -27,7 +104,14 @@ pub(crate) static SELECTION: Shape = Shape {
             name: "diversity",
             form: Form::Share,
             need: Need::Default("10%"),
-            doc: "The share of the answer that is drawn from everywhere, whatever the strategy.",
+            doc: "The share of a `nested` answer that is taken from everywhere, at least one place where somebody is left \
+                  over; those first that were not returned for longest.",
+        },
+        Key {
+            name: "filters",
+            form: Form::Map(&FILTERS),
+            need: Need::Optional("the defaults"),
+            doc: "Who is left out.",
         },
     ],
 };
@@ -140,12 +224,27 @@ pub(crate) static EDGE: Shape = Shape {
 pub(crate) static DOWNLOADS: Shape = Shape {
     name: "a download policy",
     doc: "How a peer downloads.",
-    keys: &[Key {
-        name: "max_sources",
-        form: Form::Whole(1, 1_000),
-        need: Need::Default("20"),
-        doc: "At most so many peers are connected to for one download.",
-    }],
+    keys: &[
+        Key {
+            name: "max_sources",
+            form: Form::Whole(1, 1_000),
+            need: Need::Default("20"),
+            doc: "At most so many peers are connected to for one download.",
+        },
+        Key {
+            name: "requery_below",
+            form: Form::Share,
+            need: Need::Default("100%"),
+            doc: "The control plane is asked for peers again while fewer than this share of `max_sources` are connected, or about \
+                  to be. `0%`: it is asked once.",
+        },
+        Key {
+            name: "requery_every",
+            form: Form::Time(Duration::from_millis(100), limits::DURATION.1),
+            need: Need::Default("10s"),
+            doc: "The longest time between two queries; a second after the first one, then twice as long each time.",
+        },
+    ],
 };
 
 pub(crate) static POLICY: Shape = Shape {
@@ -157,6 +256,12 @@ pub(crate) static POLICY: Shape = Shape {
             form: Form::Map(&SELECTION),
             need: Need::Optional("the defaults"),
             doc: "Answers to queries.",
+        },
+        Key {
+            name: "control",
+            form: Form::Map(&CONTROL),
+            need: Need::Optional("the defaults"),
+            doc: "What the control plane bears.",
         },
         Key {
             name: "uploads",

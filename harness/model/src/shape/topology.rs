@@ -245,8 +245,16 @@ pub(crate) static TOPOLOGY: Shape = Shape {
             name: "control",
             form: Form::List(&Form::Map(&INFRASTRUCTURE)),
             need: Need::Optional("no control plane, so no peer finds another"),
-            doc: "The control plane: `control-0`, … A peer logs in to the nearest, and to another when that is lost; each knows its \
-                  own peers alone.",
+            doc: "The connection nodes of the control plane: `control-0`, … A peer logs in to the nearest, and to another when that \
+                  is lost.",
+        },
+        Key {
+            name: "database",
+            form: Form::List(&Form::Map(&INFRASTRUCTURE)),
+            need: Need::Optional("a lone connection node keeps the registry itself"),
+            doc: "The database nodes of the control plane: `database-0`, … They keep who registered a copy of what, each for the \
+                  peers of its region (where several are in one, each has a part of them); a region without one uses the nearest. \
+                  Needed where there are several connection nodes.",
         },
     ],
 };

@@ -52,13 +52,33 @@ impl Topology {
             node.map_or_else(Vec::new, |node| read_infrastructure(node, of, least, lookup, report))
         };
         let edges = servers("edges", "edge servers", 1);
-        let control = servers("control", "control planes", 0);
+        let control = servers("control", "connection nodes", 0);
+        let databases = servers("database", "database nodes", 0);
+        check_control(&fields, &control, &databases, report);
         let ases: Option<Vec<As>> = parts.into_iter().map(|part| part.value).collect();
         let topology = match ases {
-            Some(ases) if report.errors() == before => Some(Self { ases, links, traces, edges, control }),
+            Some(ases) if report.errors() == before => Some(Self { ases, links, traces, edges, control, databases }),
             _ => None,
         };
         Decoded { topology, names }
+    }
+}
+
+/// Connection nodes that could not know each other's peers, and database nodes that nobody asks.
+fn check_control(fields: &Fields<'_>, control: &[Infrastructure], databases: &[Infrastructure], report: &mut Report) {
+    let count = |servers: &[Infrastructure]| servers.iter().map(|server| u64::from(server.count)).sum::<u64>();
+    if count(control) > 1 && count(databases) == 0 {
+        let message = format!(
+            "{} connection nodes without a database node: none would know the peers of another",
+            count(control)
+        );
+        let help =
+            "add `database: [{as: …, access: …}]`, best with one in each region, or have a single connection node";
+        report.error(fields.span_of("control"), message).help(help);
+    }
+    if count(control) == 0 && count(databases) > 0 {
+        let message = "database nodes without a connection node, over which peers would reach them";
+        report.error(fields.span_of("database"), message).help("add `control: [{as: …, access: …}]`");
     }
 }
 

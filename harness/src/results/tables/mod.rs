@@ -4,6 +4,7 @@
 mod counters;
 mod downloads;
 mod host;
+mod logins;
 mod transfers;
 
 use std::path::Path;
@@ -15,13 +16,14 @@ use super::{
 };
 
 /// Every table.
-pub const TABLES: [&Table; 5] =
-    [&downloads::TABLE, &transfers::TABLE, &counters::LEDGER, &counters::LINKS, &host::TABLE];
+pub const TABLES: [&Table; 6] =
+    [&downloads::TABLE, &transfers::TABLE, &logins::TABLE, &counters::LEDGER, &counters::LINKS, &host::TABLE];
 
 /// Writes all tables into a directory.
 pub(super) fn write_all(directory: &Path, outcomes: &[RunOutcome]) -> Result<(), ResultsError> {
     write(directory, &downloads::TABLE, outcomes, downloads::rows)?;
     write(directory, &transfers::TABLE, outcomes, transfers::rows)?;
+    write(directory, &logins::TABLE, outcomes, logins::rows)?;
     write(directory, &counters::LEDGER, outcomes, counters::ledger)?;
     write(directory, &counters::LINKS, outcomes, counters::links)?;
     write(directory, &host::TABLE, outcomes, host::rows)

@@ -19,6 +19,9 @@ pub struct PeerConfig {
     /// What stands between it and the network.
     #[serde(default)]
     pub nat: NatClass,
+    /// The local network that it shares with others of its AS, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lan: Option<String>,
     /// TCP port that other peers connect to.
     pub port: u16,
     /// The connection nodes of the control plane in the order of preference; none if the experiment has no control plane.
@@ -42,6 +45,9 @@ pub struct PeerConfig {
     pub edge_target_bps: Option<u64>,
     /// At most this many connections to other peers for one download.
     pub max_sources: u32,
+    /// When it asks the control plane again.
+    #[serde(default)]
+    pub requery: Requery,
     /// Every object that it holds or will ask for (the generator's keys; it learns hashes from the edge).
     pub objects: Vec<Object>,
     /// What it holds whole from the beginning.
@@ -56,6 +62,23 @@ pub struct PeerConfig {
     /// What it does against the rules; nothing by default.
     #[serde(default, skip_serializing_if = "Misbehaviour::is_harmless")]
     pub misbehaviour: Misbehaviour,
+}
+
+/// When a peer asks the control plane again for a download.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Requery {
+    /// While fewer peers than this are connected, or about to be; 0: never again. As many as `max_sources`, or more, ask as
+    /// long as there is room for another.
+    pub below: u32,
+    /// And the last query was so long ago, in nanoseconds.
+    pub every_ns: u64,
+}
+
+impl Default for Requery {
+    fn default() -> Self {
+        Self { below: u32::MAX, every_ns: 10_000_000_000 }
+    }
 }
 
 /// Whether content bytes are generated or kept.

@@ -1,7 +1,7 @@
 //! The codec: round trips whatever the cuts, and garbage that must not hurt.
 
 use peerbed_contract::{Guid, NatClass, SignedToken, Token};
-use peerbed_proto::{PeerAddress, PieceMap, UsageEntry};
+use peerbed_proto::{Nearness, Offered, PeerAddress, PieceMap, Profile, UsageEntry};
 use proptest::prelude::*;
 
 use super::*;
@@ -30,6 +30,52 @@ fn nat() -> impl Strategy<Value = NatClass> {
     prop::sample::select(NatClass::ALL.to_vec())
 }
 
+fn lan() -> impl Strategy<Value = Option<String>> {
+    prop::option::of(".{0,9}")
+}
+
+fn profile() -> impl Strategy<Value = Profile> {
+    (peer(), nat(), lan(), any::<bool>(), any::<u32>()).prop_map(|(peer, nat, lan, uploads, free)| Profile {
+        peer,
+        nat,
+        lan,
+        uploads,
+        free,
+    })
+}
+
+fn offered() -> impl Strategy<Value = Offered> {
+    let nearness = [Nearness::SameLan, Nearness::SameAs, Nearness::SameRegion, Nearness::World];
+    (peer(), prop::sample::select(nearness.to_vec()), any::<u64>())
+        .prop_map(|(peer, nearness, last_returned)| Offered { peer, nearness, last_returned })
+}
+
+/// What the nodes of the control plane say to each other, and of lost registries.
+fn between_nodes() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        any::<u32>().prop_map(|within_ms| Message::ReAdd { within_ms }),
+        any::<u32>().prop_map(|copies| Message::ReAdded { copies }),
+        any::<u32>().prop_map(|free| Message::Slots { free }),
+        any::<u32>().prop_map(|version| Message::Attach { version }),
+        (profile(), content(), any::<bool>()).prop_map(|(profile, content, complete)| Message::Put {
+            profile,
+            content,
+            complete
+        }),
+        (guid(), content()).prop_map(|(guid, content)| Message::Withdraw { guid, content }),
+        guid().prop_map(|guid| Message::Forget { guid }),
+        (guid(), any::<u32>()).prop_map(|(guid, free)| Message::Free { guid, free }),
+        (any::<u32>(), content(), profile(), any::<u32>(), any::<u32>())
+            .prop_map(|(lookup, content, asker, near, rest)| Message::Lookup { lookup, content, asker, near, rest }),
+        (content(), peer(), prop::collection::vec(guid(), 0..50))
+            .prop_map(|(content, asker, peers)| Message::Returned { content, asker, peers }),
+        any::<u64>().prop_map(|incarnation| Message::Attached { incarnation }),
+        (any::<u32>(), prop::collection::vec(offered(), 0..50), any::<u32>())
+            .prop_map(|(lookup, peers, copies)| Message::Found { lookup, peers, copies }),
+        (guid(), peer(), content()).prop_map(|(to, peer, content)| Message::Deliver { to, peer, content }),
+    ]
+}
+
 fn have() -> impl Strategy<Value = PieceMap> {
     (any::<u32>(), any::<Vec<u8>>()).prop_map(|(pieces, bits)| PieceMap { pieces, bits })
 }
@@ -46,9 +92,9 @@ fn usage() -> impl Strategy<Value = UsageEntry> {
 fn message() -> impl Strategy<Value = Message> {
     let request = any::<u32>().prop_map(RequestId);
     prop_oneof![
-        (any::<u32>(), guid(), address(), any::<bool>(), prop::collection::vec(guid(), 0..9), ".{0,99}", nat())
-            .prop_map(|(version, guid, listen, uploads, secondary, program, nat)| {
-                Message::Login { version, guid, listen, uploads, secondary, program, nat }
+        (any::<u32>(), guid(), address(), any::<bool>(), prop::collection::vec(guid(), 0..9), ".{0,99}", nat(), lan())
+            .prop_map(|(version, guid, listen, uploads, secondary, program, nat, lan)| {
+                Message::Login { version, guid, listen, uploads, secondary, program, nat, lan }
             }),
         (content(), any::<bool>()).prop_map(|(content, complete)| Message::Register { content, complete }),
         content().prop_map(|content| Message::Unregister { content }),
@@ -96,6 +142,7 @@ fn sent() -> impl Strategy<Value = Vec<Sent>> {
     let content = (any::<u32>(), prop::collection::vec(any::<u8>(), 1..3000));
     let item = prop_oneof![
         message().prop_map(Sent::Message),
+        between_nodes().prop_map(Sent::Message),
         content.prop_map(|(request, bytes)| Sent::Content(RequestId(request), bytes)),
     ];
     prop::collection::vec(item, 0..20)

@@ -10,9 +10,9 @@ use std::{
 };
 
 use peerbed_contract::{
-    CachePolicy, Command, ContentId, ControlConfig, EdgeConfig, EdgeMode, Event, EventKind, Guid, Misbehaviour,
-    NatClass, NodeConfig, Object, Order, PeerConfig, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token,
-    TransferRecord, UploadPolicy,
+    CachePolicy, Command, ContentId, ControlConfig, ControlLimits, ControlPart, EdgeConfig, EdgeMode, Event, EventKind,
+    Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object, Order, PeerConfig, ReAddPolicy, Requery, RoleConfig,
+    ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
 };
 use peerbed_driver::{CommandSender, Node, Told, command_queue, event_queue, monotonic_ns};
 use peerbed_proto::token;
@@ -151,7 +151,15 @@ pub fn control(address: &str) -> NodeConfig {
     let role = ControlConfig {
         port: 0,
         verify_key: token::public_key(&SECRET),
-        selection: Selection { strategy: Strategy::Nested, max_returned: 40, diversity: 0.1 },
+        part: ControlPart::default(),
+        selection: Selection {
+            strategy: Strategy::Nested,
+            max_returned: 40,
+            diversity: 0.1,
+            filters: Filters::default(),
+        },
+        readd: ReAddPolicy::default(),
+        limits: ControlLimits::default(),
         directory: Vec::new(),
     };
     node("control-0", address, RoleConfig::Control(role))
@@ -163,6 +171,7 @@ pub fn peer(number: u8, edge: SocketAddr, control: Option<SocketAddr>, objects: 
         guid: Guid::from_bytes([number; 16]),
         secondary: Vec::new(),
         nat: NatClass::None,
+        lan: None,
         port: 0,
         control: control.into_iter().collect(),
         edges: vec![edge],
@@ -181,6 +190,7 @@ pub fn peer(number: u8, edge: SocketAddr, control: Option<SocketAddr>, objects: 
         edge_mode: EdgeMode::Backstop,
         edge_target_bps: None,
         max_sources: 8,
+        requery: Requery::default(),
         objects: objects.to_vec(),
         holds: Vec::new(),
         storage: Storage::Synthetic,

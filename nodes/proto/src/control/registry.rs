@@ -1,27 +1,46 @@
-//! What the control plane knows while its peers are logged in: who is where and who offers a copy of what.
+//! Which peers registered a copy of what: the soft state of a database node, or of a connection node without one.
 //!
-//! Soft state, held in memory and dropped with the login. Called by the control machine.
+//! A registration belongs to the connection node over which it came and goes with it. Held in memory alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
 };
 
 use peerbed_contract::{ContentId, DirectoryEntry, Guid, Selection};
 use rand::Rng;
 
-use super::select::{self, Candidate, Place};
-use crate::{ConnId, PeerAddress};
+use super::select::{self, Place};
+use crate::{ConnId, Offered, Profile, Time, nat};
 
-/// A peer that is logged in.
+/// Where addresses are, the longest prefix first, as in routing.
 #[derive(Debug)]
-pub(super) struct Login {
-    /// Its connection.
-    pub(super) conn: ConnId,
-    /// Where it accepts other peers.
-    pub(super) listen: SocketAddr,
-    /// Whether it uploads.
-    pub(super) uploads: bool,
+pub(super) struct Directory(Vec<DirectoryEntry>);
+
+impl Directory {
+    pub(super) fn new(mut entries: Vec<DirectoryEntry>) -> Self {
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.prefix.length));
+        Self(entries)
+    }
+
+    /// What is known of an address.
+    pub(super) fn entry(&self, address: IpAddr) -> Option<&DirectoryEntry> {
+        let address = address.to_canonical();
+        self.0.iter().find(|entry| entry.prefix.contains(address))
+    }
+
+    fn place(&self, address: IpAddr) -> Option<Place> {
+        let entry = self.entry(address)?;
+        Some(Place { as_number: entry.as_number, region: entry.region.clone() })
+    }
+}
+
+/// A peer that registered something.
+#[derive(Debug)]
+struct Listed {
+    /// The connection node that it is logged in at, by its connection.
+    owner: ConnId,
+    profile: Profile,
     place: Option<Place>,
     contents: BTreeSet<ContentId>,
 }
@@ -30,92 +49,95 @@ pub(super) struct Login {
 #[derive(Debug)]
 struct Copy {
     complete: bool,
-    last_returned: u64,
+    last_returned: Time,
 }
 
-/// All logins and copies.
-#[derive(Debug)]
+/// All peers and copies.
+#[derive(Debug, Default)]
 pub(super) struct Registry {
-    directory: Vec<DirectoryEntry>,
-    logins: BTreeMap<Guid, Login>,
+    peers: BTreeMap<Guid, Listed>,
     copies: BTreeMap<ContentId, BTreeMap<Guid, Copy>>,
-    answers: u64,
+    /// The moment under which the latest answer was noted; each has one of its own.
+    noted: Time,
 }
 
 impl Registry {
-    /// A registry that places addresses by `directory`.
-    pub(super) fn new(mut directory: Vec<DirectoryEntry>) -> Self {
-        // The longest prefix wins, as in routing.
-        directory.sort_by_key(|entry| std::cmp::Reverse(entry.prefix.length));
-        Self { directory, logins: BTreeMap::new(), copies: BTreeMap::new(), answers: 0 }
-    }
-
-    /// Logs a peer in that is not.
-    pub(super) fn log_in(&mut self, guid: Guid, conn: ConnId, listen: SocketAddr, uploads: bool) {
-        let place = self.place(listen.ip());
-        self.logins.insert(guid, Login { conn, listen, uploads, place, contents: BTreeSet::new() });
-    }
-
-    /// Drops a login and every copy it registered; gives its connection.
-    pub(super) fn log_out(&mut self, guid: Guid) -> Option<ConnId> {
-        let login = self.logins.remove(&guid)?;
-        for content in &login.contents {
-            self.forget_copy(content, guid);
+    /// Adds or updates a copy; false if the peer has as many contents as it may. A peer that is listed by another connection
+    /// node, or was elsewhere, begins anew.
+    pub(super) fn put(
+        &mut self,
+        directory: &Directory,
+        owner: ConnId,
+        profile: Profile,
+        (content, complete): (ContentId, bool),
+        most: u32,
+    ) -> bool {
+        let guid = profile.peer.guid;
+        let moved = |listed: &Listed| listed.owner != owner || listed.profile.peer.address != profile.peer.address;
+        if self.peers.get(&guid).is_some_and(moved) {
+            self.remove(guid);
         }
-        Some(login.conn)
-    }
-
-    /// The login of `guid`.
-    pub(super) fn login(&self, guid: Guid) -> Option<&Login> {
-        self.logins.get(&guid)
-    }
-
-    /// The logins, in no particular order of time.
-    pub(super) fn logins(&self) -> impl Iterator<Item = &Login> {
-        self.logins.values()
-    }
-
-    /// Where `guid` is reached.
-    pub(super) fn address(&self, guid: Guid) -> Option<PeerAddress> {
-        self.logins.get(&guid).map(|login| PeerAddress { guid, address: login.listen })
-    }
-
-    /// Notes whether a peer uploads from now on; one that does not has no copies. Tells whether that is new.
-    pub(super) fn switch_uploads(&mut self, guid: Guid, on: bool) -> bool {
-        let Some(login) = self.logins.get_mut(&guid) else { return false };
-        let changed = std::mem::replace(&mut login.uploads, on) != on;
-        if !on {
-            for content in std::mem::take(&mut login.contents) {
-                self.forget_copy(&content, guid);
+        let listed = self.peers.entry(guid).or_insert_with(|| Listed {
+            owner,
+            place: directory.place(profile.peer.address.ip()),
+            profile: profile.clone(),
+            contents: BTreeSet::new(),
+        });
+        listed.profile = profile;
+        if !listed.contents.contains(&content) {
+            if listed.contents.len() >= most as usize {
+                return false;
             }
+            listed.contents.insert(content.clone());
         }
-        changed
-    }
-
-    /// Adds or updates a copy; false if the peer is not logged in or does not upload.
-    pub(super) fn register(&mut self, guid: Guid, content: ContentId, complete: bool) -> bool {
-        let Some(login) = self.logins.get_mut(&guid).filter(|login| login.uploads) else { return false };
-        login.contents.insert(content.clone());
         let copies = self.copies.entry(content).or_default();
         copies.entry(guid).or_insert(Copy { complete, last_returned: 0 }).complete = complete;
         true
     }
 
     /// Removes a copy.
-    pub(super) fn unregister(&mut self, guid: Guid, content: &ContentId) {
-        if let Some(login) = self.logins.get_mut(&guid) {
-            login.contents.remove(content);
-            self.forget_copy(content, guid);
+    pub(super) fn withdraw(&mut self, owner: ConnId, guid: Guid, content: &ContentId) {
+        let Some(listed) = self.peers.get_mut(&guid).filter(|listed| listed.owner == owner) else { return };
+        listed.contents.remove(content);
+        let empty = listed.contents.is_empty();
+        forget_copy(&mut self.copies, content, guid);
+        if empty {
+            self.peers.remove(&guid);
         }
     }
 
-    fn forget_copy(&mut self, content: &ContentId, guid: Guid) {
-        if let Some(copies) = self.copies.get_mut(content) {
-            copies.remove(&guid);
-            if copies.is_empty() {
-                self.copies.remove(content);
-            }
+    /// A peer logged out there.
+    pub(super) fn forget(&mut self, owner: ConnId, guid: Guid) {
+        if self.peers.get(&guid).is_some_and(|listed| listed.owner == owner) {
+            self.remove(guid);
         }
+    }
+
+    /// A connection node is gone, and all that came over it.
+    pub(super) fn forget_owner(&mut self, owner: ConnId) {
+        let of_it = self.peers.iter().filter(|(_, listed)| listed.owner == owner);
+        for guid in of_it.map(|(guid, _)| *guid).collect::<Vec<_>>() {
+            self.remove(guid);
+        }
+    }
+
+    fn remove(&mut self, guid: Guid) {
+        let Some(listed) = self.peers.remove(&guid) else { return };
+        for content in &listed.contents {
+            forget_copy(&mut self.copies, content, guid);
+        }
+    }
+
+    /// A peer's free upload slots changed.
+    pub(super) fn free(&mut self, owner: ConnId, guid: Guid, free: u32) {
+        if let Some(listed) = self.peers.get_mut(&guid).filter(|listed| listed.owner == owner) {
+            listed.profile.free = free;
+        }
+    }
+
+    /// Peers and copies, counted.
+    pub(super) fn size(&self) -> (usize, usize) {
+        (self.peers.len(), self.copies.values().map(BTreeMap::len).sum())
     }
 
     /// Complete copies of `content` at others than `asker`.
@@ -124,42 +146,54 @@ impl Registry {
         copies.filter(|(guid, copy)| copy.complete && **guid != asker).count() as u32
     }
 
-    /// Chooses peers with a copy of `content` for `asker`, and remembers that they were returned.
-    pub(super) fn choose(
-        &mut self,
+    /// Of the eligible peers with a copy of `content` those that may be chosen: `near` of the nearest, and `rest` of the
+    /// others.
+    pub(super) fn offer(
+        &self,
+        directory: &Directory,
         selection: &Selection,
-        content: &ContentId,
-        asker: Guid,
+        (content, asker): (&ContentId, &Profile),
+        (near, rest): (u32, u32),
         rng: &mut impl Rng,
-    ) -> Vec<PeerAddress> {
-        let Some(copies) = self.copies.get_mut(content) else { return Vec::new() };
-        let candidates = copies
-            .iter()
-            .filter(|(guid, _)| **guid != asker)
-            .filter_map(|(guid, copy)| {
-                let login = self.logins.get(guid)?;
-                Some(Candidate { guid: *guid, place: login.place.as_ref(), last_returned: copy.last_returned })
+    ) -> Vec<Offered> {
+        let filters = selection.filters;
+        let place = directory.place(asker.peer.address.ip());
+        let here = (place.as_ref(), asker.lan.as_deref());
+        let copies = self.copies.get(content).into_iter().flatten();
+        let eligible = copies.filter(|(guid, _)| **guid != asker.peer.guid).filter_map(|(guid, copy)| {
+            let Listed { profile, place, .. } = self.peers.get(guid)?;
+            let left_out = filters.uploads_on && !profile.uploads
+                || filters.free_slots && profile.free == 0
+                || filters.nat && !nat::may_connect(asker.nat, profile.nat);
+            (!left_out).then(|| Offered {
+                peer: profile.peer.clone(),
+                nearness: select::nearness(here, (place.as_ref(), profile.lan.as_deref())),
+                last_returned: copy.last_returned,
             })
-            .collect();
-        let place = self.logins.get(&asker).and_then(|login| login.place.as_ref());
-        let chosen = select::select(selection, place, candidates, rng);
-        self.answers += 1;
-        for guid in &chosen {
-            if let Some(copy) = copies.get_mut(guid) {
-                copy.last_returned = self.answers;
+        });
+        select::short_list(selection.strategy, eligible.collect(), near as usize, rest as usize, rng)
+    }
+
+    /// Remembers that peers were returned; gives at which connection node each of them is logged in.
+    pub(super) fn returned(&mut self, now: Time, content: &ContentId, peers: &[Guid]) -> Vec<(ConnId, Guid)> {
+        self.noted = now.max(self.noted + 1);
+        let Some(copies) = self.copies.get_mut(content) else { return Vec::new() };
+        let mut owners = Vec::new();
+        for guid in peers {
+            if let (Some(copy), Some(listed)) = (copies.get_mut(guid), self.peers.get(guid)) {
+                copy.last_returned = self.noted;
+                owners.push((listed.owner, *guid));
             }
         }
-        chosen.into_iter().filter_map(|guid| self.address(guid)).collect()
+        owners
     }
+}
 
-    /// What the directory knows of an address.
-    pub(super) fn entry(&self, address: IpAddr) -> Option<&DirectoryEntry> {
-        let address = address.to_canonical();
-        self.directory.iter().find(|entry| entry.prefix.contains(address))
-    }
-
-    fn place(&self, address: IpAddr) -> Option<Place> {
-        let entry = self.entry(address)?;
-        Some(Place { as_number: entry.as_number, region: entry.region.clone() })
+fn forget_copy(copies: &mut BTreeMap<ContentId, BTreeMap<Guid, Copy>>, content: &ContentId, guid: Guid) {
+    if let Some(of_content) = copies.get_mut(content) {
+        of_content.remove(&guid);
+        if of_content.is_empty() {
+            copies.remove(content);
+        }
     }
 }

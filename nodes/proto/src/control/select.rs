@@ -1,7 +1,10 @@
-//! Which of the peers that have a copy are returned for a query. Called by the control machine.
+//! Which of the peers that have a copy are returned for a query. Called by the registry, which makes a short list, and by
+//! the connection node, which chooses among the short lists of all registries.
 
-use peerbed_contract::{AsNumber, Guid, Selection, Strategy};
+use peerbed_contract::{AsNumber, Selection, Strategy};
 use rand::{Rng, seq::SliceRandom};
+
+use crate::{Nearness, Offered};
 
 /// Where somebody is; nothing is known of an address outside the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,89 +15,151 @@ pub(super) struct Place {
     pub(super) region: String,
 }
 
-/// A peer that may be returned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Candidate<'a> {
-    /// Who.
-    pub(super) guid: Guid,
-    /// Where.
-    pub(super) place: Option<&'a Place>,
-    /// The number of the latest answer that had it, 0 if none.
-    pub(super) last_returned: u64,
-}
-
-/// How near a candidate is; nearer is less.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Nearness {
-    SameAs,
-    SameRegion,
-    World,
-}
-
-fn nearness(asker: Option<&Place>, candidate: Option<&Place>) -> Nearness {
-    match (asker, candidate) {
-        (Some(asker), Some(other)) if asker.as_number == other.as_number => Nearness::SameAs,
-        (Some(asker), Some(other)) if asker.region == other.region => Nearness::SameRegion,
+/// How near two peers are; names of local networks mean something only inside an AS.
+pub(super) fn nearness(asker: (Option<&Place>, Option<&str>), other: (Option<&Place>, Option<&str>)) -> Nearness {
+    match (asker.0, other.0) {
+        (Some(here), Some(there)) if here.as_number == there.as_number => {
+            if asker.1.is_some() && asker.1 == other.1 {
+                Nearness::SameLan
+            } else {
+                Nearness::SameAs
+            }
+        }
+        (Some(here), Some(there)) if here.region == there.region => Nearness::SameRegion,
         _ => Nearness::World,
     }
 }
 
-/// Chooses at most `max_returned` of `candidates`, the preferred ones first.
+/// Chooses at most `max_returned` of `offered`, the preferred ones first. Among equals those come first that were not
+/// returned for longest, and what ties is drawn; so whoever is eligible has its turn after a bounded number of answers.
 ///
-/// Nested: by nearness, within one distance those first that were not returned for longest (ties are drawn); then the
-/// diversity share (rounded to the nearest number of peers) is drawn from all that remain. Random: all drawn.
-pub(super) fn select(
-    selection: &Selection,
-    asker: Option<&Place>,
-    mut candidates: Vec<Candidate<'_>>,
-    rng: &mut impl Rng,
-) -> Vec<Guid> {
-    let wanted = candidates.len().min(selection.max_returned as usize);
-    candidates.shuffle(rng);
-    if selection.strategy == Strategy::Nested {
-        let share = selection.diversity.clamp(0.0, 1.0);
-        let diverse = (wanted as f64 * share).round() as usize;
-        // A stable sort: what ties stays in the drawn order.
-        candidates.sort_by_key(|candidate| (nearness(asker, candidate.place), candidate.last_returned));
-        candidates[wanted - diverse..].shuffle(rng);
+/// Nested: by nearness; then the diversity share (rounded, but at least one place where somebody is left over) from all that
+/// remain. Local: by nearness, nobody beyond the AS. Random: nearness does not count.
+pub(super) fn select(selection: &Selection, mut offered: Vec<Offered>, rng: &mut impl Rng) -> Vec<Offered> {
+    offered.shuffle(rng);
+    if selection.strategy == Strategy::Local {
+        offered.retain(|one| one.nearness <= Nearness::SameAs);
     }
-    candidates.truncate(wanted);
-    candidates.into_iter().map(|candidate| candidate.guid).collect()
+    let wanted = offered.len().min(selection.max_returned as usize);
+    // Stable sorts: what ties stays in the drawn order.
+    match selection.strategy {
+        Strategy::Random => offered.sort_by_key(|one| one.last_returned),
+        Strategy::Local => offered.sort_by_key(|one| (one.nearness, one.last_returned)),
+        Strategy::Nested => {
+            offered.sort_by_key(|one| (one.nearness, one.last_returned));
+            if offered.len() > wanted {
+                let near = wanted - diverse(selection, wanted);
+                offered[near..].shuffle(rng);
+                offered[near..].sort_by_key(|one| one.last_returned);
+            }
+        }
+    }
+    offered.truncate(wanted);
+    offered
+}
+
+/// How many of `wanted` places are for the diversity share.
+pub(super) fn diverse(selection: &Selection, wanted: usize) -> usize {
+    let share = selection.diversity.clamp(0.0, 1.0);
+    if selection.strategy != Strategy::Nested || share == 0.0 || wanted == 0 {
+        return 0;
+    }
+    ((wanted as f64 * share).round() as usize).clamp(1, wanted)
+}
+
+/// The part of what a registry has that a choice among several registries may need: the `near` first in the order of the
+/// strategy, and of the others the `rest` that were not returned for longest.
+pub(super) fn short_list(
+    strategy: Strategy,
+    mut offered: Vec<Offered>,
+    near: usize,
+    rest: usize,
+    rng: &mut impl Rng,
+) -> Vec<Offered> {
+    if offered.len() <= near {
+        return offered;
+    }
+    offered.shuffle(rng);
+    if strategy == Strategy::Random {
+        offered.sort_by_key(|one| one.last_returned);
+        offered.truncate(near.saturating_add(rest));
+        return offered;
+    }
+    offered.sort_by_key(|one| (one.nearness, one.last_returned));
+    offered[near..].shuffle(rng);
+    offered[near..].sort_by_key(|one| one.last_returned);
+    offered.truncate(near.saturating_add(rest));
+    offered
 }
 
 #[cfg(test)]
 mod tests {
+    use peerbed_contract::{Filters, Guid};
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::PeerAddress;
 
     fn place(as_number: u32, region: &str) -> Place {
         Place { as_number: as_number.try_into().unwrap(), region: region.to_owned() }
     }
 
-    fn guid(number: u8) -> Guid {
-        Guid::from_bytes([number; 16])
+    fn offered(number: u8, nearness: Nearness, last_returned: u64) -> Offered {
+        let peer = PeerAddress { guid: Guid::from_bytes([number; 16]), address: ([10, 0, 0, number], 1).into() };
+        Offered { peer, nearness, last_returned }
     }
 
-    /// Peers 0–9 in AS 1 (north), 10–19 in AS 2 (north), 20–29 in AS 3 (south).
+    fn selection(strategy: Strategy, max_returned: u32, diversity: f64) -> Selection {
+        Selection { strategy, max_returned, diversity, filters: Filters::default() }
+    }
+
+    fn numbers(offered: &[Offered]) -> Vec<u8> {
+        offered.iter().map(|one| one.peer.guid.as_bytes()[0]).collect()
+    }
+
+    /// Peers 0–9 in the asker's AS, 10–19 in its region, 20–29 elsewhere.
+    fn thirty() -> Vec<Offered> {
+        let sets = [Nearness::SameAs, Nearness::SameRegion, Nearness::World];
+        (0..30).map(|number| offered(number, sets[usize::from(number) / 10], 0)).collect()
+    }
+
     fn selected(selection: &Selection, seed: u64) -> Vec<u8> {
-        let places = [place(1, "north"), place(2, "north"), place(3, "south")];
-        let candidates = (0..30)
-            .map(|number| Candidate {
-                guid: guid(number),
-                place: Some(&places[usize::from(number) / 10]),
-                last_returned: 0,
-            })
-            .collect();
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let asker = place(1, "north");
-        select(selection, Some(&asker), candidates, &mut rng).iter().map(|guid| guid.as_bytes()[0]).collect()
+        numbers(&select(selection, thirty(), &mut ChaCha8Rng::seed_from_u64(seed)))
+    }
+
+    #[test]
+    fn sets_are_nested() {
+        let (one, two, three) = (place(1, "north"), place(2, "north"), place(3, "south"));
+        let of = |place, lan| (Some(place), lan);
+        let asker = of(&one, Some("office"));
+        assert_eq!(nearness(asker, of(&one, Some("office"))), Nearness::SameLan);
+        assert_eq!(nearness(asker, of(&one, Some("cafe"))), Nearness::SameAs);
+        assert_eq!(nearness(asker, of(&one, None)), Nearness::SameAs);
+        assert_eq!(nearness(of(&one, None), of(&one, None)), Nearness::SameAs, "no name is no common network");
+        assert_eq!(
+            nearness(asker, of(&two, Some("office"))),
+            Nearness::SameRegion,
+            "another AS's network of that name"
+        );
+        assert_eq!(nearness(asker, of(&three, Some("office"))), Nearness::World);
+        assert_eq!(nearness(asker, (None, Some("office"))), Nearness::World);
+        assert_eq!(nearness((None, None), (None, None)), Nearness::World);
+    }
+
+    #[test]
+    fn local_stays_in_the_as() {
+        let mut peers = thirty();
+        peers[3].nearness = Nearness::SameLan;
+        let chosen = select(&selection(Strategy::Local, 20, 0.5), peers, &mut ChaCha8Rng::seed_from_u64(1));
+        let chosen = numbers(&chosen);
+        assert_eq!((chosen[0], chosen.len()), (3, 10));
+        assert!(chosen.iter().all(|peer| *peer < 10), "{chosen:?}");
     }
 
     #[test]
     fn nested_takes_the_as_then_the_region_then_the_world() {
-        let selection = Selection { strategy: Strategy::Nested, max_returned: 25, diversity: 0.0 };
+        let selection = selection(Strategy::Nested, 25, 0.0);
         let chosen = selected(&selection, 1);
         assert!(chosen[..10].iter().all(|peer| *peer < 10), "{chosen:?}");
         assert!(chosen[10..20].iter().all(|peer| (10..20).contains(peer)), "{chosen:?}");
@@ -104,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_diversity_share_is_drawn_from_everywhere() {
-        let selection = Selection { strategy: Strategy::Nested, max_returned: 10, diversity: 0.4 };
+        let selection = selection(Strategy::Nested, 10, 0.4);
         let mut far = 0;
         for seed in 0..50 {
             let chosen = selected(&selection, seed);
@@ -117,7 +182,7 @@ mod tests {
 
     #[test]
     fn random_prefers_nobody() {
-        let selection = Selection { strategy: Strategy::Random, max_returned: 3, diversity: 0.0 };
+        let selection = selection(Strategy::Random, 3, 0.0);
         let mut counts = [0_u32; 3];
         for seed in 0..400 {
             for peer in selected(&selection, seed) {
@@ -129,11 +194,43 @@ mod tests {
 
     #[test]
     fn who_waited_longest_comes_first_among_equals() {
-        let candidates = [(0, 7), (1, 3), (2, 5)]
-            .map(|(number, last_returned)| Candidate { guid: guid(number), place: None, last_returned })
-            .to_vec();
-        let selection = Selection { strategy: Strategy::Nested, max_returned: 2, diversity: 0.0 };
-        let chosen = select(&selection, None, candidates, &mut ChaCha8Rng::seed_from_u64(1));
-        assert_eq!(chosen, [guid(1), guid(2)]);
+        for strategy in [Strategy::Nested, Strategy::Random, Strategy::Local] {
+            let peers = [(0, 7), (1, 3), (2, 5)].map(|(number, last)| offered(number, Nearness::SameAs, last)).to_vec();
+            let chosen = select(&selection(strategy, 2, 0.0), peers, &mut ChaCha8Rng::seed_from_u64(1));
+            assert_eq!(numbers(&chosen), [1, 2], "{strategy:?}");
+        }
+    }
+
+    #[test]
+    fn a_little_diversity_has_a_place_even_in_a_short_answer() {
+        let far = |diversity| {
+            let chosen = (0..40).map(|seed| selected(&selection(Strategy::Nested, 4, diversity), seed));
+            chosen.filter(|chosen| chosen.iter().any(|peer| *peer >= 10)).count()
+        };
+        assert_eq!(far(0.0), 0);
+        assert!(far(0.1) > 20, "{}", far(0.1));
+    }
+
+    #[test]
+    fn a_choice_from_short_lists_is_one_from_everything() {
+        // Two registries; the second is asked for what the first lacks and for the diversity share.
+        for strategy in [Strategy::Nested, Strategy::Random, Strategy::Local] {
+            let selection = selection(strategy, 8, 0.25);
+            let all: Vec<Offered> = thirty()
+                .into_iter()
+                .enumerate()
+                // Distinct marks: nothing is left to chance but who is diverse among those never returned.
+                .map(|(index, one)| Offered { last_returned: (index as u64 * 7) % 31 + 1, ..one })
+                .collect();
+            let mut rng = ChaCha8Rng::seed_from_u64(5);
+            let (mut one, two): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|one| one.nearness < Nearness::World);
+            one = short_list(strategy, one, 8, 8, &mut rng);
+            one.extend(short_list(strategy, two, 8, diverse(&selection, 8), &mut rng));
+            let mut split = numbers(&select(&selection, one, &mut rng));
+            let mut whole = numbers(&select(&selection, all, &mut rng));
+            split.sort_unstable();
+            whole.sort_unstable();
+            assert_eq!(split, whole, "{strategy:?}");
+        }
     }
 }

@@ -1,16 +1,43 @@
 //! The control machine's rules, by example and by property.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr},
+};
 
-use peerbed_contract::{DirectoryEntry, Prefix, RoleConfig, Strategy, Token};
+use peerbed_contract::{
+    ContentId, ControlLimits, DirectoryEntry, EventKind, Filters, Guid, LoginRecord, NatClass, Offence, Prefix,
+    ReAddPolicy, RoleConfig, Selection, SignedToken, Strategy, Token,
+};
 use proptest::{prelude::*, strategy::Strategy as _};
 
+use super::connection::BAN;
 use super::*;
-use crate::UsageEntry;
+
+mod eligible;
+mod floods;
+mod nodes;
+
+use crate::{
+    ConnId, Endpoint, Message, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, SECONDARY_MAX, USAGE_MAX, UsageEntry, token,
+};
 
 const SECRET: [u8; 32] = [5; 32];
 
 fn control(strategy: Strategy, max_returned: u32, diversity: f64) -> ControlMachine {
+    let selection = Selection { strategy, max_returned, diversity, filters: Filters::default() };
+    // Nothing here comes nearer to the limits than a test of limits wants.
+    let limits = ControlLimits {
+        logins_per_guid: 1e6,
+        logins_per_address: 1e6,
+        queries_per_guid: 1e6,
+        queries_per_address: 1e6,
+        ..ControlLimits::default()
+    };
+    control_with(selection, limits)
+}
+
+fn control_with(selection: Selection, limits: ControlLimits) -> ControlMachine {
     let entry = |third: u8, length: u8, as_number: u32, region: &str| DirectoryEntry {
         prefix: Prefix { network: Ipv4Addr::new(10, 0, third, 0).into(), length },
         as_number: as_number.try_into().unwrap(),
@@ -20,7 +47,10 @@ fn control(strategy: Strategy, max_returned: u32, diversity: f64) -> ControlMach
     let config = ControlConfig {
         port: 7000,
         verify_key: token::public_key(&SECRET),
-        selection: Selection { strategy, max_returned, diversity },
+        part: ControlPart::default(),
+        selection,
+        readd: ReAddPolicy::default(),
+        limits,
         // The wide block comes first and must not hide the narrow ones.
         directory: vec![entry(0, 16, 9, "south"), entry(1, 24, 1, "north"), entry(2, 24, 2, "north")],
     };
@@ -74,6 +104,7 @@ fn login(number: u8, uploads: bool) -> Message {
         secondary: vec![guid(200), guid(201)],
         program: "test 1".to_owned(),
         nat: NatClass::FullCone,
+        lan: None,
     }
 }
 
@@ -249,9 +280,10 @@ fn a_login_that_tells_too_much_is_refused() {
     for (secondary, program) in [(SECONDARY_MAX + 1, 0), (0, PROGRAM_MAX + 1)] {
         let mut control = control(Strategy::Nested, 40, 0.0);
         accept(&mut control, 1, 1);
-        let Message::Login { version, guid, listen, uploads, nat, .. } = login(1, true) else { unreachable!() };
+        let Message::Login { version, guid, listen, uploads, nat, lan, .. } = login(1, true) else { unreachable!() };
         let (secondary, program) = (vec![guid; secondary], "x".repeat(program));
-        let outputs = tell(&mut control, 1, Message::Login { version, guid, listen, uploads, secondary, program, nat });
+        let outputs =
+            tell(&mut control, 1, Message::Login { version, guid, listen, uploads, secondary, program, nat, lan });
         assert!(refused(&outputs).contains("at most 5 secondary GUIDs"));
         assert_eq!(outputs.last(), Some(&Output::Close { conn: ConnId(1) }));
     }
@@ -378,6 +410,10 @@ fn who_sends_what_is_no_frame_is_shut_out_for_a_minute() {
     assert_eq!(drain(&mut control), []);
 }
 
+fn strategy() -> impl proptest::strategy::Strategy<Value = Strategy> {
+    prop::sample::select(vec![Strategy::Nested, Strategy::Random, Strategy::Local])
+}
+
 /// What may happen to a control plane.
 #[derive(Debug, Clone)]
 enum Step {
@@ -429,9 +465,8 @@ impl Expected {
 proptest! {
     #[test]
     fn answers_keep_the_rules_whatever_happened_before(
-        steps in steps(), max in 0_u32..8, diversity in 0.0..=1.0_f64, random: bool,
+        steps in steps(), max in 0_u32..8, diversity in 0.0..=1.0_f64, strategy in strategy(),
     ) {
-        let strategy = if random { Strategy::Random } else { Strategy::Nested };
         let mut control = control(strategy, max, diversity);
         let mut expected = Expected::default();
         let mut next = 1;
@@ -479,10 +514,14 @@ proptest! {
                     let outputs = tell(&mut control, *conn, query(number, "patch"));
                     let (peers, copies) = answer(&outputs);
                     let others: BTreeMap<_, _> = expected.copies.iter().filter(|(peer, _)| **peer != number).collect();
+                    // A third of the numbers share an AS.
+                    let near = |peer: &&u8| strategy != Strategy::Local || **peer % 3 == number % 3;
+                    let eligible = others.keys().filter(|peer| near(peer)).count();
                     let distinct: BTreeSet<_> = peers.iter().collect();
                     prop_assert_eq!(distinct.len(), peers.len(), "nobody is returned twice");
-                    prop_assert!(distinct.iter().all(|peer| others.contains_key(*peer)), "only who offers a copy");
-                    prop_assert_eq!(peers.len(), others.len().min(max as usize), "as many as there are");
+                    let offers = |peer: &&u8| others.contains_key(*peer) && near(peer);
+                    prop_assert!(distinct.iter().all(offers), "only who offers a copy");
+                    prop_assert_eq!(peers.len(), eligible.min(max as usize), "as many as there are");
                     prop_assert_eq!(copies as usize, others.values().filter(|complete| ***complete).count());
                     let introduced: BTreeSet<_> = outputs[..outputs.len() - 1].iter().map(|output| match output {
                         Output::Send { conn, message: Message::Introduce { peer, .. } } => {

@@ -15,15 +15,14 @@ const TELL_EVERY: Time = 10_000_000_000;
 const TELL_MAX: usize = 2_000;
 /// Entries of one start of an installation.
 const ENTRIES_PER_START: usize = 4_096;
-/// Entries in all.
-const ENTRIES_MAX: usize = 200_000;
-
 /// A start of an installation: its GUID, and the secondary GUID of the start if it told one.
 type Start = (Guid, Option<Guid>);
 
 /// All reports.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Usage {
+    /// Entries that are kept in all.
+    most: usize,
     starts: BTreeMap<Start, Reporter>,
     entries: usize,
     /// Entries that found no room.
@@ -42,6 +41,11 @@ struct Reporter {
 }
 
 impl Usage {
+    /// Nothing yet; at most `most` entries are kept.
+    pub(super) fn new(most: usize) -> Self {
+        Self { most, starts: BTreeMap::new(), entries: 0, dropped: 0, news: BTreeSet::new(), next_telling: None }
+    }
+
     /// Takes a report in; false if it is longer than one may be.
     pub(super) fn take(
         &mut self,
@@ -54,7 +58,7 @@ impl Usage {
         if entries.len() > USAGE_MAX {
             return false;
         }
-        if self.entries >= ENTRIES_MAX && !self.starts.contains_key(&start) {
+        if self.entries >= self.most && !self.starts.contains_key(&start) {
             self.dropped += entries.len() as u64;
             return true;
         }
@@ -66,7 +70,7 @@ impl Usage {
         }
         for UsageEntry { content, partner, received, sent } in entries {
             let key = (content, partner);
-            let room = reporter.totals.len() < ENTRIES_PER_START && self.entries < ENTRIES_MAX;
+            let room = reporter.totals.len() < ENTRIES_PER_START && self.entries < self.most;
             if !room && !reporter.totals.contains_key(&key) {
                 self.dropped += 1;
                 continue;
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn totals_are_told_once_a_period_and_at_the_stop() {
-        let mut usage = Usage::default();
+        let mut usage = Usage::new(200_000);
         assert_eq!(usage.due(), None);
         take(&mut usage, 5, 1, vec![entry("patch", 0, 10, 0)], false);
         // A report that was overtaken by a later one.
@@ -188,7 +192,7 @@ mod tests {
 
     #[test]
     fn memory_and_lines_are_bounded() {
-        let mut usage = Usage::default();
+        let mut usage = Usage::new(200_000);
         assert!(!take(&mut usage, 0, 1, vec![entry("patch", 1, 1, 1); USAGE_MAX + 1], false));
         for batch in 0..20_u32 {
             let entries = (1..=USAGE_MAX as u32).map(|number| entry("patch", batch * 1000 + number, 1, 0)).collect();
@@ -205,6 +209,6 @@ mod tests {
                 take(&mut usage, 0, of, entries, false);
             }
         }
-        assert_eq!(usage.entries, ENTRIES_MAX);
+        assert_eq!(usage.entries, 200_000);
     }
 }

@@ -12,8 +12,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     PeerMachine, Stage,
-    params::{BACKOFF_LAST, CONNECT_TIMEOUT, GREETING_TIMEOUT, MILLISECOND, QUERY_TIMEOUT, REQUERY},
+    params::{BACKOFF_LAST, CONNECT_TIMEOUT, GREETING_TIMEOUT, MILLISECOND, QUERY_TIMEOUT},
     rate::Backoff,
+    standing::Standing,
 };
 use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time};
 
@@ -49,6 +50,7 @@ pub(super) struct ControlLink {
     lost: bool,
     /// What is registered, or will be at the next login: whole or in part.
     offered: BTreeMap<ContentId, bool>,
+    pub(super) standing: Standing,
 }
 
 impl ControlLink {
@@ -63,6 +65,7 @@ impl ControlLink {
             up_since: None,
             lost: false,
             offered: BTreeMap::new(),
+            standing: Standing::new(),
         }
     }
 
@@ -91,7 +94,7 @@ impl ControlLink {
             State::Away { until } => Some(until),
             State::Dialling { since, .. } => Some(since + CONNECT_TIMEOUT),
             State::LoggingIn { since, .. } => Some(since + GREETING_TIMEOUT),
-            State::Up { .. } => None,
+            State::Up { .. } => self.standing.due(),
         }
     }
 }
@@ -120,7 +123,8 @@ impl PeerMachine {
 
     /// Dials when the time has come, and gives up what takes too long.
     pub(super) fn keep_control(&mut self, now: Time) {
-        if self.stage != Stage::Running || self.control.due().is_none_or(|due| due > now) {
+        if self.stage != Stage::Running || self.control.up().is_some() || self.control.due().is_none_or(|due| due > now)
+        {
             return;
         }
         if let Some(conn) = self.control.conn() {
@@ -149,6 +153,7 @@ impl PeerMachine {
             secondary: self.me.secondary.clone(),
             program: PROGRAM.to_owned(),
             nat: self.config.nat,
+            lan: self.config.lan.clone(),
         }
     }
 
@@ -193,6 +198,7 @@ impl PeerMachine {
                 self.dial_victim(now, peer.address, peer.guid);
                 self.invent(now, &content, peer.guid);
             }
+            Message::ReAdd { within_ms } => self.readd_came(now, within_ms),
             Message::Refused { query: Some(query), reason, renew } => {
                 let mut asked = Vec::new();
                 for download in self.downloads.values_mut() {
@@ -236,14 +242,23 @@ impl PeerMachine {
         if std::mem::take(&mut self.control.lost) {
             self.notice("the control plane is back".to_owned());
         }
-        for (content, complete) in self.control.offered.clone() {
-            self.send(conn, Message::Register { content, complete });
-        }
+        self.control.standing = Standing::new();
+        self.register_all(conn);
         self.accounts.tell_all(now);
         let running: Vec<u32> = self.downloads.keys().copied().collect();
         for number in running {
             self.keep_swarm(now, number);
         }
+    }
+
+    /// Registers everything that is offered; gives how many copies.
+    pub(super) fn register_all(&mut self, conn: ConnId) -> u32 {
+        let offered = self.control.offered.clone();
+        let copies = offered.len() as u32;
+        for (content, complete) in offered {
+            self.send(conn, Message::Register { content, complete });
+        }
+        copies
     }
 
     /// Everything that is held and offered from the start.
@@ -301,8 +316,9 @@ impl PeerMachine {
                 let query = self.next_query;
                 self.next_query = self.next_query.wrapping_add(1);
                 download.swarm.query = Some((query, now));
-                download.swarm.next_query = now + download.swarm.requery;
-                download.swarm.requery = (2 * download.swarm.requery).min(REQUERY);
+                let every = self.config.requery.every_ns;
+                download.swarm.next_query = now.saturating_add(download.swarm.requery.min(every));
+                download.swarm.requery = download.swarm.requery.saturating_mul(2).min(every);
                 self.send(conn, Message::Query { query, token: token.clone() });
             }
             Some(_) | None => {}

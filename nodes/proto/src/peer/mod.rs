@@ -13,6 +13,7 @@
 //! | `limit` | how much may be uploaded at a moment |
 //! | `leave` | how a connection ends, and its accounting |
 //! | `control_link` | the connection to the control plane |
+//! | `standing` | what the control plane is told of copies and upload slots |
 //! | `timers` | what is due when |
 //! | `share` | how much the edge gives while peers deliver |
 //! | `accounts` | what was received and sent, by partner, and the usage reports |
@@ -33,12 +34,13 @@ mod link;
 mod misbehave;
 mod offences;
 mod params;
-mod rate;
+pub(crate) mod rate;
 mod receive;
 mod requests;
 mod script;
 mod share;
 mod slots;
+mod standing;
 mod swarm;
 mod timers;
 mod upload;

@@ -56,10 +56,10 @@ pub(super) const PART_DEAD: Time = 60 * SECOND;
 /// Peers remembered per download.
 pub(super) const CANDIDATES_MAX: usize = 256;
 /// The control plane is asked again so soon after the first query, while more sources could be used; then after twice as
-/// long each time. In a crowd that begins at one moment, the first answers have next to nobody.
+/// long each time, up to the policy's time. In a crowd that begins at one moment, the first answers have next to nobody.
 pub(super) const REQUERY_FIRST: Time = SECOND;
-/// The longest time between two queries.
-pub(super) const REQUERY: Time = 10 * SECOND;
+/// How often the control plane is told of upload slots that were taken or became free, at most.
+pub(super) const SLOTS_EVERY: Time = SECOND;
 /// A downloader that asked for nothing for so long loses its upload slot.
 pub(super) const UPLOAD_IDLE: Time = 20 * SECOND;
 /// When a peer that had no slot may be asked again.

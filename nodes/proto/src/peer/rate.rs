@@ -58,7 +58,7 @@ impl Meter {
 
 /// Bytes that may be spent, filled at a steady rate.
 #[derive(Debug, Clone)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     rate: f64,
     depth: f64,
     level: f64,
@@ -67,12 +67,12 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// A full bucket of `depth` bytes that fills with `rate` bytes a second.
-    pub(super) fn new(rate: f64, depth: f64) -> Self {
+    pub(crate) fn new(rate: f64, depth: f64) -> Self {
         Self { rate, depth, level: depth, filled: 0 }
     }
 
     /// The rate it fills with, bytes a second.
-    pub(super) fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         self.rate
     }
 
@@ -83,14 +83,14 @@ impl Bucket {
     }
 
     /// Spends `bytes` if they are there; else says when they will be (never, if it does not fill).
-    pub(super) fn take(&mut self, now: Time, bytes: f64) -> Result<(), Option<Time>> {
+    pub(crate) fn take(&mut self, now: Time, bytes: f64) -> Result<(), Option<Time>> {
         self.ready(now, bytes)?;
         self.spend(bytes);
         Ok(())
     }
 
     /// Whether `bytes` are there; else says when they will be (never, if it does not fill).
-    pub(super) fn ready(&mut self, now: Time, bytes: f64) -> Result<(), Option<Time>> {
+    pub(crate) fn ready(&mut self, now: Time, bytes: f64) -> Result<(), Option<Time>> {
         self.fill(now);
         let short = bytes.min(self.depth) - self.level;
         if short <= 0.0 {
@@ -112,20 +112,20 @@ impl Bucket {
 
 /// Exponential waits with a seeded jitter, so that many peers do not return in one moment.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// Counts a failure and gives how long to wait: half to all of [`BACKOFF_FIRST`] doubled per earlier failure.
-    pub(super) fn failed(&mut self, rng: &mut ChaCha8Rng) -> Time {
+    pub(crate) fn failed(&mut self, rng: &mut ChaCha8Rng) -> Time {
         let full = (BACKOFF_FIRST << self.failures.min(16)).min(BACKOFF_LAST);
         self.failures = self.failures.saturating_add(1);
         full / 2 + rng.random_range(0..=full / 2)
     }
 
     /// It worked.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

@@ -46,8 +46,10 @@ impl PeerMachine {
         }
         let Some(grant) = download.grant.as_ref().filter(|grant| grant.token.token.expires > now) else { return };
         let token = grant.token.clone();
-        let mut room = (self.config.max_sources as usize).saturating_sub(self.peer_links(number));
-        if room > 0 {
+        let links = self.peer_links(number);
+        let mut room = (self.config.max_sources as usize).saturating_sub(links);
+        let first = download.swarm.answered.is_none();
+        if room > 0 && (first || links < self.config.requery.below as usize) {
             self.ask_for_peers(now, number, &token);
         }
         let content = token.token.content.clone();

@@ -63,6 +63,7 @@ impl PeerMachine {
         self.keep_cache(now);
         self.upload(now);
         self.keep_accounts(now);
+        self.keep_standing(now);
         self.try_to_finish(now);
     }
 

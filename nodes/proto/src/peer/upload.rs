@@ -119,6 +119,11 @@ impl Uploader {
         }
     }
 
+    /// How many downloaders there is room for; none while uploads stand still.
+    pub(super) fn places(&self) -> u64 {
+        if self.stopped { 0 } else { self.places }
+    }
+
     /// Whether it uploads at all.
     pub(super) fn enabled(&self) -> bool {
         self.enabled

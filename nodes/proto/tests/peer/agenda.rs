@@ -47,10 +47,21 @@ pub(crate) enum Todo {
     Kill(usize),
     Silence(usize),
     Revive(usize),
-    Rate { host: usize, up: f64, down: f64 },
-    Refuse { host: usize, status: u16, retry_after: Option<Time> },
+    Rate {
+        host: usize,
+        up: f64,
+        down: f64,
+    },
+    Refuse {
+        host: usize,
+        status: u16,
+        retry_after: Option<Time>,
+    },
     Serve(usize),
     Stop(usize),
+    Wipe(usize),
+    /// A program that took another's place begins.
+    Begin(usize),
 }
 
 /// When it happens; what is due at the same moment happens in the order of planning.

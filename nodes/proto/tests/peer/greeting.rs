@@ -190,6 +190,7 @@ fn nonsense_closes_the_connection() {
             secondary: Vec::new(),
             program: String::new(),
             nat: NatClass::None,
+            lan: None,
         },
     ];
     for message in nonsense {

@@ -197,6 +197,8 @@ impl Net {
                 }
             }
             Todo::Stop(host) => self.input(host, Input::Stop),
+            Todo::Begin(host) => self.input(host, Input::Start),
+            Todo::Wipe(host) => self.input(host, Input::Order(peerbed_contract::Order::Wipe)),
         }
     }
 

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use peerbed_contract::{
-    AsNumber, CachePolicy, ContentId, ControlConfig, DownloadRecord, EdgeMode, EventKind, Guid, Misbehaviour, NatClass,
-    NodeConfig, Object, PeerConfig, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy, TerminalStatus,
-    UploadPolicy, UserMoment,
+    AsNumber, CachePolicy, ContentId, ControlConfig, ControlLimits, ControlPart, DatabaseAddress, DirectoryEntry,
+    DownloadRecord, EdgeMode, EventKind, Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object, PeerConfig, Prefix,
+    ReAddPolicy, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy, TerminalStatus, UploadPolicy,
+    UserMoment,
 };
 use peerbed_proto::{ControlMachine, PeerMachine, Time, token};
 
@@ -36,6 +37,11 @@ pub(crate) struct World {
     pub(crate) control: bool,
     /// How many connection nodes.
     pub(crate) controls: usize,
+    /// How many database nodes; all serve the one region.
+    pub(crate) databases: usize,
+    /// What all nodes of the control plane do.
+    pub(crate) selection: Selection,
+    pub(crate) readd: ReAddPolicy,
     pub(crate) peers: Vec<Peer>,
     pub(crate) seed: u64,
     pub(crate) token_lifetime: Time,
@@ -66,6 +72,14 @@ impl World {
             edges: vec![1000.0],
             control: true,
             controls: 1,
+            databases: 0,
+            selection: Selection {
+                strategy: Strategy::Random,
+                max_returned: 40,
+                diversity: 0.1,
+                filters: Filters::default(),
+            },
+            readd: ReAddPolicy::default(),
             peers: Vec::new(),
             seed: 1,
             token_lifetime,
@@ -79,6 +93,7 @@ impl World {
             port: PEER_PORT,
             secondary: Vec::new(),
             nat: NatClass::None,
+            lan: None,
             control: Vec::new(),
             edges: Vec::new(),
             verify_key: token::public_key(&SECRET),
@@ -96,6 +111,7 @@ impl World {
             edge_mode: EdgeMode::Backstop,
             edge_target_bps: None,
             max_sources: 40,
+            requery: Requery::default(),
             objects: Vec::new(),
             holds: Vec::new(),
             storage: Storage::Synthetic,
@@ -130,8 +146,12 @@ impl World {
         self.edges.len() + index
     }
 
-    pub(crate) fn peer_host(&self, index: usize) -> usize {
+    pub(crate) fn database_host(&self, index: usize) -> usize {
         self.edges.len() + self.controls + index
+    }
+
+    pub(crate) fn peer_host(&self, index: usize) -> usize {
+        self.edges.len() + self.controls + self.databases + index
     }
 
     /// The network, started.
@@ -144,6 +164,9 @@ impl World {
         }
         for index in 0..self.controls {
             net.add(Program::Control(Box::new(self.control_machine(index))), 1000.0, 1000.0, 5 * MS);
+        }
+        for index in 0..self.databases {
+            net.add(Program::Control(Box::new(self.database_machine(index))), 1000.0, 1000.0, 5 * MS);
         }
         for (index, peer) in self.peers.iter().enumerate() {
             let machine = self.peer_machine(index);
@@ -170,16 +193,36 @@ impl World {
 
     /// A fresh connection node, for the start and after a loss.
     pub(crate) fn control_machine(&self, index: usize) -> ControlMachine {
+        let database = |index| DatabaseAddress {
+            address: SocketAddr::new(address_of(self.database_host(index)), CONTROL_PORT),
+            regions: vec!["north".to_owned()],
+        };
+        let part = ControlPart::Connection { databases: (0..self.databases).map(database).collect() };
+        let name = format!("control-{index}");
+        self.control_part(&name, self.control_host(index), 99 + 1000 * index as u64, part)
+    }
+
+    /// A fresh database node.
+    pub(crate) fn database_machine(&self, index: usize) -> ControlMachine {
+        let connection_nodes = (0..self.controls).map(|index| address_of(self.control_host(index))).collect();
+        let part = ControlPart::Database { connection_nodes };
+        let name = format!("database-{index}");
+        self.control_part(&name, self.database_host(index), 98 + 1000 * index as u64, part)
+    }
+
+    fn control_part(&self, name: &str, host: usize, seed: u64, part: ControlPart) -> ControlMachine {
+        let prefix = Prefix { network: [10, 0, 0, 0].into(), length: 8 };
+        let as_number = AsNumber::try_from(64_500).expect("not 0");
         let config = ControlConfig {
             port: CONTROL_PORT,
             verify_key: token::public_key(&SECRET),
-            selection: Selection { strategy: Strategy::Random, max_returned: 40, diversity: 0.1 },
-            directory: Vec::new(),
+            part,
+            selection: self.selection.clone(),
+            readd: self.readd,
+            limits: ControlLimits::default(),
+            directory: vec![DirectoryEntry { prefix, as_number, region: "north".to_owned(), country: None }],
         };
-        ControlMachine::new(
-            &self.node(&format!("control-{index}"), self.control_host(index), 99 + 1000 * index as u64),
-            &config,
-        )
+        ControlMachine::new(&self.node(name, host, seed), &config)
     }
 
     fn node(&self, name: &str, host: usize, seed: u64) -> NodeConfig {
@@ -193,7 +236,10 @@ impl World {
             role: RoleConfig::Control(ControlConfig {
                 port: 1,
                 verify_key: [0; 32],
-                selection: Selection { strategy: Strategy::Random, max_returned: 1, diversity: 0.0 },
+                part: ControlPart::default(),
+                selection: self.selection.clone(),
+                readd: self.readd,
+                limits: ControlLimits::default(),
                 directory: Vec::new(),
             }),
         }
