@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerbed_contract::{EdgeMode, Object, Strategy};
+use peerbed_contract::{EdgeLimits, EdgeMode, Object, Strategy};
 use peerbed_link::{Probability, Rate};
 
 use crate::{
@@ -167,6 +167,7 @@ pub(crate) struct Policy {
     pub(crate) cache_size: CacheSize,
     pub(crate) edge_mode: EdgeMode,
     pub(crate) token_lifetime: Duration,
+    pub(crate) edge_limits: EdgeLimits,
     pub(crate) max_sources: u32,
 }
 

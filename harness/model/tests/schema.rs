@@ -63,7 +63,7 @@ policy:
   uploads: {per_copy: 3, connections: 4, rate: 50%, connection_rate: 1mbit, while_busy: 10%, back_off: 2s,
     while_downloading: 50%}
   cache: {time: 1h, size: 1GiB}
-  edge: {mode: only, token_lifetime: 1h}
+  edge: {mode: only, token_lifetime: 1h, requests: 10, rate: 5/s, retry_after: 2s}
   downloads: {max_sources: 5}
 arms:
   hybrid: {policy.edge.mode: backstop}
@@ -88,6 +88,7 @@ expect:
   - {downloads.started: {at_least: 1}, downloads.completed: {at_least: 10%}}
   - {bytes.edge: {at_least: 0}, bytes.peer: {at_least: 0}, bytes.intra_as: {at_most: 1TiB}, bytes.inter_as: {at_least: 0},
      bytes.control: {at_least: 0}}
+  - {requests.refused: {at_least: 0}}
 ";
 
 /// Every (kind of map, key) of a schema.

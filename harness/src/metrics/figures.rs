@@ -15,7 +15,7 @@ enum Part {
 }
 
 /// Every figure: its key in `summary.json`, and the metric it is taken from.
-pub const FIGURES: [Figure; 39] = [
+pub const FIGURES: [Figure; 41] = [
     figure("downloads.planned", "downloads.planned", Part::Single),
     figure("downloads.started", "downloads.started", Part::Single),
     figure("downloads.completed", "downloads.completed", Part::Single),
@@ -50,6 +50,8 @@ pub const FIGURES: [Figure; 39] = [
     figure("bytes.control", "bytes.control", Part::Single),
     figure("bytes.wasted", "bytes.wasted", Part::Single),
     figure("edge_peak_egress_mbps", "edge_peak_egress_mbps", Part::Single),
+    figure("requests.served", "requests.served", Part::Single),
+    figure("requests.refused", "requests.refused", Part::Single),
     figure("packets.nat_dropped", "packets.nat_dropped", Part::Single),
     figure("rejected_pieces", "rejected_pieces", Part::Single),
     figure("copies_registered.p50", "copies_registered", Part::P50),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     cache::CachePolicy,
     control::{ControlConfig, DirectoryEntry, Selection, Strategy},
-    edge::EdgeConfig,
+    edge::{EdgeConfig, EdgeLimits},
     habits::{Courtesy, Habit, HabitAct},
     nat::NatClass,
     peer::{EdgeMode, PeerConfig, ScriptStep, Storage, UploadPolicy, UserAct, UserMoment},

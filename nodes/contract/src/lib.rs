@@ -20,7 +20,7 @@ pub mod exit;
 
 pub use command::{Command, CommandError};
 pub use config::{
-    CachePolicy, ControlConfig, Courtesy, DirectoryEntry, EdgeConfig, EdgeMode, Habit, HabitAct, NatClass, NodeConfig,
+    CachePolicy, ControlConfig, Courtesy, DirectoryEntry, EdgeConfig, EdgeLimits, EdgeMode, Habit, HabitAct, NatClass, NodeConfig,
     PeerConfig, Prefix, RoleConfig, ScriptStep, Selection, Storage, Strategy, UploadPolicy, UserAct, UserMoment,
 };
 pub use event::{DownloadRecord, Event, EventKind, Eviction, LoginRecord, SourceBytes, TerminalStatus, TransferRecord};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use peerbed_contract::{EdgeMode, Strategy};
+use peerbed_contract::{EdgeLimits, EdgeMode, Strategy};
 use peerbed_link::{Bandwidth, Probability};
 
 use crate::{
@@ -37,6 +37,7 @@ impl Policy {
             cache_size: CacheSize::Unlimited,
             edge_mode: EdgeMode::Backstop,
             token_lifetime: Duration::from_hours(24),
+            edge_limits: EdgeLimits::default(),
             max_sources: 20,
         }
     }
@@ -74,6 +75,13 @@ impl Policy {
             set(&mut policy.edge_mode, &edge, "mode", |node| report.word(node, &words));
             let range = (Duration::from_secs(1), limits::DURATION.1);
             set(&mut policy.token_lifetime, &edge, "token_lifetime", |node| report.time(node, range));
+            let limits = &mut policy.edge_limits;
+            set(&mut limits.requests, &edge, "requests", |node| requests(node, report));
+            set(&mut limits.rate, &edge, "rate", |node| request_rate(node, report));
+            let range = (Duration::from_secs(1), Duration::from_mins(10));
+            set(&mut limits.retry_after_ns, &edge, "retry_after", |node| {
+                report.time(node, range).map(|time| time.as_nanos() as u64)
+            });
         }
         if let Some(downloads) = section("downloads", &DOWNLOADS, report) {
             set(&mut policy.max_sources, &downloads, "max_sources", |node| count(report, node, 1_000));
@@ -116,6 +124,12 @@ impl Policy {
             ("policy.cache.size", Setting::Text(cache_size)),
             ("policy.edge.mode", text(mode)),
             ("policy.edge.token_lifetime", Setting::Text(units::show_time(self.token_lifetime))),
+            ("policy.edge.requests", self.edge_limits.requests.map_or_else(|| text("unlimited"), whole)),
+            (
+                "policy.edge.rate",
+                self.edge_limits.rate.map_or_else(|| text("unlimited"), |rate| text(&format!("{rate}/s"))),
+            ),
+            ("policy.edge.retry_after", text(&units::show_time(Duration::from_nanos(self.edge_limits.retry_after_ns)))),
             ("policy.downloads.max_sources", whole(self.max_sources)),
         ];
         settings.into_iter().map(|(path, setting)| (path.to_owned(), setting)).collect()
@@ -126,6 +140,20 @@ pub(super) fn set<T>(value: &mut T, fields: &Fields<'_>, key: &'static str, read
     if let Some(found) = fields.get(key).and_then(|node| read(node)) {
         *value = found;
     }
+}
+
+const UNLIMITED: &str = "unlimited";
+
+fn is_unlimited(node: &Node) -> bool {
+    matches!(&node.value, Value::Scalar { text, .. } if text == UNLIMITED)
+}
+
+fn requests(node: &Node, report: &mut Report) -> Option<Option<u32>> {
+    if is_unlimited(node) { Some(None) } else { count(report, node, 1_000_000).map(Some) }
+}
+
+fn request_rate(node: &Node, report: &mut Report) -> Option<Option<f64>> {
+    if is_unlimited(node) { Some(None) } else { report.per_second(node).map(Some) }
 }
 
 fn count(report: &mut Report, node: &Node, most: u64) -> Option<u32> {

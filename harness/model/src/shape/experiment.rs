@@ -327,6 +327,7 @@ pub(crate) static EXPECTATION: Shape = Shape {
         metric("bytes.peer", "Content bytes from peers."),
         metric("bytes.intra_as", "Content bytes between peers of one AS."),
         metric("bytes.inter_as", "Content bytes between peers of different ASes."),
+        metric("requests.refused", "Requests that edges answered with 503."),
         metric("bytes.control", "Wire bytes to and from the control plane."),
     ],
 };

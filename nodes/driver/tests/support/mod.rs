@@ -10,8 +10,8 @@ use std::{
 };
 
 use peerbed_contract::{
-    CachePolicy, Command, ContentId, ControlConfig, EdgeConfig, EdgeMode, Event, EventKind, Guid, NatClass, NodeConfig,
-    Object, Order, PeerConfig, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord,
+    CachePolicy, Command, ContentId, ControlConfig, EdgeConfig, EdgeLimits, EdgeMode, Event, EventKind, Guid, NatClass,
+    NodeConfig, Object, Order, PeerConfig, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord,
     UploadPolicy,
 };
 use peerbed_driver::{CommandSender, Node, Told, command_queue, event_queue, monotonic_ns};
@@ -141,8 +141,18 @@ fn node(name: &str, address: &str, role: RoleConfig) -> NodeConfig {
 
 /// An edge at `address` with these objects.
 pub fn edge(address: &str, objects: &[Object]) -> NodeConfig {
-    let role =
-        EdgeConfig { port: 0, objects: objects.to_vec(), signing_key: SECRET, token_lifetime_ns: 3_600_000_000_000 };
+    limited_edge(address, objects, EdgeLimits::default())
+}
+
+/// The same that serves no more than this.
+pub fn limited_edge(address: &str, objects: &[Object], limits: EdgeLimits) -> NodeConfig {
+    let role = EdgeConfig {
+        port: 0,
+        objects: objects.to_vec(),
+        signing_key: SECRET,
+        token_lifetime_ns: 3_600_000_000_000,
+        limits,
+    };
     node("edge-0", address, RoleConfig::Edge(role))
 }
 
