@@ -176,7 +176,7 @@ expect:
        |               ^^^^^^^^^^^^^^^
        |
        = note: in arm `edge-only`
-       = help: the keys of an edge policy are mode, token_lifetime
+       = help: the keys of an edge policy are mode, token_lifetime, requests, rate, retry_after
 
     error: an arm cannot change `seed`
       --> experiments/e.yaml:18:12
@@ -224,7 +224,7 @@ expect:
     24 |     peer_eficiency: {at_least: 50%}
        |     ^^^^^^^^^^^^^^
        |
-       = help: the keys of an expectation are arm, peer_efficiency, peer_efficiency.bytes, peer_efficiency.mean, pause_rate, speed_mbps.p10, speed_mbps.p50, speed_mbps.p90, downloads.started, downloads.completed, bytes.edge, bytes.peer, bytes.intra_as, bytes.inter_as, bytes.control
+       = help: the keys of an expectation are arm, peer_efficiency, peer_efficiency.bytes, peer_efficiency.mean, pause_rate, speed_mbps.p10, speed_mbps.p50, speed_mbps.p90, downloads.started, downloads.completed, bytes.edge, bytes.peer, bytes.intra_as, bytes.inter_as, requests.refused, bytes.control
 
     error: a link of rate zero carries nothing
      --> topologies/t.yaml:2:15
@@ -266,7 +266,7 @@ fn names_that_lead_nowhere() {
     experiments/e.yaml:11:41 no link named `isp-x~isp-y` [there are: isp-x~transit]
     experiments/e.yaml:11:16 no arm named `hybird`, did you mean `hybrid`? [there are: hybrid]
     experiments/e.yaml:12:12 nothing in `groups` is named `flats` [there are: homes]
-    experiments/e.yaml:12:12 unknown key `per_cpy`, did you mean `per_copy`? [the keys of an upload policy are per_copy, connections, rate]
+    experiments/e.yaml:12:12 unknown key `per_cpy`, did you mean `per_copy`? [the keys of an upload policy are per_copy, connections, rate, connection_rate, while_busy, back_off, while_downloading]
     "#);
     let found = each(
         wrong_topology,
@@ -414,6 +414,11 @@ fn values_that_cannot_be() {
     experiments/e.yaml:10:15 `zipf` is not allowed here [write `uniform`, or `{zipf: 0.8}` with the exponent of Zipf's law]
     experiments/e.yaml:10:21 `al` is not allowed here, did you mean `all`? [write `all`, or a whole number]
     experiments/e.yaml:8:51 `yes` is not allowed here [write one of `true`, `false`, or a percentage such as `10%`]
+    experiments/e.yaml:8:46 `cone` is not allowed here, did you mean `none`? [write one of `none`, `full-cone`, `port-restricted`, `symmetric`, `blocked`, or a share for each class such as `{none: 40%, symmetric: 60%}`]
+    experiments/e.yaml:8:46 the shares of NAT classes are 99% together [they are 100% together; give the rest to `none`, which has no address translation]
+    experiments/e.yaml:8:46 the shares of NAT classes are 110% together [they are 100% together; give the rest to `none`, which has no address translation]
+    experiments/e.yaml:8:59 unknown key `cone`, did you mean `none`? [the keys of shares of NAT classes are none, full-cone, port-restricted, symmetric, blocked]
+    experiments/e.yaml:8:46 the shares of NAT classes are 0% together [they are 100% together; give the rest to `none`, which has no address translation]
     experiments/e.yaml:11:39 `3MB` is not a plain number [write a share as `30%`, or as a number from 0 to 1]
     experiments/e.yaml:11:38 `fast` is not a number: it does not begin with a number [write a rate as `10mbit`, or as Mbit/s from 0 to 1000000]
     experiments/e.yaml:11:33 `5%` is not a plain number [write a size as `64MiB`, or as bytes without unit]

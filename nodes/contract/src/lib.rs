@@ -20,8 +20,9 @@ pub mod exit;
 
 pub use command::{Command, CommandError};
 pub use config::{
-    CachePolicy, ControlConfig, Courtesy, DirectoryEntry, EdgeConfig, EdgeLimits, EdgeMode, Habit, HabitAct, NatClass, NodeConfig,
-    PeerConfig, Prefix, RoleConfig, ScriptStep, Selection, Storage, Strategy, UploadPolicy, UserAct, UserMoment,
+    CachePolicy, ControlConfig, Courtesy, DirectoryEntry, EdgeConfig, EdgeLimits, EdgeMode, Habit, HabitAct, NatClass,
+    NodeConfig, PeerConfig, Prefix, RoleConfig, ScriptStep, Selection, Storage, Strategy, UploadPolicy, UserAct,
+    UserMoment,
 };
 pub use event::{DownloadRecord, Event, EventKind, Eviction, LoginRecord, SourceBytes, TerminalStatus, TransferRecord};
 pub use names::{AsNumber, ContentId, Guid, NameError, NodeName, Role};

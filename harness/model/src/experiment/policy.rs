@@ -76,8 +76,12 @@ impl Policy {
             let range = (Duration::from_secs(1), limits::DURATION.1);
             set(&mut policy.token_lifetime, &edge, "token_lifetime", |node| report.time(node, range));
             let limits = &mut policy.edge_limits;
-            set(&mut limits.requests, &edge, "requests", |node| requests(node, report));
-            set(&mut limits.rate, &edge, "rate", |node| request_rate(node, report));
+            if let Some(node) = edge.get("requests") {
+                limit(node, |node| count(report, node, 1_000_000), &mut limits.requests);
+            }
+            if let Some(node) = edge.get("rate") {
+                limit(node, |node| report.per_second(node), &mut limits.rate);
+            }
             let range = (Duration::from_secs(1), Duration::from_mins(10));
             set(&mut limits.retry_after_ns, &edge, "retry_after", |node| {
                 report.time(node, range).map(|time| time.as_nanos() as u64)
@@ -148,12 +152,13 @@ fn is_unlimited(node: &Node) -> bool {
     matches!(&node.value, Value::Scalar { text, .. } if text == UNLIMITED)
 }
 
-fn requests(node: &Node, report: &mut Report) -> Option<Option<u32>> {
-    if is_unlimited(node) { Some(None) } else { count(report, node, 1_000_000).map(Some) }
-}
-
-fn request_rate(node: &Node, report: &mut Report) -> Option<Option<f64>> {
-    if is_unlimited(node) { Some(None) } else { report.per_second(node).map(Some) }
+/// A number, unless the value is `unlimited`.
+fn limit<T>(node: &Node, read: impl FnOnce(&Node) -> Option<T>, limit: &mut Option<T>) {
+    if is_unlimited(node) {
+        *limit = None;
+    } else if let Some(value) = read(node) {
+        *limit = Some(value);
+    }
 }
 
 fn count(report: &mut Report, node: &Node, most: u64) -> Option<u32> {
