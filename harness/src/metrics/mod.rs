@@ -4,6 +4,7 @@
 mod downloads;
 mod figures;
 mod quantile;
+mod series;
 mod traffic;
 mod view;
 
@@ -17,6 +18,7 @@ use serde::Serialize;
 pub use downloads::{peer_efficiency, speed_mbps, startup_ms, status_word, wall_speed_mbps};
 pub use figures::{FIGURES, Figures, full_key};
 pub use quantile::{Quantiles, median, quantile, sorted};
+pub use series::{Moment, series};
 pub use traffic::{Ledger, Window, kind_word, ledger_delta, ledger_total, windows};
 pub use view::{Download, NodeIndex, Pair, PairKey, RunView};
 

@@ -4,6 +4,7 @@
 mod counters;
 mod downloads;
 mod host;
+mod series;
 mod transfers;
 
 use std::path::Path;
@@ -15,8 +16,8 @@ use super::{
 };
 
 /// Every table.
-pub const TABLES: [&Table; 5] =
-    [&downloads::TABLE, &transfers::TABLE, &counters::LEDGER, &counters::LINKS, &host::TABLE];
+pub const TABLES: [&Table; 6] =
+    [&downloads::TABLE, &transfers::TABLE, &counters::LEDGER, &counters::LINKS, &series::TABLE, &host::TABLE];
 
 /// Writes all tables into a directory.
 pub(super) fn write_all(directory: &Path, outcomes: &[RunOutcome]) -> Result<(), ResultsError> {
@@ -24,6 +25,7 @@ pub(super) fn write_all(directory: &Path, outcomes: &[RunOutcome]) -> Result<(),
     write(directory, &transfers::TABLE, outcomes, transfers::rows)?;
     write(directory, &counters::LEDGER, outcomes, counters::ledger)?;
     write(directory, &counters::LINKS, outcomes, counters::links)?;
+    write(directory, &series::TABLE, outcomes, series::rows)?;
     write(directory, &host::TABLE, outcomes, host::rows)
 }
 
