@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use peerbed_contract::{Event, NodeName};
-use peerbed_model::Plan;
+use peerbed_model::{Act, Plan};
 
 use crate::{
     engine::{EngineReport, Sample},
@@ -33,6 +33,8 @@ pub struct RunRecord {
     pub engine: EngineReport,
     /// Everything the nodes said, in order of arrival.
     pub events: Vec<Event>,
+    /// What the timeline did, in order.
+    pub acts: Vec<Carried>,
     /// Every node process that ended, planned or not.
     pub exits: Vec<NodeExit>,
     /// Counters: one at the start, one a second, one after the last node's end.
@@ -51,6 +53,26 @@ impl RunRecord {
     /// The latest of the harness's own one-second ticks.
     pub fn tick_late_max(&self) -> Duration {
         self.tick_late.iter().copied().max().unwrap_or_default()
+    }
+}
+
+/// Something that the timeline did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Carried {
+    /// When it was planned.
+    pub at: Duration,
+    /// When it was begun, nanoseconds since the start of the run.
+    pub began_ns: u64,
+    /// When it was done.
+    pub done_ns: u64,
+    /// What.
+    pub act: Act,
+}
+
+impl Carried {
+    /// When it was begun, in seconds.
+    pub fn began_s(&self) -> f64 {
+        self.began_ns as f64 / 1e9
     }
 }
 

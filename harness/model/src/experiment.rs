@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerbed_contract::{EdgeMode, Filters, Object, Strategy};
+use peerbed_contract::{EdgeLimits, EdgeMode, Filters, Object, Strategy};
 use peerbed_link::{Probability, Rate};
 
 use crate::{
@@ -176,6 +176,7 @@ pub(crate) struct Policy {
     /// Up to where the edge fills in the mode `deficit`; of the downlink.
     pub(crate) edge_target: Cap,
     pub(crate) token_lifetime: Duration,
+    pub(crate) edge_limits: EdgeLimits,
     pub(crate) max_sources: u32,
     /// A share of `max_sources`.
     pub(crate) requery_below: Probability,

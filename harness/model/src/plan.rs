@@ -243,6 +243,44 @@ impl Act {
         }
     }
 
+    /// The verb that a timeline has for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Act::Kill { .. } => "kill",
+            Act::Restart { .. } => "restart",
+            Act::Freeze { .. } => "freeze",
+            Act::Thaw { .. } => "thaw",
+            Act::Order { order, .. } => order.word(),
+            Act::SetLink(_) => "set-link",
+            Act::SetAccess { .. } => "set-access",
+            Act::Cut { ases, .. } if ases.is_empty() => "cut-link",
+            Act::Cut { .. } => "partition",
+            Act::Heal { links, ases } if ases.is_empty() && links.len() == 1 => "heal-link",
+            Act::Heal { .. } => "heal",
+        }
+    }
+
+    /// What it does, in a few words: `kill control-0`, `partition isp-y`, `kill 12 nodes`.
+    pub fn label(&self) -> String {
+        let word = self.word();
+        match self {
+            Act::Order { node, order: Order::Outage { for_ns } } => {
+                format!("{word} of {node} for {} s", *for_ns as f64 / 1e9)
+            }
+            Act::Cut { ases, .. } | Act::Heal { ases, .. } if !ases.is_empty() => format!("{word} {}", ases.join(", ")),
+            _ => {
+                let names = self.nodes().iter().map(NodeName::as_str);
+                let names: Vec<&str> = names.chain(self.links().iter().map(|link| link.name.as_str())).collect();
+                let what = if self.links().is_empty() { "nodes" } else { "links" };
+                match &names[..] {
+                    [] => word.to_owned(),
+                    names if names.len() <= 3 => format!("{word} {}", names.join(", ")),
+                    names => format!("{word} {} {what}", names.len()),
+                }
+            }
+        }
+    }
+
     /// The links between ASes that it changes, as they are from then on.
     pub fn links(&self) -> &[NewLink] {
         match self {

@@ -176,7 +176,7 @@ expect:
        |               ^^^^^^^^^^^^^^^
        |
        = note: in arm `edge-only`
-       = help: the keys of an edge policy are mode, token_lifetime
+       = help: the keys of an edge policy are mode, token_lifetime, requests, rate, retry_after
 
     error: an arm cannot change `seed`
       --> experiments/e.yaml:18:12

@@ -15,7 +15,7 @@ enum Part {
 }
 
 /// Every figure: its key in `summary.json`, and the metric it is taken from.
-pub const FIGURES: [Figure; 55] = [
+pub const FIGURES: [Figure; 57] = [
     figure("downloads.planned", "downloads.planned", Part::Single),
     figure("downloads.started", "downloads.started", Part::Single),
     figure("downloads.completed", "downloads.completed", Part::Single),
@@ -57,6 +57,8 @@ pub const FIGURES: [Figure; 55] = [
     figure("fluid_bound.seconds", "fluid_bound_s", Part::Single),
     figure("fluid_bound.first", "fluid_bound_first", Part::Single),
     figure("fluid_bound.last", "fluid_bound_last", Part::Single),
+    figure("requests.served", "requests.served", Part::Single),
+    figure("requests.refused", "requests.refused", Part::Single),
     figure("packets.nat_dropped", "packets.nat_dropped", Part::Single),
     figure("rejected_pieces", "rejected_pieces", Part::Single),
     figure("registry_recovery_ms.p50", "registry_recovery_ms", Part::P50),

@@ -7,6 +7,7 @@ mod figures;
 mod fluid;
 mod logins;
 mod quantile;
+mod series;
 mod traffic;
 mod view;
 
@@ -23,6 +24,7 @@ pub use copies::copied_installations;
 pub use downloads::{peer_efficiency, speed_mbps, startup_ms, status_word, wall_speed_mbps};
 pub use figures::{FIGURES, Figures, full_key};
 pub use quantile::{Quantiles, median, quantile, sorted};
+pub use series::{Moment, series};
 pub use traffic::{Ledger, Window, kind_word, ledger_delta, ledger_total, windows};
 pub use view::{Download, NodeIndex, Pair, PairKey, RunView};
 

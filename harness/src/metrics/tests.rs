@@ -1,6 +1,7 @@
 //! Every metric of the fixture's run against values worked out by hand.
 
 use peerbed_contract::{EventKind, TerminalStatus};
+use peerbed_link::Kind;
 
 use super::*;
 use crate::{
@@ -260,4 +261,19 @@ fn rows_are_typed() {
       }
     }
     "#);
+}
+
+#[test]
+fn a_run_over_time_has_its_traffic_and_the_downloads_under_way() {
+    let record = fixture::record("hybrid", 0);
+    let moments = series(&RunView::of(&record));
+    assert_eq!(moments.len(), record.samples.len() - 1);
+    // Downloads run from 1 to 3 s, 2 to 7 s, 4 to 5 s and 5 to 8 s.
+    let under_way: Vec<u64> = moments[..10].iter().map(|moment| moment.under_way).collect();
+    assert_eq!(under_way, [1, 2, 1, 2, 2, 2, 1, 0, 0, 0]);
+    let wire =
+        |kind| ledger_total(&record.samples).iter().filter(|((.., of), _)| *of == kind).map(|(_, sum)| sum.1).sum();
+    let sum = |of: fn(&Moment) -> u64| moments.iter().map(of).sum::<u64>();
+    assert_eq!((sum(|m| m.edge_bytes), sum(|m| m.peer_bytes)), (wire(Kind::Edge), wire(Kind::Peer)));
+    assert!(moments[3].edge_bytes > 0 && moments[4].edge_bytes == 0, "edges send in the fourth second");
 }

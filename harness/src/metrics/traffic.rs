@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use peerbed_contract::{AsNumber, Role};
+use peerbed_contract::{AsNumber, EventKind, Role};
 use peerbed_link::Kind;
 
 use super::{Better, Metric, NodeIndex, RunView, Value};
@@ -25,6 +25,7 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
     let mut rows = content(view);
     rows.extend(wire(&view.record.samples));
     rows.push(nat(&view.record.samples));
+    rows.extend(requests(view));
     rows.extend(egress(view));
     rows
 }
@@ -71,6 +72,19 @@ fn wire(samples: &[Sample]) -> Vec<Metric> {
         rows.push(row.label("kind", &kind_word(*kind)));
     }
     rows
+}
+
+/// What edges answered to requests for content.
+fn requests(view: &RunView<'_>) -> [Metric; 2] {
+    let (mut all, mut none) = (0, 0);
+    for event in &view.record.events {
+        if let EventKind::Requests { served, refused } = &event.kind {
+            all += served;
+            none += refused;
+        }
+    }
+    let metric = |name, number| Metric::new(name, "1", Better::Neither, Value::count(number));
+    [metric("requests.served", all), metric("requests.refused", none)]
 }
 
 /// Packets that address translation dropped.

@@ -8,10 +8,11 @@ use super::{
     cdf::{Series, cdf},
     expected, number, percent,
     rows::{heading, rows, runs_note},
+    series::{Course, courses},
     shown,
 };
 use crate::{
-    metrics::{sorted, speed_mbps},
+    metrics::{series, sorted, speed_mbps},
     results::{ArmSummary, Manifest, RunDetail, RunOutcome, Summary},
 };
 
@@ -30,6 +31,8 @@ h1, p, li { overflow-wrap: anywhere; }
 .grid { stroke: var(--line); }
 svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
 figure { margin: 1rem 0; max-width: 40rem; }
+.act { stroke: currentColor; stroke-dasharray: 2 2; opacity: .6; }
+.acts { margin: .2rem 0; font-size: 13px; }
 .key { margin-right: 1rem; white-space: nowrap; }
 pre { overflow-x: auto; border: 1px solid var(--line); padding: 1rem; font-size: 13px; }
 ";
@@ -67,6 +70,7 @@ pub fn html(summary: &Summary, outcomes: &[RunOutcome], manifest: &Manifest) -> 
                 (expectations(summary))
                 h2 { "Speed" }
                 (speeds(&arms, outcomes))
+                (over_time(&arms, outcomes))
                 (runs(&arms))
                 h2 { "Manifest" }
                 // A manifest is plain data; if it could not be written here, `manifest.json` would have failed as well.
@@ -154,6 +158,24 @@ fn speeds(arms: &[&ArmSummary], outcomes: &[RunOutcome]) -> Markup {
                 (picture)
             },
             None => { p { "No download was completed." } },
+        }
+    }
+}
+
+/// The first run of each arm over time.
+fn over_time(arms: &[&ArmSummary], outcomes: &[RunOutcome]) -> Markup {
+    let first = |arm: &&ArmSummary| {
+        let outcome = outcomes.iter().find(|outcome| outcome.record().plan.arm == arm.arm)?;
+        let more = outcomes.iter().filter(|other| other.record().plan.arm == arm.arm).count() > 1;
+        let name =
+            if more { format!("{}, repeat {}", heading(arm), outcome.record().plan.repeat) } else { heading(arm) };
+        Some(Course { name, moments: series(&outcome.view()), acts: &outcome.record().acts })
+    };
+    let runs: Vec<Course<'_>> = arms.iter().filter_map(first).collect();
+    markup! {
+        @if let Some(pictures) = courses(&runs) {
+            h2 { "Over time" }
+            (pictures)
         }
     }
 }

@@ -5,6 +5,7 @@ mod cdf;
 mod format;
 mod html;
 mod rows;
+mod series;
 mod table;
 
 #[cfg(test)]

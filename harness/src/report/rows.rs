@@ -63,6 +63,9 @@ pub(super) fn rows(arms: &[&ArmSummary]) -> Vec<Row> {
     if arms.iter().any(|arm| arm.figures.get("packets.nat_dropped").is_some_and(|packets| packets > 0.0)) {
         rows.push(row("packets dropped by NAT", &|arm| number(arm.figures.get("packets.nat_dropped"))));
     }
+    if arms.iter().any(|arm| arm.figures.get("requests.refused").is_some_and(|requests| requests > 0.0)) {
+        rows.push(row("requests refused (503)", &|arm| number(arm.figures.get("requests.refused"))));
+    }
     rows
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use peerbed_contract::Event;
+use peerbed_contract::{Event, NodeName};
 use peerbed_model::Plan;
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
@@ -213,12 +213,49 @@ struct EventLine<'a> {
     arm: &'a str,
     repeat: u32,
     #[serde(flatten)]
-    event: &'a Event,
+    event: Happened<'a>,
 }
 
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Happened<'a> {
+    /// By a node.
+    Said(&'a Event),
+    /// By the timeline.
+    Done(Deed<'a>),
+}
+
+/// What the timeline did.
+#[derive(Serialize)]
+struct Deed<'a> {
+    /// When it was begun, nanoseconds since the start of the run.
+    t: u64,
+    event: &'static str,
+    action: &'static str,
+    label: String,
+    planned_ns: u64,
+    done_ns: u64,
+    nodes: &'a [NodeName],
+    links: Vec<&'a str>,
+}
+
+/// What nodes said, then what the timeline did.
 fn events(outcome: &RunOutcome) -> impl Iterator<Item = EventLine<'_>> {
-    let plan = &outcome.record().plan;
-    outcome.record().events.iter().map(|event| EventLine { arm: &plan.arm, repeat: plan.repeat, event })
+    let Plan { arm, repeat, .. } = &*outcome.record().plan;
+    let said = outcome.record().events.iter().map(Happened::Said);
+    let done = outcome.record().acts.iter().map(|done| {
+        Happened::Done(Deed {
+            t: done.began_ns,
+            event: "action",
+            action: done.act.word(),
+            label: done.act.label(),
+            planned_ns: done.at.as_nanos() as u64,
+            done_ns: done.done_ns,
+            nodes: done.act.nodes(),
+            links: done.act.links().iter().map(|link| link.name.as_str()).collect(),
+        })
+    });
+    said.chain(done).map(move |event| EventLine { arm, repeat: *repeat, event })
 }
 
 /// A line of `metrics.jsonl`.

@@ -93,6 +93,7 @@ fn a_finished_directory_has_every_file_and_nothing_else() {
             "nodes",
             "plan.yaml",
             "report.html",
+            "series.parquet",
             "summary.json",
             "summary.md",
             "transfers.parquet",
@@ -157,6 +158,30 @@ fn plans_events_and_metrics_can_be_read_back() {
         (&"distribution".into(), &3.0.into(), &true.into())
     );
     assert_eq!((&speed["seed"], &speed["left_out"]["failed"]), (&11.into(), &1.into()));
+}
+
+#[test]
+fn what_the_timeline_did_is_an_event_and_in_the_report() {
+    let tree = Tree::new();
+    let mut record = fixture::record("hybrid", 0);
+    record.acts.push(crate::record::Carried {
+        at: std::time::Duration::from_secs(2),
+        began_ns: 2_000_300_000,
+        done_ns: 2_000_900_000,
+        act: peerbed_model::Act::Kill { nodes: vec![fixture::name("peer-1")] },
+    });
+    let plans = [Arc::clone(&record.plan)];
+    let directory = ResultsDir::create_at(tree.root(), &plans, identity(), at(1_785_319_872)).expect("made");
+    let done = directory.finish(&[RunOutcome::of(record)], &Ending::Complete).expect("written");
+    let events = lines(&done.path.join("events.jsonl"));
+    let act = events.last().expect("events");
+    let expected = serde_json::json!({
+        "arm": "hybrid", "repeat": 0, "t": 2_000_300_000_u64, "event": "action", "action": "kill", "label": "kill peer-1",
+        "planned_ns": 2_000_000_000_u64, "done_ns": 2_000_900_000_u64, "nodes": ["peer-1"], "links": [],
+    });
+    assert_eq!(*act, expected);
+    let report = text(&done.path.join("report.html"));
+    assert!(report.contains("<li>2.0 s: kill peer-1</li>"), "the report names it");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use peerbed_contract::{Command, NodeName};
 use peerbed_link::Kind;
-use peerbed_model::{Act, Plan};
+use peerbed_model::{Act, Action, Plan};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     },
     engine::Sample,
     host::{HostSample, monotonic_ns},
-    record::RunRecord,
+    record::{Carried, RunRecord},
     runtime::{Deployment, NodeFiles, Notices, Runtime, RuntimeError},
 };
 use progress::{Progress, Tick};
@@ -144,6 +144,7 @@ struct RunLoop<'a, D> {
     watch: Watch,
     epoch: Instant,
     epoch_ns: u64,
+    acts: Vec<Carried>,
     samples: Vec<Sample>,
     host: Vec<HostSample>,
     tick_late: Vec<Duration>,
@@ -159,6 +160,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             progress,
             epoch: Instant::now(),
             epoch_ns: monotonic_ns(),
+            acts: Vec::new(),
             samples: Vec::new(),
             host: Vec::new(),
             tick_late: Vec::new(),
@@ -192,6 +194,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             runtime_details: BTreeMap::new(),
             engine: self.deployment.engine().clone(),
             events: self.watch.events,
+            acts: self.acts,
             exits: self.watch.exits,
             samples: self.samples,
             host: self.host,
@@ -221,7 +224,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
                 }
                 () = sleep_until(action), if action < end => {
                     if let Some(action) = actions.next() {
-                        self.act(&action.act).await?;
+                        self.act(action).await?;
                     }
                 }
                 () = sleep_until(end) => break,
@@ -284,7 +287,8 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         Ok(())
     }
 
-    async fn act(&mut self, act: &Act) -> anyhow::Result<()> {
+    async fn act(&mut self, action: &Action) -> anyhow::Result<()> {
+        let act = &action.act;
         for node in act.nodes() {
             match act {
                 Act::Kill { .. } | Act::Restart { .. } => self.watch.expect_exit(node),
@@ -293,7 +297,13 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
                 _ => {}
             }
         }
-        self.deployment.apply(act).await.with_context(|| format!("the timeline's {act:?} could not be carried out"))
+        let began_ns = self.epoch.elapsed().as_nanos() as u64;
+        let applied = self.deployment.apply(act).await;
+        applied.with_context(|| format!("the timeline's `{}` could not be carried out", act.label()))?;
+        let done_ns = self.epoch.elapsed().as_nanos() as u64;
+        self.acts.push(Carried { at: action.at, began_ns, done_ns, act: act.clone() });
+        self.progress.notice(&format!("{:.1} s: {}", began_ns as f64 / 1e9, act.label()));
+        Ok(())
     }
 
     /// Writes a command to nodes. One that cannot hear it any more has ended, which its exit tells.

@@ -19,7 +19,7 @@ pub use self::{
         ControlConfig, ControlLimits, ControlPart, DatabaseAddress, DirectoryEntry, Filters, ReAddPolicy, Selection,
         Strategy,
     },
-    edge::EdgeConfig,
+    edge::{EdgeConfig, EdgeLimits},
     habits::{Courtesy, Habit, HabitAct},
     misbehaviour::{Flood, Inflate, Misbehaviour, Stall},
     nat::NatClass,

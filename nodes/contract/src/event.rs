@@ -135,6 +135,13 @@ pub enum EventKind {
         /// How often.
         count: u64,
     },
+    /// What this edge answered; printed once, when it is told to stop.
+    Requests {
+        /// Requests for content that it served.
+        served: u64,
+        /// Requests that it refused with 503, because of its limits or an outage.
+        refused: u64,
+    },
     /// Something that whoever reads the results should know, for example a lost control plane.
     Notice {
         /// One sentence.

@@ -21,8 +21,8 @@ pub mod exit;
 pub use command::{Command, CommandError};
 pub use config::{
     CachePolicy, ControlConfig, ControlLimits, ControlPart, Courtesy, DatabaseAddress, DirectoryEntry, EdgeConfig,
-    EdgeMode, Filters, Flood, Habit, HabitAct, Inflate, Misbehaviour, NatClass, NodeConfig, PeerConfig, Prefix,
-    ReAddPolicy, Requery, RoleConfig, ScriptStep, Selection, Stall, Storage, Strategy, UploadPolicy, UserAct,
+    EdgeLimits, EdgeMode, Filters, Flood, Habit, HabitAct, Inflate, Misbehaviour, NatClass, NodeConfig, PeerConfig,
+    Prefix, ReAddPolicy, Requery, RoleConfig, ScriptStep, Selection, Stall, Storage, Strategy, UploadPolicy, UserAct,
     UserMoment,
 };
 pub use event::{

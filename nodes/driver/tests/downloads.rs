@@ -10,9 +10,13 @@ use std::{
     time::Duration,
 };
 
-use peerbed_contract::{Command, DownloadRecord, EdgeMode, EventKind, Object, Order, PeerConfig, TerminalStatus};
+use peerbed_contract::{
+    Command, DownloadRecord, EdgeLimits, EdgeMode, EventKind, Object, Order, PeerConfig, TerminalStatus,
+};
 use peerbed_driver::Told;
-use support::{Live, ask_for, control, edge, edge_that_only_authorises, object, peer, start_peer, transfers};
+use support::{
+    Live, ask_for, control, edge, edge_that_only_authorises, limited_edge, object, peer, start_peer, transfers,
+};
 
 const SIZE: u64 = 20_000_003;
 
@@ -268,4 +272,54 @@ fn an_order_that_a_node_has_no_use_for_is_told() {
     let told = live.wait_for(|kind| matches!(kind, EventKind::Notice { .. }));
     assert_eq!(told, EventKind::Notice { message: "a control plane has no use for the order `outage`".to_owned() });
     live.stop();
+}
+
+#[test]
+fn everybody_completes_at_an_edge_that_is_overloaded() {
+    let patch = object("patch", 3_000_000);
+    let limits = EdgeLimits { requests: Some(1), ..EdgeLimits::default() };
+    let edge = Live::start(limited_edge("127.0.0.1", std::slice::from_ref(&patch), limits));
+    // Whoever takes a body without reading it keeps everybody else out.
+    let mut holder = TcpStream::connect(edge.listen).unwrap();
+    holder.write_all(b"GET /objects/patch HTTP/1.1\r\nhost: e\r\nconnection: close\r\n\r\n").unwrap();
+    let mut first = [0];
+    holder.read_exact(&mut first).unwrap();
+    let ask = || {
+        let mut stranger = TcpStream::connect(edge.listen).unwrap();
+        let range = "GET /objects/patch HTTP/1.1\r\nhost: e\r\nrange: bytes=0-0\r\nconnection: close\r\n\r\n";
+        stranger.write_all(range.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stranger.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let answer = ask();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+    let mut askers: Vec<_> = (2..8)
+        .map(|number| {
+            let mut config = peer(number, edge.listen, None, std::slice::from_ref(&patch));
+            config.edge_mode = EdgeMode::Only;
+            ask_for(&mut config, number.into(), &patch);
+            (ip(&format!("127.0.0.{number}")), start_peer(&format!("127.0.0.{number}"), config))
+        })
+        .collect();
+    let mut rest = Vec::new();
+    holder.read_to_end(&mut rest).unwrap();
+    for (_, asker) in &mut askers {
+        let record = finished(asker);
+        assert_eq!((record.status, record.edge_bytes, record.wasted_bytes), (TerminalStatus::Completed, 3_000_000, 0));
+    }
+    let mut nodes: Vec<_> = askers.into_iter().map(|(address, asker)| (address, asker.stop())).collect();
+    let events = edge.stop();
+    let refused = events.iter().find_map(|event| match event {
+        EventKind::Requests { refused, .. } => Some(*refused),
+        _ => None,
+    });
+    assert!(refused.unwrap() > 1, "{events:?}");
+    let mine: Vec<_> = events
+        .into_iter()
+        .filter(|event| !matches!(event, EventKind::Transfer(record) if record.remote == ip("127.0.0.1")))
+        .collect();
+    nodes.push((ip("127.0.0.1"), mine));
+    all_clean(&nodes);
+    reconcile(&nodes);
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use peerbed_contract::{EdgeMode, Filters, Strategy};
+use peerbed_contract::{EdgeLimits, EdgeMode, Filters, Strategy};
 use peerbed_link::{Bandwidth, Probability};
 
 use crate::{
@@ -52,6 +52,7 @@ impl Policy {
             edge_mode: EdgeMode::Backstop,
             edge_target: Cap::Share(Probability::new(0.8).expect("a share")),
             token_lifetime: Duration::from_hours(24),
+            edge_limits: EdgeLimits::default(),
             max_sources: 20,
             requery_below: Probability::new(1.0).expect("a share"),
             requery_every: Duration::from_secs(10),
@@ -106,6 +107,17 @@ impl Policy {
             });
             let range = (Duration::from_secs(1), limits::DURATION.1);
             set(&mut policy.token_lifetime, &edge, "token_lifetime", |node| report.time(node, range));
+            let limits = &mut policy.edge_limits;
+            if let Some(node) = edge.get("requests") {
+                limit(node, |node| count(report, node, 1_000_000), &mut limits.requests);
+            }
+            if let Some(node) = edge.get("rate") {
+                limit(node, |node| report.per_second(node), &mut limits.rate);
+            }
+            let range = (Duration::from_secs(1), Duration::from_mins(10));
+            set(&mut limits.retry_after_ns, &edge, "retry_after", |node| {
+                report.time(node, range).map(|time| time.as_nanos() as u64)
+            });
         }
         if let Some(downloads) = section("downloads", &DOWNLOADS, report) {
             set(&mut policy.max_sources, &downloads, "max_sources", |node| count(report, node, 1_000));
@@ -156,6 +168,12 @@ impl Policy {
             ("policy.edge.mode", text(mode)),
             ("policy.edge.target_rate", cap(self.edge_target)),
             ("policy.edge.token_lifetime", Setting::Text(units::show_time(self.token_lifetime))),
+            ("policy.edge.requests", self.edge_limits.requests.map_or_else(|| text("unlimited"), whole)),
+            (
+                "policy.edge.rate",
+                self.edge_limits.rate.map_or_else(|| text("unlimited"), |rate| text(&format!("{rate}/s"))),
+            ),
+            ("policy.edge.retry_after", text(&units::show_time(Duration::from_nanos(self.edge_limits.retry_after_ns)))),
             ("policy.downloads.max_sources", whole(self.max_sources)),
             ("policy.downloads.requery_below", Setting::Text(units::show_share(self.requery_below.get()))),
             ("policy.downloads.requery_every", Setting::Text(units::show_time(self.requery_every))),
@@ -168,6 +186,21 @@ impl Policy {
 pub(super) fn set<T>(value: &mut T, fields: &Fields<'_>, key: &'static str, read: impl FnOnce(&Node) -> Option<T>) {
     if let Some(found) = fields.get(key).and_then(|node| read(node)) {
         *value = found;
+    }
+}
+
+const UNLIMITED: &str = "unlimited";
+
+fn is_unlimited(node: &Node) -> bool {
+    matches!(&node.value, Value::Scalar { text, .. } if text == UNLIMITED)
+}
+
+/// A number, unless the value is `unlimited`.
+fn limit<T>(node: &Node, read: impl FnOnce(&Node) -> Option<T>, limit: &mut Option<T>) {
+    if is_unlimited(node) {
+        *limit = None;
+    } else if let Some(value) = read(node) {
+        *limit = Some(value);
     }
 }
 

@@ -210,6 +210,7 @@ impl<'a> Context<'a> {
                     objects: self.objects.clone(),
                     signing_key: self.signing_key,
                     token_lifetime_ns: policy.token_lifetime.as_nanos() as u64,
+                    limits: policy.edge_limits,
                 };
                 ("edges".to_owned(), Vec::new(), RoleConfig::Edge(config))
             }

@@ -460,6 +460,7 @@ pub(crate) static EXPECTATION: Shape = Shape {
         metric("bytes.intra_as", "Content bytes between peers of one AS."),
         metric("bytes.inter_as", "Content bytes between peers of different ASes."),
         metric("fluid_bound.last", "The last completion of a crowd against the fluid bound of its distribution time."),
+        metric("requests.refused", "Requests that edges answered with 503."),
         metric("bytes.control", "Wire bytes to and from the control plane."),
     ],
 };

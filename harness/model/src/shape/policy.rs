@@ -218,6 +218,25 @@ pub(crate) static EDGE: Shape = Shape {
             need: Need::Default("24h"),
             doc: "How long the authorisation of a download is valid.",
         },
+        Key {
+            name: "requests",
+            form: Form::Either(&[Form::Whole(1, 1_000_000), Form::Words(&["unlimited"])]),
+            need: Need::Default("unlimited"),
+            doc: "How many requests for content an edge serves at the same time; it answers others with 503.",
+        },
+        Key {
+            name: "rate",
+            form: Form::Either(&[Form::PerTime, Form::Words(&["unlimited"])]),
+            need: Need::Default("unlimited"),
+            doc: "How many requests for content an edge serves in a time, with bursts of a second's worth, at least one; it \
+                  answers others with 503.",
+        },
+        Key {
+            name: "retry_after",
+            form: Form::Time(Duration::from_secs(1), Duration::from_mins(10)),
+            need: Need::Default("1s"),
+            doc: "When those may come again, rounded up to whole seconds: `Retry-After` of the 503.",
+        },
     ],
 };
 

@@ -5,6 +5,7 @@ mod counters;
 mod downloads;
 mod host;
 mod logins;
+mod series;
 mod transfers;
 
 use std::path::Path;
@@ -16,8 +17,15 @@ use super::{
 };
 
 /// Every table.
-pub const TABLES: [&Table; 6] =
-    [&downloads::TABLE, &transfers::TABLE, &logins::TABLE, &counters::LEDGER, &counters::LINKS, &host::TABLE];
+pub const TABLES: [&Table; 6] = [
+    &downloads::TABLE,
+    &transfers::TABLE,
+    &logins::TABLE,
+    &counters::LEDGER,
+    &counters::LINKS,
+    &series::TABLE,
+    &host::TABLE,
+];
 
 /// Writes all tables into a directory.
 pub(super) fn write_all(directory: &Path, outcomes: &[RunOutcome]) -> Result<(), ResultsError> {
@@ -26,6 +34,7 @@ pub(super) fn write_all(directory: &Path, outcomes: &[RunOutcome]) -> Result<(),
     write(directory, &logins::TABLE, outcomes, logins::rows)?;
     write(directory, &counters::LEDGER, outcomes, counters::ledger)?;
     write(directory, &counters::LINKS, outcomes, counters::links)?;
+    write(directory, &series::TABLE, outcomes, series::rows)?;
     write(directory, &host::TABLE, outcomes, host::rows)
 }
 

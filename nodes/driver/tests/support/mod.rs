@@ -10,9 +10,9 @@ use std::{
 };
 
 use peerbed_contract::{
-    CachePolicy, Command, ContentId, ControlConfig, ControlLimits, ControlPart, EdgeConfig, EdgeMode, Event, EventKind,
-    Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object, Order, PeerConfig, ReAddPolicy, Requery, RoleConfig,
-    ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
+    CachePolicy, Command, ContentId, ControlConfig, ControlLimits, ControlPart, EdgeConfig, EdgeLimits, EdgeMode,
+    Event, EventKind, Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object, Order, PeerConfig, ReAddPolicy,
+    Requery, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
 };
 use peerbed_driver::{CommandSender, Node, Told, command_queue, event_queue, monotonic_ns};
 use peerbed_proto::token;
@@ -141,8 +141,18 @@ fn node(name: &str, address: &str, role: RoleConfig) -> NodeConfig {
 
 /// An edge at `address` with these objects.
 pub fn edge(address: &str, objects: &[Object]) -> NodeConfig {
-    let role =
-        EdgeConfig { port: 0, objects: objects.to_vec(), signing_key: SECRET, token_lifetime_ns: 3_600_000_000_000 };
+    limited_edge(address, objects, EdgeLimits::default())
+}
+
+/// The same that serves no more than this.
+pub fn limited_edge(address: &str, objects: &[Object], limits: EdgeLimits) -> NodeConfig {
+    let role = EdgeConfig {
+        port: 0,
+        objects: objects.to_vec(),
+        signing_key: SECRET,
+        token_lifetime_ns: 3_600_000_000_000,
+        limits,
+    };
     node("edge-0", address, RoleConfig::Edge(role))
 }
 

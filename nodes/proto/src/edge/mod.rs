@@ -2,6 +2,7 @@
 //!
 //! Called by the driver, which speaks HTTP and produces the bytes.
 
+mod load;
 mod range;
 mod routes;
 
@@ -14,6 +15,7 @@ use peerbed_contract::{ContentId, EdgeConfig, EventKind, Guid, NodeConfig, Objec
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use self::load::Load;
 use crate::{ConnId, HttpReply, HttpRequest, Input, Machine, Output, Time, token};
 
 /// Nanoseconds of a second.
@@ -29,6 +31,7 @@ pub struct EdgeMachine {
     conns: BTreeMap<ConnId, Served>,
     /// The end of the outage that was ordered last.
     out_until: Time,
+    load: Load,
     outputs: VecDeque<Output>,
     stopping: bool,
 }
@@ -52,6 +55,7 @@ impl EdgeMachine {
             nonces: ChaCha8Rng::seed_from_u64(node.seed),
             conns: BTreeMap::new(),
             out_until: 0,
+            load: Load::new(config.limits),
             outputs: VecDeque::new(),
             stopping: false,
         }
@@ -59,6 +63,7 @@ impl EdgeMachine {
 
     fn answer(&mut self, now: Time, conn: ConnId, from: IpAddr, request: &HttpRequest) {
         if now < self.out_until {
+            self.load.refused += 1;
             let reply = unavailable(self.out_until - now, "this edge is out of service");
             return self.outputs.push_back(Output::Reply { conn, reply });
         }
@@ -66,9 +71,13 @@ impl EdgeMachine {
             routes::Route::Reply(reply) => reply,
             routes::Route::Authorize { content, guid } => self.authorize(now, content, guid, from),
         };
-        if let HttpReply::Object { content, bytes, head_only: false, .. } = &reply
-            && let Some(served) = self.conns.get_mut(&conn)
-        {
+        if let HttpReply::Object { content, bytes, head_only: false, .. } = &reply {
+            let serving = self.conns.values().filter(|served| served.due.is_some()).count();
+            if let Err(wait) = self.load.admit(now, serving) {
+                let reply = unavailable(wait, "this edge serves as much as it can");
+                return self.outputs.push_back(Output::Reply { conn, reply });
+            }
+            let Some(served) = self.conns.get_mut(&conn) else { return };
             served.due = Some((content.clone(), *bytes));
         }
         self.outputs.push_back(Output::Reply { conn, reply });
@@ -115,6 +124,8 @@ impl EdgeMachine {
             self.outputs.push_back(Output::Close { conn });
             self.settle(served, true);
         }
+        let Load { served, refused, .. } = self.load;
+        self.outputs.push_back(Output::Event(EventKind::Requests { served, refused }));
         self.outputs.push_back(Output::Finished);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use peerbed_contract::{NodeName, RoleConfig};
+use peerbed_contract::{EdgeLimits, NodeName, RoleConfig};
 
 use super::*;
 use crate::Endpoint;
@@ -22,11 +22,16 @@ fn object(id: &str, size: u64) -> Object {
 }
 
 fn edge() -> EdgeMachine {
+    limited(EdgeLimits::default())
+}
+
+fn limited(limits: EdgeLimits) -> EdgeMachine {
     let config = EdgeConfig {
         port: 80,
         objects: vec![object("patch", 100), object("film", 1000)],
         signing_key: SECRET,
         token_lifetime_ns: 500,
+        limits,
     };
     let node = NodeConfig {
         name: "edge-0".parse::<NodeName>().unwrap(),
@@ -96,6 +101,10 @@ fn header<'a>(reply: &'a HttpReply, wanted: &str) -> Option<&'a str> {
 fn sent(edge: &mut EdgeMachine, content: &str, bytes: u64) {
     edge.handle(0, Input::HttpSent { conn: CONN, to: client(), content: content.parse().unwrap(), bytes });
     assert_eq!(drain(edge), []);
+}
+
+fn counted(served: u64, refused: u64) -> Output {
+    Output::Event(EventKind::Requests { served, refused })
 }
 
 fn transfer(content: &str, sent: u64, broken: bool) -> Output {
@@ -204,7 +213,7 @@ fn a_connection_that_ends_is_accounted_by_content() {
     edge.handle(0, Input::Closed { conn: CONN, clean: true });
     assert_eq!(drain(&mut edge), [transfer("film", 10, false), transfer("patch", 100, false)]);
     edge.handle(0, Input::Stop);
-    assert_eq!(drain(&mut edge), [Output::Finished], "nothing is counted twice");
+    assert_eq!(drain(&mut edge), [counted(2, 0), Output::Finished], "nothing is counted twice");
 }
 
 #[test]
@@ -222,7 +231,8 @@ fn stop_accounts_for_open_connections_and_closes_them() {
     ask(&mut edge, request("GET", "/objects/patch"));
     sent(&mut edge, "patch", 100);
     edge.handle(0, Input::Stop);
-    assert_eq!(drain(&mut edge), [Output::Close { conn: CONN }, transfer("patch", 100, false), Output::Finished]);
+    let last = [Output::Close { conn: CONN }, transfer("patch", 100, false), counted(1, 0), Output::Finished];
+    assert_eq!(drain(&mut edge), last);
     edge.handle(0, Input::Stop);
     edge.handle(0, Input::Http { conn: CONN, from: client(), request: request("GET", "/") });
     assert_eq!(drain(&mut edge), []);
@@ -262,4 +272,49 @@ fn an_order_for_others_is_told() {
     edge.handle(0, Input::Order(Order::Wipe));
     let message = "an edge has no use for the order `wipe`".to_owned();
     assert_eq!(drain(&mut edge), [Output::Event(EventKind::Notice { message })]);
+}
+
+/// The status of the answer to a request on a connection of its own.
+fn on(edge: &mut EdgeMachine, conn: u64, now: Time, method: &str, target: &str) -> (u16, Option<String>) {
+    let conn = ConnId(conn);
+    if !edge.conns.contains_key(&conn) {
+        edge.handle(now, Input::Accepted { conn, from: client() });
+    }
+    edge.handle(now, Input::Http { conn, from: client(), request: request(method, target) });
+    let [Output::Reply { reply, .. }] = &drain(edge)[..] else { panic!("one reply") };
+    (status(reply), header(reply, "retry-after").map(str::to_owned))
+}
+
+#[test]
+fn beyond_its_requests_an_edge_is_busy() {
+    let limits = EdgeLimits { requests: Some(2), rate: None, retry_after_ns: 2_100_000_000 };
+    let mut edge = limited(limits);
+    let busy = (503, Some("3".to_owned()));
+    let authorize = format!("/objects/patch/authorize?guid={GUID}");
+    assert_eq!(on(&mut edge, 1, 0, "GET", "/objects/patch").0, 200);
+    assert_eq!(on(&mut edge, 3, 0, "GET", "/objects/film").0, 200);
+    assert_eq!(on(&mut edge, 5, 0, "GET", "/objects/patch"), busy);
+    // What carries no content is not counted.
+    for (method, target) in [("HEAD", "/objects/patch"), ("GET", "/"), ("GET", &authorize)] {
+        assert_eq!(on(&mut edge, 5, 0, method, target).0, 200, "{method} {target}");
+    }
+    // Whoever has been served, or has gone, makes room.
+    sent(&mut edge, "patch", 100);
+    assert_eq!(on(&mut edge, 5, 0, "GET", "/objects/patch").0, 200);
+    assert_eq!(on(&mut edge, 1, 0, "GET", "/objects/patch"), busy);
+    edge.handle(0, Input::Closed { conn: ConnId(3), clean: false });
+    drain(&mut edge);
+    assert_eq!(on(&mut edge, 1, 0, "GET", "/objects/patch").0, 200);
+    edge.handle(0, Input::Stop);
+    assert!(drain(&mut edge).contains(&counted(4, 2)));
+}
+
+#[test]
+fn beyond_its_rate_an_edge_is_busy() {
+    let mut edge = limited(EdgeLimits { rate: Some(2.0), ..EdgeLimits::default() });
+    let mut status = |now: Time| on(&mut edge, 1, now, "GET", "/objects/patch").0;
+    assert_eq!([0, 0, 0].map(&mut status), [200, 200, 503]);
+    assert_eq!([SECOND / 4, SECOND / 2, SECOND / 2].map(&mut status), [503, 200, 503]);
+    // However long nobody comes, no more than a second's worth is saved.
+    assert_eq!([100, 100, 100].map(|at| status(at * SECOND)), [200, 200, 503]);
 }

@@ -16,6 +16,10 @@ pub(crate) struct Edge {
     pub(crate) objects: BTreeMap<ContentId, Object>,
     /// Every request is refused with this status and `Retry-After`.
     pub(crate) refuse: Option<(u16, Option<Time>)>,
+    /// So many ranges are served a second, all others refused with this `Retry-After`.
+    pub(crate) limit: Option<(usize, Time)>,
+    /// When ranges were served.
+    pub(crate) served: Vec<Time>,
     /// So many ranges are damaged from now on.
     pub(crate) damage: u32,
     /// It takes everybody to be at this address.
@@ -69,6 +73,14 @@ impl Edge {
                 if let Some((status, retry_after)) = self.refuse {
                     return (Item::Refusal { request: *request, status, retry_after }, 200);
                 }
+                if let Some((most, retry_after)) = self.limit {
+                    let lately = self.served.iter().rev().take_while(|at| **at + 1_000_000_000 > now).count();
+                    if lately >= most {
+                        let retry_after = Some(retry_after);
+                        return (Item::Refusal { request: *request, status: 503, retry_after }, 200);
+                    }
+                }
+                self.served.push(now);
                 let corrupt = self.damage > 0;
                 self.damage = self.damage.saturating_sub(1);
                 let hash = content_hash(content, *offset, corrupt);

@@ -1,6 +1,6 @@
 //! What goes wrong: damaged pieces, dead and slow peers, edges and control planes that come and go.
 
-use peerbed_contract::{EventKind, Role, TerminalStatus};
+use peerbed_contract::{EdgeMode, EventKind, Role, TerminalStatus};
 
 use crate::{
     agenda::Todo,
@@ -130,6 +130,25 @@ fn those_who_were_sent_away_together_come_back_apart() {
     let second: Vec<_> = edge.granting.iter().copied().filter(|at| (SECOND..4 * SECOND).contains(at)).collect();
     let (first, last) = (second[0], second[second.len() - 1]);
     assert!(second.len() >= 50 && last - first > 200_000_000, "{} within {} ns", second.len(), last - first);
+}
+
+#[test]
+fn overload_alone_fails_no_download() {
+    let mut world = World::new(object(4, 262_144));
+    for peer in 0..30 {
+        world.downloader(5.0, 40.0, 0, vec![]).config.edge_mode =
+            if peer % 2 == 0 { EdgeMode::Only } else { EdgeMode::Backstop };
+    }
+    let mut net = world.build();
+    let Program::Edge(edge) = &mut net.hosts[0].program else { unreachable!() };
+    // Four downloads' worth of pieces a second.
+    edge.limit = Some((64, SECOND));
+    let outcome = World::run(net, 300 * SECOND);
+    let ends: Vec<_> = (0..30).map(|peer| outcome.completed(peer).end_ns).collect();
+    let Program::Edge(edge) = &outcome.net.hosts[0].program else { unreachable!() };
+    assert!(edge.asked.len() > edge.served.len(), "nobody was refused");
+    // At least 480 pieces have to come from somewhere; what peers give is saved at the edge.
+    assert!(ends.iter().all(|end| *end < 60 * SECOND), "{ends:?}");
 }
 
 #[test]

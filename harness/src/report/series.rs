@@ -1,0 +1,178 @@
+//! Pictures of runs over time with what the timeline did, as inline SVG: what edges and peers delivered, and below it how many
+//! downloads were under way.
+
+use std::fmt::Write;
+
+use maud::{Markup, html};
+
+use crate::{metrics::Moment, record::Carried};
+
+/// One run.
+pub(super) struct Course<'a> {
+    pub(super) name: String,
+    pub(super) moments: Vec<Moment>,
+    pub(super) acts: &'a [Carried],
+}
+
+const WIDTH: f64 = 640.0;
+const LEFT: f64 = 56.0;
+const RIGHT: f64 = 12.0;
+/// Room for the numbers of acts.
+const TOP: f64 = 20.0;
+const RATES: f64 = 150.0;
+const GAP: f64 = 16.0;
+const COUNTS: f64 = 60.0;
+const BOTTOM: f64 = 36.0;
+/// Shorter intervals have no rate: the last one ends when the last node has, whenever that is.
+const INTERVAL_MIN_S: f64 = 0.5;
+/// Told apart without colour, too.
+const EDGE: (&str, &str) = ("#1f6feb", "none");
+const PEER: (&str, &str) = ("#d1541f", "6 3");
+
+/// A picture for each run, all with the same axes. Nothing without intervals.
+pub(super) fn courses(runs: &[Course<'_>]) -> Option<Markup> {
+    let moments = || runs.iter().flat_map(|run| drawn(&run.moments));
+    let end = moments().map(|moment| moment.t_s).fold(0.0, f64::max);
+    if end <= 0.0 {
+        return None;
+    }
+    let rate = round_up(moments().flat_map(|moment| [mbps(moment, 0), mbps(moment, 1)]).fold(0.0, f64::max));
+    let count = moments().map(|moment| moment.under_way as f64).fold(1.0, f64::max);
+    Some(html! {
+        @for run in runs { (picture(run, end, rate, count)) }
+        p {
+            span .key { (sample(EDGE)) " between edges and peers" }
+            span .key { (sample(PEER)) " among peers" }
+            "Delivered traffic counts IP packets with their headers, both ways."
+        }
+    })
+}
+
+/// The intervals that have a rate.
+fn drawn(moments: &[Moment]) -> impl Iterator<Item = &Moment> {
+    moments.iter().filter(|moment| moment.interval_s >= INTERVAL_MIN_S)
+}
+
+/// Of edges (0) or peers (1).
+fn mbps(moment: &Moment, of: usize) -> f64 {
+    [moment.edge_bytes, moment.peer_bytes][of] as f64 * 8.0 / 1e6 / moment.interval_s
+}
+
+/// The next round number.
+fn round_up(value: f64) -> f64 {
+    let steps =
+        (0..10).flat_map(|power| [1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0].map(|step| step * 10_f64.powi(power)));
+    steps.into_iter().find(|step| *step >= value).unwrap_or(value)
+}
+
+fn sample((colour, dashes): (&str, &str)) -> Markup {
+    html! {
+        svg viewBox="0 0 32 8" width="32" height="8" aria-hidden="true" {
+            line x1="0" x2="32" y1="4" y2="4" stroke=(colour) stroke-dasharray=(dashes) stroke-width="2" {}
+        }
+    }
+}
+
+fn picture(run: &Course<'_>, end: f64, rate: f64, count: f64) -> Markup {
+    let x = |t: f64| LEFT + (t / end).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT);
+    let rates = |value: f64| TOP + (1.0 - value / rate) * RATES;
+    let counts = |value: f64| TOP + RATES + GAP + (1.0 - value / count) * COUNTS;
+    let (floor, height) = (counts(0.0), counts(0.0) + BOTTOM);
+    let at = |value: f64| format!("{value:.1}");
+    let line = |of: usize| {
+        let mut path = String::new();
+        for moment in drawn(&run.moments) {
+            let command = if path.is_empty() { 'M' } else { 'L' };
+            let middle = moment.t_s - moment.interval_s / 2.0;
+            let _ = write!(path, "{command}{:.1} {:.1} ", x(middle), rates(mbps(moment, of)));
+        }
+        path
+    };
+    let steps = || {
+        let mut path = format!("M{:.1} {:.1}", x(0.0), counts(0.0));
+        for moment in drawn(&run.moments) {
+            let _ = write!(path, " L{:.1} {:.1}", x(moment.t_s), counts(moment.under_way as f64));
+        }
+        path
+    };
+    let step = [1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 300.0, 600.0, 3600.0].into_iter().find(|step| end / step <= 10.0);
+    let step = step.unwrap_or(end);
+    let ticks = || (0..=10).map(|number| f64::from(number) * step).filter(|tick| *tick <= end);
+    html! {
+        figure {
+            svg viewBox=(format!("0 0 {WIDTH} {height:.0}")) role="img" aria-label=(format!("{}: traffic and downloads over time", run.name)) {
+                @for share in [0.0, 0.5, 1.0] {
+                    line .grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(at(rates(share * rate))) y2=(at(rates(share * rate))) {}
+                    text x=(LEFT - 8.0) y=(at(rates(share * rate) + 4.0)) text-anchor="end" { (share * rate) }
+                }
+                @for share in [0.0, 1.0] {
+                    line .grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(at(counts(share * count))) y2=(at(counts(share * count))) {}
+                    text x=(LEFT - 8.0) y=(at(counts(share * count) + 4.0)) text-anchor="end" { (share * count) }
+                }
+                @for tick in ticks() {
+                    text x=(at(x(tick))) y=(at(floor + 16.0)) text-anchor="middle" { (format!("{tick:.0}")) }
+                }
+                text x=(at(x(end / 2.0))) y=(at(floor + 32.0)) text-anchor="middle" { "seconds since the start" }
+                text transform=(format!("translate(12 {:.1}) rotate(-90)", rates(rate / 2.0))) text-anchor="middle" { "Mbit/s" }
+                text transform=(format!("translate(12 {:.1}) rotate(-90)", counts(count / 2.0))) text-anchor="middle" { "downloads" }
+                @for (index, act) in run.acts.iter().enumerate() {
+                    line .act x1=(at(x(act.began_s()))) x2=(at(x(act.began_s()))) y1=(TOP) y2=(at(floor)) {}
+                    text x=(at(x(act.began_s()))) y=(TOP - 6.0) text-anchor="middle" { (index + 1) }
+                }
+                path d=(line(0)) fill="none" stroke=(EDGE.0) stroke-dasharray=(EDGE.1) stroke-width="2" {}
+                path d=(line(1)) fill="none" stroke=(PEER.0) stroke-dasharray=(PEER.1) stroke-width="2" {}
+                path d=(steps()) fill="none" stroke="currentColor" stroke-width="1.5" {}
+            }
+            figcaption {
+                b { (run.name) }
+                @if !run.acts.is_empty() {
+                    ol .acts { @for act in run.acts { li { (format!("{:.1} s: {}", act.began_s(), act.act.label())) } } }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use peerbed_model::Act;
+
+    use super::*;
+
+    fn moment(t_s: f64, edge_bytes: u64, peer_bytes: u64, under_way: u64) -> Moment {
+        Moment { t_s, interval_s: 1.0, edge_bytes, peer_bytes, under_way }
+    }
+
+    #[test]
+    fn acts_are_lines_with_numbers_that_a_list_explains() {
+        let acts = [Carried {
+            at: Duration::from_secs(1),
+            began_ns: 1_100_000_000,
+            done_ns: 1_200_000_000,
+            act: Act::Kill { nodes: vec!["control-0".parse().unwrap()] },
+        }];
+        let moments = vec![moment(1.0, 1_250_000, 0, 3), moment(2.0, 0, 2_500_000, 1)];
+        let run = Course { name: "hybrid".to_owned(), moments, acts: &acts };
+        let drawn = courses(&[run]).unwrap().into_string();
+        // 1.1 of 2 seconds.
+        assert!(drawn.contains(r#"class="act" x1="370.6" x2="370.6""#), "{drawn}");
+        assert!(drawn.contains("<li>1.1 s: kill control-0</li>"), "{drawn}");
+        // 10 and 0 of 20 Mbit/s from edges, in the middle of their intervals.
+        assert!(drawn.contains(r#"d="M199.0 95.0 L485.0 170.0 ""#), "{drawn}");
+        assert!(drawn.contains(r#"d="M199.0 170.0 L485.0 20.0 ""#), "{drawn}");
+    }
+
+    #[test]
+    fn there_is_no_picture_of_nothing() {
+        assert!(courses(&[]).is_none());
+        assert!(courses(&[Course { name: "a".to_owned(), moments: Vec::new(), acts: &[] }]).is_none());
+    }
+
+    #[test]
+    fn axes_end_at_round_numbers() {
+        let ends = [0.3, 1.0, 3.0, 11.0, 42.0, 123.0].map(|value| round_up(value) as u32);
+        assert_eq!(ends, [1, 1, 3, 12, 50, 150]);
+    }
+}
