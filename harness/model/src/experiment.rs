@@ -169,6 +169,7 @@ pub(crate) struct Policy {
     pub(crate) edge_mode: EdgeMode,
     pub(crate) token_lifetime: Duration,
     pub(crate) max_sources: u32,
+    pub(crate) both_sides: bool,
 }
 
 /// The most that a peer keeps.

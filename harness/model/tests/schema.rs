@@ -64,7 +64,7 @@ policy:
     while_downloading: 50%}
   cache: {time: 1h, size: 1GiB}
   edge: {mode: only, token_lifetime: 1h}
-  downloads: {max_sources: 5}
+  downloads: {max_sources: 5, both_sides: false}
 arms:
   hybrid: {policy.edge.mode: backstop}
 timeline:

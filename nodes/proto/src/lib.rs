@@ -17,6 +17,7 @@ mod machine;
 mod message;
 mod peer;
 
+pub mod nat;
 pub mod token;
 
 pub use control::ControlMachine;

@@ -22,8 +22,10 @@ pub const PROGRAM_MAX: usize = 64;
 pub struct PeerAddress {
     /// Its installation.
     pub guid: Guid,
-    /// Where it accepts connections of peers.
+    /// Where it accepts connections of peers, as it looks from outside.
     pub address: SocketAddr,
+    /// What stands between it and the network.
+    pub nat: NatClass,
 }
 
 /// Which pieces somebody holds: one bit each, piece 0 in the lowest bit of the first byte.
@@ -188,5 +190,15 @@ pub enum Message {
     Fetching {
         /// Its number.
         piece: u32,
+    },
+
+    // Peer to peer, before the greeting.
+    /// The first message of a side that dialled because the other asks for its copy and could not reach it: the other may say
+    /// its `Hello`.
+    Reach {
+        /// Who it is.
+        guid: Guid,
+        /// Of what it has a copy.
+        content: ContentId,
     },
 }

@@ -39,6 +39,7 @@ impl Policy {
             edge_mode: EdgeMode::Backstop,
             token_lifetime: Duration::from_hours(24),
             max_sources: 20,
+            both_sides: true,
         }
     }
 
@@ -81,6 +82,9 @@ impl Policy {
         }
         if let Some(downloads) = section("downloads", &DOWNLOADS, report) {
             set(&mut policy.max_sources, &downloads, "max_sources", |node| count(report, node, 1_000));
+            set(&mut policy.both_sides, &downloads, "both_sides", |node| {
+                report.word(node, &[("true", true), ("false", false)])
+            });
         }
         policy
     }
@@ -122,6 +126,7 @@ impl Policy {
             ("policy.edge.mode", text(mode)),
             ("policy.edge.token_lifetime", Setting::Text(units::show_time(self.token_lifetime))),
             ("policy.downloads.max_sources", whole(self.max_sources)),
+            ("policy.downloads.both_sides", Setting::Flag(self.both_sides)),
         ];
         settings.into_iter().map(|(path, setting)| (path.to_owned(), setting)).collect()
     }

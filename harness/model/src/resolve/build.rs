@@ -272,6 +272,7 @@ impl<'a> Context<'a> {
                 size_bytes: policy.cache_size.bytes(),
             },
             edge_mode: policy.edge_mode,
+            both_sides: policy.both_sides,
             max_sources: policy.max_sources,
             objects: objects.map(|(_, object)| object.clone()).collect(),
             holds: held.iter().map(|index| self.objects[*index].id.clone()).collect(),

@@ -131,12 +131,21 @@ pub(crate) static EDGE: Shape = Shape {
 pub(crate) static DOWNLOADS: Shape = Shape {
     name: "a download policy",
     doc: "How a peer downloads.",
-    keys: &[Key {
-        name: "max_sources",
-        form: Form::Whole(1, 1_000),
-        need: Need::Default("20"),
-        doc: "At most so many peers are connected to for one download.",
-    }],
+    keys: &[
+        Key {
+            name: "max_sources",
+            form: Form::Whole(1, 1_000),
+            need: Need::Default("20"),
+            doc: "At most so many peers are connected to for one download.",
+        },
+        Key {
+            name: "both_sides",
+            form: Form::Flag,
+            need: Need::Default("true"),
+            doc: "Whether a peer that is asked for its copy dials too where NAT keeps the asker from reaching it alone. \
+                  `false`: askers alone dial.",
+        },
+    ],
 };
 
 pub(crate) static POLICY: Shape = Shape {

@@ -36,6 +36,9 @@ pub struct PeerConfig {
     pub cache: CachePolicy,
     /// How it divides a download between edge and peers.
     pub edge_mode: EdgeMode,
+    /// Whether the side that is asked dials too where the asker cannot reach it alone; else askers alone dial.
+    #[serde(default = "yes")]
+    pub both_sides: bool,
     /// At most this many connections to other peers for one download.
     pub max_sources: u32,
     /// Every object that it holds or will ask for (the generator's keys; it learns hashes from the edge).
@@ -51,6 +54,10 @@ pub struct PeerConfig {
     pub habits: Vec<Habit>,
     /// Fault injection: every piece that this peer uploads is damaged when true.
     pub corrupts: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Whether content bytes are generated or kept.

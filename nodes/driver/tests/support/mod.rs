@@ -179,6 +179,7 @@ pub fn peer(number: u8, edge: SocketAddr, control: Option<SocketAddr>, objects: 
         courtesy: peerbed_contract::Courtesy::default(),
         habits: Vec::new(),
         edge_mode: EdgeMode::Backstop,
+        both_sides: true,
         max_sources: 8,
         objects: objects.to_vec(),
         holds: Vec::new(),

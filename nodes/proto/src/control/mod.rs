@@ -20,7 +20,7 @@ use rand_chacha::ChaCha8Rng;
 use self::registry::Registry;
 use crate::{
     ConnId, Endpoint, Input, Machine, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, SECONDARY_MAX, Time,
-    token,
+    nat, token,
 };
 
 /// What one peer reported of one content, summed over its reports.
@@ -160,12 +160,14 @@ impl ControlMachine {
         let guid = login.guid;
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         // The address is the one that was seen, not the one that was told: nobody can direct peers to a third party.
-        let listen = SocketAddr::new(session.from.address.ip().to_canonical(), login.listen.port());
+        let seen = session.from.address;
+        let port = if nat::is_seen_port(login.nat) { seen.port() } else { login.listen.port() };
+        let listen = SocketAddr::new(seen.ip().to_canonical(), port);
         if let Some(other) = session.guid.replace(guid).filter(|other| *other != guid) {
             self.log_out(other);
         }
         let former = self.log_out(guid);
-        self.registry.log_in(guid, conn, listen, login.uploads);
+        self.registry.log_in(guid, conn, listen, login.uploads, login.nat);
         if let Some(former) = former.filter(|former| *former != conn) {
             // Its session is taken away first, so that closing it does not drop the new login.
             self.sessions.remove(&former);

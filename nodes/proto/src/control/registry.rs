@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use peerbed_contract::{ContentId, DirectoryEntry, Guid, Selection};
+use peerbed_contract::{ContentId, DirectoryEntry, Guid, NatClass, Selection};
 use rand::Rng;
 
 use super::select::{self, Candidate, Place};
@@ -22,6 +22,7 @@ pub(super) struct Login {
     pub(super) listen: SocketAddr,
     /// Whether it uploads.
     pub(super) uploads: bool,
+    nat: NatClass,
     place: Option<Place>,
     contents: BTreeSet<ContentId>,
 }
@@ -51,9 +52,9 @@ impl Registry {
     }
 
     /// Logs a peer in that is not.
-    pub(super) fn log_in(&mut self, guid: Guid, conn: ConnId, listen: SocketAddr, uploads: bool) {
+    pub(super) fn log_in(&mut self, guid: Guid, conn: ConnId, listen: SocketAddr, uploads: bool, nat: NatClass) {
         let place = self.place(listen.ip());
-        self.logins.insert(guid, Login { conn, listen, uploads, place, contents: BTreeSet::new() });
+        self.logins.insert(guid, Login { conn, listen, uploads, nat, place, contents: BTreeSet::new() });
     }
 
     /// Drops a login and every copy it registered; gives its connection.
@@ -77,7 +78,7 @@ impl Registry {
 
     /// Where `guid` is reached.
     pub(super) fn address(&self, guid: Guid) -> Option<PeerAddress> {
-        self.logins.get(&guid).map(|login| PeerAddress { guid, address: login.listen })
+        self.logins.get(&guid).map(|login| PeerAddress { guid, address: login.listen, nat: login.nat })
     }
 
     /// Notes whether a peer uploads from now on; one that does not has no copies. Tells whether that is new.

@@ -18,7 +18,7 @@ use super::{
     params::{CONNECT_TIMEOUT, GREETING_TIMEOUT, QUERY_TIMEOUT, REPORTS_MAX, REQUERY},
     rate::Backoff,
 };
-use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time};
+use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time, nat};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -124,8 +124,10 @@ impl PeerMachine {
         }
         let Some(&to) = self.control.nodes.get(self.control.at) else { return };
         let conn = self.next_conn();
+        // What is seen of it is where others reach this peer.
+        let from_listener = nat::is_seen_port(self.config.nat);
         self.control.state = State::Dialling { conn, since: now };
-        self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Control });
+        self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Control, from_listener });
     }
 
     pub(super) fn control_connected(&mut self, now: Time, conn: ConnId) {
@@ -171,8 +173,7 @@ impl PeerMachine {
                 }
                 self.candidates_came(now, number, peers);
             }
-            // The peer that will connect shows a token; there is nothing to prepare.
-            Message::Introduce { .. } => {}
+            Message::Introduce { peer, content } => self.introduced(now, &peer, content),
             Message::Refused { query: Some(query), reason, renew } => {
                 let mut asked = Vec::new();
                 for download in self.downloads.values_mut() {

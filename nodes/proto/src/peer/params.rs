@@ -39,6 +39,8 @@ pub(super) const PENDING_MAX: usize = 2 * PIPELINE_MAX;
 pub(super) const DUPLICATES_MAX: u8 = 3;
 /// Connections from peers that may be open without having said anything yet, or being turned away.
 pub(super) const GREETERS_MAX: usize = 256;
+/// Peers that may be being reached at the same time because they ask for a copy here.
+pub(super) const REACHES_MAX: usize = 64;
 /// Peers remembered per download.
 pub(super) const CANDIDATES_MAX: usize = 256;
 /// The control plane is asked again so soon after the first query, while more sources could be used; then after twice as

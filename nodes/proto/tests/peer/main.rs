@@ -11,6 +11,7 @@ mod edge;
 mod faults;
 mod greeting;
 mod habits;
+mod nat;
 mod net;
 mod policy;
 mod random;

@@ -94,6 +94,7 @@ impl World {
             courtesy: peerbed_contract::Courtesy::default(),
             habits: Vec::new(),
             edge_mode: EdgeMode::Backstop,
+            both_sides: true,
             max_sources: 40,
             objects: Vec::new(),
             holds: Vec::new(),
@@ -146,7 +147,8 @@ impl World {
         }
         for (index, peer) in self.peers.iter().enumerate() {
             let machine = self.peer_machine(index);
-            net.add(Program::Peer(Box::new(machine)), peer.up, peer.down, peer.delay);
+            let host = net.add(Program::Peer(Box::new(machine)), peer.up, peer.down, peer.delay);
+            net.hosts[host].nat = peer.config.nat;
         }
         net.start();
         net
