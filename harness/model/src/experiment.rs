@@ -181,6 +181,7 @@ pub(crate) struct Policy {
     /// A share of `max_sources`.
     pub(crate) requery_below: Probability,
     pub(crate) requery_every: Duration,
+    pub(crate) both_sides: bool,
 }
 
 /// The most that a peer keeps.

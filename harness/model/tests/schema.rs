@@ -71,7 +71,7 @@ policy:
     while_downloading: 50%}
   cache: {time: 1h, size: 1GiB}
   edge: {mode: only, token_lifetime: 1h, requests: 10, rate: 5/s, retry_after: 2s}
-  downloads: {max_sources: 5, requery_below: 50%, requery_every: 3s}
+  downloads: {max_sources: 5, requery_below: 50%, requery_every: 3s, both_sides: false}
 arms:
   hybrid: {policy.edge.mode: backstop}
 timeline:

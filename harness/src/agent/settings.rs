@@ -31,9 +31,13 @@ type Setting = (&'static str, &'static str);
 /// No IPv6: nothing uses it, and its link-local traffic and duplicate address detection would cost set-up time.
 const NO_IPV6: [Setting; 2] =
     [("sys/net/ipv6/conf/default/disable_ipv6", "1"), ("sys/net/ipv6/conf/all/disable_ipv6", "1")];
-/// Room for a long fat link.
-const BUFFERS: [Setting; 2] =
-    [("sys/net/ipv4/tcp_rmem", "4096 131072 67108864"), ("sys/net/ipv4/tcp_wmem", "4096 16384 67108864")];
+/// Room for a long fat link; and who dials from the port at which it listens, through a NAT, may dial the same remote again
+/// although their last connection has just ended.
+const TCP: [Setting; 3] = [
+    ("sys/net/ipv4/tcp_rmem", "4096 131072 67108864"),
+    ("sys/net/ipv4/tcp_wmem", "4096 16384 67108864"),
+    ("sys/net/ipv4/tcp_tw_reuse", "1"),
+];
 
 /// Packets go through, whichever device answers come by, and nobody is told of a better way.
 const FORWARDING: [Setting; 5] = [
@@ -63,7 +67,7 @@ impl Settings {
     /// Write a node's settings in the calling thread's network namespace.
     pub(super) fn node(&mut self, node: &str) -> Result<(), SettingError> {
         self.count(node)?;
-        self.write(node, NO_IPV6.iter().chain(&BUFFERS))
+        self.write(node, NO_IPV6.iter().chain(&TCP))
     }
 
     /// Write those of a router.

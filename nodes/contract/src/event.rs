@@ -279,7 +279,7 @@ pub struct LoginRecord {
     /// The secondary GUIDs of its starts, newest first: that of the present start, then at most four earlier ones. One
     /// installation's logins tell of one chain; copies of an installation and restored ones tell of several.
     pub secondary: Vec<Guid>,
-    /// Its IP address as it was seen, and the port that it told.
+    /// Its IP address as it was seen, and the port that it told, or behind a cone the one that was seen.
     pub address: SocketAddr,
     /// The AS of the address by the directory.
     pub as_number: Option<AsNumber>,

@@ -1,6 +1,6 @@
 //! The connections of a node: carries out what the machine orders of them. Called by the loop in `node`.
 
-use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, rc::Rc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, rc::Rc, time::Duration};
 
 use peerbed_contract::{ContentId, Role};
 use peerbed_proto::{ConnId, Endpoint, Input, Message, Output, Purpose};
@@ -17,7 +17,7 @@ use crate::{
 /// All connections of a node.
 #[derive(Debug)]
 pub(crate) struct Host {
-    local: IpAddr,
+    listen: SocketAddr,
     role: Role,
     library: Rc<Library>,
     inbox: Rc<Inbox>,
@@ -28,10 +28,10 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// A host without connections, at the address `local`.
-    pub(crate) fn new(local: IpAddr, role: Role, library: Rc<Library>) -> Self {
+    /// A host without connections that listens at `listen`.
+    pub(crate) fn new(listen: SocketAddr, role: Role, library: Rc<Library>) -> Self {
         Self {
-            local,
+            listen,
             role,
             library,
             inbox: Rc::default(),
@@ -93,7 +93,7 @@ impl Host {
     /// Carries out an output that concerns a connection.
     pub(crate) fn carry_out(&mut self, output: Output) {
         match output {
-            Output::Dial { conn, to, purpose } => self.dial(conn, to, purpose),
+            Output::Dial { conn, to, purpose, from_listener } => self.dial(conn, to, purpose, from_listener),
             Output::Send { conn, message } => self.send(conn, &message),
             Output::SendPiece { conn, request, content, offset, bytes, corrupt } => {
                 let Some(key) = self.key(conn, &content, offset, bytes) else { return };
@@ -149,11 +149,11 @@ impl Host {
         link
     }
 
-    fn dial(&mut self, conn: ConnId, to: SocketAddr, purpose: Purpose) {
+    fn dial(&mut self, conn: ConnId, to: SocketAddr, purpose: Purpose, from_listener: bool) {
         assert!(conn.0.is_multiple_of(2), "dialled connections have even numbers, not {}", conn.0);
         let link = self.link(conn);
         let inbox = Rc::clone(&self.inbox);
-        let local = self.local;
+        let local = SocketAddr::new(self.listen.ip(), if from_listener { self.listen.port() } else { 0 });
         self.tasks.spawn_local(async move {
             let dialled = tokio::select! {
                 dialled = sockets::dial(local, to) => dialled,

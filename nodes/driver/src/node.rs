@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use peerbed_contract::{Command, Event, EventKind, NodeConfig, NodeName, Order, RoleConfig};
+use peerbed_contract::{Command, Event, EventKind, NatClass, NodeConfig, NodeName, Order, RoleConfig};
 use peerbed_proto::{ControlMachine, EdgeMachine, Input, Machine, Output, PeerMachine, Time};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -69,13 +69,14 @@ pub struct Node {
 impl Node {
     /// Binds the node's socket. Port 0 in the configuration takes a free port, which the machine is told.
     pub fn bind(mut config: NodeConfig) -> Result<Self, BindError> {
+        let shared = matches!(&config.role, RoleConfig::Peer(peer) if peer.nat != NatClass::None);
         let port = match &mut config.role {
             RoleConfig::Edge(edge) => &mut edge.port,
             RoleConfig::Control(control) => &mut control.port,
             RoleConfig::Peer(peer) => &mut peer.port,
         };
         let address = SocketAddr::new(config.address, *port);
-        let bound = sockets::listen(address).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let bound = sockets::listen(address, shared).and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (listen, listener) = bound.map_err(|source| BindError { node: config.name.clone(), address, source })?;
         *port = listen.port();
         Ok(Self { config, listener, listen, memory: None })
@@ -117,7 +118,7 @@ impl Node {
         let running = Running {
             clock,
             machine: machine(&config),
-            host: Host::new(config.address, role, library),
+            host: Host::new(listen, role, library),
             voice,
             memory,
             until: None,

@@ -22,18 +22,25 @@ fn socket(address: IpAddr) -> io::Result<TcpSocket> {
     if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }
 }
 
-/// Listens at `address`; port 0 takes a free one.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Listens at `address`; port 0 takes a free one. With `shared`, connections may be dialled from the same port.
+pub(crate) fn listen(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     let socket = socket(address.ip())?;
     socket.set_reuseaddr(true)?;
+    if shared {
+        socket.set_reuseport(true)?;
+    }
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// Connects from the node's own address `local` to `to`.
-pub(crate) async fn dial(local: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = socket(local)?;
-    socket.bind(SocketAddr::new(local, 0))?;
+/// Connects from `local` to `to`; from port 0: from any free one, else from that at which a shared listener is.
+pub(crate) async fn dial(local: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket(local.ip())?;
+    if local.port() != 0 {
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+    }
+    socket.bind(local)?;
     let stream = tokio::time::timeout(DIAL_TIMEOUT, socket.connect(to)).await??;
     tune(&stream)?;
     Ok(stream)

@@ -173,6 +173,8 @@ pub enum Output {
         to: SocketAddr,
         /// The protocol spoken on it.
         purpose: Purpose,
+        /// It leaves from the port at which the node listens, which others must know, instead of any free one.
+        from_listener: bool,
     },
     /// Send a message on a framed connection, after everything that was ordered before on it.
     Send {

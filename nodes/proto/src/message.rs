@@ -24,8 +24,10 @@ pub const LAN_MAX: usize = 63;
 pub struct PeerAddress {
     /// Its installation.
     pub guid: Guid,
-    /// Where it accepts connections of peers.
+    /// Where it accepts connections of peers, as it looks from outside.
     pub address: SocketAddr,
+    /// What stands between it and the network.
+    pub nat: NatClass,
 }
 
 /// The most entries of one usage report.
@@ -58,8 +60,6 @@ pub struct PieceMap {
 pub struct Profile {
     /// Who and where.
     pub peer: PeerAddress,
-    /// What stands between it and the network.
-    pub nat: NatClass,
     /// The local network that it shares with others of its AS.
     pub lan: Option<String>,
     /// Whether it uploads.
@@ -342,6 +342,16 @@ pub enum Message {
         /// Who will connect.
         peer: PeerAddress,
         /// For what.
+        content: ContentId,
+    },
+
+    // Peer to peer, before the greeting.
+    /// The first message of a side that dialled because the other asks for its copy and could not reach it: the other may say
+    /// its `Hello`.
+    Reach {
+        /// Who it is.
+        guid: Guid,
+        /// Of what it has a copy.
         content: ContentId,
     },
 }

@@ -56,6 +56,7 @@ impl Policy {
             max_sources: 20,
             requery_below: Probability::new(1.0).expect("a share"),
             requery_every: Duration::from_secs(10),
+            both_sides: true,
         }
     }
 
@@ -124,6 +125,9 @@ impl Policy {
             set(&mut policy.requery_below, &downloads, "requery_below", |node| report.share(node));
             let range = (Duration::from_millis(100), limits::DURATION.1);
             set(&mut policy.requery_every, &downloads, "requery_every", |node| report.time(node, range));
+            set(&mut policy.both_sides, &downloads, "both_sides", |node| {
+                report.word(node, &[("true", true), ("false", false)])
+            });
         }
         policy
     }
@@ -177,6 +181,7 @@ impl Policy {
             ("policy.downloads.max_sources", whole(self.max_sources)),
             ("policy.downloads.requery_below", Setting::Text(units::show_share(self.requery_below.get()))),
             ("policy.downloads.requery_every", Setting::Text(units::show_time(self.requery_every))),
+            ("policy.downloads.both_sides", Setting::Flag(self.both_sides)),
         ];
         let own = settings.into_iter().map(|(path, setting)| (path.to_owned(), setting));
         own.chain(self.control.parameters()).collect()

@@ -306,6 +306,7 @@ impl<'a> Context<'a> {
             },
             edge_mode: policy.edge_mode,
             edge_target_bps: rate_bps(policy.edge_target, host.access.down.bandwidth),
+            both_sides: policy.both_sides,
             max_sources: policy.max_sources,
             requery: Requery {
                 below: (f64::from(policy.max_sources) * policy.requery_below.get()).ceil() as u32,

@@ -263,6 +263,13 @@ pub(crate) static DOWNLOADS: Shape = Shape {
             need: Need::Default("10s"),
             doc: "The longest time between two queries; a second after the first one, then twice as long each time.",
         },
+        Key {
+            name: "both_sides",
+            form: Form::Flag,
+            need: Need::Default("true"),
+            doc: "Whether a peer that is asked for its copy dials too where NAT keeps the asker from reaching it alone. \
+                  `false`: askers alone dial.",
+        },
     ],
 };
 

@@ -43,6 +43,9 @@ pub struct PeerConfig {
     /// The rate of a download up to which the edge fills in [`EdgeMode::Deficit`], in content bits a second; none: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edge_target_bps: Option<u64>,
+    /// Whether the side that is asked dials too where the asker cannot reach it alone; else askers alone dial.
+    #[serde(default = "yes")]
+    pub both_sides: bool,
     /// At most this many connections to other peers for one download.
     pub max_sources: u32,
     /// When it asks the control plane again.
@@ -79,6 +82,10 @@ impl Default for Requery {
     fn default() -> Self {
         Self { below: u32::MAX, every_ns: 10_000_000_000 }
     }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Whether content bytes are generated or kept.

@@ -81,7 +81,11 @@ fn have() -> impl Strategy<Value = PieceMap> {
 }
 
 fn peer() -> impl Strategy<Value = PeerAddress> {
-    (guid(), address()).prop_map(|(guid, address)| PeerAddress { guid, address })
+    (guid(), address(), proptest::sample::select(NatClass::ALL.to_vec())).prop_map(|(guid, address, nat)| PeerAddress {
+        guid,
+        address,
+        nat,
+    })
 }
 
 fn usage() -> impl Strategy<Value = UsageEntry> {
@@ -128,6 +132,7 @@ fn message() -> impl Strategy<Value = Message> {
         request.clone().prop_map(|request| Message::Cancel { request }),
         request.prop_map(|request| Message::Cancelled { request }),
         Just(Message::Bye),
+        (guid(), content()).prop_map(|(guid, content)| Message::Reach { guid, content }),
     ]
 }
 

@@ -199,6 +199,7 @@ pub fn peer(number: u8, edge: SocketAddr, control: Option<SocketAddr>, objects: 
         habits: Vec::new(),
         edge_mode: EdgeMode::Backstop,
         edge_target_bps: None,
+        both_sides: true,
         max_sources: 8,
         requery: Requery::default(),
         objects: objects.to_vec(),

@@ -9,7 +9,7 @@ use super::{
     uplink::Uplink,
 };
 use crate::{
-    ConnId, LAN_MAX, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, Profile, SECONDARY_MAX, Time,
+    ConnId, LAN_MAX, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, Profile, SECONDARY_MAX, Time, nat,
 };
 
 /// Free upload slots that are told apart.
@@ -46,7 +46,7 @@ impl ConnectionNode {
         let guid = told.guid;
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.start = told.secondary.first().copied();
-        let from = session.from.address.ip().to_canonical();
+        let (from, seen_port) = (session.from.address.ip().to_canonical(), session.from.address.port());
         if let Err(limit) = self.gate.login(now, from, guid) {
             return self.dismiss(conn, format!("too many {limit}, try again later"));
         }
@@ -58,11 +58,11 @@ impl ConnectionNode {
             self.dismiss(former, "this GUID logged in from elsewhere");
         }
         // The address is the one that was seen, not the one that was told: nobody can direct peers to a third party.
-        let address = SocketAddr::new(from, told.listen.port());
+        let port = if nat::is_seen_port(told.nat) { seen_port } else { told.listen.port() };
+        let address = SocketAddr::new(from, port);
         let home = self.home(guid, address);
         let profile = Profile {
-            peer: PeerAddress { guid, address },
-            nat: told.nat,
+            peer: PeerAddress { guid, address, nat: told.nat },
             lan: told.lan,
             uploads: told.uploads,
             free: FREE_MAX,

@@ -164,7 +164,7 @@ impl Registry {
             let Listed { profile, place, .. } = self.peers.get(guid)?;
             let left_out = filters.uploads_on && !profile.uploads
                 || filters.free_slots && profile.free == 0
-                || filters.nat && !nat::may_connect(asker.nat, profile.nat);
+                || filters.nat && !nat::may_connect(asker.peer.nat, profile.peer.nat);
             (!left_out).then(|| Offered {
                 peer: profile.peer.clone(),
                 nearness: select::nearness(here, (place.as_ref(), profile.lan.as_deref())),

@@ -106,7 +106,11 @@ mod tests {
     }
 
     fn offered(number: u8, nearness: Nearness, last_returned: u64) -> Offered {
-        let peer = PeerAddress { guid: Guid::from_bytes([number; 16]), address: ([10, 0, 0, number], 1).into() };
+        let peer = PeerAddress {
+            guid: Guid::from_bytes([number; 16]),
+            address: ([10, 0, 0, number], 1).into(),
+            nat: NatClass::None,
+        };
         Offered { peer, nearness, last_returned }
     }
 

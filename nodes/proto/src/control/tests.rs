@@ -161,7 +161,7 @@ fn a_query_introduces_both_sides_at_the_addresses_that_were_seen() {
     arrive(&mut control, 4, true);
     arrive(&mut control, 7, true);
     assert_eq!(tell(&mut control, 4, register("patch", true)), []);
-    let at = |number| PeerAddress { guid: guid(number), address: (ip(number), 6000).into() };
+    let at = |number| PeerAddress { guid: guid(number), address: (ip(number), 50_000).into(), nat: NatClass::FullCone };
     assert_eq!(
         tell(&mut control, 7, query(7, "patch")),
         [
@@ -252,7 +252,7 @@ fn logins_and_logouts_are_logged_as_they_were_seen() {
         drain(control).into_iter().filter(is_log).collect::<Vec<_>>()
     };
     accept(&mut control, 1, 4);
-    let address = (ip(4), 6000).into();
+    let address = (ip(4), 50_000).into();
     let login_of_4 = Output::Event(EventKind::Login(Box::new(LoginRecord {
         guid: guid(4),
         secondary: vec![guid(200), guid(201)],

@@ -16,7 +16,7 @@ use super::{
     rate::Backoff,
     standing::Standing,
 };
-use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time};
+use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time, nat};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -133,8 +133,10 @@ impl PeerMachine {
         }
         let Some(&to) = self.control.nodes.get(self.control.at) else { return };
         let conn = self.next_conn();
+        // What is seen of it is where others reach this peer.
+        let from_listener = nat::is_seen_port(self.config.nat);
         self.control.state = State::Dialling { conn, since: now };
-        self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Control });
+        self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Control, from_listener });
     }
 
     pub(super) fn control_connected(&mut self, now: Time, conn: ConnId) {
@@ -193,8 +195,8 @@ impl PeerMachine {
                 }
                 self.candidates_came(now, number, peers);
             }
-            // The peer that will connect shows a token; there is nothing to prepare.
             Message::Introduce { peer, content } => {
+                self.introduced(now, &peer, content.clone());
                 self.dial_victim(now, peer.address, peer.guid);
                 self.invent(now, &content, peer.guid);
             }

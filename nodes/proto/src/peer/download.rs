@@ -7,8 +7,8 @@ use std::{
 };
 
 use peerbed_contract::{
-    ContentId, DownloadRecord, Guid, Manifest, Object, PeerConfig, Role, ScriptStep, SignedToken, SourceBytes,
-    TerminalStatus, UserMoment,
+    ContentId, DownloadRecord, Guid, Manifest, NatClass, Object, PeerConfig, Role, ScriptStep, SignedToken,
+    SourceBytes, TerminalStatus, UserMoment,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -69,6 +69,7 @@ pub(super) struct EdgePlan {
 pub(super) struct Candidate {
     pub(super) address: SocketAddr,
     pub(super) guid: Guid,
+    pub(super) nat: NatClass,
     pub(super) not_before: Time,
     pub(super) backoff: Backoff,
     /// Not to be used again by this download.

@@ -51,7 +51,7 @@ impl PeerMachine {
             download.edges.dialling = Some(conn);
             download.links.insert(conn);
         }
-        self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Edge });
+        self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Edge, from_listener: false });
     }
 
     /// An edge connection opened: it becomes the one in use.

@@ -21,7 +21,7 @@ pub(super) enum Kind {
     Edge(usize),
     /// A peer that this one dialled for a download.
     Dialled,
-    /// A peer that connected here.
+    /// A peer that connected here, or was dialled so that it can ask.
     Accepted,
 }
 
@@ -241,6 +241,7 @@ pub(super) struct Tally {
 
 /// A connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts, not one state")]
 pub(super) struct Link {
     pub(super) remote: SocketAddr,
     pub(super) kind: Kind,
@@ -251,6 +252,8 @@ pub(super) struct Link {
     pub(super) guid: Option<Guid>,
     /// The download that its bytes count for.
     pub(super) download: Option<u32>,
+    /// It was dialled from the listening port, to which the far end may have dialled at the same time.
+    pub(super) crossing: bool,
     /// The download wants more from it.
     pub(super) source: bool,
     pub(super) pull: Pull,
@@ -270,6 +273,7 @@ impl Link {
             content: None,
             guid: None,
             download: None,
+            crossing: false,
             source: false,
             pull: Pull::default(),
             push: Push::default(),

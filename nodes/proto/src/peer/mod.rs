@@ -6,6 +6,7 @@
 //! | `habits` | the upload setting, the link's other use, going and coming back |
 //! | `edges` | the edge connection of a download: failover, authorisation |
 //! | `swarm` | connections to and from other peers, their greetings and messages |
+//! | `reach` | connections that the asked side dials |
 //! | `requests` | which piece is asked of whom, and the end-game |
 //! | `receive` | what comes back: bytes, hashes, refusals |
 //! | `upload`, `slots` | what other peers are given, the limits, and whose turn it is |
@@ -35,6 +36,7 @@ mod misbehave;
 mod offences;
 mod params;
 pub(crate) mod rate;
+mod reach;
 mod receive;
 mod requests;
 mod script;

@@ -53,6 +53,8 @@ pub(super) const CRAWL_BYTES: u64 = 10_000;
 pub(super) const STALLS_MAX: u32 = 2;
 /// A part that a downloader has not taken whole by then is not waited for: it would hold its slot for ever.
 pub(super) const PART_DEAD: Time = 60 * SECOND;
+/// Peers that may be being reached at the same time because they ask for a copy here.
+pub(super) const REACHES_MAX: usize = 64;
 /// Peers remembered per download.
 pub(super) const CANDIDATES_MAX: usize = 256;
 /// The control plane is asked again so soon after the first query, while more sources could be used; then after twice as

@@ -7,11 +7,13 @@ use super::{
     PeerMachine, Stage,
     download::Candidate,
     link::{Kind, Link, Phase},
-    params::{BUSY_RETRY, CANDIDATES_MAX, GREETERS_MAX, MILLISECOND, SECOND, STALLS_MAX},
+    params::{BUSY_RETRY, CANDIDATES_MAX, CONNECT_TIMEOUT, GREETERS_MAX, MILLISECOND, SECOND, STALLS_MAX},
+    reach::side,
     upload::NoSlot,
 };
 use crate::{
     ConnId, Endpoint, Message, Output, PROTOCOL_VERSION, PeerAddress, PieceMap, Purpose, Time,
+    nat::Dialling,
     token::{self, TokenError},
 };
 
@@ -64,23 +66,38 @@ impl PeerMachine {
                 free && !banned.contains(&candidate.guid) && !bans.holds(now, candidate.address.ip())
             });
             let Some(candidate) = next else { return };
+            let side = side(self.config.both_sides, self.config.nat, candidate.nat);
+            if side == Dialling::Asked {
+                // It was told of this peer and dials.
+                candidate.not_before = now + CONNECT_TIMEOUT;
+                continue;
+            }
+            let (to, from_listener) = (candidate.address, side == Dialling::Both);
+            let reaches = |link: &Link| {
+                let asks_too = link.kind == Kind::Accepted && link.phase == Phase::Dialling;
+                asks_too && link.remote == to && link.content.as_ref() == Some(&content)
+            };
+            let crossed = self.links.iter().find(|(_, link)| from_listener && reaches(link)).map(|(conn, _)| *conn);
+            let (conn, fresh) = crossed.map_or((conn, true), |conn| (conn, false));
             candidate.link = Some(conn);
-            let to = candidate.address;
             download.links.insert(conn);
             let mut link = Link::new(to, Kind::Dialled, Phase::Dialling, now);
             link.content = Some(content.clone());
             link.download = Some(number);
+            link.crossing = from_listener;
             link.pull.offers = Some(FixedBitSet::with_capacity(pieces as usize));
             link.pull.greedy = self.config.misbehaviour.ignore_caps;
             self.links.insert(conn, link);
-            self.next_conn += 2;
-            self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Peer });
+            if fresh {
+                self.next_conn += 2;
+                self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Peer, from_listener });
+            }
             room -= 1;
         }
     }
 
     /// Connections to peers that a download uses or is about to use.
-    fn peer_links(&self, number: u32) -> usize {
+    pub(super) fn peer_links(&self, number: u32) -> usize {
         let Some(download) = self.downloads.get(&number) else { return 0 };
         let links = download.links.iter().filter_map(|conn| self.links.get(conn));
         links
@@ -111,6 +128,7 @@ impl PeerMachine {
             candidates.push(Candidate {
                 address: peer.address,
                 guid: peer.guid,
+                nat: peer.nat,
                 not_before: 0,
                 backoff: super::rate::Backoff::default(),
                 banned: false,
@@ -118,6 +136,7 @@ impl PeerMachine {
                 link: download.links.iter().find(same).copied(),
             });
         }
+        self.take_reaches(now);
         self.keep_swarm(now, number);
     }
 
@@ -150,11 +169,20 @@ impl PeerMachine {
         if link.is_edge() {
             return self.edge_connected(now, conn);
         }
+        if link.kind == Kind::Accepted {
+            return self.reached(now, conn);
+        }
         link.pull.saw_rtt(now.saturating_sub(link.since));
         link.enter(Phase::Greeting, now);
         if self.config.misbehaviour.malformed {
             return self.send_garbage(conn);
         }
+        self.greet(now, conn);
+    }
+
+    /// Says the first word on a connection for a download.
+    pub(super) fn greet(&mut self, now: Time, conn: ConnId) {
+        let Some(link) = self.links.get(&conn) else { return };
         let download = link.download.and_then(|number| self.downloads.get(&number));
         let Some(grant) = download.filter(|download| download.is_active()).and_then(|download| download.grant.as_ref())
         else {
@@ -202,6 +230,7 @@ impl PeerMachine {
                 self.hello(now, conn, guid, &token, &have);
             }
             Message::HelloBack { guid, have, token } => self.hello_back(now, conn, guid, &have, token.as_ref()),
+            Message::Reach { guid, content } => self.reach_came(now, conn, guid, content),
             Message::Busy { retry_ms } => self.busy_came(now, conn, retry_ms),
             Message::Refused { query: None, renew, .. } => self.refused_came(now, conn, renew),
             Message::Have { piece } if greeted => self.have_came(now, conn, piece),
@@ -217,6 +246,10 @@ impl PeerMachine {
     }
 
     fn hello(&mut self, now: Time, conn: ConnId, guid: Guid, signed: &SignedToken, have: &PieceMap) {
+        let Some(link) = self.links.get(&conn) else { return };
+        if link.crossing && link.kind == Kind::Dialled && link.phase == Phase::Greeting && !self.yields_to(conn, guid) {
+            return;
+        }
         let Some(link) = self.links.get_mut(&conn) else { return };
         if link.kind != Kind::Accepted {
             return self.break_rules(now, conn, Offence::Protocol);
@@ -344,7 +377,7 @@ impl PeerMachine {
         (free && new && download.peers_allowed()).then_some(*number)
     }
 
-    fn source_of(&self, number: u32, guid: Guid) -> Option<ConnId> {
+    pub(super) fn source_of(&self, number: u32, guid: Guid) -> Option<ConnId> {
         let links = &self.downloads.get(&number)?.links;
         links
             .iter()

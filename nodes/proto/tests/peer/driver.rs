@@ -111,12 +111,17 @@ impl Net {
 
     fn output(&mut self, host: usize, output: Output) {
         match output {
-            Output::Dial { conn, to, .. } => {
+            Output::Dial { conn, to, from_listener, .. } => {
                 let peer = index_of(to.ip());
                 let stream = self.streams.len();
                 self.streams.push(Stream::new(host, Some(conn), peer, None));
                 self.streams.push(Stream::new(peer, None, host, Some(conn)));
                 self.hosts[host].conns.insert(conn, stream);
+                self.streams[stream].to_port = to.port();
+                if from_listener {
+                    self.streams[stream].from_listener = true;
+                    self.crossing.insert((host, peer), stream);
+                }
                 let at = self.now + self.hosts[host].delay + self.hosts[peer].delay;
                 self.plan(at, Act::Connect { stream });
             }

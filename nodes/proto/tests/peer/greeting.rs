@@ -133,7 +133,7 @@ fn dialler() -> (Bench, ConnId, u32) {
     bench.feed(Input::PieceData { conn, request, bytes });
     bench.feed(Input::PieceEnd { conn, request, hash: content_hash(&content("patch"), offset, false) });
     let address = std::net::SocketAddr::new(address_of(20), 7001);
-    let peer = PeerAddress { guid: Guid::from_bytes(REMOTE), address };
+    let peer = PeerAddress { guid: Guid::from_bytes(REMOTE), address, nat: NatClass::None };
     bench.tell(control, Message::Peers { query: 0, peers: vec![peer], copies: 1 });
     let dialled = *bench.open.last().expect("the remote is dialled");
     bench.feed(Input::Connected { conn: dialled });

@@ -12,6 +12,7 @@ mod edge;
 mod faults;
 mod greeting;
 mod habits;
+mod nat;
 mod net;
 mod policy;
 mod random;

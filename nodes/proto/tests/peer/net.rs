@@ -10,7 +10,7 @@ use std::{
     rc::Rc,
 };
 
-use peerbed_contract::EventKind;
+use peerbed_contract::{EventKind, NatClass};
 use peerbed_proto::{ConnId, ControlMachine, Endpoint, Input, PeerMachine, RequestId, Time};
 
 use crate::{
@@ -42,6 +42,7 @@ pub(crate) struct Expected {
 pub(crate) struct Host {
     pub(crate) program: Program,
     pub(crate) address: IpAddr,
+    pub(crate) nat: NatClass,
     up: LinkEnd,
     down: LinkEnd,
     pub(crate) delay: Time,
@@ -75,6 +76,8 @@ pub(crate) struct Net {
     order: u64,
     /// Content bytes that peers handed to their connections, by host.
     pub(crate) sent: BTreeMap<usize, u64>,
+    /// Dials under way from listening ports: by whom, to whom.
+    pub(crate) crossing: BTreeMap<(usize, usize), usize>,
     /// Everything that machines said.
     pub(crate) events: Vec<(Time, usize, EventKind)>,
 }
@@ -86,6 +89,7 @@ impl Net {
         self.hosts.push(Host {
             program,
             address: address_of(index),
+            nat: NatClass::None,
             up: LinkEnd::new(up),
             down: LinkEnd::new(down),
             delay,
@@ -229,7 +233,14 @@ impl Net {
 
     fn connect(&mut self, stream: usize) {
         let (from, to) = (self.streams[stream].from, self.streams[stream].to);
-        if self.hosts[to].silent || self.hosts[from].silent {
+        if self.hosts[to].silent || self.hosts[from].silent || self.streams[stream].dead {
+            return;
+        }
+        if !self.lets_in(stream) {
+            // Dropped in silence; it is sent again.
+            return self.plan(self.now + SECOND, Act::Connect { stream });
+        }
+        if self.meets(stream) {
             return;
         }
         let back = self.now + self.hosts[from].delay + self.hosts[to].delay;
@@ -241,7 +252,7 @@ impl Net {
         self.streams[stream].to_conn = Some(conn);
         self.streams[stream ^ 1].from_conn = Some(conn);
         self.hosts[to].conns.insert(conn, stream ^ 1);
-        let address = SocketAddr::new(self.hosts[from].address, 50_000);
+        let address = SocketAddr::new(self.hosts[from].address, self.seen_port(stream));
         self.plan(back, Act::Connected { stream });
         self.input(to, Input::Accepted { conn, from: Endpoint { address } });
     }

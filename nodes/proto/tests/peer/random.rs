@@ -1,7 +1,7 @@
 //! Whatever goes wrong: random faults in a network, and remotes that say anything at any moment.
 
 use peerbed_contract::{
-    Flood, Guid, Inflate, Misbehaviour, SignedToken, Stall, TerminalStatus, Token, UserAct, UserMoment,
+    Flood, Guid, Inflate, Misbehaviour, NatClass, SignedToken, Stall, TerminalStatus, Token, UserAct, UserMoment,
 };
 use peerbed_proto::{ConnId, Input, Message, PeerAddress, PieceMap, Refusal, RequestId, Time, token};
 use proptest::prelude::*;
@@ -182,6 +182,7 @@ fn message() -> impl Strategy<Value = Message> {
         let peer = |(host, byte): (usize, u8)| PeerAddress {
             guid: Guid::from_bytes([byte; 16]),
             address: std::net::SocketAddr::new(address_of(host), 7001),
+            nat: NatClass::ALL[host % 5],
         };
         peers.into_iter().map(peer).collect::<Vec<_>>()
     });
@@ -200,6 +201,7 @@ fn message() -> impl Strategy<Value = Message> {
         2 => request.clone().prop_map(|request| Message::Cancelled { request }),
         1 => (request, 0..70_000_u32).prop_map(|(request, bytes)| Message::Part { request, bytes }),
         2 => Just(Message::Bye),
+        1 => any::<u8>().prop_map(|byte| Message::Reach { guid: Guid::from_bytes([byte; 16]), content: content("patch") }),
         3 => Just(Message::Welcome),
         3 => (0..4_u32, addresses, 0..9_u32).prop_map(|(query, peers, copies)| Message::Peers { query, peers, copies }),
         1 => proptest::option::of(0..4_u32).prop_map(|query| Message::Refused { query, reason: "no".to_owned(), renew: true }),

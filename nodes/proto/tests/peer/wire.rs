@@ -73,6 +73,10 @@ pub(crate) struct Stream {
     in_flight: u64,
     window: u64,
     pub(crate) dead: bool,
+    /// Of the dialling side's: the port dialled.
+    pub(crate) to_port: u16,
+    /// It was dialled from the port at which its host listens.
+    pub(crate) from_listener: bool,
 }
 
 impl Stream {
@@ -87,6 +91,8 @@ impl Stream {
             in_flight: 0,
             window: FIRST_WINDOW,
             dead: false,
+            to_port: 0,
+            from_listener: false,
         }
     }
 

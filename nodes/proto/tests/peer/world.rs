@@ -110,6 +110,7 @@ impl World {
             habits: Vec::new(),
             edge_mode: EdgeMode::Backstop,
             edge_target_bps: None,
+            both_sides: true,
             max_sources: 40,
             requery: Requery::default(),
             objects: Vec::new(),
@@ -170,7 +171,8 @@ impl World {
         }
         for (index, peer) in self.peers.iter().enumerate() {
             let machine = self.peer_machine(index);
-            net.add(Program::Peer(Box::new(machine)), peer.up, peer.down, peer.delay);
+            let host = net.add(Program::Peer(Box::new(machine)), peer.up, peer.down, peer.delay);
+            net.hosts[host].nat = peer.config.nat;
         }
         net.start();
         net

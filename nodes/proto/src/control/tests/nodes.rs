@@ -60,11 +60,11 @@ fn says(conn: u64, message: Message) -> Output {
 }
 
 fn at(number: u8) -> PeerAddress {
-    PeerAddress { guid: guid(number), address: (ip(number), 6000).into() }
+    PeerAddress { guid: guid(number), address: (ip(number), 6000).into(), nat: NatClass::FullCone }
 }
 
 fn profile(number: u8) -> Profile {
-    Profile { peer: at(number), nat: NatClass::FullCone, lan: None, uploads: true, free: 8 }
+    Profile { peer: at(number), lan: None, uploads: true, free: 8 }
 }
 
 fn offered(number: u8, nearness: Nearness) -> Offered {
