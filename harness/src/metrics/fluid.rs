@@ -78,7 +78,7 @@ fn bound(view: &RunView<'_>) -> Option<Bound> {
             RoleConfig::Edge(_) => source += up,
             RoleConfig::Control(_) => {}
             RoleConfig::Peer(peer) => {
-                let downloads = downloaders.contains(&node.name);
+                let downloads = downloaders.iter().any(|name| **name == node.name);
                 if downloads {
                     slowest = slowest.min(down);
                 }

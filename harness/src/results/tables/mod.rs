@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Every table.
-pub const TABLES: [&Table; 6] = [
+pub const TABLES: [&Table; 7] = [
     &downloads::TABLE,
     &transfers::TABLE,
     &logins::TABLE,
