@@ -35,9 +35,8 @@ fn lan() -> impl Strategy<Value = Option<String>> {
 }
 
 fn profile() -> impl Strategy<Value = Profile> {
-    (peer(), nat(), lan(), any::<bool>(), any::<u32>()).prop_map(|(peer, nat, lan, uploads, free)| Profile {
+    (peer(), lan(), any::<bool>(), any::<u32>()).prop_map(|(peer, lan, uploads, free)| Profile {
         peer,
-        nat,
         lan,
         uploads,
         free,

@@ -109,7 +109,7 @@ mod tests {
         let peer = PeerAddress {
             guid: Guid::from_bytes([number; 16]),
             address: ([10, 0, 0, number], 1).into(),
-            nat: NatClass::None,
+            nat: peerbed_contract::NatClass::None,
         };
         Offered { peer, nearness, last_returned }
     }

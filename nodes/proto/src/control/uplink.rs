@@ -109,7 +109,7 @@ impl Uplink {
             return false;
         }
         self.state = State::Dialling { conn: next, since: now };
-        out.extend([Output::Dial { conn: next, to: self.address, purpose: Purpose::Control }]);
+        out.extend([Output::Dial { conn: next, to: self.address, purpose: Purpose::Control, from_listener: false }]);
         true
     }
 

@@ -103,7 +103,7 @@ impl PeerMachine {
         }
         let conn = self.next_conn();
         self.links.insert(conn, Link::new(to, Kind::Dialled, Phase::Dialling, now));
-        self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Peer });
+        self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Peer, from_listener: false });
     }
 
     /// Sends bytes that break the rules of frames in one of several ways.
