@@ -176,7 +176,7 @@ expect:
        |               ^^^^^^^^^^^^^^^
        |
        = note: in arm `edge-only`
-       = help: the keys of an edge policy are mode, token_lifetime, requests, rate, retry_after
+       = help: the keys of an edge policy are mode, target_rate, token_lifetime, requests, rate, retry_after
 
     error: an arm cannot change `seed`
       --> experiments/e.yaml:18:12
@@ -224,7 +224,7 @@ expect:
     24 |     peer_eficiency: {at_least: 50%}
        |     ^^^^^^^^^^^^^^
        |
-       = help: the keys of an expectation are arm, peer_efficiency, peer_efficiency.bytes, peer_efficiency.mean, pause_rate, speed_mbps.p10, speed_mbps.p50, speed_mbps.p90, downloads.started, downloads.completed, downloads.failed, rejected_pieces, accounting.accused, accounting.disputes, accounting.false_accusations, accounting.missed, offences.told, offences.offenders, offences.honest, downloads.unfinished, offline_rate, inter_as.top_share, bytes.edge, bytes.peer, bytes.intra_as, bytes.inter_as, bytes.control
+       = help: the keys of an expectation are arm, peer_efficiency, peer_efficiency.bytes, peer_efficiency.mean, pause_rate, speed_mbps.p10, speed_mbps.p50, speed_mbps.p90, downloads.started, downloads.completed, downloads.failed, rejected_pieces, accounting.accused, accounting.disputes, accounting.false_accusations, accounting.missed, offences.told, offences.offenders, offences.honest, downloads.unfinished, offline_rate, inter_as.top_share, bytes.edge, bytes.peer, bytes.intra_as, bytes.inter_as, fluid_bound.last, requests.refused, bytes.control
 
     error: a link of rate zero carries nothing
      --> topologies/t.yaml:2:15

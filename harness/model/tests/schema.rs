@@ -70,7 +70,7 @@ policy:
   uploads: {per_copy: 3, connections: 4, waiting: 6, rate: 50%, connection_rate: 1mbit, while_busy: 10%, back_off: 2s,
     while_downloading: 50%}
   cache: {time: 1h, size: 1GiB}
-  edge: {mode: only, token_lifetime: 1h, requests: 10, rate: 5/s, retry_after: 2s}
+  edge: {mode: deficit, target_rate: 50%, token_lifetime: 1h, requests: 10, rate: 5/s, retry_after: 2s}
   downloads: {max_sources: 5, requery_below: 50%, requery_every: 3s, both_sides: false}
 arms:
   hybrid: {policy.edge.mode: backstop}
@@ -99,7 +99,7 @@ expect:
   - {downloads.unfinished: {at_most: 0}, offline_rate: {at_most: 100%}, inter_as.top_share: {at_least: 10%}}
   - {bytes.edge: {at_least: 0}, bytes.peer: {at_least: 0}, bytes.intra_as: {at_most: 1TiB}, bytes.inter_as: {at_least: 0},
      bytes.control: {at_least: 0}}
-  - {requests.refused: {at_least: 0}}
+  - {requests.refused: {at_least: 0}, fluid_bound.last: {at_most: 1.5, of: hybrid}}
 ";
 
 /// Every (kind of map, key) of a schema.

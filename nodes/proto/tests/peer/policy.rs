@@ -89,7 +89,7 @@ fn an_edge_that_comes_first_gives_all_it_can_and_peers_add_to_it() {
     let slow = Case { edge: 20.0, ..case(32, 262_144, 12, 2.0) };
     let (only, first) = (run(&slow, EdgeMode::Only), run(&slow, EdgeMode::First));
     assert!(speed(&first) > 1.7 * speed(&only), "{} {}", speed(&first), speed(&only));
-    let fast = |mode| run(&case(64, 262_144, 20, 5.0), mode);
+    let fast = |mode| run(&case(64, 262_144, 5, 50.0), mode);
     let (first, backstop) = (fast(EdgeMode::First), fast(EdgeMode::Backstop));
     assert!(speed(&first) > 0.98 * speed(&backstop));
     assert!(efficiency(&first) < 0.9 * efficiency(&backstop), "{} {}", efficiency(&first), efficiency(&backstop));

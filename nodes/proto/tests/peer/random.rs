@@ -103,6 +103,8 @@ proptest! {
                 Fault::Kill(number) => Todo::Kill(host(number)),
                 Fault::Silence(number) => Todo::Silence(host(number)),
                 Fault::Revive(number) => Todo::Revive(host(number)),
+                // A slow edge is not left for another as long as it gives, so it must be able to serve three in time.
+                Fault::Slow(number @ (1 | 2)) => Todo::Rate { host: host(number), up: 2.0, down: 40.0 },
                 Fault::Slow(number) => Todo::Rate { host: host(number), up: 0.1, down: 40.0 },
                 Fault::EdgeRefuses => Todo::Refuse { host: 0, status: 503, retry_after: None },
                 Fault::EdgeServes => Todo::Serve(0),

@@ -60,7 +60,7 @@ fn says(conn: u64, message: Message) -> Output {
 }
 
 fn at(number: u8) -> PeerAddress {
-    PeerAddress { guid: guid(number), address: (ip(number), 6000).into(), nat: NatClass::FullCone }
+    PeerAddress { guid: guid(number), address: (ip(number), 50_000).into(), nat: NatClass::FullCone }
 }
 
 fn profile(number: u8) -> Profile {
