@@ -1,14 +1,14 @@
 //! How near a crowd came to the fluid bound of its distribution time.
 //!
-//! Kumar and Ross, "Peer-assisted file distribution: the minimum distribution time" (HotWeb 2006): whatever the protocol, N
+//! Kumar and Ross, "Peer-assisted file distribution: the minimum distribution time" (2006): whatever the protocol, N
 //! peers that begin to download F bits together are not all done before
 //!
 //! ```text
 //! max( F / u_s,  F / d_min,  N F / (u_s + Σ u_i) )
 //! ```
 //!
-//! with the rate u_s of those who have the object at the start (all edges, and peers with a copy), the uplinks u_i of the
-//! downloaders that upload, and the slowest downlink d_min. Every rate is of payload: a link's rate times the share of a
+//! with the rate `u_s` of those who have the object at the start (all edges, and peers with a copy), the uplinks `u_i` of the
+//! downloaders that upload, and the slowest downlink `d_min`. Every rate is of payload: a link's rate times the share of a
 //! full TCP segment that is content, or the limit that the policy sets, where that is less. Links between ASes are not in
 //! it, so where those are narrow no run comes near it.
 

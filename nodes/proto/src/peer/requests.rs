@@ -122,7 +122,8 @@ impl PeerMachine {
             if download.board.all_asked() || !link.pull.has_room(now) {
                 return;
             }
-            if !(urgent && download.share.is_backstop()) && !download.share.may_ask(now, length) {
+            let stands_in = urgent && download.share.is_backstop();
+            if !stands_in && !download.share.may_ask(now, length) {
                 return;
             }
             let Some(piece) = download.board.pick_for_edge(&mut self.rng) else { return };
