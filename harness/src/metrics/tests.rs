@@ -182,7 +182,9 @@ fn what_is_undefined_is_null_and_never_nan() {
 fn every_figure_is_taken_from_a_metric_and_every_group_is_written_once() {
     let figures = Figures::of(&metrics(&fixture::record("hybrid", 0)));
     let undefined: Vec<_> = figures.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| key).collect();
-    assert_eq!(undefined, [""; 0], "the fixture defines every figure");
+    // Its downloads are no crowd, and no registry was lost in it.
+    let others = ["fluid_bound.seconds", "fluid_bound.first", "fluid_bound.last", "registry_recovery_ms.p50"];
+    assert_eq!(undefined, others, "the fixture defines every other figure");
     // A JSON object with a key twice would lose the first.
     let text = serde_json::to_string(&figures).expect("JSON");
     let groups: std::collections::BTreeSet<&str> =

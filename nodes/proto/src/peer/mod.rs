@@ -12,6 +12,7 @@
 //! | `upload`, `slots` | what other peers are given, the limits, and whose turn it is |
 //! | `cache` | what is kept of finished downloads |
 //! | `limit` | how much may be uploaded at a moment |
+//! | `news` | which pieces others are told of, and when |
 //! | `leave` | how a connection ends, and its accounting |
 //! | `control_link` | the connection to the control plane |
 //! | `standing` | what the control plane is told of copies and upload slots |
@@ -33,6 +34,7 @@ mod leave;
 mod limit;
 mod link;
 mod misbehave;
+mod news;
 mod offences;
 mod params;
 pub(crate) mod rate;
@@ -61,7 +63,7 @@ use rand_chacha::ChaCha8Rng;
 
 use self::{
     accounts::Accounts, cache::Cache, control_link::ControlLink, download::Download, link::Link, misbehave::Misdeeds,
-    offences::Offences, upload::Uploader,
+    news::News, offences::Offences, upload::Uploader,
 };
 use crate::{ConnId, Input, Machine, Message, Output, Time};
 
@@ -113,6 +115,7 @@ pub struct PeerMachine {
     rng: ChaCha8Rng,
     next_conn: u64,
     next_query: u32,
+    news: News,
     out: VecDeque<Output>,
 }
 
@@ -161,6 +164,7 @@ impl PeerMachine {
             rng: ChaCha8Rng::seed_from_u64(node.seed),
             next_conn: 0,
             next_query: 0,
+            news: News::default(),
             accounts: Accounts::default(),
             offences: Offences::default(),
             misdeeds: Misdeeds::default(),

@@ -16,6 +16,8 @@ pub(super) const QUERY_TIMEOUT: Time = 10 * SECOND;
 /// How long a connection that is being left may take to drain before it is broken off.
 pub(super) const DRAIN_TIMEOUT: Time = 5 * SECOND;
 
+/// How long new pieces are kept back, to be told together.
+pub(super) const HAVE_EVERY: Time = 200 * MILLISECOND;
 /// How often a running download looks after its sources, and the span over which its rates are taken.
 pub(super) const TICK: Time = 250 * MILLISECOND;
 /// So long without a byte while active is a stall (a metric of the contract, not a policy).

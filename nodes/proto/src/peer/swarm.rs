@@ -487,7 +487,7 @@ impl PeerMachine {
         }
     }
 
-    /// A verified piece is held now: it is offered to those who may want it.
+    /// A verified piece is held now: it is offered to those who may want it, a little later together with others.
     pub(super) fn spread(&mut self, now: Time, number: u32, piece: u32) {
         let Some(download) = self.downloads.get(&number) else { return };
         let object = std::sync::Arc::clone(&download.object);
@@ -498,16 +498,7 @@ impl PeerMachine {
         let whole = self.uploader.is_whole(&object.id);
         let running = !download.is_over();
         let offered = self.uploader.offers(&object.id);
-        let lacks = |link: &Link| {
-            let told = link.push.announced && !link.said_bye && !link.heard_bye && link.phase != Phase::Leaving;
-            let has = link.pull.offers.as_ref().is_some_and(|offers| offers.contains(piece as usize));
-            // A used-up copy is still given to those who have begun with it.
-            told && !has && (offered || link.push.granted) && link.content.as_ref() == Some(&object.id)
-        };
-        let tell: Vec<ConnId> = self.links.iter().filter(|(_, link)| lacks(link)).map(|(conn, _)| *conn).collect();
-        for conn in tell {
-            self.send(conn, Message::Have { piece });
-        }
+        self.news.add(now, &object.id, piece);
         if offered && (running || whole) {
             self.control_offer(&object.id, whole);
         }

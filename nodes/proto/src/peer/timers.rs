@@ -44,6 +44,7 @@ impl PeerMachine {
         self.follow_script(now);
         self.misbehave(now);
         self.keep_control(now);
+        self.tell_news(now);
         self.expire_links(now);
         let numbers: Vec<u32> = self.downloads.keys().copied().collect();
         for number in numbers {
@@ -149,12 +150,13 @@ impl PeerMachine {
         let cache = self.cache.wake.filter(|_| running);
         let accounts = self.accounts.due().filter(|_| running);
         let misdeeds = self.misdeeds.due().filter(|_| running);
-        let due = [script, self.next_habit(), control, stop, cache, misdeeds, accounts, self.uploader.wake]
-            .into_iter()
-            .chain(downloads)
-            .flatten()
-            .chain(links)
-            .min();
+        let due =
+            [self.news.due(), script, self.next_habit(), control, stop, cache, misdeeds, accounts, self.uploader.wake]
+                .into_iter()
+                .chain(downloads)
+                .flatten()
+                .chain(links)
+                .min();
         // Everything due by now was done; should something be left, it is tried again soon instead of without a pause.
         due.filter(|_| self.stage != Stage::Finished).map(|due| if due > now { due } else { now + MILLISECOND })
     }

@@ -54,6 +54,7 @@ fn run(peers: usize, seed: u64) -> Finish {
 fn a_crowd_is_done_soon_after_the_bound() {
     for (peers, seed) in [(10, 1), (10, 2), (30, 1)] {
         let finish = run(peers, seed);
+        eprintln!("{peers} {finish:.3?}");
         assert!(finish.ratio < 1.12, "{peers} peers: {finish:?}");
         // The edge can give its rate for the whole time, and no more than that.
         let share = EDGE * finish.ratio / (EDGE + peers as f64 * UP);
