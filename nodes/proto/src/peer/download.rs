@@ -16,7 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     board::Board,
     params::{BACKOFF_LAST, REQUERY_FIRST, RETRY_AFTER_MAX, STALL, TICK},
-    rate::Backoff,
+    rate::{Backoff, about},
     share::EdgeShare,
 };
 use crate::{ConnId, Time};
@@ -297,9 +297,9 @@ impl Download {
         *self.sources.entry(source).or_default() += u64::from(bytes);
     }
 
-    /// Sets when the next regular look is due.
-    pub(super) fn plan_tick(&mut self, now: Time) {
-        self.next_tick = now + TICK;
+    /// Sets when the next regular look is due; not to the same moment as that of others who began together.
+    pub(super) fn plan_tick(&mut self, now: Time, rng: &mut ChaCha8Rng) {
+        self.next_tick = now + about(TICK, rng);
     }
 
     /// Bytes used from sources of a role.

@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 
 use peerbed_contract::ContentId;
+use rand_chacha::ChaCha8Rng;
 
 use super::{
     PeerMachine,
     link::{Link, Phase},
     params::HAVE_EVERY,
+    rate::about,
 };
 use crate::{ConnId, Message, Time};
 
@@ -22,9 +24,9 @@ pub(super) struct News {
 
 impl News {
     /// A piece came.
-    pub(super) fn add(&mut self, now: Time, content: &ContentId, piece: u32) {
+    pub(super) fn add(&mut self, now: Time, content: &ContentId, piece: u32, rng: &mut ChaCha8Rng) {
         self.pieces.entry(content.clone()).or_default().push(piece);
-        self.due.get_or_insert(now + HAVE_EVERY);
+        self.due.get_or_insert_with(|| now + about(HAVE_EVERY, rng));
     }
 
     /// When they are told.

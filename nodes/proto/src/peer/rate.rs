@@ -130,6 +130,11 @@ impl Backoff {
     }
 }
 
+/// A time within a fifth of `time`, drawn, so that many peers do not act in one moment.
+pub(super) fn about(time: Time, rng: &mut ChaCha8Rng) -> Time {
+    time - time / 5 + rng.random_range(0..=2 * (time / 5))
+}
+
 /// `bytes` at `rate` bytes a second, in nanoseconds, at most an hour.
 pub(super) fn time_for(bytes: u64, rate: f64) -> Time {
     (bytes as f64 / rate.max(1.0) * 1e9).min((3600 * SECOND) as f64) as Time

@@ -498,7 +498,7 @@ impl PeerMachine {
         let whole = self.uploader.is_whole(&object.id);
         let running = !download.is_over();
         let offered = self.uploader.offers(&object.id);
-        self.news.add(now, &object.id, piece);
+        self.news.add(now, &object.id, piece, &mut self.rng);
         if offered && (running || whole) {
             self.control_offer(&object.id, whole);
         }

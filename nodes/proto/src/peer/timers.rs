@@ -52,7 +52,7 @@ impl PeerMachine {
             if let Some(download) = self.downloads.get_mut(&number) {
                 download.watch_stall(now);
                 if download.is_active() && download.next_tick <= now {
-                    download.plan_tick(now);
+                    download.plan_tick(now, &mut self.rng);
                     self.tick(now, number);
                 }
             }
