@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use peerbed_model::Plan;
 
 use super::{Bench, Figure, Target, nodes};
@@ -71,11 +71,10 @@ impl Measured {
     }
 }
 
-/// One crowd, made again if the run was disturbed.
-async fn measure(bench: &Bench, peers: u32, interrupt: &Interrupt) -> anyhow::Result<RunOutcome> {
+/// One crowd, made again if the run was disturbed; none if this machine is not up to it.
+async fn measure(bench: &Bench, peers: u32, interrupt: &Interrupt) -> anyhow::Result<Option<RunOutcome>> {
     let plan = crowd(peers)?;
     let runtime = Netns::with(EngineOptions::wire(bench.ends));
-    let mut reasons = String::new();
     for _ in 0..TRIES {
         let files =
             NodeFiles { configs: bench.scratch.path().join("configs"), logs: bench.scratch.path().join("logs") };
@@ -83,12 +82,13 @@ async fn measure(bench: &Bench, peers: u32, interrupt: &Interrupt) -> anyhow::Re
         let record = execute(Arc::clone(&plan), &runtime, &files, &mut progress, interrupt).await?;
         let outcome = RunOutcome::of(record.context("interrupted")?);
         if outcome.validity().reasons().is_empty() {
-            return Ok(outcome);
+            return Ok(Some(outcome));
         }
-        reasons = outcome.validity().reasons().join("; ");
+        let reasons = outcome.validity().reasons().join("; ");
         complain(format_args!("a crowd of {peers}: not valid, made again: {reasons}"));
     }
-    bail!("a crowd of {peers} was never valid: {reasons}")
+    complain(format_args!("a crowd of {peers} is not measured: it was never valid"));
+    Ok(None)
 }
 
 /// For each crowd: the last completion against the bound, the time between first and last, the edge's share of the bytes,
@@ -100,7 +100,11 @@ pub(super) async fn crowds(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
         let mut measured = Measured::default();
         for _ in 0..bench.repeats {
             nodes::rest().await?;
-            measured.add(&measure(bench, peers, &interrupt).await?)?;
+            let Some(outcome) = measure(bench, peers, &interrupt).await? else { break };
+            measured.add(&outcome)?;
+        }
+        if measured.last.is_empty() {
+            continue;
         }
         let Measured { last, spread, edge_share, idle } = measured;
         let nothing = (None, None);
