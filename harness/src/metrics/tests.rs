@@ -5,7 +5,7 @@ use peerbed_link::Kind;
 
 use super::*;
 use crate::{
-    fixture::{self, Told},
+    fixture::{self, TOLD, Told},
     record::RunRecord,
 };
 
@@ -164,7 +164,7 @@ fn windows_are_about_a_second_long() {
 #[test]
 fn what_is_undefined_is_null_and_never_nan() {
     let told =
-        [Told { sources: &[], status: TerminalStatus::Failed, wasted: 0, answer: None, ..fixture::TOLD[0].clone() }];
+        [Told { sources: &[], status: TerminalStatus::Failed, wasted: 0, answer: None, ..TOLD[0].clone() }];
     let mut record = fixture::record_of(fixture::plan("hybrid", 0), &told);
     record.samples.clear();
     for metrics in [metrics(&record), metrics(&fixture::record_of(fixture::plan("hybrid", 0), &[]))] {
@@ -199,7 +199,7 @@ fn every_figure_is_taken_from_a_metric_and_every_group_is_written_once() {
 #[test]
 fn the_median_over_runs_leaves_out_runs_without_the_figure() {
     let run = |active_ms| {
-        let told = [Told { active_ms, ..fixture::TOLD[0].clone() }];
+        let told = [Told { active_ms, ..TOLD[0].clone() }];
         Figures::of(&metrics(&fixture::record_of(fixture::plan("hybrid", 0), &told)))
     };
     let none = Figures::of(&metrics(&fixture::record_of(fixture::plan("hybrid", 0), &[])));
@@ -278,4 +278,65 @@ fn a_run_over_time_has_its_traffic_and_the_downloads_under_way() {
     let sum = |of: fn(&Moment) -> u64| moments.iter().map(of).sum::<u64>();
     assert_eq!((sum(|m| m.edge_bytes), sum(|m| m.peer_bytes)), (wire(Kind::Edge), wire(Kind::Peer)));
     assert!(moments[3].edge_bytes > 0 && moments[4].edge_bytes == 0, "edges send in the fourth second");
+}
+
+/// Two that begin half a second apart; edges have 3 Mbit/s up, peers 1 Mbit/s up and the rate given down.
+fn crowd(down: u64, change: impl Fn(&mut peerbed_model::Plan)) -> RunMetrics {
+    use peerbed_link::{Bandwidth, Rate};
+    let rate = |kbit: u64| Bandwidth::Limited(Rate::from_bps(kbit * 1000).expect("a rate"));
+    let mut plan = fixture::plan("hybrid", 0);
+    for (node, planned) in plan.fabric.nodes.iter_mut().zip(&plan.nodes) {
+        let peer = planned.role == peerbed_contract::Role::Peer;
+        node.access.up.bandwidth = rate(if peer { 1000 } else { 3000 });
+        node.access.down.bandwidth = rate(down);
+    }
+    change(&mut plan);
+    let told = [TOLD[0].clone(), Told { start_ms: 1500, paused_ms: 0, pauses: 0, ..TOLD[1].clone() }];
+    metrics(&fixture::record_of(plan, &told))
+}
+
+#[test]
+fn a_crowd_is_measured_against_the_fluid_bound() {
+    let payload = 1448.0 / 1500.0;
+    // The object has 8 Mbit. With a slow downlink that alone decides, else both edges and both uploaders together.
+    let slow = crowd(1500, |_| {});
+    assert!(near(single(&slow, "fluid_bound_s"), 8.0 / (1.5 * payload)));
+    let fast = crowd(100_000, |_| {});
+    let bound = 16.0 / ((6.0 + 2.0) * payload);
+    assert!(near(single(&fast, "fluid_bound_s"), bound));
+    // From 1 s on: the first is done at 3 s, the last at 5.5 s.
+    assert!(near(single(&fast, "fluid_bound_first"), 2.0 / bound));
+    assert!(near(single(&fast, "fluid_bound_last"), 4.5 / bound));
+    // A limit of the policy counts where it is below the uplink, and a peer with a copy is a source from the start.
+    let limited = crowd(100_000, |plan| {
+        for node in &mut plan.nodes {
+            if let peerbed_contract::RoleConfig::Peer(peer) = &mut node.config.role {
+                peer.uploads.rate_bps = Some(500_000);
+                if node.name.as_str() == "peer-1" {
+                    peer.holds.push(fixture::content("patch"));
+                }
+            }
+        }
+    });
+    assert!(near(single(&limited, "fluid_bound_s"), 16.0 / (6.0 * payload + 1.5)));
+    // Without uploads the edges are alone.
+    let alone = crowd(100_000, |plan| {
+        for node in &mut plan.nodes {
+            if let peerbed_contract::RoleConfig::Peer(peer) = &mut node.config.role {
+                peer.uploads.enabled = false;
+            }
+        }
+    });
+    assert!(near(single(&alone, "fluid_bound_s"), 16.0 / (6.0 * payload)));
+}
+
+#[test]
+fn downloads_that_are_no_crowd_have_no_fluid_bound() {
+    assert_eq!(single(&metrics(&fixture::record("hybrid", 0)), "fluid_bound_s"), None);
+    let later = [TOLD[0].clone(), Told { start_ms: 2500, ..TOLD[1].clone() }];
+    assert_eq!(
+        single(&metrics(&fixture::record_of(fixture::plan("hybrid", 0), &later)), "fluid_bound_s"),
+        None,
+        "1.5 s apart"
+    );
 }

@@ -50,9 +50,10 @@ fn experiment(askers: &[NatClass]) -> String {
             );
         }
     }
+    // The control plane names peers whatever their classes, so that those who cannot connect try.
     format!(
         "question: Who reaches whom?\ntopology: pairs\nseed: 5382\nduration: 40s\ncontent:\n{content}groups:\n{groups}\
-         workload:\n{workload}arms: {{all: {{}}}}\n"
+         workload:\n{workload}policy: {{selection: {{filters: {{nat: false}}}}}}\narms: {{all: {{}}}}\n"
     )
 }
 
