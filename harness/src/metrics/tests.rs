@@ -163,8 +163,7 @@ fn windows_are_about_a_second_long() {
 
 #[test]
 fn what_is_undefined_is_null_and_never_nan() {
-    let told =
-        [Told { sources: &[], status: TerminalStatus::Failed, wasted: 0, answer: None, ..TOLD[0].clone() }];
+    let told = [Told { sources: &[], status: TerminalStatus::Failed, wasted: 0, answer: None, ..TOLD[0].clone() }];
     let mut record = fixture::record_of(fixture::plan("hybrid", 0), &told);
     record.samples.clear();
     for metrics in [metrics(&record), metrics(&fixture::record_of(fixture::plan("hybrid", 0), &[]))] {

@@ -116,8 +116,15 @@ pub(crate) async fn orders_are_lines_to_their_node<B: Bed>() {
     up.deployment.apply(&order(Order::Outage { for_ns: 5 })).await.unwrap();
     up.deployment.apply(&order(Order::Wipe)).await.unwrap();
     let expected = [r#"{"command":"order","order":{"outage":{"for_ns":5}}}"#, r#"{"command":"order","order":"wipe"}"#];
+    // The node prints what it is told, after the line that says it is ready.
     for line in expected {
-        assert_eq!(next(&mut up.notices).await, Notice::Line { node: name("n0"), line: line.to_owned() });
+        let told = loop {
+            match next(&mut up.notices).await {
+                Notice::Line { line, .. } if line.contains("\"event\":\"ready\"") => {}
+                other => break other,
+            }
+        };
+        assert_eq!(told, Notice::Line { node: name("n0"), line: line.to_owned() });
     }
     up.deployment.down().await.unwrap();
 }
