@@ -225,7 +225,11 @@ impl PeerMachine {
         if link.is_edge() || link.heard_bye {
             return self.break_rules(now, conn, Offence::Protocol);
         }
+        // This side left before it was greeted: what the other said after its greeting crossed with that.
+        let crossed = link.phase == Phase::Leaving && link.guid.is_none() && link.kind == Kind::Dialled;
         match message {
+            Message::Have { .. } | Message::Fetching { .. } | Message::Request { .. } | Message::Cancel { .. }
+                if crossed => {}
             Message::Hello { version: PROTOCOL_VERSION, guid, token, have } => {
                 self.hello(now, conn, guid, &token, &have);
             }

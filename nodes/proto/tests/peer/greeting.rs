@@ -1,6 +1,6 @@
 //! How a remote is received: greetings, requests, and what closes its connection.
 
-use peerbed_contract::{Guid, NatClass, SignedToken, Token};
+use peerbed_contract::{Guid, NatClass, SignedToken, Token, UserAct, UserMoment};
 use peerbed_proto::{ConnId, Input, Message, Output, PROTOCOL_VERSION, PeerAddress, PieceMap, RequestId, token};
 
 use crate::{
@@ -118,8 +118,13 @@ fn who_shows_an_expired_or_replayed_token_is_told_to_authorise_anew() {
 
 /// A downloader that holds its first piece and has dialled the remote; the connection, and the piece.
 fn dialler() -> (Bench, ConnId, u32) {
+    dialler_of(vec![])
+}
+
+/// The same for a user who acts.
+fn dialler_of(user: Vec<UserMoment>) -> (Bench, ConnId, u32) {
     let mut world = World::new(object(4, 131_072));
-    world.downloader(5.0, 5.0, 10, vec![]);
+    world.downloader(5.0, 5.0, 10, user);
     let mut bench = Bench::new(world.peer_machine(0));
     bench.wait(10);
     let (control, edge) = (bench.open[0], bench.open[1]);
@@ -163,6 +168,20 @@ fn who_answers_without_a_good_token_may_not_request() {
         assert_eq!(matches!(answer[..], [Output::SendPiece { .. }]), may, "{what}: {answer:?}");
         assert!(bench.open.contains(&conn), "{what}: the connection stays");
     }
+}
+
+#[test]
+fn what_crosses_with_a_leaving_before_the_greeting_is_no_offence() {
+    let act = UserAct::Pause { resume_after_ns: Some(60 * SECOND) };
+    let (mut bench, conn, _) = dialler_of(vec![UserMoment { after_active_ns: SECOND, act }]);
+    bench.wait(SECOND + SECOND / 2);
+    let have = PieceMap { pieces: 31, bits: vec![0xff, 0xff, 0xff, 0x3f] };
+    let token = Some(token::sign(&SECRET, granted()));
+    let greeting = Message::HelloBack { guid: Guid::from_bytes(REMOTE), have, token };
+    for message in [greeting, Message::Have { piece: 30 }, Message::Fetching { piece: 2 }, request(0, 3)] {
+        assert_eq!(bench.tell(conn, message.clone()), [], "{message:?}");
+    }
+    assert_eq!(bench.tell(conn, Message::Bye), [Output::Close { conn }], "both have said so");
 }
 
 #[test]
