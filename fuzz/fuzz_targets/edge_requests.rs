@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use peerbed_contract::{EdgeConfig, NodeConfig, Object, RoleConfig};
+use peerbed_contract::{EdgeConfig, EdgeLimits, NodeConfig, Object, RoleConfig};
 use peerbed_proto::{ConnId, EdgeMachine, Endpoint, HttpReply, HttpRequest, Input, Machine, Output};
 
 const SIZE: u64 = 1000;
@@ -16,7 +16,7 @@ fn edge() -> EdgeMachine {
         key: 7,
         peers_allowed: true,
     };
-    let config = EdgeConfig { port: 80, objects: vec![object], signing_key: [3; 32], token_lifetime_ns: 1 };
+    let config = EdgeConfig { port: 80, objects: vec![object], signing_key: [3; 32], token_lifetime_ns: 1, limits: EdgeLimits::default() };
     let node = NodeConfig {
         name: "edge-0".parse().expect("a name"),
         as_number: 1.try_into().expect("not 0"),
