@@ -47,7 +47,8 @@ impl PeerMachine {
         if at_once || count.is_multiple_of(OFFENCES_TO_BAN) {
             offences.bans.ban(now, by, BAN);
         }
-        if first {
+        // What an attacker is answered says nothing about who answers.
+        if first && self.config.misbehaviour.is_harmless() {
             seen.told = 1;
             let guid = seen.guid;
             self.event(EventKind::Offence { by, guid, offence, count: 1 });
@@ -57,6 +58,9 @@ impl PeerMachine {
     /// Says the offences that were only counted so far.
     pub(super) fn tell_offences(&mut self) {
         let mut rest = Vec::new();
+        if !self.config.misbehaviour.is_harmless() {
+            return;
+        }
         for ((by, offence), seen) in &mut self.offences.seen {
             let count = seen.count - std::mem::replace(&mut seen.told, seen.count);
             if count > 0 {
