@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use crate::limits;
 
+pub(crate) mod expect;
 pub(crate) mod experiment;
+pub(crate) mod group;
 pub(crate) mod policy;
 pub(crate) mod topology;
 pub(crate) mod users;

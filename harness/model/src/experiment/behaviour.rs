@@ -11,7 +11,7 @@ use crate::{
     read::Fields,
     shape::{
         Shape,
-        experiment::{BEHAVIOUR, FLOOD, INFLATE, STALL},
+        group::{BEHAVIOUR, FLOOD, INFLATE, STALL},
     },
     yaml::{Node, Value},
 };

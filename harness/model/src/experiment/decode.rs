@@ -16,7 +16,10 @@ use crate::{
     limits,
     plan::{Limits, LinkEngine, Tolerance},
     read::Fields,
-    shape::experiment::{CONTENT, EXPERIMENT, GROUP},
+    shape::{
+        experiment::{CONTENT, EXPERIMENT},
+        group::GROUP,
+    },
     units,
     yaml::{Node, shorten},
 };

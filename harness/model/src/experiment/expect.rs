@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     diagnostic::Report,
     plan::{Bound, Expectation},
-    shape::experiment::{BOUND, EXPECTATION},
+    shape::expect::{BOUND, EXPECTATION},
     units,
     yaml::{Node, Value},
 };

@@ -5,7 +5,7 @@ use peerbed_link::Probability;
 
 use crate::{
     diagnostic::Report,
-    shape::experiment::NAT,
+    shape::group::NAT,
     yaml::{Node, Value},
 };
 

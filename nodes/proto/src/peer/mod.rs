@@ -5,14 +5,15 @@
 //! | `script` | the user's acts: downloads begin, pause, resume, end; the end of the run |
 //! | `habits` | the upload setting, the link's other use, going and coming back |
 //! | `edges` | the edge connection of a download: failover, authorisation |
-//! | `swarm` | connections to and from other peers, their greetings and messages |
+//! | `swarm` | which other peers are dialled and used |
+//! | `greeting` | connections of peers: greetings, and which message goes where |
 //! | `reach` | connections that the asked side dials |
 //! | `requests` | which piece is asked of whom, and the end-game |
 //! | `receive` | what comes back: bytes, hashes, refusals |
 //! | `upload`, `slots` | what other peers are given, the limits, and whose turn it is |
 //! | `cache` | what is kept of finished downloads |
 //! | `limit` | how much may be uploaded at a moment |
-//! | `news` | which pieces others are told of, and when |
+//! | `news` | which pieces others have, are fetching, and are told of |
 //! | `leave` | how a connection ends, and its accounting |
 //! | `control_link` | the connection to the control plane |
 //! | `standing` | what the control plane is told of copies and upload slots |
@@ -29,6 +30,7 @@ mod cache;
 mod control_link;
 mod download;
 mod edges;
+mod greeting;
 mod habits;
 mod leave;
 mod limit;

@@ -1,9 +1,10 @@
-//! New pieces, told to others a few at a time: a message for each piece to each of many peers would be a packet each, and in
+//! Which pieces others have, are fetching, and are told of. New ones are told a few at a time: a message for each piece to each of many peers would be a packet each, and in
 //! a crowd nearly as many packets as the content takes.
 
 use std::collections::BTreeMap;
 
-use peerbed_contract::ContentId;
+use fixedbitset::FixedBitSet;
+use peerbed_contract::{ContentId, Offence};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
@@ -57,6 +58,77 @@ impl PeerMachine {
                     }
                 }
             }
+        }
+    }
+
+    pub(super) fn have_came(&mut self, now: Time, conn: ConnId, piece: u32) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let Some(offers) = link.pull.offers.as_mut().filter(|offers| (piece as usize) < offers.len()) else {
+            return self.break_rules(now, conn, Offence::Protocol);
+        };
+        let known = offers.put(piece as usize);
+        let fetched = link.pull.fetching.contains(piece as usize);
+        if fetched {
+            link.pull.fetching.set(piece as usize, false);
+        }
+        if known || !link.source {
+            return;
+        }
+        link.pull.fruitless = None;
+        if let Some(download) = link.download.and_then(|number| self.downloads.get_mut(&number)) {
+            download.board.offer_came(piece);
+            if fetched {
+                download.board.fetch_ended(piece);
+            }
+            download.stir |= download.board.is_open(piece);
+        }
+    }
+
+    /// A peer is fetching a piece from an edge.
+    pub(super) fn fetching_came(&mut self, now: Time, conn: ConnId, piece: u32) {
+        let Some(link) = self.links.get_mut(&conn) else { return };
+        let pieces = link.pull.offers.as_ref().map_or(0, FixedBitSet::len);
+        if piece as usize >= pieces {
+            return self.break_off(now, conn);
+        }
+        link.pull.fetching.grow(pieces);
+        if link.pull.offers(piece) || link.pull.fetching.put(piece as usize) || !link.source {
+            return;
+        }
+        if let Some(download) = link.download.and_then(|number| self.downloads.get_mut(&number)) {
+            download.board.fetch_began(piece);
+        }
+    }
+
+    /// Tells those who download the same that a piece was asked of an edge.
+    pub(super) fn tell_fetching(&mut self, number: u32, piece: u32) {
+        let Some(download) = self.downloads.get(&number) else { return };
+        let told = |conn: &ConnId| {
+            let link = self.links.get(conn)?;
+            let hears = link.push.announced && !link.said_bye && !link.heard_bye && link.phase == Phase::Open;
+            let has = link.pull.offers.as_ref().is_none_or(|offers| offers.contains(piece as usize));
+            (hears && !has).then_some(*conn)
+        };
+        let tell: Vec<ConnId> = download.links.iter().filter_map(told).collect();
+        for conn in tell {
+            self.send(conn, Message::Fetching { piece });
+        }
+    }
+
+    /// A verified piece is held now: it is offered to those who may want it, a little later together with others.
+    pub(super) fn spread(&mut self, now: Time, number: u32, piece: u32) {
+        let Some(download) = self.downloads.get(&number) else { return };
+        let object = std::sync::Arc::clone(&download.object);
+        let fresh = self.uploader.got(now, &object, piece);
+        if !fresh || !self.uploader.enabled() || !object.peers_allowed {
+            return;
+        }
+        let whole = self.uploader.is_whole(&object.id);
+        let running = !download.is_over();
+        let offered = self.uploader.offers(&object.id);
+        self.news.add(now, &object.id, piece, &mut self.rng);
+        if offered && (running || whole) {
+            self.control_offer(&object.id, whole);
         }
     }
 }
