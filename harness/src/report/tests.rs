@@ -205,7 +205,7 @@ fn downloads_are_expected_of_every_run_and_other_figures_of_the_median() {
 
 #[test]
 fn every_metric_that_experiments_may_expect_is_a_figure() {
-    let source = include_str!("../../model/src/shape/experiment.rs");
+    let source = include_str!("../../model/src/shape/expect.rs");
     let metrics: Vec<&str> =
         source.split("        metric(\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(metrics.len() > 10, "{metrics:?}");
