@@ -98,6 +98,11 @@ impl Decoder {
         self.partial.is_empty() && self.part.is_none()
     }
 
+    /// Content bytes that come before anything else can.
+    pub fn part_left(&self) -> u32 {
+        self.part.map_or(0, |(_, left)| left)
+    }
+
     fn message(&mut self, input: &mut &[u8]) -> Result<Option<Message>, CodecError> {
         // The usual case: the whole frame is in the input.
         if self.partial.is_empty()

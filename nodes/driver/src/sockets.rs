@@ -7,7 +7,10 @@ use std::{
 };
 
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::{
+    io::Interest,
+    net::{TcpListener, TcpSocket, TcpStream},
+};
 
 /// A dial that was not answered for so long has failed.
 pub(crate) const DIAL_TIMEOUT: Duration = Duration::from_secs(15);
@@ -50,6 +53,13 @@ pub(crate) async fn dial(local: SocketAddr, to: SocketAddr) -> io::Result<TcpStr
 pub(crate) fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_LIMIT)
+}
+
+/// Everything that had come was read: the stream is readable again when more comes, not before.
+pub(crate) fn drained(stream: &TcpStream) {
+    // To say that a read would block is how the runtime is told.
+    let would_block = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+    let _ = stream.try_io(Interest::READABLE, would_block);
 }
 
 /// Makes the coming close a reset, which tells the remote that bytes were lost.

@@ -1,6 +1,9 @@
-//! The calls into the C library that no safe crate offers: settings of the allocator, and a signal's handler.
+//! The calls into the C library that no safe crate offers: settings of the allocator, a signal's handler, and an option
+//! of sockets.
 
-use std::{ffi::c_int, io};
+use std::{ffi::c_int, io, os::fd::AsRawFd};
+
+use tokio::net::TcpStream;
 
 extern "C" fn nothing(_: c_int) {}
 
@@ -39,4 +42,16 @@ pub(crate) fn lean_allocator() {
             tracing::warn!("the allocator refused a setting; memory use may be higher");
         }
     }
+}
+
+/// Makes the socket readable only when so many bytes have come, or the end.
+pub(crate) fn receive_mark(stream: &TcpStream, bytes: u32) -> io::Result<()> {
+    let bytes = c_int::try_from(bytes).map_err(io::Error::other)?;
+    let length = size_of::<c_int>() as libc::socklen_t;
+    #[expect(unsafe_code, reason = "no safe library sets SO_RCVLOWAT")]
+    // SAFETY: the descriptor is open as long as the stream is borrowed, and the call reads one number of the given size.
+    let set = unsafe {
+        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVLOWAT, (&raw const bytes).cast(), length)
+    };
+    if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

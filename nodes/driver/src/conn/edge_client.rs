@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use super::{
     Expected, Link, Order, SCRATCH,
+    mark::Mark,
     response::{Head, HeadReader, ResponseError},
 };
 use crate::{inbox::Inbox, sockets};
@@ -64,6 +65,7 @@ pub(crate) async fn run(stream: TcpStream, edge: SocketAddr, link: Rc<Link>, inb
         written: 0,
         waiting: VecDeque::new(),
         reading: Reading::Head(HeadReader::default()),
+        mark: Mark::new(),
     };
     let ended = client.carry(&stream).await;
     let clean = ended.is_ok() && client.is_idle();
@@ -87,6 +89,7 @@ struct Client<'a> {
     written: usize,
     waiting: VecDeque<Waiting>,
     reading: Reading,
+    mark: Mark,
 }
 
 impl Client<'_> {
@@ -116,6 +119,7 @@ impl Client<'_> {
                     self.write(stream)?;
                 }
                 () = self.link.changed() => {}
+                () = self.mark.overdue() => self.mark.clear(stream)?,
             }
         }
     }
@@ -169,6 +173,11 @@ impl Client<'_> {
             let mut input = &scratch[..length];
             while !input.is_empty() {
                 self.take(&mut input)?;
+            }
+            let left = if let Reading::Piece { piece, .. } = &self.reading { piece.left } else { 0 };
+            self.mark.set(stream, left)?;
+            if length < scratch.len() {
+                sockets::drained(stream);
             }
             Ok(length)
         })

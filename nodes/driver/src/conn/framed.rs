@@ -5,7 +5,7 @@ use std::{io, rc::Rc};
 use peerbed_proto::{Input, Message, RequestId};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::{LINGER, Link, SCRATCH, outgoing::Outgoing};
+use super::{LINGER, Link, SCRATCH, mark::Mark, outgoing::Outgoing};
 use crate::{
     codec::{CodecError, Decoded, Decoder},
     inbox::Inbox,
@@ -39,7 +39,8 @@ enum End {
 
 /// Carries a connection until it ends, and says so unless the machine closed it.
 pub(crate) async fn run(mut stream: TcpStream, link: Rc<Link>, inbox: Rc<Inbox>) {
-    let mut task = Framed { link: &link, inbox: &inbox, decoder: Decoder::default(), out: Outgoing::default() };
+    let mut task =
+        Framed { link: &link, inbox: &inbox, decoder: Decoder::default(), mark: Mark::new(), out: Outgoing::default() };
     match task.carry(&stream).await {
         Ok(End::Remote) => {
             let clean = !task.out.in_part();
@@ -61,6 +62,7 @@ struct Framed<'a> {
     link: &'a Link,
     inbox: &'a Inbox,
     decoder: Decoder,
+    mark: Mark,
     out: Outgoing,
 }
 
@@ -102,6 +104,7 @@ impl Framed<'_> {
                     }
                 }
                 () = self.link.changed() => {}
+                () = self.mark.overdue() => self.mark.clear(stream)?,
                 () = expire(deadline) => return Err(Broken::Aborted),
             }
         }
@@ -128,6 +131,10 @@ impl Framed<'_> {
                     Decoded::Message(message) => self.message(message),
                     Decoded::Content { request, bytes } => self.content(request, bytes)?,
                 }
+            }
+            self.mark.set(stream, self.decoder.part_left())?;
+            if length < scratch.len() {
+                sockets::drained(stream);
             }
             Ok(length)
         })

@@ -3,6 +3,7 @@
 pub(crate) mod edge_client;
 pub(crate) mod framed;
 pub(crate) mod http_server;
+mod mark;
 mod outgoing;
 mod response;
 mod watched;

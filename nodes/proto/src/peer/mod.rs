@@ -118,6 +118,8 @@ pub struct PeerMachine {
     next_conn: u64,
     next_query: u32,
     news: News,
+    /// When something is due next, as the last look at everything found it.
+    due: Option<Time>,
     out: VecDeque<Output>,
 }
 
@@ -170,6 +172,7 @@ impl PeerMachine {
             accounts: Accounts::default(),
             offences: Offences::default(),
             misdeeds: Misdeeds::default(),
+            due: None,
             out: VecDeque::new(),
             config,
         }
@@ -227,11 +230,18 @@ impl Machine for PeerMachine {
         if self.stage == Stage::Finished {
             return;
         }
+        // Counts of bytes are most of what comes, and change when something is due, but only to later.
+        let count = matches!(input, Input::PieceData { .. } | Input::PieceSent { .. });
         self.take_in(now, input);
-        self.advance(now);
+        if count && self.rests(now) {
+            self.due = self.due.into_iter().chain(self.accounts.due()).min();
+        } else {
+            self.advance(now);
+            self.due = self.wake_at(now);
+        }
     }
 
-    fn poll(&mut self, now: Time) -> Output {
-        self.out.pop_front().unwrap_or_else(|| Output::Idle { until: self.wake_at(now) })
+    fn poll(&mut self, _: Time) -> Output {
+        self.out.pop_front().unwrap_or_else(|| Output::Idle { until: self.due })
     }
 }

@@ -135,6 +135,13 @@ impl PeerMachine {
         }
     }
 
+    /// Whether nothing is due and nothing waits to be done.
+    pub(super) fn rests(&self, now: Time) -> bool {
+        let due = self.due.is_some_and(|due| due <= now);
+        let stirs = self.cache.stir || self.downloads.values().any(|download| download.stir);
+        self.stage == Stage::Running && !due && !stirs && self.out.is_empty()
+    }
+
     /// When the next thing is due.
     pub(super) fn wake_at(&self, now: Time) -> Option<Time> {
         let running = self.stage == Stage::Running;

@@ -30,6 +30,7 @@ impl Pair {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(64 * 1024).unwrap();
         let remote = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+        remote.set_nodelay(true).unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         sockets::tune(&stream).unwrap();
         let (link, inbox) = (Rc::new(Link::new(CONN)), Rc::new(Inbox::default()));
@@ -233,6 +234,55 @@ async fn a_remote_that_does_not_read_is_noticed_and_an_abort_is_at_once() {
         pair.link.abort();
         assert_eq!(pair.inputs().await, [closed(false)]);
         pair.task.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_part_in_small_packets_is_read_in_steps() {
+    on_one_thread(async {
+        let content = [7; 60 * 1024];
+        let mut pair = Pair::new().await;
+        pair.expect(1, content.len() as u32);
+        let mut reads = 0;
+        for packet in part(1, &content).chunks(1024) {
+            pair.tell(packet).await;
+            let soon = Duration::from_millis(5);
+            while let Ok(input) = tokio::time::timeout(soon, pair.inbox.pop()).await {
+                reads += u32::from(matches!(input, Input::PieceData { .. }));
+                if input == end(1, &content) {
+                    // Whole steps, the rest, and what a slow machine left for longer than the patience.
+                    assert!((4..20).contains(&reads), "{reads} reads of 60 packets");
+                    return;
+                }
+            }
+        }
+        panic!("the last byte was not read at once");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_has_come_is_told_although_no_more_comes() {
+    on_one_thread(async {
+        let content = [7; 60 * 1024];
+        let mut pair = Pair::new().await;
+        pair.expect(1, content.len() as u32);
+        let wire = part(1, &content);
+        let (mut told, mut cut) = (0, 0);
+        // The first bytes are read at once; those after them are fewer than a step.
+        for until in [2000, 3000, 3001, wire.len()] {
+            pair.tell(&wire[cut..until]).await;
+            cut = until;
+            while told < (until - (wire.len() - content.len())) as u32 {
+                let next = tokio::time::timeout(Duration::from_secs(10), pair.inbox.pop()).await;
+                match next.expect("what came is told") {
+                    Input::PieceData { bytes, .. } => told += bytes,
+                    input => panic!("{input:?}"),
+                }
+            }
+        }
+        assert_eq!(pair.inbox.pop().await, end(1, &content));
     })
     .await;
 }
