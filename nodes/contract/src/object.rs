@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use crate::ContentId;
@@ -45,7 +46,7 @@ pub struct Object {
     pub peers_allowed: bool,
 }
 
-/// The BLAKE3 hash of one piece; 64 hexadecimal digits as text.
+/// The BLAKE3 hash of one piece; as text 43 characters of base64 without padding, for every download begins with all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PieceHash(pub [u8; 32]);
@@ -53,7 +54,8 @@ pub struct PieceHash(pub [u8; 32]);
 impl TryFrom<String> for PieceHash {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        hex_array(&text).map(Self).ok_or_else(|| format!("`{text}` is not a hash of 64 hexadecimal digits"))
+        let hash = STANDARD_NO_PAD.decode(&text).ok().and_then(|bytes| bytes.try_into().ok());
+        hash.map(Self).ok_or_else(|| format!("`{text}` is not a hash of 43 characters of base64"))
     }
 }
 
@@ -65,7 +67,7 @@ impl From<PieceHash> for String {
 
 impl fmt::Display for PieceHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&STANDARD_NO_PAD.encode(self.0))
     }
 }
 

@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     PeerMachine, Stage,
+    edges::CROWD,
     params::{BACKOFF_LAST, CONNECT_TIMEOUT, GREETING_TIMEOUT, MILLISECOND, QUERY_TIMEOUT},
     rate::Backoff,
     standing::Standing,
@@ -189,6 +190,9 @@ impl PeerMachine {
                 download.swarm.query = None;
                 download.edges.renewals.reset();
                 let (number, returned) = (download.number, peers.len() as u32);
+                if peers.len() < CROWD {
+                    download.edges.spared = download.edges.spared.map(|_| now);
+                }
                 if download.swarm.answered.is_none() {
                     download.swarm.answered = Some((returned, copies));
                     self.event(EventKind::PeersReturned { download: number, returned, copies });

@@ -62,6 +62,8 @@ pub(super) struct EdgePlan {
     /// Refusals in a row, over all edges.
     pub(super) refusals: u32,
     pub(super) bad_pieces: u32,
+    /// It is loaded: before this moment no piece is asked of it, unless peers have given one.
+    pub(super) spared: Option<Time>,
 }
 
 /// A peer that the control plane named.
@@ -164,6 +166,7 @@ impl Download {
                 renewals: Backoff::default(),
                 refusals: 0,
                 bad_pieces: 0,
+                spared: None,
             },
             swarm: Swarm::new(),
             share: EdgeShare::new(now, config.edge_mode, config.edge_target_bps),

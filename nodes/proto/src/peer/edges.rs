@@ -1,17 +1,24 @@
 //! The edge of a download: which one is used, what happens when it fails, and the authorisation that it gives.
 
 use peerbed_contract::{EdgeMode, Manifest, SignedToken, TerminalStatus};
+use rand::RngExt;
 
 use super::{
     PeerMachine,
     download::{EdgePlan, Grant},
     link::{Kind, Link, Phase},
-    params::{REFUSALS_PER_EDGE, SECOND},
+    params::{MILLISECOND, REFUSALS_PER_EDGE, SECOND},
 };
 use crate::{ConnId, Output, Purpose, Refusal, Time};
 
 /// A token is renewed when it is valid for less than this.
 const RENEW_BEFORE: Time = 2 * SECOND;
+/// An edge that takes so much longer than a round trip to authorise is loaded.
+const LOADED_FROM: Time = 250 * MILLISECOND;
+/// The longest authorisation that makes a download wait longer for its first piece.
+const LOADED_LAST: Time = SECOND;
+/// So many peers are a crowd: they are likely to have a piece sooner than a loaded edge gives one.
+pub(super) const CROWD: usize = 8;
 
 impl EdgePlan {
     /// A connection is gone.
@@ -97,11 +104,12 @@ impl PeerMachine {
     pub(super) fn authorized(&mut self, now: Time, conn: ConnId, result: Result<(Manifest, SignedToken), Refusal>) {
         let Some(link) = self.links.get(&conn) else { return };
         let Kind::Edge(index) = link.kind else { return };
-        let remote = link.remote;
+        let (remote, rtt) = (link.remote, link.pull.rtt.unwrap_or(0));
         let Some(download) = link.download.and_then(|number| self.downloads.get_mut(&number)) else { return };
         let number = download.number;
+        let mut asked = None;
         if download.edges.current == Some(conn) {
-            download.edges.asking = None;
+            asked = download.edges.asking.take();
         }
         if download.is_over() {
             return;
@@ -115,7 +123,11 @@ impl PeerMachine {
         });
         match granted {
             Ok(grant) => {
-                download.grant = Some(grant);
+                if download.grant.replace(grant).is_none() {
+                    let waited = asked.map_or(0, |asked| now.saturating_sub(asked + rtt));
+                    self.spare_edge(now, number, waited);
+                }
+                let Some(download) = self.downloads.get_mut(&number) else { return };
                 download.stir = true;
                 if download.edges.renew.take().is_some() {
                     download.swarm.next_query = now;
@@ -130,6 +142,18 @@ impl PeerMachine {
                     self.count_refusal(now, number, format!("{remote} did not authorise it: {reason}"));
                 }
             }
+        }
+    }
+
+    /// A first piece is not asked at once of an edge that took long to authorise, since a crowd may be beginning: by chance
+    /// some ask soon, up to twice as long after it others, and those to whom peers give a piece meanwhile need not.
+    fn spare_edge(&mut self, now: Time, number: u32, waited: Time) {
+        let fills = matches!(self.config.edge_mode, EdgeMode::Backstop | EdgeMode::Deficit);
+        let Some(download) = self.downloads.get_mut(&number).filter(|download| download.peers_allowed()) else {
+            return;
+        };
+        if fills && waited >= LOADED_FROM && self.control.up().is_some() {
+            download.edges.spared = Some(now + self.rng.random_range(0..=2 * waited.min(LOADED_LAST)));
         }
     }
 

@@ -242,6 +242,6 @@ impl Machine for PeerMachine {
     }
 
     fn poll(&mut self, _: Time) -> Output {
-        self.out.pop_front().unwrap_or_else(|| Output::Idle { until: self.due })
+        self.out.pop_front().unwrap_or(Output::Idle { until: self.due })
     }
 }

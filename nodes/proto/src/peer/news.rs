@@ -1,5 +1,8 @@
-//! Which pieces others have, are fetching, and are told of. New ones are told a few at a time: a message for each piece to each of many peers would be a packet each, and in
-//! a crowd nearly as many packets as the content takes.
+//! Which pieces others have, are fetching, and are told of.
+//!
+//! New ones are told a few at a time: a message for each piece to each of many peers would be a packet each, and in a crowd
+//! nearly as many packets as the content takes. The first ones are told at once, for while a crowd has hardly anything to
+//! give, nobody's uplink is to wait for news.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     PeerMachine,
     link::{Link, Phase},
-    params::HAVE_EVERY,
+    params::{HAVE_AT_ONCE, HAVE_EVERY},
     rate::about,
 };
 use crate::{ConnId, Message, Time};
@@ -24,10 +27,11 @@ pub(super) struct News {
 }
 
 impl News {
-    /// A piece came.
-    pub(super) fn add(&mut self, now: Time, content: &ContentId, piece: u32, rng: &mut ChaCha8Rng) {
+    /// A piece came, one of the `first` of its content or a later one.
+    pub(super) fn add(&mut self, now: Time, content: &ContentId, piece: u32, first: bool, rng: &mut ChaCha8Rng) {
         self.pieces.entry(content.clone()).or_default().push(piece);
-        self.due.get_or_insert_with(|| now + about(HAVE_EVERY, rng));
+        let at = if first { now } else { now + about(HAVE_EVERY, rng) };
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
     /// When they are told.
@@ -126,7 +130,8 @@ impl PeerMachine {
         let whole = self.uploader.is_whole(&object.id);
         let running = !download.is_over();
         let offered = self.uploader.offers(&object.id);
-        self.news.add(now, &object.id, piece, &mut self.rng);
+        let first = download.board.held_bytes() <= HAVE_AT_ONCE * u64::from(object.piece_length);
+        self.news.add(now, &object.id, piece, first, &mut self.rng);
         if offered && (running || whole) {
             self.control_offer(&object.id, whole);
         }

@@ -17,7 +17,9 @@ pub(super) const QUERY_TIMEOUT: Time = 10 * SECOND;
 pub(super) const DRAIN_TIMEOUT: Time = 5 * SECOND;
 
 /// How long new pieces are kept back, to be told together.
-pub(super) const HAVE_EVERY: Time = 200 * MILLISECOND;
+pub(super) const HAVE_EVERY: Time = 400 * MILLISECOND;
+/// So many first pieces of a content are told at once.
+pub(super) const HAVE_AT_ONCE: u64 = 16;
 /// How often a running download looks after its sources, and the span over which its rates are taken.
 pub(super) const TICK: Time = 250 * MILLISECOND;
 /// So long without a byte while active is a stall (a metric of the contract, not a policy).

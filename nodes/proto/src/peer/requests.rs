@@ -119,7 +119,8 @@ impl PeerMachine {
         loop {
             let (Some(download), Some(link)) = (self.downloads.get_mut(&number), self.links.get(&conn)) else { return };
             let length = download.object.piece_length;
-            if download.board.all_asked() || !link.pull.has_room(now) {
+            let spared = download.edges.spared.is_some() && download.board.held_bytes() == 0;
+            if spared || download.board.all_asked() || !link.pull.has_room(now) {
                 return;
             }
             let stands_in = urgent && download.share.is_backstop();

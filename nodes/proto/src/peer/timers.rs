@@ -51,6 +51,7 @@ impl PeerMachine {
             self.follow_user(now, number);
             if let Some(download) = self.downloads.get_mut(&number) {
                 download.watch_stall(now);
+                download.stir |= download.edges.spared.take_if(|until| *until <= now).is_some();
                 if download.is_active() && download.next_tick <= now {
                     download.plan_tick(now, &mut self.rng);
                     self.tick(now, number);
@@ -150,9 +151,11 @@ impl PeerMachine {
         let stop = if let Stage::Stopping { deadline } = self.stage { Some(deadline) } else { None };
         let links = self.links.values().filter_map(Link::deadline);
         let downloads = self.downloads.values().flat_map(|download| match download.run {
-            Run::Active => [Some(download.next_tick), download.next_act(), download.next_stall()],
-            Run::Paused { resume_at } => [Some(resume_at), None, None],
-            Run::Away { .. } | Run::Over { .. } => [None; 3],
+            Run::Active => {
+                [Some(download.next_tick), download.next_act(), download.next_stall(), download.edges.spared]
+            }
+            Run::Paused { resume_at } => [Some(resume_at), None, None, None],
+            Run::Away { .. } | Run::Over { .. } => [None; 4],
         });
         let cache = self.cache.wake.filter(|_| running);
         let accounts = self.accounts.due().filter(|_| running);

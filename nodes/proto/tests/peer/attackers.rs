@@ -117,7 +117,8 @@ fn who_ignores_limits_gives_more_and_gets_no_more() {
     for download in [0, 5] {
         let record = outcome.completed(download);
         let generous = record.sources.iter().find(|source| source.address == address_of(world.peer_host(4)));
-        assert!(generous.is_some_and(|source| source.bytes > 1_000_000), "{record:?}");
+        // By its rate it would give 1 kB a second, and by its copy's limit to one of them only.
+        assert!(generous.is_some_and(|source| source.bytes > 100_000), "{record:?}");
     }
     let greedy = address_of(world.peer_host(5));
     let excess: Vec<_> = (1..4).flat_map(|peer| offences(&outcome, world.peer_host(peer))).collect();

@@ -1,7 +1,12 @@
 //! A flash crowd against the fluid bound: everybody wants the same object at the same moment and only the edge has it.
 
+use peerbed_contract::{Guid, NatClass, Token};
+use peerbed_proto::{ConnId, Input, Message, PeerAddress, Time, token};
+
 use crate::{
-    net::{MS, SECOND},
+    bench::Bench,
+    edge::{SECRET, manifest},
+    net::{MS, SECOND, address_of},
     world::{World, object},
 };
 
@@ -35,6 +40,7 @@ fn run(peers: usize, seed: u64) -> Finish {
         let peer = world.downloader(UP, DOWN, SECOND, vec![]);
         peer.delay = (5 + 3 * (index as u64 % 5)) * MS;
         peer.config.max_sources = 20;
+        peer.config.uploads.rate_bps = Some((UP * 1e6) as u64);
     }
     let outcome = World::run(world.build(), 120 * SECOND);
     let records: Vec<_> = (0..peers).map(|index| outcome.completed(index as u32)).collect();
@@ -52,7 +58,7 @@ fn run(peers: usize, seed: u64) -> Finish {
 
 #[test]
 fn a_crowd_is_done_soon_after_the_bound() {
-    for (peers, seed) in [(10, 1), (10, 2), (30, 1)] {
+    for (peers, seed) in [(10, 1), (30, 1), (50, 1)] {
         let finish = run(peers, seed);
         eprintln!("{peers} {finish:.3?}");
         assert!(finish.ratio < 1.12, "{peers} peers: {finish:?}");
@@ -61,4 +67,57 @@ fn a_crowd_is_done_soon_after_the_bound() {
         assert!(finish.edge <= share && finish.edge > 0.8 * share, "{peers} peers: {finish:?}");
         assert!(finish.wasted < 0.03, "{peers} peers: {finish:?}");
     }
+}
+
+/// A downloader that an edge authorises after `waited`, with its control connection open or not.
+fn authorised(waited: Time, control: bool) -> (Bench, ConnId) {
+    let mut world = World::new(object(4, 131_072));
+    world.downloader(5.0, 5.0, 10, vec![]);
+    let mut bench = Bench::new(world.peer_machine(0));
+    bench.wait(10);
+    let (node, edge) = (bench.open[0], bench.open[1]);
+    if control {
+        bench.feed(Input::Connected { conn: node });
+        bench.tell(node, Message::Welcome);
+    }
+    bench.feed(Input::Connected { conn: edge });
+    bench.wait(10 + waited);
+    let token = Token {
+        guid: Guid::from_bytes([1; 16]),
+        content: world.objects[0].id.clone(),
+        address: address_of(2),
+        peers_allowed: true,
+        expires: 3600 * SECOND,
+        nonce: 1,
+    };
+    bench
+        .feed(Input::Authorized { conn: edge, result: Ok((manifest(&world.objects[0]), token::sign(&SECRET, token))) });
+    (bench, node)
+}
+
+/// The control plane names so many peers.
+fn named(bench: &mut Bench, control: ConnId, peers: u8) {
+    let peer = |number: u8| PeerAddress {
+        guid: Guid::from_bytes([100 + number; 16]),
+        address: (address_of(usize::from(number) + 20), 7001).into(),
+        nat: NatClass::None,
+    };
+    bench.tell(control, Message::Peers { query: 0, peers: (0..peers).map(peer).collect(), copies: peers.into() });
+}
+
+#[test]
+fn a_loaded_edge_is_asked_later_by_who_has_a_crowd() {
+    assert!(!authorised(100 * MS, true).0.asked.is_empty(), "the edge is not loaded");
+    assert!(!authorised(700 * MS, false).0.asked.is_empty(), "nobody else can be named");
+
+    let (mut bench, control) = authorised(700 * MS, true);
+    assert!(bench.asked.is_empty());
+    named(&mut bench, control, 3);
+    assert!(!bench.asked.is_empty(), "three are no crowd");
+
+    let (mut bench, control) = authorised(700 * MS, true);
+    named(&mut bench, control, 8);
+    assert!(bench.asked.is_empty());
+    bench.wait(bench.now + 1400 * MS);
+    assert!(!bench.asked.is_empty(), "twice as long as it took to authorise is the longest");
 }

@@ -65,7 +65,7 @@ impl Edge {
                     nonce: self.nonce,
                 };
                 let manifest = manifest(object);
-                let size = 300 + 66 * manifest.pieces.len() as u64;
+                let size = 300 + 44 * manifest.pieces.len() as u64;
                 (Item::Granted(Ok(Box::new((manifest, token::sign(&SECRET, granted))))), size)
             }
             Ask::Range { request, content, offset, bytes } => {

@@ -136,7 +136,7 @@ async fn refusals_are_told_and_the_connection_goes_on() {
 #[tokio::test]
 async fn an_authorisation_must_be_whole_and_about_what_was_asked() {
     on_one_thread(async {
-        let hash = "0".repeat(64);
+        let hash = "A".repeat(43);
         let manifest = |content: &str, pieces: &str| {
             format!(
                 "{{\"content\":\"{content}\",\"provider\":\"A\",\"size\":10,\"piece_length\":10,\
