@@ -424,7 +424,9 @@ impl PeerMachine {
             return Ok(());
         };
         let (offset, length) = object.piece_range(queued.piece);
-        let bytes = length.saturating_sub(queued.ordered).min(self.uploader.part);
+        let left = length.saturating_sub(queued.ordered);
+        // A short last part would be packets and a frame of its own.
+        let bytes = if left <= PART_MAX.min(self.uploader.part / 4 * 5) { left } else { left.min(self.uploader.part) };
         let (request, ordered, content) = (queued.request, queued.ordered, content.clone());
         self.own_rate_allows(now, conn, bytes).map_err(Held::Connection)?;
         if limited {
