@@ -1,6 +1,9 @@
 //! The plan: an experiment resolved for one arm of one repeat. Everything later reads this and nothing else.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use peerbed_contract::{AsNumber, NodeConfig, NodeName, Order, Role};
 use peerbed_link::{Fabric, LinkSpec, Probability};
@@ -50,6 +53,18 @@ impl Plan {
             _ => None,
         });
         scripts.sum()
+    }
+
+    /// The nodes that its timeline adds: they are started then, not before the run.
+    pub fn latecomers(&self) -> BTreeSet<&NodeName> {
+        let added = self.timeline.iter().filter(|action| matches!(action.act, Act::Add { .. }));
+        added.flat_map(|action| action.act.nodes()).collect()
+    }
+
+    /// Those that are there from the start.
+    pub fn present(&self) -> impl Iterator<Item = &PlannedNode> {
+        let latecomers = self.latecomers();
+        self.nodes.iter().filter(move |node| !latecomers.contains(&node.name))
     }
 
     /// What its links are and become, each as often as there is one.
@@ -179,6 +194,11 @@ pub struct Action {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
+    /// The nodes' processes are started for the first time; none of them is there before.
+    Add {
+        /// Which.
+        nodes: Vec<NodeName>,
+    },
     /// The nodes' processes get SIGKILL.
     Kill {
         /// Which.
@@ -237,7 +257,11 @@ impl Act {
     /// The nodes whose processes it concerns.
     pub fn nodes(&self) -> &[NodeName] {
         match self {
-            Act::Kill { nodes } | Act::Restart { nodes } | Act::Freeze { nodes } | Act::Thaw { nodes } => nodes,
+            Act::Add { nodes }
+            | Act::Kill { nodes }
+            | Act::Restart { nodes }
+            | Act::Freeze { nodes }
+            | Act::Thaw { nodes } => nodes,
             Act::Order { node, .. } | Act::SetAccess { node, .. } => std::slice::from_ref(node),
             Act::SetLink(_) | Act::Cut { .. } | Act::Heal { .. } => &[],
         }
@@ -246,6 +270,7 @@ impl Act {
     /// The verb that a timeline has for it.
     pub fn word(&self) -> &'static str {
         match self {
+            Act::Add { .. } => "add",
             Act::Kill { .. } => "kill",
             Act::Restart { .. } => "restart",
             Act::Freeze { .. } => "freeze",

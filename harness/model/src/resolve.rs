@@ -226,7 +226,8 @@ fn read_arm(
         timeline::decode(node, end, layout.as_deref(), groups.as_deref().unwrap_or_default(), report)
     });
     let body = body?;
-    demand::check(&body, fields.span_of("workload"), report);
+    let arrivals = layout.as_deref().map_or_else(Vec::new, |layout| timeline::arrivals(&timeline, layout));
+    demand::check(&body, &arrivals, fields.span_of("workload"), report);
     let name = tree.name.value.clone();
     let expect = expected.iter().filter(|one| one.concerns(&name)).cloned().collect();
     Some(Read { head: head?, arm: Arm { name, body, layout: layout?, timeline, expect } })

@@ -1,17 +1,18 @@
 //! The plan itself: everything that was resolved, with every value that is drawn.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
     CachePolicy, ControlConfig, ControlPart, Courtesy, DatabaseAddress, EdgeConfig, Habit, HabitAct, Misbehaviour,
-    NatClass, NodeConfig, Object, PeerConfig, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, UploadPolicy,
+    NatClass, NodeConfig, NodeName, Object, PeerConfig, Requery, Role, RoleConfig, ScriptStep, Selection, Storage,
+    UploadPolicy,
 };
 use peerbed_link::{Bandwidth, Fabric, FabricNode, Probability, Rate, Trace, TraceId, Traced};
 
 use crate::{
     experiment::{Body, Cap, provider::Provider},
-    plan::{Plan, PlannedNode, Setting},
+    plan::{Act, Action, Plan, PlannedNode, Setting},
     resolve::{
         Arm, Experiment,
         demand::{self, Holders, Request},
@@ -50,7 +51,9 @@ struct Context<'a> {
 /// The plan of one arm with the seed of one repeat.
 pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -> Plan {
     let (body, layout) = (&arm.body, &*arm.layout);
-    let context = Context::draw(body, layout, seed);
+    let seeds = Seeds::new(seed);
+    let timeline = timeline::draw(&arm.timeline, layout, &seeds);
+    let context = Context::draw(body, layout, beginnings(&timeline, layout), seeds);
     let mut nodes: Vec<(FabricNode, PlannedNode)> = Vec::with_capacity(layout.hosts.len());
     let mut in_group = 0;
     for (index, host) in layout.hosts.iter().enumerate() {
@@ -84,7 +87,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
         tolerance: body.tolerance,
         as_names: layout.ases.iter().map(|one| (one.number, one.name.clone())).collect(),
         nodes,
-        timeline: timeline::draw(&arm.timeline, layout, &context.seeds),
+        timeline,
         expect: Vec::new(),
         parameters,
     };
@@ -92,6 +95,16 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     let downloads = plan.downloads();
     plan.expect = arm.expect.iter().map(|one| one.resolve(downloads)).collect();
     plan
+}
+
+/// When each peer is first there, by group and peer.
+fn beginnings(timeline: &[Action], layout: &Layout) -> Vec<Vec<Duration>> {
+    let added = timeline.iter().filter(|action| matches!(action.act, Act::Add { .. }));
+    let at: BTreeMap<&NodeName, Duration> =
+        added.flat_map(|action| action.act.nodes().iter().map(|node| (node, action.at))).collect();
+    let of_host = |host: &Host| at.get(&host.name).copied().unwrap_or_default();
+    let groups = 0..layout.first_peer.len();
+    groups.map(|group| layout.peers(group).iter().map(of_host).collect()).collect()
 }
 
 /// The traces that links of a plan follow, or will follow.
@@ -115,8 +128,7 @@ fn fabric_node(host: &Host, layout: &Layout, nat: NatClass) -> FabricNode {
 }
 
 impl<'a> Context<'a> {
-    fn draw(body: &'a Body, layout: &'a Layout, seed: u64) -> Self {
-        let seeds = Seeds::new(seed);
+    fn draw(body: &'a Body, layout: &'a Layout, beginnings: Vec<Vec<Duration>>, seeds: Seeds) -> Self {
         let objects = body.content.iter().map(|object| {
             let key = seeds.number(&format!("content/{}/key", object.id));
             Object { key, ..object.clone() }
@@ -159,14 +171,14 @@ impl<'a> Context<'a> {
         let habits: Vec<Vec<Vec<Habit>>> = groups()
             .map(|(index, group)| {
                 let restored = choose(index, "rollback", group.users.rollback);
-                let peers = layout.peers(index).iter().zip(uploads[index].iter().zip(restored));
-                let habits = |(host, (on, restored)): (&Host, (&bool, bool))| {
-                    users::habits(&group.users, host.name.as_str(), *on, restored, body.duration, &seeds)
+                let peers = layout.peers(index).iter().zip(&beginnings[index]);
+                let habits = |((host, beginning), (on, restored)): ((&Host, &Duration), (&bool, bool))| {
+                    users::habits(&group.users, host.name.as_str(), (*on, restored), *beginning, body.duration, &seeds)
                 };
-                peers.map(habits).collect()
+                peers.zip(uploads[index].iter().zip(restored)).map(habits).collect()
             })
             .collect();
-        let mut requests = demand::draw(body, layout, &holders, &seeds);
+        let mut requests = demand::draw(body, layout, (&holders, &beginnings), &seeds);
         // Who is not there asks when the machine is back, or not at all.
         requests.retain_mut(|request| {
             let at_ns = users::present(&habits[request.group][request.peer], request.at_ns);

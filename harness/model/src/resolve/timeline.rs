@@ -13,9 +13,9 @@ use std::{
 use peerbed_contract::{NodeName, Order, Role};
 use peerbed_link::Duplex;
 
-pub(crate) use self::draw::{Step, draw};
+pub(crate) use self::draw::{Arrival, Step, arrivals, draw};
 use self::{
-    draw::What,
+    draw::{What, absent},
     verb::{Life, Turn, VERBS, Verb},
     ways::Ways,
 };
@@ -52,6 +52,7 @@ pub(crate) fn decode(
     let mut drafts: Vec<Draft<'_>> = items.iter().filter_map(|node| draft(node, duration, report)).collect();
     let Some(layout) = layout else { return Vec::new() };
     drafts.sort_by_key(|draft| draft.at);
+    let picks: Vec<Option<Pick>> = drafts.iter().map(|draft| pick(draft, groups, report)).collect();
     let mut world = World {
         layout,
         groups,
@@ -61,14 +62,46 @@ pub(crate) fn decode(
         access: BTreeMap::new(),
         ways: Ways::new(layout),
     };
-    let mut step = |draft: &Draft<'_>, report: &mut Report| {
+    let added = drafts.iter().zip(&picks).filter(|(draft, _)| draft.verb == Verb::Turn(Turn::Add));
+    world.begin(&absent(added.filter_map(|(_, pick)| pick.map(|pick| (pick.group, pick.count)))));
+    let mut step = |draft: &Draft<'_>, pick: Option<Pick>, report: &mut Report| {
         let what = match draft.verb {
-            Verb::Turn(turn) if draft.fields.get("group").is_some() => world.turn_some(draft, turn, report),
+            Verb::Turn(turn) if draft.fields.get("group").is_some() => world.turn_some(draft, turn, pick?, report),
             _ => world.act(draft, report).map(|act| What::Known(Box::new(act))),
         };
         Some(Step { at: draft.at, what: what? })
     };
-    drafts.iter().filter_map(|draft| step(draft, report)).collect()
+    drafts.iter().zip(picks).filter_map(|(draft, pick)| step(draft, pick, report)).collect()
+}
+
+/// The group that an action names, and how many of it.
+#[derive(Debug, Clone, Copy)]
+struct Pick {
+    group: usize,
+    /// None: all whom it can take.
+    count: Option<u32>,
+}
+
+/// Reads `group` and `share`; none where there is no group, or something is wrong.
+fn pick(draft: &Draft<'_>, groups: &[Group], report: &mut Report) -> Option<Pick> {
+    let name = report.name(draft.fields.get("group")?, 63)?;
+    let Some(group) = groups.iter().position(|group| group.name.value == name.value) else {
+        let groups = groups.iter().map(|group| group.name.value.as_str());
+        report.dangling("group", &name.value, name.span, groups);
+        return None;
+    };
+    let count = match draft.fields.get("share") {
+        None => None,
+        Some(node) => {
+            let share = report.share(node)?.get();
+            if share <= 0.0 {
+                report.error(draft.fields.span_of("share"), "a share of 0% is nobody").help("give it a larger one");
+                return None;
+            }
+            Some(((share * f64::from(groups[group].peers.value)).round() as u32).max(1))
+        }
+    };
+    Some(Pick { group, count })
 }
 
 fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<Draft<'n>> {
@@ -91,7 +124,9 @@ fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<
             needed => format!("say which {needed} it happens to"),
         });
     }
-    if let Verb::Turn(turn) = verb {
+    if let Verb::Turn(turn) = verb
+        && turn != Turn::Add
+    {
         whom(&fields, turn, report);
     }
     let verb_span = fields.span_of("do");
@@ -135,6 +170,20 @@ struct World<'a> {
 }
 
 impl<'a> World<'a> {
+    /// Before the run, so many of some groups are not there; none: all of the group.
+    fn begin(&mut self, absent: &BTreeMap<usize, Option<u32>>) {
+        for (group, count) in absent {
+            let peers = self.layout.peers(*group);
+            match count.filter(|count| (*count as usize) < peers.len()) {
+                None => self.lives.extend(peers.iter().map(|host| (host.name.clone(), Life::Absent))),
+                Some(count) => {
+                    let there = peers.len() as u32 - count;
+                    self.crowds.insert(*group, Crowd([(Life::Absent, count), (Life::Running, there)].into()));
+                }
+            }
+        }
+    }
+
     fn act(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {
         Some(match draft.verb {
             Verb::Turn(turn) => turn.act(vec![self.live(draft, turn.from(), turn.to(), report)?]),
@@ -201,26 +250,10 @@ impl<'a> World<'a> {
     }
 
     /// Moves a share of a group from one life to another.
-    fn turn_some(&mut self, draft: &Draft<'_>, turn: Turn, report: &mut Report) -> Option<What> {
-        let name = report.name(draft.fields.get("group")?, 63)?;
-        let Some(group) = self.groups.iter().position(|group| group.name.value == name.value) else {
-            let groups = self.groups.iter().map(|group| group.name.value.as_str());
-            report.dangling("group", &name.value, name.span, groups);
-            return None;
-        };
-        let share = draft.fields.get("share").map(|node| report.share(node));
+    fn turn_some(&mut self, draft: &Draft<'_>, turn: Turn, pick: Pick, report: &mut Report) -> Option<What> {
+        let Pick { group, count } = pick;
+        let name = &self.groups[group].name.value;
         let peers = self.layout.peers(group);
-        let count = match share {
-            None => None,
-            Some(share) => {
-                let share = share?.get();
-                if share <= 0.0 {
-                    report.error(draft.fields.span_of("share"), "a share of 0% is nobody").help("give it a larger one");
-                    return None;
-                }
-                Some(((share * peers.len() as f64).round() as u32).max(1))
-            }
-        };
         let crowd = self.crowds.entry(group).or_insert_with(|| {
             let mut crowd = Crowd::default();
             for host in peers {
@@ -232,7 +265,7 @@ impl<'a> World<'a> {
         let wanted = count.unwrap_or((*able).max(1));
         if wanted > *able {
             let (verb, word) = (turn.word(), turn.of().word());
-            let message = format!("`{verb}` of {wanted} of `{}`, but {able} are {word} then", name.value);
+            let message = format!("`{verb}` of {wanted} of `{name}`, but {able} are {word} then");
             report.error(draft.verb_span, message).help(format!("`{verb}` takes its share of those who are {word}"));
             return None;
         }

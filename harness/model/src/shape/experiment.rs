@@ -55,6 +55,7 @@ pub(crate) static ACTION: Shape = Shape {
         Key {
             name: "do",
             form: Form::Words(&[
+                "add",
                 "kill",
                 "restart",
                 "freeze",
@@ -69,7 +70,7 @@ pub(crate) static ACTION: Shape = Shape {
                 "outage",
             ]),
             need: Need::Required,
-            doc: "`kill`: the process is killed. `restart`: it is started again. `freeze`: it stands still, its sockets \
+            doc: "`add`: peers come that are not there before. `kill`: the process is killed. `restart`: it is started again. `freeze`: it stands still, its sockets \
                   stay. `thaw`: it goes on. `set-link`, `set-access`: a link changes; what is not said stays as it is. \
                   `cut-link`: a link loses whatever comes to it, `heal-link`: no longer. `partition`: all links between some ASes \
                   and all others are cut, `heal`: no longer, unless something else cuts them. \
@@ -87,7 +88,8 @@ pub(crate) static ACTION: Shape = Shape {
             form: Form::NameOf("group"),
             need: Need::Optional("it is about a node"),
             doc: "Instead of a node: peers of this group; for `kill` and `freeze` of those that run, for `restart` of those \
-                  that were killed, for `thaw` of those that were frozen.",
+                  that were killed, for `thaw` of those that were frozen. For `add` of those that are not there yet: what \
+                  all its `add`s name together is not, from the start on.",
         },
         Key {
             name: "share",
