@@ -80,11 +80,7 @@ fn pauses_stalls_and_first_bytes() {
 fn a_pause_counts_even_if_the_node_died_before_its_record() {
     let mut record = fixture::record("hybrid", 0);
     record.events.retain(|event| !matches!(&event.kind, EventKind::DownloadFinished(end) if end.download == 0));
-    let event = Event {
-        node: fixture::name("peer-0"),
-        t: 1,
-        kind: EventKind::DownloadPaused { download: 0 },
-    };
+    let event = Event { node: fixture::name("peer-0"), t: 1, kind: EventKind::DownloadPaused { download: 0 } };
     record.events.push(event);
     let metrics = metrics(&record);
     assert_eq!(single(&metrics, "pause_rate"), Some(0.75));

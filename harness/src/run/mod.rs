@@ -8,9 +8,9 @@ mod watch;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use peerbed_contract::{Command, NodeName};
+use peerbed_contract::{Command, NodeName, Order};
 use peerbed_link::Kind;
-use peerbed_model::{Act, Action, Plan};
+use peerbed_model::{Act, Action, Plan, PolicyOrder};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
@@ -145,6 +145,8 @@ struct RunLoop<'a, D> {
     epoch: Instant,
     epoch_ns: u64,
     acts: Vec<Carried>,
+    /// The policies that were set, by whom they are for.
+    policies: BTreeMap<NodeName, Order>,
     samples: Vec<Sample>,
     host: Vec<HostSample>,
     tick_late: Vec<Duration>,
@@ -161,6 +163,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             epoch: Instant::now(),
             epoch_ns: monotonic_ns(),
             acts: Vec::new(),
+            policies: BTreeMap::new(),
             samples: Vec::new(),
             host: Vec::new(),
             tick_late: Vec::new(),
@@ -283,6 +286,10 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         match notice {
             Notice::Line { node, line } => {
                 if let Reaction::SendStart(node) = self.watch.line(&node, &line) {
+                    // Its configuration has the policy of the beginning.
+                    if let Some(order) = self.policies.get(&node).cloned() {
+                        self.tell(std::slice::from_ref(&node), &Command::Order { order }).await;
+                    }
                     self.tell(&[node], &Command::Start { epoch_ns: self.epoch_ns }).await;
                 }
             }
@@ -310,11 +317,19 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
                 _ => {}
             }
         }
+        let mut doable = act.clone();
+        if let Act::SetPolicy { orders, .. } = &mut doable {
+            for PolicyOrder { nodes, order } in orders {
+                self.policies.extend(nodes.iter().map(|node| (node.clone(), order.clone())));
+                // Others are told when they are started.
+                nodes.retain(|node| self.watch.hears(node));
+            }
+        }
         let (deployment, epoch, at) = (self.deployment, self.epoch, action.at);
         let began_ns = epoch.elapsed().as_nanos() as u64;
         self.progress.notice(&format!("{:.1} s: {}", began_ns as f64 / 1e9, act.label()));
         async move {
-            let applied = deployment.apply(&act).await;
+            let applied = deployment.apply(&doable).await;
             applied.with_context(|| format!("the timeline's `{}` could not be carried out", act.label()))?;
             Ok(Carried { at, began_ns, done_ns: epoch.elapsed().as_nanos() as u64, act })
         }

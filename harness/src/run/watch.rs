@@ -231,6 +231,11 @@ impl Watch {
         self.started.difference(&self.ended).filter(|d| !self.lost.contains(d)).count()
     }
 
+    /// Whether a node runs and shall go on to, so that it can be told something.
+    pub(crate) fn hears(&self, node: &NodeName) -> bool {
+        self.alive.contains(node) && !self.doomed.contains(node)
+    }
+
     /// Living nodes of a role (`true`: peers; `false`: all others), with those that are coming.
     pub(crate) fn alive(&self, peers: bool) -> Vec<NodeName> {
         let all = self.alive.iter().chain(self.coming.keys());

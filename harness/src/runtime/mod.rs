@@ -26,7 +26,7 @@ use std::{
 
 use futures_util::future::join_all;
 use peerbed_contract::{Command, NodeName};
-use peerbed_model::{Act, NewLink, Plan, PlannedNode};
+use peerbed_model::{Act, NewLink, Plan, PlannedNode, PolicyOrder};
 use serde::{Deserialize, Serialize};
 
 use self::client::Client;
@@ -123,7 +123,8 @@ pub trait Deployment {
         calls::begin(self.agent(), at_ns)
     }
 
-    /// Carry out a planned act, of several nodes or links for all at once. A restart ends the process first if it runs.
+    /// Carry out a planned act, of several nodes or links for all at once. A restart ends the process first if it runs. All whom
+    /// an order is for must run.
     fn apply(&self, act: &Act) -> impl Future<Output = Result<(), RuntimeError>> {
         async move {
             match act {
@@ -143,6 +144,13 @@ pub trait Deployment {
                     all(nodes, restart).await
                 }
                 Act::Order { node, order } => self.line(node, &Command::Order { order: order.clone() }.to_line()).await,
+                Act::SetPolicy { orders, .. } => {
+                    let tell = async |PolicyOrder { nodes, order }: &PolicyOrder| {
+                        let line = Command::Order { order: order.clone() }.to_line();
+                        self.tell(nodes, &line).await.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+                    };
+                    join_all(orders.iter().map(tell)).await.into_iter().collect()
+                }
                 Act::SetLink(_) | Act::Cut { .. } | Act::Heal { .. } => {
                     let set = |new: &NewLink| calls::set_link(self.agent(), new.link, [new.forward, new.backward]);
                     join_all(act.links().iter().map(set)).await.into_iter().collect()

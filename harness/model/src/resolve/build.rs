@@ -4,19 +4,19 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
-    CachePolicy, ControlConfig, ControlPart, Courtesy, DatabaseAddress, EdgeConfig, Habit, HabitAct, Misbehaviour,
-    NatClass, NodeConfig, NodeName, Object, PeerConfig, Requery, Role, RoleConfig, ScriptStep, Selection, Storage,
-    UploadPolicy,
+    ControlConfig, ControlPart, ControlPolicy, DatabaseAddress, EdgeConfig, EdgePolicy, Habit, HabitAct, Misbehaviour,
+    NatClass, NodeConfig, NodeName, Object, PeerConfig, Role, RoleConfig, ScriptStep, Storage, UploadPolicy,
 };
-use peerbed_link::{Bandwidth, Fabric, FabricNode, Probability, Rate, Trace, TraceId, Traced};
+use peerbed_link::{Bandwidth, Fabric, FabricNode, Trace, TraceId, Traced};
 
 use crate::{
-    experiment::{Body, Cap, provider::Provider},
+    experiment::{Body, provider::Provider},
     plan::{Act, Action, Plan, PlannedNode, Setting},
     resolve::{
         Arm, Experiment,
         demand::{self, Holders, Request},
         layout::{Host, Layout},
+        policies,
         seeds::Seeds,
         timeline, users,
     },
@@ -205,7 +205,6 @@ impl<'a> Context<'a> {
 
     /// The node of a host; `number` is its place in its group.
     fn node(&self, host: &Host, number: usize) -> PlannedNode {
-        let policy = &self.body.policy;
         let (group, command, role) = match (host.role, host.group) {
             (Role::Peer, Some(group)) => {
                 let declared = &self.body.groups[group];
@@ -217,13 +216,9 @@ impl<'a> Context<'a> {
                 (group.to_owned(), Vec::new(), RoleConfig::Control(self.control(host)))
             }
             _ => {
-                let config = EdgeConfig {
-                    port: EDGE_PORT,
-                    objects: self.objects.clone(),
-                    signing_key: self.signing_key,
-                    token_lifetime_ns: policy.token_lifetime.as_nanos() as u64,
-                    limits: policy.edge_limits,
-                };
+                let EdgePolicy { token_lifetime_ns, limits } = policies::edge(&self.body.policy);
+                let (objects, signing_key) = (self.objects.clone(), self.signing_key);
+                let config = EdgeConfig { port: EDGE_PORT, objects, signing_key, token_lifetime_ns, limits };
                 ("edges".to_owned(), Vec::new(), RoleConfig::Edge(config))
             }
         };
@@ -248,7 +243,6 @@ impl<'a> Context<'a> {
     }
 
     fn control(&self, host: &Host) -> ControlConfig {
-        let policy = &self.body.policy;
         let nodes = |database: bool| {
             let hosts = self.layout.hosts.iter().enumerate();
             hosts.filter(move |(_, host)| host.role == Role::Control && host.database == database)
@@ -262,24 +256,20 @@ impl<'a> Context<'a> {
             };
             ControlPart::Connection { databases: nodes(true).map(address).collect() }
         };
+        let ControlPolicy { selection, readd, limits } = policies::control(&self.body.policy);
         ControlConfig {
             port: CONTROL_PORT,
             verify_key: self.verify_key,
             part,
-            selection: Selection {
-                strategy: policy.strategy,
-                max_returned: policy.max_returned,
-                diversity: policy.diversity.get(),
-                filters: policy.filters,
-            },
-            readd: policy.control.readd,
-            limits: policy.control.limits,
+            selection,
+            readd,
+            limits,
             directory: self.layout.ases.iter().map(|one| one.entry.clone()).collect(),
         }
     }
 
     fn peer(&self, host: &Host, group: usize, number: usize) -> PeerConfig {
-        let policy = &self.body.policy;
+        let policy = policies::peer(&self.body.policy, host);
         // Copies of an installation have what the first of them had.
         let (clones, peers) = (self.body.groups[group].users.clones as usize, self.layout.peers(group));
         let original = &peers[number - number % clones].name;
@@ -304,48 +294,25 @@ impl<'a> Context<'a> {
             verify_key: self.verify_key,
             uploads: UploadPolicy {
                 enabled: self.uploads[group][number],
-                per_copy: policy.per_copy,
-                connections: policy.connections,
-                waiting: policy.waiting,
-                rate_bps: rate_bps(policy.upload_rate, host.access.up.bandwidth),
-                connection_rate_bps: policy.connection_rate.map(Rate::bps),
+                per_copy: policy.uploads.per_copy,
+                connections: policy.uploads.connections,
+                waiting: policy.uploads.waiting,
+                rate_bps: policy.uploads.rate_bps,
+                connection_rate_bps: policy.uploads.connection_rate_bps,
             },
-            courtesy: self.courtesy(host),
+            courtesy: policy.courtesy,
             habits,
-            cache: CachePolicy {
-                time_ns: Some(policy.cache_time.as_nanos() as u64),
-                size_bytes: policy.cache_size.bytes(),
-            },
+            cache: policy.cache,
             edge_mode: policy.edge_mode,
-            edge_target_bps: rate_bps(policy.edge_target, host.access.down.bandwidth),
+            edge_target_bps: policy.edge_target_bps,
             both_sides: policy.both_sides,
             max_sources: policy.max_sources,
-            requery: Requery {
-                below: (f64::from(policy.max_sources) * policy.requery_below.get()).ceil() as u32,
-                every_ns: policy.requery_every.as_nanos() as u64,
-            },
+            requery: policy.requery,
             objects: objects.map(|(_, object)| object.clone()).collect(),
             holds: held.iter().map(|index| self.objects[*index].id.clone()).collect(),
             storage: Storage::Synthetic,
             script,
             misbehaviour: self.misbehaviour[group][number].clone(),
-        }
-    }
-
-    /// How uploads give way.
-    fn courtesy(&self, host: &Host) -> Courtesy {
-        let policy = &self.body.policy;
-        let uplink = host.access.up.bandwidth;
-        let whole = rate_bps(policy.upload_rate, uplink).or(uplink.mean().map(Rate::bps));
-        let share = |share: Probability| match share.get() {
-            0.0 => Some(0),
-            1.0 => None,
-            share => whole.map(|whole| ((whole as f64 * share) as u64).max(1)),
-        };
-        Courtesy {
-            busy_rate_bps: share(policy.while_busy),
-            downloading_rate_bps: share(policy.while_downloading),
-            back_off_ns: policy.back_off.as_nanos() as u64,
         }
     }
 
@@ -357,14 +324,6 @@ impl<'a> Context<'a> {
             run[first..].iter().chain(&run[..first])
         });
         runs.map(|index| SocketAddr::new(self.layout.hosts[*index].address, port)).collect()
-    }
-}
-
-/// A cap in bits a second; none without a limit.
-fn rate_bps(policy: Cap, link: Bandwidth) -> Option<u64> {
-    match (policy, link) {
-        (Cap::Share(share), link) => link.mean().map(|rate| ((rate.bps() as f64 * share.get()) as u64).max(1)),
-        (Cap::Fixed(rate), _) => rate.map(Rate::bps),
     }
 }
 

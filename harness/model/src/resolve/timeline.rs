@@ -1,6 +1,7 @@
 //! `timeline`: what happens from outside, followed step by step so that each action fits what came before it.
 
 mod draw;
+mod policy;
 mod verb;
 mod ways;
 
@@ -21,7 +22,7 @@ use self::{
 };
 use crate::{
     diagnostic::{Report, Span, Spanned},
-    experiment::{Group, decode::MOMENT, workload::late},
+    experiment::{Group, Policy, decode::MOMENT, workload::late},
     limits,
     plan::{Act, NewLink},
     read::{Fields, listed},
@@ -46,6 +47,7 @@ pub(crate) fn decode(
     duration: Duration,
     layout: Option<&Layout>,
     groups: &[Group],
+    policy: Policy,
     report: &mut Report,
 ) -> Vec<Step> {
     let items: &[Arc<Node>] = report.bounded_list(node, "actions", (0, limits::ACTIONS)).unwrap_or_default();
@@ -61,12 +63,14 @@ pub(crate) fn decode(
         crowds: BTreeMap::new(),
         access: BTreeMap::new(),
         ways: Ways::new(layout),
+        policy,
     };
     let added = drafts.iter().zip(&picks).filter(|(draft, _)| draft.verb == Verb::Turn(Turn::Add));
     world.begin(&absent(added.filter_map(|(_, pick)| pick.map(|pick| (pick.group, pick.count)))));
     let mut step = |draft: &Draft<'_>, pick: Option<Pick>, report: &mut Report| {
         let what = match draft.verb {
             Verb::Turn(turn) if draft.fields.get("group").is_some() => world.turn_some(draft, turn, pick?, report),
+            Verb::SetPolicy => world.set_policy(draft, report),
             _ => world.act(draft, report).map(|act| What::Known(Box::new(act))),
         };
         Some(Step { at: draft.at, what: what? })
@@ -119,6 +123,7 @@ fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<
     for needed in verb.needs().iter().filter(|key| fields.get(key).is_none()) {
         let message = format!("`{}` needs the key `{needed}`", verb.word());
         report.error(fields.span, message).help(match *needed {
+            "policy" => "say what changes, as `policy: {uploads.per_copy: 2}`".to_owned(),
             "for" => "say how long, as `for: 5s`".to_owned(),
             "ases" => "say which ASes are cut off from all others, as `ases: [isp-x]`".to_owned(),
             needed => format!("say which {needed} it happens to"),
@@ -167,6 +172,7 @@ struct World<'a> {
     /// Those that were changed.
     access: BTreeMap<NodeName, Duplex>,
     ways: Ways<'a>,
+    policy: Policy,
 }
 
 impl<'a> World<'a> {
@@ -184,8 +190,16 @@ impl<'a> World<'a> {
         }
     }
 
+    fn set_policy(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<What> {
+        let (after, changes) = policy::read(draft.fields.get("policy")?, &self.policy, report)?;
+        nothing_changed(changes.is_empty(), draft, report);
+        let before = std::mem::replace(&mut self.policy, after);
+        Some(What::Policy { policies: Box::new((before, after)), changes })
+    }
+
     fn act(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {
         Some(match draft.verb {
+            Verb::SetPolicy => return None, // What each node is told is not known before the plan.
             Verb::Turn(turn) => turn.act(vec![self.live(draft, turn.from(), turn.to(), report)?]),
             Verb::SetLink => self.set_link(draft, report)?,
             Verb::CutLink | Verb::HealLink => self.cut_link(draft, report)?,

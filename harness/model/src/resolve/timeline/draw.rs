@@ -6,8 +6,9 @@ use peerbed_contract::NodeName;
 
 use super::verb::{Life, Turn};
 use crate::{
-    plan::{Act, Action},
-    resolve::{layout::Layout, seeds::Seeds},
+    experiment::Policy,
+    plan::{Act, Action, PolicyChange},
+    resolve::{layout::Layout, policies, seeds::Seeds},
 };
 
 /// An action whose nodes may not be drawn yet.
@@ -22,6 +23,8 @@ pub(crate) struct Step {
 pub(super) enum What {
     /// To known nodes and links.
     Known(Box<Act>),
+    /// To the policy: the one before and the new one, of which each node is told what concerns it.
+    Policy { policies: Box<(Policy, Policy)>, changes: Vec<PolicyChange> },
     /// To some of a group.
     Some {
         turn: Turn,
@@ -85,6 +88,10 @@ pub(crate) fn draw(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Action
     for Step { at, what } in steps {
         let act = match what {
             What::Known(act) => Act::clone(act),
+            What::Policy { policies, changes } => {
+                let (old, new) = &**policies;
+                Act::SetPolicy { changes: changes.clone(), orders: policies::orders(old, new, layout) }
+            }
             What::Some { turn, group, count } => {
                 let life = |name| lives.get(name).copied().unwrap_or(Life::Running);
                 let peers = layout.peers(*group).iter().map(|host| &host.name);

@@ -16,6 +16,7 @@ pub(super) enum Verb {
     Heal,
     Wipe,
     Outage,
+    SetPolicy,
 }
 
 pub(super) const VERBS: &[(&str, Verb)] = &[
@@ -32,6 +33,7 @@ pub(super) const VERBS: &[(&str, Verb)] = &[
     ("set-access", Verb::SetAccess),
     ("wipe", Verb::Wipe),
     ("outage", Verb::Outage),
+    ("set-policy", Verb::SetPolicy),
 ];
 
 const BOTH: &[&str] = &["delay", "jitter", "loss", "queue"];
@@ -52,6 +54,7 @@ impl Verb {
             Verb::Turn(_) => matches!(key, "node" | "group" | "share"),
             Verb::Outage => matches!(key, "node" | "for"),
             Verb::Wipe => key == "node",
+            Verb::SetPolicy => key == "policy",
         }
     }
 
@@ -62,6 +65,7 @@ impl Verb {
             Verb::Partition => &["ases"],
             Verb::Outage => &["node", "for"],
             Verb::Wipe | Verb::SetAccess => &["node"],
+            Verb::SetPolicy => &["policy"],
             Verb::Turn(Turn::Add) => &["group"],
             // Other turns need a node or a group, a heal may have nothing.
             Verb::Turn(_) | Verb::Heal => &[],
