@@ -225,7 +225,7 @@ fn read_arm(
     let end = duration.unwrap_or(limits::DURATION.1);
     let timeline = fields.get("timeline").map_or_else(Vec::new, |node| {
         let policy = body.as_ref().map_or_else(Policy::documented, |body| body.policy);
-        timeline::decode(node, end, layout.as_deref(), groups.as_deref().unwrap_or_default(), policy, report)
+        timeline::decode(node, end, layout.as_deref(), groups.as_deref().unwrap_or_default(), &policy, report)
     });
     let body = body?;
     let arrivals = layout.as_deref().map_or_else(Vec::new, |layout| timeline::arrivals(&timeline, layout));

@@ -87,7 +87,7 @@ fn presence(view: &RunView<'_>) -> BTreeMap<i128, i64> {
     let mut turns: BTreeMap<&NodeName, Vec<(u64, Turn)>> = BTreeMap::new();
     let peers = view.record.plan.present().filter(|node| node.role == Role::Peer);
     turns.extend(peers.map(|node| (&node.name, vec![(0, Turn::Started)])));
-    for event in view.record.events.iter() {
+    for event in &view.record.events {
         let turn = match event.kind {
             EventKind::Started => Turn::Started,
             EventKind::Offline { .. } => Turn::Gone,

@@ -53,7 +53,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     let (body, layout) = (&arm.body, &*arm.layout);
     let seeds = Seeds::new(seed);
     let timeline = timeline::draw(&arm.timeline, layout, &seeds);
-    let context = Context::draw(body, layout, beginnings(&timeline, layout), seeds);
+    let context = Context::draw(body, layout, &beginnings(&timeline, layout), seeds);
     let mut nodes: Vec<(FabricNode, PlannedNode)> = Vec::with_capacity(layout.hosts.len());
     let mut in_group = 0;
     for (index, host) in layout.hosts.iter().enumerate() {
@@ -128,7 +128,7 @@ fn fabric_node(host: &Host, layout: &Layout, nat: NatClass) -> FabricNode {
 }
 
 impl<'a> Context<'a> {
-    fn draw(body: &'a Body, layout: &'a Layout, beginnings: Vec<Vec<Duration>>, seeds: Seeds) -> Self {
+    fn draw(body: &'a Body, layout: &'a Layout, beginnings: &[Vec<Duration>], seeds: Seeds) -> Self {
         let objects = body.content.iter().map(|object| {
             let key = seeds.number(&format!("content/{}/key", object.id));
             Object { key, ..object.clone() }
@@ -178,7 +178,7 @@ impl<'a> Context<'a> {
                 peers.zip(uploads[index].iter().zip(restored)).map(habits).collect()
             })
             .collect();
-        let mut requests = demand::draw(body, layout, (&holders, &beginnings), &seeds);
+        let mut requests = demand::draw(body, layout, (&holders, beginnings), &seeds);
         // Who is not there asks when the machine is back, or not at all.
         requests.retain_mut(|request| {
             let at_ns = users::present(&habits[request.group][request.peer], request.at_ns);

@@ -47,7 +47,7 @@ pub(crate) fn decode(
     duration: Duration,
     layout: Option<&Layout>,
     groups: &[Group],
-    policy: Policy,
+    policy: &Policy,
     report: &mut Report,
 ) -> Vec<Step> {
     let items: &[Arc<Node>] = report.bounded_list(node, "actions", (0, limits::ACTIONS)).unwrap_or_default();
@@ -63,7 +63,7 @@ pub(crate) fn decode(
         crowds: BTreeMap::new(),
         access: BTreeMap::new(),
         ways: Ways::new(layout),
-        policy,
+        policy: *policy,
     };
     let added = drafts.iter().zip(&picks).filter(|(draft, _)| draft.verb == Verb::Turn(Turn::Add));
     world.begin(&absent(added.filter_map(|(_, pick)| pick.map(|pick| (pick.group, pick.count)))));

@@ -35,7 +35,9 @@ pub(super) fn habits(
     if let Some(sessions) = users.sessions {
         presence(sessions, restored, end, &mut seeds.draws(&format!("sessions/{host}")), &mut habits);
     }
-    habits.iter_mut().for_each(|habit| habit.at_ns += beginning.as_nanos() as u64);
+    for habit in &mut habits {
+        habit.at_ns += beginning.as_nanos() as u64;
+    }
     habits.sort_by_key(|habit| habit.at_ns);
     habits
 }

@@ -38,8 +38,9 @@ impl Limit {
     }
 
     /// Other limits from now on; how the link is used stays as it is.
-    pub(super) fn set(&mut self, new: Self) {
-        *self = Self { in_use: self.in_use, idle_since: self.idle_since, ..new };
+    pub(super) fn set(&mut self, new: &Self) {
+        let Self { cap, busy, downloading, back_off, .. } = *new;
+        *self = Self { cap, busy, downloading, back_off, ..*self };
     }
 
     /// The user begins or ends to use the link.

@@ -124,7 +124,7 @@ impl Uploader {
         let new = Self::new(policy, courtesy, misbehaviour);
         (self.per_copy, self.connections, self.places) = (new.per_copy, new.connections, new.places);
         (self.connection_rate, self.part, self.bucket) = (new.connection_rate, new.part, new.bucket);
-        self.limit.set(new.limit);
+        self.limit.set(&new.limit);
         self.slots.set_most(new.connections as usize);
     }
 

@@ -82,7 +82,7 @@ pub(super) fn check_time(
     let mut come: Vec<Duration> = workload
         .groups
         .iter()
-        .flat_map(|group| arrivals.get(*group))
+        .filter_map(|group| arrivals.get(*group))
         .flatten()
         .map(|arrival| arrival.at)
         .filter(|at| *at > begin)
