@@ -331,7 +331,7 @@ mod tests {
         let ready = r#"{"node":"peer-2","t":0,"event":"ready","role":"peer","listen":"10.0.0.1:1","version":"0"}"#;
         assert_eq!(watch.line(&node, ready), Reaction::SendStart(node.clone()));
         assert_eq!(watch.alive(true).iter().filter(|alive| **alive == node).count(), 1);
-        watch.miss_latecomers(Duration::from_secs(60));
+        watch.miss_latecomers(Duration::from_mins(1));
         assert_eq!(watch.faults, [""; 0]);
         let own = watch.script_of(&node);
         watch.expect_exit(&node);
@@ -346,7 +346,7 @@ mod tests {
         watch.expect_ready(&node, Duration::from_secs(2));
         watch.miss_latecomers(Duration::from_secs(3));
         assert_eq!(watch.faults, [""; 0], "it was only just added");
-        watch.miss_latecomers(Duration::from_secs(60));
+        watch.miss_latecomers(Duration::from_mins(1));
         assert_eq!(watch.faults, ["peer-2 was added 2.0 s into the run and never said that it is ready"]);
         watch.exited(&node, 1, Some(1), None);
         assert_eq!(watch.faults.len(), 2, "its end was not planned");
