@@ -29,6 +29,8 @@ pub struct RunView<'a> {
     pub killed: BTreeSet<NodeIndex>,
     /// Of those, the ones that the plan started again.
     pub restarted: BTreeSet<NodeIndex>,
+    /// Nodes that the plan adds, but the run ended before.
+    pub never_added: BTreeSet<NodeIndex>,
     /// Nodes whose last line is `stopped`.
     pub stopped: BTreeSet<NodeIndex>,
     /// One sentence for each event that no node of the plan could have meant.
@@ -94,6 +96,7 @@ impl<'a> RunView<'a> {
             pairs: BTreeMap::new(),
             killed: BTreeSet::new(),
             restarted: BTreeSet::new(),
+            never_added: BTreeSet::new(),
             stopped: BTreeSet::new(),
             strange: Vec::new(),
         };
@@ -101,6 +104,10 @@ impl<'a> RunView<'a> {
             record.plan.nodes.iter().enumerate().map(|(index, node)| (&node.name, index)).collect();
         let addresses: BTreeMap<IpAddr, NodeIndex> =
             record.plan.nodes.iter().enumerate().map(|(index, node)| (node.config.address, index)).collect();
+        let added = record.acts.iter().filter(|done| matches!(done.act, Act::Add { .. }));
+        let added: BTreeSet<&NodeName> = added.flat_map(|done| done.act.nodes()).collect();
+        let never = record.plan.latecomers().into_iter().filter(|node| !added.contains(node));
+        view.never_added = never.filter_map(|node| nodes.get(node).copied()).collect();
         view.find_killed(&nodes);
         for event in &record.events {
             let Some(&node) = nodes.get(&event.node) else {

@@ -12,3 +12,4 @@ mod program;
 mod quick;
 mod rootless;
 mod streams;
+mod timeline;

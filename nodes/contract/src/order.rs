@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::NodePolicy;
+
 /// An order to a running node. One that has no use for an order says so in a notice and goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -13,6 +15,8 @@ pub enum Order {
         /// For so long, in nanoseconds.
         for_ns: u64,
     },
+    /// Act by another policy from now on.
+    Policy(Box<NodePolicy>),
 }
 
 impl Order {
@@ -21,6 +25,7 @@ impl Order {
         match self {
             Order::Wipe => "wipe",
             Order::Outage { .. } => "outage",
+            Order::Policy(_) => "policy",
         }
     }
 }

@@ -37,6 +37,12 @@ impl Limit {
         }
     }
 
+    /// Other limits from now on; how the link is used stays as it is.
+    pub(super) fn set(&mut self, new: &Self) {
+        let Self { cap, busy, downloading, back_off, .. } = *new;
+        *self = Self { cap, busy, downloading, back_off, ..*self };
+    }
+
     /// The user begins or ends to use the link.
     pub(super) fn use_link(&mut self, now: Time, in_use: bool) {
         if std::mem::replace(&mut self.in_use, in_use) != in_use {

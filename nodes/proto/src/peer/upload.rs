@@ -119,6 +119,15 @@ impl Uploader {
         }
     }
 
+    /// Other limits from now on, by the same rules as [`Self::new`]; what is held, whom it served and the user's setting stay.
+    pub(super) fn set(&mut self, policy: &UploadPolicy, courtesy: &Courtesy, misbehaviour: &Misbehaviour) {
+        let new = Self::new(policy, courtesy, misbehaviour);
+        (self.per_copy, self.connections, self.places) = (new.per_copy, new.connections, new.places);
+        (self.connection_rate, self.part, self.bucket) = (new.connection_rate, new.part, new.bucket);
+        self.limit.set(&new.limit);
+        self.slots.set_most(new.connections as usize);
+    }
+
     /// How many downloaders there is room for; none while uploads stand still.
     pub(super) fn places(&self) -> u64 {
         if self.stopped { 0 } else { self.places }

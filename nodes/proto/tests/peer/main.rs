@@ -14,6 +14,7 @@ mod greeting;
 mod habits;
 mod nat;
 mod net;
+mod orders;
 mod policy;
 mod random;
 mod uploads;

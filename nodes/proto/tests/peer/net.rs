@@ -121,6 +121,11 @@ impl Net {
     }
 
     /// Lets time pass.
+    /// Orders something of a host now.
+    pub(crate) fn order(&mut self, host: usize, order: peerbed_contract::Order) {
+        self.input(host, Input::Order(order));
+    }
+
     pub(crate) fn run_until(&mut self, end: Time) {
         while self.due.peek().is_some_and(|Reverse(due)| due.at <= end) {
             let Some(Reverse(due)) = self.due.pop() else { break };
