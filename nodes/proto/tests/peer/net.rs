@@ -5,7 +5,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     rc::Rc,
 };
@@ -78,6 +78,8 @@ pub(crate) struct Net {
     pub(crate) sent: BTreeMap<usize, u64>,
     /// Dials under way from listening ports: by whom, to whom.
     pub(crate) crossing: BTreeMap<(usize, usize), usize>,
+    /// From whom to whom something was lost in a silence; nothing repeats it here, though TCP would.
+    pub(crate) lost: BTreeSet<(IpAddr, IpAddr)>,
     /// Everything that machines said.
     pub(crate) events: Vec<(Time, usize, EventKind)>,
 }
@@ -155,6 +157,8 @@ impl Net {
                     self.streams[stream].arrived.push_back(chunk);
                     self.hosts[to].down.join(stream);
                     self.downlink_next(to);
+                } else {
+                    self.lost.insert((self.hosts[self.streams[stream].from].address, self.hosts[to].address));
                 }
             }
             Act::DownlinkDone { stream, chunk } => {
