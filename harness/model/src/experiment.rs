@@ -21,6 +21,7 @@ pub(crate) mod nat;
 pub(crate) mod policy;
 pub(crate) mod provider;
 pub(crate) mod scale;
+pub(crate) mod scales;
 mod tolerance;
 pub(crate) mod users;
 pub(crate) mod workload;

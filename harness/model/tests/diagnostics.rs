@@ -71,7 +71,7 @@ expect:
     5 | polcy: {}
       | ^^^^^
       |
-      = help: the keys of an experiment are question, topology, seed, duration, providers, content, groups, workload, policy, congestion_control, engine, tolerance, arms, timeline, repeats, expect
+      = help: the keys of an experiment are question, topology, seed, duration, providers, content, groups, workload, policy, congestion_control, engine, tolerance, arms, scales, timeline, repeats, expect
 
     error: 99999999999999GiB is out of range
      --> experiments/e.yaml:7:23

@@ -74,6 +74,7 @@ policy:
   downloads: {max_sources: 5, requery_below: 50%, requery_every: 3s, both_sides: false}
 arms:
   hybrid: {policy.edge.mode: backstop}
+scales: {small: {duration: 55s, arms: [hybrid]}}
 timeline:
   - {at: 1s, do: kill, node: homes-1}
   - {at: 2s, do: set-link, link: isp-x~transit, rate: 5mbit, delay: 5ms, jitter: 2ms, queue: 20ms,
