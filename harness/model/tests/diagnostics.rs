@@ -176,7 +176,7 @@ expect:
        |               ^^^^^^^^^^^^^^^
        |
        = note: in arm `edge-only`
-       = help: the keys of an edge policy are mode, target_rate, token_lifetime, requests, rate, retry_after
+       = help: the keys of an edge policy are mode, target_rate, token_lifetime, requests, rate, retry_after, backstop
 
     error: an arm cannot change `seed`
       --> experiments/e.yaml:18:12

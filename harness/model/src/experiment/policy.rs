@@ -2,14 +2,15 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use peerbed_contract::{EdgeLimits, EdgeMode, Filters, Strategy};
+use peerbed_contract::{Constants, EdgeLimits, EdgeMode, Filters, Strategy};
 use peerbed_link::{Bandwidth, Probability};
 
 use crate::{
     diagnostic::Report,
     experiment::{
         CacheSize, Cap, Policy,
-        control::{self, ControlPolicy},
+        constants,
+        control::{self, ControlPolicy, FLAGS},
     },
     limits,
     plan::Setting,
@@ -37,6 +38,7 @@ impl Policy {
             strategy: Strategy::Nested,
             max_returned: 40,
             diversity: Probability::new(0.1).expect("a share"),
+            rotation: true,
             filters: Filters::default(),
             control: ControlPolicy::default(),
             per_copy: 5,
@@ -57,6 +59,7 @@ impl Policy {
             requery_below: Probability::new(1.0).expect("a share"),
             requery_every: Duration::from_secs(10),
             both_sides: true,
+            constants: Constants::default(),
         }
     }
 
@@ -71,6 +74,7 @@ impl Policy {
             set(&mut policy.strategy, &selection, "strategy", |node| report.word(node, &words));
             set(&mut policy.max_returned, &selection, "max_returned", |node| count(report, node, 1_000));
             set(&mut policy.diversity, &selection, "diversity", |node| report.share(node));
+            set(&mut policy.rotation, &selection, "rotation", |node| report.word(node, &FLAGS));
             if let Some(node) = selection.get("filters") {
                 policy.filters = control::filters(node, report);
             }
@@ -106,6 +110,9 @@ impl Policy {
             set(&mut policy.edge_target, &edge, "target_rate", |node| {
                 cap(node, ("a target of 0% leaves everything to peers", "write `mode: backstop`"), "downlink", report)
             });
+            if let Some(node) = edge.get("backstop") {
+                policy.constants.backstop = constants::backstop(node, report);
+            }
             let range = (Duration::from_secs(1), limits::DURATION.1);
             set(&mut policy.token_lifetime, &edge, "token_lifetime", |node| report.time(node, range));
             let limits = &mut policy.edge_limits;
@@ -125,9 +132,15 @@ impl Policy {
             set(&mut policy.requery_below, &downloads, "requery_below", |node| report.share(node));
             let range = (Duration::from_millis(100), limits::DURATION.1);
             set(&mut policy.requery_every, &downloads, "requery_every", |node| report.time(node, range));
-            set(&mut policy.both_sides, &downloads, "both_sides", |node| {
-                report.word(node, &[("true", true), ("false", false)])
-            });
+            set(&mut policy.both_sides, &downloads, "both_sides", |node| report.word(node, &FLAGS));
+            policy.constants.pieces = constants::pieces(&downloads, report);
+        }
+        if let Some(node) = fields.get("defences") {
+            policy.constants.defences = constants::defences(node, report);
+            policy.control.limits.ban_ns = policy.constants.defences.ban_ns;
+        }
+        if let Some(node) = fields.get("waits") {
+            policy.constants.waits = constants::waits(node, report);
         }
         policy
     }
@@ -156,6 +169,7 @@ impl Policy {
             ("policy.selection.strategy", text(strategy)),
             ("policy.selection.max_returned", whole(self.max_returned)),
             ("policy.selection.diversity", Setting::Text(units::show_share(self.diversity.get()))),
+            ("policy.selection.rotation", Setting::Flag(self.rotation)),
             ("policy.selection.filters.uploads_on", Setting::Flag(self.filters.uploads_on)),
             ("policy.selection.filters.free_slots", Setting::Flag(self.filters.free_slots)),
             ("policy.selection.filters.nat", Setting::Flag(self.filters.nat)),
@@ -184,7 +198,7 @@ impl Policy {
             ("policy.downloads.both_sides", Setting::Flag(self.both_sides)),
         ];
         let own = settings.into_iter().map(|(path, setting)| (path.to_owned(), setting));
-        own.chain(self.control.parameters()).collect()
+        own.chain(self.control.parameters()).chain(constants::parameters(&self.constants)).collect()
     }
 }
 
@@ -209,7 +223,7 @@ fn limit<T>(node: &Node, read: impl FnOnce(&Node) -> Option<T>, limit: &mut Opti
     }
 }
 
-fn count(report: &mut Report, node: &Node, most: u64) -> Option<u32> {
+pub(super) fn count(report: &mut Report, node: &Node, most: u64) -> Option<u32> {
     report.whole(node, 1, most).map(|value| value as u32)
 }
 

@@ -50,7 +50,7 @@ impl PeerMachine {
         let Some(&to) = self.config.edges.get(best) else { return };
         let content = download.content().clone();
         let conn = self.next_conn();
-        let mut link = Link::new(to, Kind::Edge(best), Phase::Dialling, now);
+        let mut link = Link::new(to, Kind::Edge(best), Phase::Dialling, now, &self.config.constants.defences);
         link.content = Some(content);
         link.download = Some(number);
         self.links.insert(conn, link);

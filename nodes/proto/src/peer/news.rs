@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     PeerMachine,
     link::{Link, Phase},
-    params::{HAVE_AT_ONCE, HAVE_EVERY},
+    params::HAVE_AT_ONCE,
     rate::about,
 };
 use crate::{ConnId, Message, Time};
@@ -27,10 +27,10 @@ pub(super) struct News {
 }
 
 impl News {
-    /// A piece came, one of the `first` of its content or a later one.
-    pub(super) fn add(&mut self, now: Time, content: &ContentId, piece: u32, first: bool, rng: &mut ChaCha8Rng) {
+    /// A piece came; it is told in about so long, at the latest.
+    pub(super) fn add(&mut self, now: Time, content: &ContentId, piece: u32, kept: Time, rng: &mut ChaCha8Rng) {
         self.pieces.entry(content.clone()).or_default().push(piece);
-        let at = if first { now } else { now + about(HAVE_EVERY, rng) };
+        let at = now + about(kept, rng);
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
@@ -131,7 +131,8 @@ impl PeerMachine {
         let running = !download.is_over();
         let offered = self.uploader.offers(&object.id);
         let first = download.board.held_bytes() <= HAVE_AT_ONCE * u64::from(object.piece_length);
-        self.news.add(now, &object.id, piece, first, &mut self.rng);
+        let kept = if first { 0 } else { self.config.constants.pieces.news_ns };
+        self.news.add(now, &object.id, piece, kept, &mut self.rng);
         if offered && (running || whole) {
             self.control_offer(&object.id, whole);
         }

@@ -11,7 +11,7 @@ use super::{
     PeerMachine,
     download::Download,
     link::Link,
-    params::{DUPLICATES_MAX, MILLISECOND},
+    params::MILLISECOND,
     rate::time_for,
 };
 use crate::{ConnId, Message, Output, RequestId, Time};
@@ -207,7 +207,7 @@ fn worth_doubling(now: Time, download: &Download, link: &Link, expected: &Expect
     let mut worst: Option<(Time, u32)> = None;
     for (&piece, &at) in expected {
         let fits = at >= needed
-            && download.board.under_way(piece) < DUPLICATES_MAX
+            && download.board.may_double(piece)
             && link.pull.offers(piece)
             && !link.pull.asks_for(piece);
         if fits && worst.is_none_or(|(latest, _)| at > latest) {
