@@ -23,8 +23,10 @@ use crate::{
     yaml::Node,
 };
 
-/// Times of a set of constants, by key.
-type Times<T> = [(&'static str, fn(&mut T) -> &mut u64)];
+/// Values of a set of constants, by key.
+type Values<T, V> = [(&'static str, fn(&mut T) -> &mut V)];
+/// Times of a set of constants, by key, in nanoseconds.
+type Times<T> = Values<T, u64>;
 
 const DEFENCE_TIMES: &Times<Defences> = &[
     ("ban", |of| &mut of.ban_ns),
@@ -46,17 +48,11 @@ const WAIT_TIMES: &Times<Waits> = &[
     ("report", |of| &mut of.report_ns),
 ];
 
-const BACKSTOP_TIMES: &Times<Backstop> = &[
-    ("fill", |of| &mut of.fill_ns),
-    ("fill_most", |of| &mut of.fill_most_ns),
-    ("probe", |of| &mut of.probe_ns),
-];
+const BACKSTOP_TIMES: &Times<Backstop> =
+    &[("fill", |of| &mut of.fill_ns), ("fill_most", |of| &mut of.fill_most_ns), ("probe", |of| &mut of.probe_ns)];
 
-const BACKSTOP_SHARES: &[(&str, fn(&mut Backstop) -> &mut f64)] = &[
-    ("peers_from", |of| &mut of.peers_from),
-    ("step", |of| &mut of.step),
-    ("tolerance", |of| &mut of.tolerance),
-];
+const BACKSTOP_SHARES: &Values<Backstop, f64> =
+    &[("peers_from", |of| &mut of.peers_from), ("step", |of| &mut of.step), ("tolerance", |of| &mut of.tolerance)];
 
 const ORDERS: [(&str, PieceOrder); 3] =
     [("rarest", PieceOrder::Rarest), ("random", PieceOrder::Random), ("in-order", PieceOrder::InOrder)];

@@ -8,8 +8,7 @@ use peerbed_link::{Bandwidth, Probability};
 use crate::{
     diagnostic::Report,
     experiment::{
-        CacheSize, Cap, Policy,
-        constants,
+        CacheSize, Cap, Policy, constants,
         control::{self, ControlPolicy, FLAGS},
     },
     limits,

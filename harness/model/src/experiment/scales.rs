@@ -43,8 +43,7 @@ pub(crate) fn apply(
             report.wrong_type(node, "a map of paths and values such as `{groups.x-homes.peers: 2}`");
             return None;
         };
-        let tree =
-            ArmTree { name, varied: true, experiment: Arc::clone(experiment), topology: Arc::clone(topology) };
+        let tree = ArmTree { name, varied: true, experiment: Arc::clone(experiment), topology: Arc::clone(topology) };
         let mut scale = ScaleTree { tree, arms: None };
         for one in overrides {
             if one.key == "arms" {

@@ -49,7 +49,7 @@ pub(crate) static DEFENCES: Shape = Shape {
         Key {
             name: "slow_bytes",
             form: Form::Size(0, 1 << 30),
-            need: Need::Default("10kB"),
+            need: Need::Default("10000B"),
             doc: "See `slow_after`. `0B`: none is too slow.",
         },
         Key {
@@ -59,7 +59,11 @@ pub(crate) static DEFENCES: Shape = Shape {
             doc: "A peer that was left so often for giving nothing, or too little, is not used again by the download.",
         },
         time("upload_dead_after", "30s", "A downloader that takes nothing of what is sent to it for so long is dead."),
-        time("part_dead_after", "60s", "So is one that has not taken a part whole by then: it would hold its slot for ever."),
+        time(
+            "part_dead_after",
+            "60s",
+            "So is one that has not taken a part whole by then: it would hold its slot for ever.",
+        ),
     ],
 };
 
@@ -73,14 +77,22 @@ pub(crate) static WAITS: Shape = Shape {
             "5s",
             "So has one that is open and not greeted by then; likewise a login or an authorisation that is not answered.",
         ),
-        time("query", "10s", "A query that is not answered by then means that the connection to the control plane is dead."),
+        time(
+            "query",
+            "10s",
+            "A query that is not answered by then means that the connection to the control plane is dead.",
+        ),
         time(
             "back_off",
             "500ms",
             "The first wait after a failure, of which half to all is waited, drawn; it doubles with every further one.",
         ),
         time("back_off_most", "30s", "The longest wait after a failure."),
-        time("busy", "5s", "When a peer that had no slot may be asked again; six times as long, one that was of no use."),
+        time(
+            "busy",
+            "5s",
+            "When a peer that had no slot may be asked again; six times as long, one that was of no use.",
+        ),
         time("idle", "20s", "A downloader that asked for nothing for so long loses its upload slot."),
         time("report", "10s", "How long what was received and sent may stay unreported."),
     ],
@@ -112,6 +124,10 @@ pub(crate) static BACKSTOP: Shape = Shape {
         },
         time("fill", "500ms", "How long it fills before it first yields; four times as long after each failure."),
         time("fill_most", "16s", "The longest that it fills."),
-        time("probe", "10s", "How often an edge that gives nothing fills to learn whether there is more to have by now."),
+        time(
+            "probe",
+            "10s",
+            "How often an edge that gives nothing fills to learn whether there is more to have by now.",
+        ),
     ],
 };

@@ -10,9 +10,9 @@ use std::{
 };
 
 use peerbed_contract::{
-    CachePolicy, Constants, Command, ContentId, ControlConfig, ControlLimits, ControlPart, EdgeConfig, EdgeLimits, EdgeMode,
-    Event, EventKind, Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object, Order, PeerConfig, ReAddPolicy,
-    Requery, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
+    CachePolicy, Command, Constants, ContentId, ControlConfig, ControlLimits, ControlPart, EdgeConfig, EdgeLimits,
+    EdgeMode, Event, EventKind, Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object, Order, PeerConfig,
+    ReAddPolicy, Requery, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
 };
 use peerbed_driver::{CommandSender, Node, Told, command_queue, event_queue, monotonic_ns};
 use peerbed_proto::token;

@@ -10,13 +10,7 @@ use peerbed_contract::{ContentId, EventKind, Guid, SignedToken, Waits};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{
-    PeerMachine, Stage,
-    edges::CROWD,
-    params::MILLISECOND,
-    rate::Backoff,
-    standing::Standing,
-};
+use super::{PeerMachine, Stage, edges::CROWD, params::MILLISECOND, rate::Backoff, standing::Standing};
 use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time, nat};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -159,7 +159,11 @@ impl Download {
             run: Run::Active,
             grant: None,
             edges: EdgePlan {
-                states: config.edges.iter().map(|_| EdgeState { not_before: 0, backoff: Backoff::new(waits) }).collect(),
+                states: config
+                    .edges
+                    .iter()
+                    .map(|_| EdgeState { not_before: 0, backoff: Backoff::new(waits) })
+                    .collect(),
                 current: None,
                 dialling: None,
                 asking: None,

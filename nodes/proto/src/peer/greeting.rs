@@ -268,7 +268,8 @@ impl PeerMachine {
         {
             return self.break_rules(now, conn, Offence::Protocol);
         }
-        let wait = retry_ms.map_or(self.config.constants.waits.busy_ns, |ms| (Time::from(ms) * MILLISECOND).max(SECOND));
+        let wait =
+            retry_ms.map_or(self.config.constants.waits.busy_ns, |ms| (Time::from(ms) * MILLISECOND).max(SECOND));
         let download = link.download.and_then(|number| self.downloads.get_mut(&number));
         if let Some(candidate) = download.and_then(|download| download.swarm.by_link(conn)) {
             candidate.put_off(now, Some(wait), &mut self.rng);

@@ -9,7 +9,7 @@ use peerbed_contract::{EventKind, Offence, TransferRecord};
 use super::{
     PeerMachine,
     link::{Kind, Link, Phase},
-    };
+};
 use crate::{ConnId, Message, Output, RequestId, Time};
 
 impl PeerMachine {

@@ -7,10 +7,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use peerbed_contract::{EventKind, Guid, Offence};
 
-use super::{
-    PeerMachine,
-    params::OFFENCES_MAX,
-};
+use super::{PeerMachine, params::OFFENCES_MAX};
 use crate::{ConnId, Time, bans::Bans};
 
 /// Everything that was seen.

@@ -7,13 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    PeerMachine,
-    download::Download,
-    link::Link,
-    params::MILLISECOND,
-    rate::time_for,
-};
+use super::{PeerMachine, download::Download, link::Link, params::MILLISECOND, rate::time_for};
 use crate::{ConnId, Message, Output, RequestId, Time};
 
 /// A source is late when it would need this much longer than the whole rest of the download.
@@ -206,10 +200,8 @@ fn worth_doubling(now: Time, download: &Download, link: &Link, expected: &Expect
     let needed = time.map_or(Time::MAX, |time| (time as f64 * SOONER_FACTOR) as Time + SOONER_SLACK);
     let mut worst: Option<(Time, u32)> = None;
     for (&piece, &at) in expected {
-        let fits = at >= needed
-            && download.board.may_double(piece)
-            && link.pull.offers(piece)
-            && !link.pull.asks_for(piece);
+        let fits =
+            at >= needed && download.board.may_double(piece) && link.pull.offers(piece) && !link.pull.asks_for(piece);
         if fits && worst.is_none_or(|(latest, _)| at > latest) {
             worst = Some((at, piece));
         }

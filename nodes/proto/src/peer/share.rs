@@ -14,10 +14,7 @@
 
 use peerbed_contract::{Backstop, EdgeMode};
 
-use super::{
-    params::TICK,
-    rate::Bucket,
-};
+use super::{params::TICK, rate::Bucket};
 use crate::Time;
 
 /// How many times longer the edge fills after each failure to yield.

@@ -6,9 +6,7 @@ use super::{
     PeerMachine, Stage,
     download::Run,
     link::{Kind, Link, Phase},
-    params::{
-        DRAIN_TIMEOUT, EDGE_DEAD, MILLISECOND,
-    },
+    params::{DRAIN_TIMEOUT, EDGE_DEAD, MILLISECOND},
 };
 use crate::{ConnId, Time};
 

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use peerbed_contract::{
-    AsNumber, CachePolicy, Constants, ContentId, ControlConfig, ControlLimits, ControlPart, DatabaseAddress, DirectoryEntry,
-    DownloadRecord, EdgeMode, EventKind, Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object, PeerConfig, Prefix,
-    ReAddPolicy, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy, TerminalStatus, UploadPolicy,
-    UserMoment,
+    AsNumber, CachePolicy, Constants, ContentId, ControlConfig, ControlLimits, ControlPart, DatabaseAddress,
+    DirectoryEntry, DownloadRecord, EdgeMode, EventKind, Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object,
+    PeerConfig, Prefix, ReAddPolicy, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy,
+    TerminalStatus, UploadPolicy, UserMoment,
 };
 use peerbed_proto::{ControlMachine, PeerMachine, Time, token};
 
