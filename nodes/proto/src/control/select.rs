@@ -217,6 +217,23 @@ mod tests {
     }
 
     #[test]
+    fn without_rotation_answers_are_always_the_same_but_random_ones() {
+        let peers = [(2, 7), (1, 9), (3, 0), (0, 5)];
+        let peers = peers.map(|(number, last)| offered(number, Nearness::SameAs, last)).to_vec();
+        let chosen = |strategy, seed| {
+            let selection = Selection { rotation: false, ..selection(strategy, 2, 0.0) };
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let short = short_list(&selection, peers.clone(), 3, 1, &mut rng);
+            numbers(&select(&selection, short, &mut rng))
+        };
+        for strategy in [Strategy::Nested, Strategy::Local] {
+            assert!((0..20).all(|seed| chosen(strategy, seed) == [0, 1]), "{strategy:?}");
+        }
+        let random: std::collections::BTreeSet<_> = (0..200).map(|seed| chosen(Strategy::Random, seed)).collect();
+        assert_eq!(random.len(), 12, "every pair in every order");
+    }
+
+    #[test]
     fn a_little_diversity_has_a_place_even_in_a_short_answer() {
         let far = |diversity| {
             let chosen = (0..40).map(|seed| selected(&selection(Strategy::Nested, 4, diversity), seed));

@@ -272,4 +272,39 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_rules_say_which_piece_comes_next() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let all = (0..8).collect::<FixedBitSet>();
+        let mut rare = all.clone();
+        rare.remove(5);
+        let mut picked = |order| {
+            let mut board = Board::new(8, &mut rng).by(Pieces { order, ..Pieces::default() });
+            board.offers_came(&all);
+            board.offers_came(&rare);
+            let mut next = || {
+                let piece = board.pick(&mut rng, |piece| piece != 0).unwrap();
+                board.asked(piece);
+                piece
+            };
+            [next(), next(), next()]
+        };
+        assert_eq!(picked(PieceOrder::InOrder), [1, 2, 3]);
+        assert!((0..20).all(|_| picked(PieceOrder::Rarest)[0] == 5));
+        assert!((0..40).any(|_| picked(PieceOrder::Random)[0] != 5));
+    }
+
+    #[test]
+    fn copies_under_way_are_bounded_by_the_rules() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for (duplicates, may) in [(1, [false, false]), (2, [true, false])] {
+            let mut board = Board::new(1, &mut rng).by(Pieces { duplicates, ..Pieces::default() });
+            let seen = [(); 2].map(|()| {
+                board.asked(0);
+                board.may_double(0)
+            });
+            assert_eq!(seen, may, "{duplicates}");
+        }
+    }
 }
