@@ -46,6 +46,7 @@ const WAIT_TIMES: &Times<Waits> = &[
     ("busy", |of| &mut of.busy_ns),
     ("idle", |of| &mut of.idle_ns),
     ("report", |of| &mut of.report_ns),
+    ("loaded", |of| &mut of.loaded_ns),
 ];
 
 const BACKSTOP_TIMES: &Times<Backstop> =
@@ -94,6 +95,9 @@ pub(super) fn pieces(fields: &Fields<'_>, report: &mut Report) -> Pieces {
     set(&mut read.duplicates, fields, "duplicates", |node| {
         report.whole(node, 1, u64::from(u8::MAX)).map(|most| most as u8)
     });
+    set(&mut read.news_at_once, fields, "news_at_once", |node| {
+        report.whole(node, 0, 262_144).map(|first| first as u32)
+    });
     times(&mut read, NEWS, (fields, &DOWNLOADS), report);
     read
 }
@@ -136,6 +140,7 @@ pub(super) fn parameters(constants: &Constants) -> BTreeMap<String, Setting> {
         ("policy.defences.stalls", whole(defences.stalls)),
         ("policy.downloads.order", Setting::Text(order.to_owned())),
         ("policy.downloads.duplicates", whole(u32::from(pieces.duplicates))),
+        ("policy.downloads.news_at_once", whole(pieces.news_at_once)),
     ];
     settings.extend(rest.map(|(key, setting)| (key.to_owned(), setting)));
     settings

@@ -95,6 +95,12 @@ pub(crate) static WAITS: Shape = Shape {
         ),
         time("idle", "20s", "A downloader that asked for nothing for so long loses its upload slot."),
         time("report", "10s", "How long what was received and sent may stay unreported."),
+        time(
+            "loaded",
+            "250ms",
+            "An edge that takes so much longer than a round trip to authorise is loaded, perhaps by a crowd: a first piece is asked of it \
+             at a drawn moment, and not where a peer gave one meanwhile. `24h`: it is asked at once.",
+        ),
     ],
 };
 

@@ -324,6 +324,12 @@ pub(crate) static DOWNLOADS: Shape = Shape {
             need: Need::Default("400ms"),
             doc: "How long new pieces are kept back, to be told to other peers together.",
         },
+        Key {
+            name: "news_at_once",
+            form: Form::Whole(0, 262_144),
+            need: Need::Default("16"),
+            doc: "So many first pieces of a download are told at once all the same.",
+        },
     ],
 };
 

@@ -74,11 +74,13 @@ pub struct Pieces {
     pub duplicates: u8,
     /// How long new pieces are kept back, to be told to others together; nanoseconds.
     pub news_ns: u64,
+    /// So many first pieces of a download are told at once all the same.
+    pub news_at_once: u32,
 }
 
 impl Default for Pieces {
     fn default() -> Self {
-        Self { order: PieceOrder::Rarest, duplicates: 3, news_ns: 400 * MILLISECOND }
+        Self { order: PieceOrder::Rarest, duplicates: 3, news_ns: 400 * MILLISECOND, news_at_once: 16 }
     }
 }
 
@@ -114,6 +116,8 @@ pub struct Waits {
     pub idle_ns: u64,
     /// How long what was received and sent may stay untold.
     pub report_ns: u64,
+    /// An edge that takes so much longer than a round trip to authorise is loaded: a first piece is not asked of it at once.
+    pub loaded_ns: u64,
 }
 
 impl Default for Waits {
@@ -127,6 +131,7 @@ impl Default for Waits {
             busy_ns: 5 * SECOND,
             idle_ns: 20 * SECOND,
             report_ns: 10 * SECOND,
+            loaded_ns: 250 * MILLISECOND,
         }
     }
 }

@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 
 use fixedbitset::FixedBitSet;
-use peerbed_contract::{ContentId, Offence};
+use peerbed_contract::{ContentId, Offence, Pieces};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
     PeerMachine,
     link::{Link, Phase},
-    params::HAVE_AT_ONCE,
     rate::about,
 };
 use crate::{ConnId, Message, Time};
@@ -130,8 +129,9 @@ impl PeerMachine {
         let whole = self.uploader.is_whole(&object.id);
         let running = !download.is_over();
         let offered = self.uploader.offers(&object.id);
-        let first = download.board.held_bytes() <= HAVE_AT_ONCE * u64::from(object.piece_length);
-        let kept = if first { 0 } else { self.config.constants.pieces.news_ns };
+        let Pieces { news_ns, news_at_once, .. } = self.config.constants.pieces;
+        let first = download.board.held_bytes() <= u64::from(news_at_once) * u64::from(object.piece_length);
+        let kept = if first { 0 } else { news_ns };
         self.news.add(now, &object.id, piece, kept, &mut self.rng);
         if offered && (running || whole) {
             self.control_offer(&object.id, whole);

@@ -11,8 +11,6 @@ pub(super) const SECOND: Time = 1_000 * MILLISECOND;
 /// How long a connection that is being left may take to drain before it is broken off.
 pub(super) const DRAIN_TIMEOUT: Time = 5 * SECOND;
 
-/// So many first pieces of a content are told at once.
-pub(super) const HAVE_AT_ONCE: u64 = 16;
 /// How often a running download looks after its sources, and the span over which its rates are taken.
 pub(super) const TICK: Time = 250 * MILLISECOND;
 /// So long without a byte while active is a stall (a metric of the contract, not a policy).
