@@ -3,6 +3,8 @@
 NAME ?= quick
 # What carries the nodes: netns (the default) or docker.
 RUNTIME ?=
+# One of the scales that the experiment's file names; without it, the file as it stands.
+SCALE ?=
 ARGS ?=
 
 HOST   := $(shell rustc -vV | sed -n 's/^host: //p')
@@ -23,8 +25,8 @@ help: ## this list
 build: ## the harness and the three nodes, static, in $(BIN)
 	@$(STATIC) $(CARGO) build --release --locked --target $(HOST) -p peerbed -p peerbed-edge -p peerbed-control -p peerbed-peer
 
-experiment: build ## run experiments/NAME.yaml: make experiment NAME=quick (RUNTIME=docker: in containers)
-	@$(BIN)/peerbed run '$(subst ','\'',$(NAME))' $(if $(RUNTIME),--runtime $(RUNTIME)) $(ARGS)
+experiment: build ## run experiments/NAME.yaml: make experiment NAME=quick (RUNTIME=docker: in containers; SCALE=ci: small)
+	@$(BIN)/peerbed run '$(subst ','\'',$(NAME))' $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 
 doctor: build ## what this machine can do, and what is missing (RUNTIME=docker: of a Docker engine)
 	@$(BIN)/peerbed doctor $(if $(RUNTIME),--runtime $(RUNTIME))

@@ -75,6 +75,15 @@ impl Project {
         Ok(Experiment::resolve(name, file, topology)?)
     }
 
+    /// The same at one of the scales that its file names, or as it stands.
+    pub(crate) fn load_at(&self, name: &str, scale: Option<&str>) -> anyhow::Result<Experiment> {
+        let experiment = self.load(name)?;
+        Ok(match scale {
+            Some(scale) => experiment.at_scale(scale)?,
+            None => experiment,
+        })
+    }
+
     /// The two files of an experiment, well-formed.
     pub(crate) fn files(&self, name: &str) -> anyhow::Result<(ExperimentName, ExperimentFile, TopologyFile)> {
         let name = experiment_name(name)?;

@@ -223,6 +223,11 @@ impl Report {
         Self { files, findings: Vec::new(), dropped: 0, errors: 0 }
     }
 
+    /// An empty one over the same files.
+    pub(crate) fn beside(&self) -> Self {
+        Self::new(self.files.clone())
+    }
+
     /// Notes an error.
     pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) -> &mut Finding {
         self.errors += 1;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use peerbed_contract::{EdgeLimits, EdgeMode, Filters, Object, Strategy};
+use peerbed_contract::{Constants, EdgeLimits, EdgeMode, Filters, Object, Strategy};
 use peerbed_link::{Probability, Rate};
 
 use crate::{
@@ -14,6 +14,7 @@ use self::nat::NatMix;
 
 pub(crate) mod arms;
 pub(crate) mod behaviour;
+pub(crate) mod constants;
 pub(crate) mod control;
 pub(crate) mod decode;
 pub(crate) mod expect;
@@ -21,6 +22,7 @@ pub(crate) mod nat;
 pub(crate) mod policy;
 pub(crate) mod provider;
 pub(crate) mod scale;
+pub(crate) mod scales;
 mod tolerance;
 pub(crate) mod users;
 pub(crate) mod workload;
@@ -159,6 +161,8 @@ pub(crate) struct Policy {
     pub(crate) strategy: Strategy,
     pub(crate) max_returned: u32,
     pub(crate) diversity: Probability,
+    /// Whether those come first that were not returned for longest.
+    pub(crate) rotation: bool,
     pub(crate) filters: Filters,
     pub(crate) control: control::ControlPolicy,
     pub(crate) per_copy: u32,
@@ -182,6 +186,8 @@ pub(crate) struct Policy {
     pub(crate) requery_below: Probability,
     pub(crate) requery_every: Duration,
     pub(crate) both_sides: bool,
+    /// Of a peer's behaviour.
+    pub(crate) constants: Constants,
 }
 
 /// The most that a peer keeps.

@@ -18,6 +18,8 @@ pub(crate) const GROUPS: usize = 256;
 pub(crate) const COPIES: u64 = 1_000_000;
 /// Arms of one experiment.
 pub(crate) const ARMS: usize = 64;
+/// Scales of one experiment; every arm is checked at each.
+pub(crate) const SCALES: usize = 8;
 /// Repeats of one experiment.
 pub(crate) const REPEATS: u64 = 1_000;
 /// Actions of a timeline.

@@ -46,6 +46,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Which of the experiment's scales it is of; none: the file as it stands.
+    pub fn scale(&self) -> Option<&str> {
+        match self.parameters.get("scale")? {
+            Setting::Text(scale) => Some(scale),
+            _ => None,
+        }
+    }
+
     /// Downloads that the script asks for before [`Plan::duration`].
     pub fn downloads(&self) -> usize {
         let scripts = self.nodes.iter().filter_map(|node| match &node.config.role {

@@ -10,14 +10,15 @@ use crate::{
         decode::{Decoded, decode},
         expect::{self, Expected},
         scale::Scale,
+        scales::{self, ScaleTree},
     },
     files::{EXPERIMENT_FILE, ExperimentFile, TopologyFile},
     limits,
     plan::Plan,
-    read::did_you_mean,
+    read::{did_you_mean, listed},
     source::{ExperimentName, Source},
     topology::{self, Topology, trace::TraceFiles},
-    yaml::Node,
+    yaml::{Node, shorten},
 };
 
 mod build;
@@ -37,9 +38,21 @@ pub struct Experiment {
     name: ExperimentName,
     head: Head,
     arms: Vec<Arm>,
+    /// Which of its scales it is; none: as it is written.
+    scale: Option<String>,
+    scales: Vec<Scaled>,
     warnings: Diagnostics,
     source: Source,
     arms_span: Span,
+    scales_span: Span,
+}
+
+/// One of its scales, resolved.
+#[derive(Debug, Clone)]
+struct Scaled {
+    name: String,
+    head: Head,
+    arms: Vec<Arm>,
 }
 
 /// One arm, resolved.
@@ -73,38 +86,55 @@ impl Experiment {
         let TopologyFile { source: topology_source, root: topology, traces } = topology;
         let mut files = vec![source.clone(), topology_source];
         files.extend_from_slice(traces.sources());
-        let mut report = Report::new(files.clone());
+        let mut report = Report::new(files);
         let base = ArmTree::base(&root, &topology);
         let mut layouts = Layouts { known: Vec::new(), traces };
 
-        // The files as they stand come first; an arm then says only what it adds.
-        let read = read_arm(&base, scale, &[], &mut layouts, &mut report);
-        let arms_node = root.get("arms");
-        let trees = arms_node.map_or_else(Vec::new, |node| arms::apply(node, &root, &topology, &mut report));
-        let names: Vec<&str> = trees.iter().map(|tree| tree.name.value.as_str()).collect();
-        let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, &names, &mut report));
-
-        let mut arms = Vec::new();
-        for tree in &trees {
-            let arm = if tree.varied {
-                let mut own = Report::new(files.clone());
-                let arm = read_arm(tree, scale, &expected, &mut layouts, &mut own);
-                report.absorb(own, &format!("in arm `{}`", tree.name.value));
-                arm
-            } else {
-                read.as_ref()
-                    .map(|read| Read { head: read.head.clone(), arm: read.arm.renamed(&tree.name.value, &expected) })
-            };
-            arms.extend(arm.map(|read| read.arm));
+        let (head, arms) = read_all(&base, scale, None, &mut layouts, &mut report);
+        let mut resolved = Vec::new();
+        if let Some(node) = root.get("scales").filter(|_| scale == Scale::ONE) {
+            let names: Vec<&str> = root.get("arms").map_or_else(Vec::new, |node| node.keys().collect());
+            for ScaleTree { tree, arms } in scales::apply(node, (&root, &topology), &names, &mut report) {
+                let mut own = report.beside();
+                let (head, arms) = read_all(&tree, scale, arms.as_deref(), &mut layouts, &mut own);
+                report.absorb(own, &format!("at scale `{}`", tree.name.value));
+                resolved.extend(head.map(|head| Scaled { name: tree.name.value, head, arms }));
+            }
         }
-        let head = read.map(|read| read.head);
-        let arms_span = root.get("arms").map_or(root.span, |node| node.span);
+        let span_of = |key| root.get(key).map_or(root.span, |node| node.span);
+        let (arms_span, scales_span) = (span_of("arms"), span_of("scales"));
         let failed = report.errors() > 0;
-        let found = report.into_diagnostics();
+        let warnings = report.into_diagnostics();
         match head {
-            Some(head) if !failed => Ok(Self { name, head, arms, warnings: found, source, arms_span }),
-            _ => Err(found),
+            Some(head) if !failed => {
+                let (scale, scales) = (None, resolved);
+                Ok(Self { name, head, arms, scale, scales, warnings, source, arms_span, scales_span })
+            }
+            _ => Err(warnings),
         }
+    }
+
+    /// The same experiment at one of the scales that its file names.
+    pub fn at_scale(self, scale: &str) -> Result<Self, Diagnostics> {
+        let names: Vec<String> = self.scales.iter().map(|scaled| scaled.name.clone()).collect();
+        let found = self.scales.into_iter().find(|scaled| scaled.name == scale);
+        let Some(Scaled { name, head, arms }) = found else {
+            let mut report = Report::new(vec![self.source.clone()]);
+            let known = || names.iter().map(String::as_str);
+            let message = format!("no scale named `{}`{}", shorten(scale), did_you_mean(scale, known()));
+            let help = match names.len() {
+                0 => "the experiment has no `scales`; leave `--scale` out".to_owned(),
+                _ => format!("there are: {}", listed(known())),
+            };
+            report.error(self.scales_span, message).help(help);
+            return Err(report.into_diagnostics());
+        };
+        Ok(Self { head, arms, scale: Some(name), scales: Vec::new(), ..self })
+    }
+
+    /// The names of its scales, in the order of the file.
+    pub fn scales(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.scales.iter().map(|scaled| scaled.name.as_str())
     }
 
     /// Its name.
@@ -195,6 +225,42 @@ impl Layouts {
         self.known.push((topology.clone(), groups.to_vec(), Arc::clone(&layout)));
         Some(layout)
     }
+}
+
+/// Reads and checks the trees as they stand, and every arm of them; or only the arms that are named.
+fn read_all(
+    base: &ArmTree,
+    scale: Scale,
+    wanted: Option<&[String]>,
+    layouts: &mut Layouts,
+    report: &mut Report,
+) -> (Option<Head>, Vec<Arm>) {
+    let ArmTree { experiment: root, topology, .. } = base;
+    // The files as they stand come first; an arm then says only what it adds.
+    let read = read_arm(base, scale, &[], layouts, report);
+    let arms_node = root.get("arms");
+    let mut trees = arms_node.map_or_else(Vec::new, |node| arms::apply(node, root, topology, report));
+    let names: Vec<String> = trees.iter().map(|tree| tree.name.value.clone()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, &names, report));
+    if let Some(wanted) = wanted {
+        trees.retain(|tree| wanted.contains(&tree.name.value));
+    }
+    let mut arms = Vec::new();
+    for tree in &trees {
+        let arm = if tree.varied {
+            let mut own = report.beside();
+            let arm = read_arm(tree, scale, &expected, layouts, &mut own);
+            let at = if base.varied { format!(" at scale `{}`", base.name.value) } else { String::new() };
+            report.absorb(own, &format!("in arm `{}`{at}", tree.name.value));
+            arm
+        } else {
+            read.as_ref()
+                .map(|read| Read { head: read.head.clone(), arm: read.arm.renamed(&tree.name.value, &expected) })
+        };
+        arms.extend(arm.map(|read| read.arm));
+    }
+    (read.map(|read| read.head), arms)
 }
 
 /// Reads and checks one arm.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::limits;
 
+pub(crate) mod constants;
 pub(crate) mod expect;
 pub(crate) mod experiment;
 pub(crate) mod group;

@@ -71,7 +71,7 @@ expect:
     5 | polcy: {}
       | ^^^^^
       |
-      = help: the keys of an experiment are question, topology, seed, duration, providers, content, groups, workload, policy, congestion_control, engine, tolerance, arms, timeline, repeats, expect
+      = help: the keys of an experiment are question, topology, seed, duration, providers, content, groups, workload, policy, congestion_control, engine, tolerance, arms, scales, timeline, repeats, expect
 
     error: 99999999999999GiB is out of range
      --> experiments/e.yaml:7:23
@@ -176,7 +176,7 @@ expect:
        |               ^^^^^^^^^^^^^^^
        |
        = note: in arm `edge-only`
-       = help: the keys of an edge policy are mode, target_rate, token_lifetime, requests, rate, retry_after
+       = help: the keys of an edge policy are mode, target_rate, token_lifetime, requests, rate, retry_after, backstop
 
     error: an arm cannot change `seed`
       --> experiments/e.yaml:18:12

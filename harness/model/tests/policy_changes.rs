@@ -81,16 +81,20 @@ fn a_share_of_the_uplink_is_of_each_peers_own() {
 }
 
 #[test]
-fn every_key_of_the_policy_can_change() {
-    let all = "selection: {strategy: random, max_returned: 7, diversity: 3%, filters: {uploads_on: false, free_slots: false, \
+fn every_key_of_the_policy_but_a_peers_constants_can_change() {
+    let all = "selection: {strategy: random, max_returned: 7, diversity: 3%, rotation: false, filters: {uploads_on: false, free_slots: false, \
                nat: false}}, control: {readd: false, readd_within: 3s, logins_per_guid: 3/s, logins_per_address: 3/s, \
                queries_per_guid: 3/s, queries_per_address: 3/s, connections_per_address: 3, connections: 3, \
-               contents_per_peer: 3, usage_reports: 3}, uploads: {per_copy: 3, connections: 3, waiting: 3, rate: 3%, \
+               contents_per_peer: 3, usage_reports: 3, burst: 3s, refusals: 3, lookup: 3s}, uploads: {per_copy: 3, connections: 3, waiting: 3, rate: 3%, \
                connection_rate: 3mbit, while_busy: 3%, back_off: 3s, while_downloading: 3%}, cache: {time: 3s, size: 3MiB}, \
                edge: {mode: only, target_rate: 3%, token_lifetime: 3s, requests: 3, rate: 3/s, retry_after: 3s}, \
                downloads: {max_sources: 3, requery_below: 3%, requery_every: 3s, both_sides: false}";
     let plan = plan("hybrid", &format!("{{at: 5s, do: set-policy, policy: {{{all}}}}}"));
-    let known = plan.parameters.keys().filter_map(|path| path.strip_prefix("policy."));
+    let built_in = |path: &&str| {
+        let rules = ["downloads.order", "downloads.duplicates", "downloads.news_every", "downloads.news_at_once"];
+        rules.contains(path) || ["defences.", "waits.", "edge.backstop."].iter().any(|part| path.starts_with(part))
+    };
+    let known = plan.parameters.keys().filter_map(|path| path.strip_prefix("policy.")).filter(|path| !built_in(path));
     let changed: Vec<&str> = plan.timeline[0].act.changes().iter().map(|change| change.path.as_str()).collect();
     assert_eq!(changed, known.collect::<Vec<_>>(), "each changes, and each is recorded");
     assert_eq!(orders(&plan, 0).len(), 3);
@@ -119,10 +123,10 @@ fn what_cannot_be_set_is_said() {
     experiments/e.yaml:11:45 no policy is named [write what changes, as `policy: {uploads.per_copy: 2}`]
     experiments/e.yaml:11:45 expected a map of paths and values such as `{uploads.per_copy: 2}`, found `only` []
     experiments/e.yaml:11:46 unknown key `percopy`, did you mean `per_copy`? [the keys of an upload policy are per_copy, connections, waiting, rate, connection_rate, while_busy, back_off, while_downloading]
-    experiments/e.yaml:11:46 unknown key `congestion_control` [the keys of a policy are selection, control, uploads, cache, edge, downloads]
+    experiments/e.yaml:11:46 unknown key `congestion_control` [the keys of a policy are selection, control, uploads, cache, edge, downloads, defences, waits]
     experiments/e.yaml:11:64 0 is out of range [a whole number from 1 to 1000000 is expected]
     experiments/e.yaml:11:46 `uploads..per_copy` is not a path [write names with dots between them: `uploads.per_copy`]
-    experiments/e.yaml:11:52 expected an edge policy, found `only` [write a map; its keys are mode, target_rate, token_lifetime, requests, rate, retry_after]
+    experiments/e.yaml:11:52 expected an edge policy, found `only` [write a map; its keys are mode, target_rate, token_lifetime, requests, rate, retry_after, backstop]
     experiments/e.yaml:11:70 `node` has no meaning with `set-policy` [remove it]
     experiments/e.yaml:11:56 `policy` has no meaning with `kill` [remove it]
     "#);
@@ -142,4 +146,22 @@ fn a_plan_with_another_policy_is_read_back() {
         plan("hybrid", "{at: 5s, do: set-policy, policy: {uploads.per_copy: 2, edge.rate: 5/s, edge.mode: deficit}}");
     let text = serde_yaml::to_string(&plan).unwrap();
     assert_eq!(serde_yaml::from_str::<Plan>(&text).unwrap(), plan);
+}
+
+#[test]
+fn what_a_peer_is_made_with_cannot_change() {
+    for (policy, path) in [
+        ("{defences.stalls: 9}", "defences.stalls"),
+        ("{waits: {query: 1s}}", "waits.query"),
+        ("{edge.backstop.step: 30%}", "edge.backstop.step"),
+        ("{downloads.order: random, uploads.per_copy: 9}", "downloads.order"),
+    ] {
+        let timeline = format!("{{at: 5s, do: set-policy, policy: {policy}}}");
+        let wrong = read(text(&timeline).as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
+        assert!(wrong.contains(&format!("`{path}` is what a peer has from its start to its end")), "{wrong}");
+    }
+    // A constant that an arm sets stays as it is when something else of its section changes.
+    let experiment = text("{at: 5s, do: set-policy, policy: {downloads.max_sources: 3}}")
+        .replace("  few: {", "  few: {policy.downloads.duplicates: 9, ");
+    read(experiment.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
 }

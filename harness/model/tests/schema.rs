@@ -63,17 +63,23 @@ workload:
     patience: {hazard: 0.1/s, resume: 50%, pause: 2s, abort: 10%}
   - {name: quick, arrivals: {burst: 4, at: 1s, within: 2s}}
 policy:
-  selection: {strategy: random, max_returned: 10, diversity: 20%,
+  selection: {strategy: random, max_returned: 10, diversity: 20%, rotation: false,
      filters: {uploads_on: false, free_slots: false, nat: false}}
   control: {readd: false, readd_within: 3s, logins_per_guid: 1/s, logins_per_address: 5/s, queries_per_guid: 3/s,
-     queries_per_address: 30/s, connections_per_address: 10, connections: 1000, contents_per_peer: 10, usage_reports: 1000}
+     queries_per_address: 30/s, connections_per_address: 10, connections: 1000, contents_per_peer: 10, usage_reports: 1000,
+     burst: 5s, refusals: 10, lookup: 1s}
   uploads: {per_copy: 3, connections: 4, waiting: 6, rate: 50%, connection_rate: 1mbit, while_busy: 10%, back_off: 2s,
     while_downloading: 50%}
   cache: {time: 1h, size: 1GiB}
-  edge: {mode: deficit, target_rate: 50%, token_lifetime: 1h, requests: 10, rate: 5/s, retry_after: 2s}
-  downloads: {max_sources: 5, requery_below: 50%, requery_every: 3s, both_sides: false}
+  edge: {mode: deficit, target_rate: 50%, token_lifetime: 1h, requests: 10, rate: 5/s, retry_after: 2s,
+    backstop: {peers_from: 20%, step: 10%, tolerance: 5%, fill: 1s, fill_most: 8s, probe: 5s}}
+  downloads: {max_sources: 5, requery_below: 50%, requery_every: 3s, both_sides: false, order: in-order, duplicates: 1, news_every: 0s, news_at_once: 0}
+  defences: {ban: 0s, offences_to_ban: 9, drop_corrupt: false, stuck_after: 1s, dead_after: 24h, slow_after: 24h, slow_bytes: 0B,
+    stalls: 5, upload_dead_after: 5s, part_dead_after: 20s}
+  waits: {connect: 2s, greeting: 3s, query: 4s, back_off: 100ms, back_off_most: 5s, busy: 1s, idle: 6s, report: 2s, loaded: 24h}
 arms:
   hybrid: {policy.edge.mode: backstop}
+scales: {small: {duration: 55s, arms: [hybrid]}}
 timeline:
   - {at: 1s, do: kill, node: homes-1}
   - {at: 1s, do: set-policy, policy: {edge.mode: only}}

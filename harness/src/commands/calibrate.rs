@@ -22,6 +22,9 @@ use crate::{
 pub(crate) struct CalibrateArgs {
     /// The experiment: a file in experiments/, without `.yaml`
     name: String,
+    /// One of the scales that the file names, instead of the file as it stands
+    #[arg(long, value_name = "NAME")]
+    scale: Option<String>,
     #[command(flatten)]
     carrier: CarrierArgs,
     /// Print JSON instead of the table
@@ -34,7 +37,7 @@ pub(crate) struct CalibrateArgs {
 
 /// Measures every class, whatever is remembered.
 pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
-    let experiment = project.load(&args.name)?;
+    let experiment = project.load_at(&args.name, args.scale.as_deref())?;
     let plans: Vec<Plan> = experiment.arms().map(|arm| experiment.plan(arm, 0, None)).collect::<Result<_, _>>()?;
     let plans: Vec<&Plan> = plans.iter().collect();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;

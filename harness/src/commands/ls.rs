@@ -69,6 +69,7 @@ fn listed(entry: &Entry) -> Value {
                 line["valid"] = summary["valid"].clone();
                 line["runtime"] = of_any_arm(&summary, "runtime");
                 line["engine"] = of_any_arm(&summary, "engine");
+                line["scale"] = of_any_arm(&summary, "scale");
                 line["arms"] = arms(&summary);
             }
             // One damaged file must not hide all other results.
@@ -123,7 +124,9 @@ fn text(listed: &[Value]) -> String {
         let commit = line["commit"].as_str().map_or("no commit".to_owned(), |commit| format!("commit {commit}"));
         let created = word("created").replace('T', " ").replace('Z', " UTC");
         let carriers = ["runtime", "engine"].iter().filter_map(|key| line[*key].as_str());
-        let of: Vec<&str> = [word("experiment"), &created, &commit].into_iter().chain(carriers).collect();
+        let scale = line["scale"].as_str().map(|scale| format!("scale {scale}"));
+        let of = [word("experiment"), &created, &commit].into_iter().chain(carriers).chain(scale.as_deref());
+        let of: Vec<&str> = of.collect();
         let _ = writeln!(text, "{}", of.join("  "));
         let _ = writeln!(text, "  {}", word("directory"));
         let _ = match (word("state"), line["unreadable"].as_str()) {

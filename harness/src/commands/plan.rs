@@ -13,6 +13,9 @@ use crate::{project::Project, say::say, status::Status};
 pub(crate) struct PlanArgs {
     /// The experiment
     name: String,
+    /// One of the scales that the file names, instead of the file as it stands
+    #[arg(long, value_name = "NAME")]
+    scale: Option<String>,
     /// The arm; the first one by default
     #[arg(long)]
     arm: Option<String>,
@@ -29,7 +32,7 @@ pub(crate) struct PlanArgs {
 
 /// Prints it.
 pub(crate) fn run(args: &PlanArgs, project: &Project) -> anyhow::Result<ExitCode> {
-    let experiment = project.load(&args.name)?;
+    let experiment = project.load_at(&args.name, args.scale.as_deref())?;
     let arm = choose_arm(&experiment, args.arm.as_deref())?;
     let plan = experiment.plan(arm, args.repeat, args.seed)?;
     if args.json {

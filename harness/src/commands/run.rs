@@ -27,6 +27,9 @@ use crate::{
 pub(crate) struct RunArgs {
     /// The experiment: a file in experiments/, without `.yaml`
     name: String,
+    /// One of the scales that the file names, instead of the file as it stands
+    #[arg(long, value_name = "NAME")]
+    scale: Option<String>,
     /// Only this arm; may be given several times
     #[arg(long = "arm", value_name = "ARM")]
     arms: Vec<String>,
@@ -54,7 +57,7 @@ pub(crate) struct RunArgs {
 
 /// Runs it.
 pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode> {
-    let experiment = project.load(&args.name)?;
+    let experiment = project.load_at(&args.name, args.scale.as_deref())?;
     let plans = plans(args, &experiment)?;
     // One thread: the agent dies with the thread that started it, and the harness must not compete with the link engine.
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;

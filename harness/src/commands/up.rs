@@ -32,6 +32,9 @@ use crate::{
 pub(crate) struct UpArgs {
     /// The experiment: a file in experiments/, without `.yaml`
     name: String,
+    /// One of the scales that the file names, instead of the file as it stands
+    #[arg(long, value_name = "NAME")]
+    scale: Option<String>,
     /// The arm; the first one by default
     #[arg(long)]
     arm: Option<String>,
@@ -53,7 +56,7 @@ pub(crate) struct UpArgs {
 
 /// Brings it up; returns when every node is ready.
 pub(crate) fn run(args: &UpArgs, project: &Project) -> anyhow::Result<ExitCode> {
-    let experiment = project.load(&args.name)?;
+    let experiment = project.load_at(&args.name, args.scale.as_deref())?;
     let arm = super::choose_arm(&experiment, args.arm.as_deref())?;
     let plan = experiment.plan(arm, 0, args.seed)?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;

@@ -56,6 +56,9 @@ pub struct ArmSummary {
     pub engine: Option<String>,
     /// The runtime; none if no run was made.
     pub runtime: Option<String>,
+    /// Which of the experiment's scales it is; none: as the file stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<String>,
     /// TCP's congestion control.
     pub congestion_control: String,
     /// The seed of the first repeat.
@@ -215,6 +218,7 @@ fn arm(first: &Plan, plans: &[Arc<Plan>], outcomes: &[RunOutcome], ending: &Endi
         runs_planned: planned as u32,
         engine: runs.first().map(|run| run.record().engine.engine.clone()),
         runtime: runs.first().map(|run| run.record().runtime.clone()),
+        scale: first.scale().map(str::to_owned),
         congestion_control: first.fabric.congestion_control.clone(),
         seed: first.seed,
         downloads_total: totals(&figures),

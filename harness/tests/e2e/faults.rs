@@ -22,7 +22,8 @@ use crate::program::{
 fn every_download_completes_although_the_control_plane_is_killed() {
     let _alone = alone();
     let results = tempfile::tempdir().expect("a temporary directory");
-    let args = ["run", "control-plane-loss", "--json", "--results", results.path().to_str().expect("UTF-8")];
+    let dir = results.path().to_str().expect("UTF-8");
+    let args = ["run", "control-plane-loss", "--scale", "ci", "--json", "--calibrate", "never", "--results", dir];
     let output = measure(|| peerbed(&args));
     assert!(output.status.success(), "{}", said(&output));
     let summary = json(&output);

@@ -5,6 +5,7 @@ mod calibration;
 mod capacity;
 mod disk;
 mod engines;
+mod experiments;
 mod faults;
 mod nat;
 mod past_results;

@@ -125,8 +125,13 @@ const OVERLOAD: &[&str] =
 
 /// Runs a measurement until the machine was free enough to believe it, ten times at most. Whatever else is wrong with
 /// it, and an overload that stays, is for the caller to judge.
-pub(crate) fn measure(mut command: impl FnMut() -> Command) -> Output {
-    for _ in 0..9 {
+pub(crate) fn measure(command: impl FnMut() -> Command) -> Output {
+    measure_at_most(10, command)
+}
+
+/// The same, so many times at most.
+pub(crate) fn measure_at_most(times: u32, mut command: impl FnMut() -> Command) -> Output {
+    for _ in 1..times {
         let output = command().output().expect("peerbed runs");
         let text = String::from_utf8_lossy(&output.stdout);
         let reasons: Vec<String> = match serde_json::from_str::<Value>(&text) {

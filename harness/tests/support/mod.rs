@@ -101,6 +101,7 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
                     strategy: Strategy::Nested,
                     max_returned: 40,
                     diversity: 0.1,
+                    rotation: true,
                     filters: Filters::default(),
                 },
                 readd: ReAddPolicy::default(),

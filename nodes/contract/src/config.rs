@@ -1,6 +1,7 @@
 //! What a node is told before it starts: the JSON file behind `--config`.
 
 mod cache;
+mod constants;
 mod control;
 mod edge;
 mod habits;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     cache::CachePolicy,
+    constants::{Backstop, Constants, Defences, PieceOrder, Pieces, Waits},
     control::{
         ControlConfig, ControlLimits, ControlPart, DatabaseAddress, DirectoryEntry, Filters, ReAddPolicy, Selection,
         Strategy,

@@ -21,10 +21,10 @@ pub mod exit;
 
 pub use command::{Command, CommandError};
 pub use config::{
-    CachePolicy, ControlConfig, ControlLimits, ControlPart, Courtesy, DatabaseAddress, DirectoryEntry, EdgeConfig,
-    EdgeLimits, EdgeMode, Filters, Flood, Habit, HabitAct, Inflate, Misbehaviour, NatClass, NodeConfig, PeerConfig,
-    Prefix, ReAddPolicy, Requery, RoleConfig, ScriptStep, Selection, Stall, Storage, Strategy, UploadPolicy, UserAct,
-    UserMoment,
+    Backstop, CachePolicy, Constants, ControlConfig, ControlLimits, ControlPart, Courtesy, DatabaseAddress, Defences,
+    DirectoryEntry, EdgeConfig, EdgeLimits, EdgeMode, Filters, Flood, Habit, HabitAct, Inflate, Misbehaviour, NatClass,
+    NodeConfig, PeerConfig, PieceOrder, Pieces, Prefix, ReAddPolicy, Requery, RoleConfig, ScriptStep, Selection, Stall,
+    Storage, Strategy, UploadPolicy, UserAct, UserMoment, Waits,
 };
 pub use event::{
     DownloadRecord, Event, EventKind, Eviction, LoginRecord, Offence, SourceBytes, TerminalStatus, TransferRecord,

@@ -17,6 +17,7 @@ const SHARED: &[(&str, &str)] = &[
     ("repeats", "every arm is repeated as often"),
     ("engine", "all arms run on links of one engine; `--engine` says another for all of them"),
     ("arms", "arms are not nested"),
+    ("scales", "a scale is of the whole experiment; it may set `arms.NAME.PATH`"),
     ("expect", "an expectation names its arm itself"),
     ("topology", "one file is read; a path such as `topology.links.isp-x~transit.rate` changes a value of it"),
 ];
@@ -58,7 +59,7 @@ pub(crate) fn apply(node: &Node, experiment: &Arc<Node>, topology: &Arc<Node>, r
             _ if node.is_null() => {}
             Value::Map(overrides) => {
                 for one in overrides {
-                    override_one(&mut tree, one, report);
+                    override_one(&mut tree, one, ("an arm", SHARED), report);
                 }
                 tree.varied = !overrides.is_empty();
             }
@@ -69,15 +70,21 @@ pub(crate) fn apply(node: &Node, experiment: &Arc<Node>, topology: &Arc<Node>, r
     trees
 }
 
-fn override_one(tree: &mut ArmTree, one: &Entry, report: &mut Report) {
+/// Sets one value by its path; `whose` says what sets it, and which values that cannot, with the reasons.
+pub(super) fn override_one(
+    tree: &mut ArmTree,
+    one: &Entry,
+    (whose, fixed): (&str, &[(&str, &str)]),
+    report: &mut Report,
+) {
     let Some(segments) = segments(one, "`policy.edge.mode`", report) else { return };
     if let Some(("topology", rest)) = one.key.split_once('.') {
         let segments: Vec<&str> = rest.split('.').collect();
         set(Arc::make_mut(&mut tree.topology), &segments, "topology", one, report);
         return;
     }
-    if let Some((name, why)) = SHARED.iter().find(|(name, _)| *name == segments[0]) {
-        report.error(one.key_span, format!("an arm cannot change `{name}`")).help(*why);
+    if let Some((name, why)) = fixed.iter().find(|(name, _)| *name == segments[0]) {
+        report.error(one.key_span, format!("{whose} cannot change `{name}`")).help(*why);
         return;
     }
     set(Arc::make_mut(&mut tree.experiment), &segments, "", one, report);

@@ -22,7 +22,7 @@ pub(crate) struct ControlPolicy {
     pub(crate) limits: ControlLimits,
 }
 
-const FLAGS: [(&str, bool); 2] = [("true", true), ("false", false)];
+pub(super) const FLAGS: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 impl ControlPolicy {
     /// Reads the map; what is missing is as in another policy.
@@ -46,6 +46,17 @@ impl ControlPolicy {
         ] {
             set(value, &fields, key, |node| report.whole(node, 1, 10_000_000).map(|count| count as u32));
         }
+        let times = [
+            (&mut limits.burst_ns, "burst", Duration::ZERO),
+            (&mut limits.lookup_ns, "lookup", Duration::from_millis(10)),
+        ];
+        for (value, key, least) in times {
+            let range = (least, Duration::from_hours(1));
+            set(value, &fields, key, |node| report.time(node, range).map(|time| time.as_nanos() as u64));
+        }
+        set(&mut limits.refusals, &fields, "refusals", |node| {
+            report.whole(node, 1, 10_000_000).map(|count| count as u32)
+        });
         policy
     }
 
@@ -53,10 +64,11 @@ impl ControlPolicy {
     pub(super) fn parameters(&self) -> BTreeMap<String, Setting> {
         let often = |rate: f64| Setting::Text(format!("{rate}/s"));
         let whole = |count: u32| Setting::Number(f64::from(count));
+        let time = |nanos: u64| Setting::Text(units::show_time(Duration::from_nanos(nanos)));
         let limits = &self.limits;
         let settings = [
             ("readd", Setting::Flag(self.readd.enabled)),
-            ("readd_within", Setting::Text(units::show_time(Duration::from_nanos(self.readd.within_ns)))),
+            ("readd_within", time(self.readd.within_ns)),
             ("logins_per_guid", often(limits.logins_per_guid)),
             ("logins_per_address", often(limits.logins_per_address)),
             ("queries_per_guid", often(limits.queries_per_guid)),
@@ -65,6 +77,9 @@ impl ControlPolicy {
             ("connections", whole(limits.connections)),
             ("contents_per_peer", whole(limits.contents_per_peer)),
             ("usage_reports", whole(limits.usage_reports)),
+            ("burst", time(limits.burst_ns)),
+            ("refusals", whole(limits.refusals)),
+            ("lookup", time(limits.lookup_ns)),
         ];
         settings.into_iter().map(|(key, setting)| (format!("policy.control.{key}"), setting)).collect()
     }

@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use peerbed_contract::{EdgeLimits, EdgeMode, Filters, Strategy};
+use peerbed_contract::{Constants, EdgeLimits, EdgeMode, Filters, Strategy};
 use peerbed_link::{Bandwidth, Probability};
 
 use crate::{
     diagnostic::Report,
     experiment::{
-        CacheSize, Cap, Policy,
-        control::{self, ControlPolicy},
+        CacheSize, Cap, Policy, constants,
+        control::{self, ControlPolicy, FLAGS},
     },
     limits,
     plan::Setting,
@@ -37,6 +37,7 @@ impl Policy {
             strategy: Strategy::Nested,
             max_returned: 40,
             diversity: Probability::new(0.1).expect("a share"),
+            rotation: true,
             filters: Filters::default(),
             control: ControlPolicy::default(),
             per_copy: 5,
@@ -57,6 +58,7 @@ impl Policy {
             requery_below: Probability::new(1.0).expect("a share"),
             requery_every: Duration::from_secs(10),
             both_sides: true,
+            constants: Constants::default(),
         }
     }
 
@@ -75,6 +77,7 @@ impl Policy {
             set(&mut policy.strategy, &selection, "strategy", |node| report.word(node, &words));
             set(&mut policy.max_returned, &selection, "max_returned", |node| count(report, node, 1_000));
             set(&mut policy.diversity, &selection, "diversity", |node| report.share(node));
+            set(&mut policy.rotation, &selection, "rotation", |node| report.word(node, &FLAGS));
             if let Some(node) = selection.get("filters") {
                 policy.filters = control::filters(policy.filters, node, report);
             }
@@ -110,6 +113,9 @@ impl Policy {
             set(&mut policy.edge_target, &edge, "target_rate", |node| {
                 cap(node, ("a target of 0% leaves everything to peers", "write `mode: backstop`"), "downlink", report)
             });
+            if let Some(node) = edge.get("backstop") {
+                constants::backstop(&mut policy.constants.backstop, node, report);
+            }
             let range = (Duration::from_secs(1), limits::DURATION.1);
             set(&mut policy.token_lifetime, &edge, "token_lifetime", |node| report.time(node, range));
             let limits = &mut policy.edge_limits;
@@ -129,9 +135,15 @@ impl Policy {
             set(&mut policy.requery_below, &downloads, "requery_below", |node| report.share(node));
             let range = (Duration::from_millis(100), limits::DURATION.1);
             set(&mut policy.requery_every, &downloads, "requery_every", |node| report.time(node, range));
-            set(&mut policy.both_sides, &downloads, "both_sides", |node| {
-                report.word(node, &[("true", true), ("false", false)])
-            });
+            set(&mut policy.both_sides, &downloads, "both_sides", |node| report.word(node, &FLAGS));
+            constants::pieces(&mut policy.constants.pieces, &downloads, report);
+        }
+        if let Some(node) = fields.get("defences") {
+            constants::defences(&mut policy.constants.defences, node, report);
+            policy.control.limits.ban_ns = policy.constants.defences.ban_ns;
+        }
+        if let Some(node) = fields.get("waits") {
+            constants::waits(&mut policy.constants.waits, node, report);
         }
         policy
     }
@@ -160,6 +172,7 @@ impl Policy {
             ("policy.selection.strategy", text(strategy)),
             ("policy.selection.max_returned", whole(self.max_returned)),
             ("policy.selection.diversity", Setting::Text(units::show_share(self.diversity.get()))),
+            ("policy.selection.rotation", Setting::Flag(self.rotation)),
             ("policy.selection.filters.uploads_on", Setting::Flag(self.filters.uploads_on)),
             ("policy.selection.filters.free_slots", Setting::Flag(self.filters.free_slots)),
             ("policy.selection.filters.nat", Setting::Flag(self.filters.nat)),
@@ -188,7 +201,7 @@ impl Policy {
             ("policy.downloads.both_sides", Setting::Flag(self.both_sides)),
         ];
         let own = settings.into_iter().map(|(path, setting)| (path.to_owned(), setting));
-        own.chain(self.control.parameters()).collect()
+        own.chain(self.control.parameters()).chain(constants::parameters(&self.constants)).collect()
     }
 }
 
@@ -213,7 +226,7 @@ fn limit<T>(node: &Node, read: impl FnOnce(&Node) -> Option<T>, limit: &mut Opti
     }
 }
 
-fn count(report: &mut Report, node: &Node, most: u64) -> Option<u32> {
+pub(super) fn count(report: &mut Report, node: &Node, most: u64) -> Option<u32> {
     report.whole(node, 1, most).map(|value| value as u32)
 }
 

@@ -67,6 +67,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
 
     let mut parameters = body.policy.parameters();
     parameters.insert("congestion_control".to_owned(), Setting::Text(body.congestion_control.clone()));
+    parameters.extend(experiment.scale.iter().map(|scale| ("scale".to_owned(), Setting::Text(scale.clone()))));
     parameters.extend(body.providers.iter().flat_map(Provider::parameters));
     let mut plan = Plan {
         experiment: experiment.name.to_string(),
@@ -308,6 +309,7 @@ impl<'a> Context<'a> {
             both_sides: policy.both_sides,
             max_sources: policy.max_sources,
             requery: policy.requery,
+            constants: self.body.policy.constants,
             objects: objects.map(|(_, object)| object.clone()).collect(),
             holds: held.iter().map(|index| self.objects[*index].id.clone()).collect(),
             storage: Storage::Synthetic,

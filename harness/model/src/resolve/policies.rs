@@ -24,6 +24,7 @@ pub(super) fn control(policy: &Policy) -> ControlPolicy {
             strategy: policy.strategy,
             max_returned: policy.max_returned,
             diversity: policy.diversity.get(),
+            rotation: policy.rotation,
             filters: policy.filters,
         },
         readd: policy.control.readd,

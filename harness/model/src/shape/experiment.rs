@@ -269,6 +269,13 @@ pub(crate) static EXPERIMENT: Shape = Shape {
             doc: "The variants: what each sets otherwise, by path.",
         },
         Key {
+            name: "scales",
+            form: Form::Named("name of a scale", &Form::Named("path", &Form::Any)),
+            need: Need::Optional("there is the file's own alone"),
+            doc: "The same experiment in other sizes (`--scale`): what each sets otherwise, by path, before the arms do; \
+                  `arms` is a list of those that it has.",
+        },
+        Key {
             name: "timeline",
             form: Form::List(&Form::Map(&ACTION)),
             need: Need::Optional("nothing happens"),

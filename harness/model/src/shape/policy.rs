@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use crate::{
     limits,
-    shape::{Form, Key, Need, Shape},
+    shape::{
+        Form, Key, Need, Shape,
+        constants::{BACKSTOP, DEFENCES, WAITS},
+    },
 };
 
 pub(crate) static FILTERS: Shape = Shape {
@@ -32,7 +35,7 @@ pub(crate) static FILTERS: Shape = Shape {
     ],
 };
 
-const PER_TIME_DOC: &str = "At most so many on average; ten seconds' worth may come at once.";
+const PER_TIME_DOC: &str = "At most so many on average; what `burst` says may come at once.";
 
 pub(crate) static CONTROL: Shape = Shape {
     name: "a control plane policy",
@@ -79,6 +82,24 @@ pub(crate) static CONTROL: Shape = Shape {
             need: Need::Default("200000"),
             doc: "Entries of usage reports that one connection node keeps: one for each start of a peer, content and partner.",
         },
+        Key {
+            name: "burst",
+            form: Form::Time(Duration::ZERO, Duration::from_hours(1)),
+            need: Need::Default("10s"),
+            doc: "How much of the rates of logins and queries may come at once: what they give in this time, at least one.",
+        },
+        Key {
+            name: "refusals",
+            form: Form::Whole(1, 10_000_000),
+            need: Need::Default("100"),
+            doc: "Refusals on one connection after which it is closed.",
+        },
+        Key {
+            name: "lookup",
+            form: Form::Time(Duration::from_millis(10), Duration::from_hours(1)),
+            need: Need::Default("2s"),
+            doc: "A database node that has not answered by then is done without.",
+        },
     ],
 };
 
@@ -106,6 +127,13 @@ pub(crate) static SELECTION: Shape = Shape {
             need: Need::Default("10%"),
             doc: "The share of a `nested` answer that is taken from everywhere, at least one place where somebody is left \
                   over; those first that were not returned for longest.",
+        },
+        Key {
+            name: "rotation",
+            form: Form::Flag,
+            need: Need::Default("true"),
+            doc: "Whether those come first, among equals, that were not returned for longest. `false`: nested and local answers have \
+                  always the same order, random ones are drawn anew each time.",
         },
         Key {
             name: "filters",
@@ -237,6 +265,12 @@ pub(crate) static EDGE: Shape = Shape {
             need: Need::Default("1s"),
             doc: "When those may come again, rounded up to whole seconds: `Retry-After` of the 503.",
         },
+        Key {
+            name: "backstop",
+            form: Form::Map(&BACKSTOP),
+            need: Need::Optional("the defaults"),
+            doc: "When the edge gives way to peers in the mode `backstop`.",
+        },
     ],
 };
 
@@ -270,6 +304,32 @@ pub(crate) static DOWNLOADS: Shape = Shape {
             doc: "Whether a peer that is asked for its copy dials too where NAT keeps the asker from reaching it alone. \
                   `false`: askers alone dial.",
         },
+        Key {
+            name: "order",
+            form: Form::Words(&["rarest", "random", "in-order"]),
+            need: Need::Default("rarest"),
+            doc: "Which piece is asked for next. `rarest`: that which the fewest connected peers have. `random`: any. `in-order`: the \
+                  first that is missing.",
+        },
+        Key {
+            name: "duplicates",
+            form: Form::Whole(1, 255),
+            need: Need::Default("3"),
+            doc: "Requests for one piece that may be under way in the end-game, when every missing piece is under way. 1: there is no \
+                  end-game.",
+        },
+        Key {
+            name: "news_every",
+            form: Form::Time(Duration::ZERO, Duration::from_hours(1)),
+            need: Need::Default("400ms"),
+            doc: "How long new pieces are kept back, to be told to other peers together.",
+        },
+        Key {
+            name: "news_at_once",
+            form: Form::Whole(0, 262_144),
+            need: Need::Default("16"),
+            doc: "So many first pieces of a download are told at once all the same.",
+        },
     ],
 };
 
@@ -302,6 +362,18 @@ pub(crate) static POLICY: Shape = Shape {
             form: Form::Map(&DOWNLOADS),
             need: Need::Optional("the defaults"),
             doc: "What peers take.",
+        },
+        Key {
+            name: "defences",
+            form: Form::Map(&DEFENCES),
+            need: Need::Optional("the defaults"),
+            doc: "What they do against those who break the rules.",
+        },
+        Key {
+            name: "waits",
+            form: Form::Map(&WAITS),
+            need: Need::Optional("the defaults"),
+            doc: "How long they wait for others.",
         },
     ],
 };

@@ -77,7 +77,7 @@ impl Default for ReAddPolicy {
     }
 }
 
-/// What a node of the control plane bears. Rates are averages; ten seconds' worth may come at once.
+/// What a node of the control plane bears. Rates are averages.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ControlLimits {
@@ -97,6 +97,34 @@ pub struct ControlLimits {
     pub contents_per_peer: u32,
     /// Peers and contents that usage reports are kept of.
     pub usage_reports: u32,
+    /// What may come at once of logins and queries, in nanoseconds of their rates.
+    #[serde(default = "burst")]
+    pub burst_ns: u64,
+    /// Refusals on one connection after which it is closed.
+    #[serde(default = "refusals")]
+    pub refusals: u32,
+    /// A database node that has not answered by then is done without, in nanoseconds.
+    #[serde(default = "lookup")]
+    pub lookup_ns: u64,
+    /// How long nothing is accepted from an address that sent what is no frame, in nanoseconds; 0: nobody is banned.
+    #[serde(default = "ban")]
+    pub ban_ns: u64,
+}
+
+fn burst() -> u64 {
+    10_000_000_000
+}
+
+fn refusals() -> u32 {
+    100
+}
+
+fn lookup() -> u64 {
+    2_000_000_000
+}
+
+fn ban() -> u64 {
+    60_000_000_000
 }
 
 impl Default for ControlLimits {
@@ -110,6 +138,10 @@ impl Default for ControlLimits {
             connections: 65_536,
             contents_per_peer: 1_000,
             usage_reports: 200_000,
+            burst_ns: burst(),
+            refusals: refusals(),
+            lookup_ns: lookup(),
+            ban_ns: ban(),
         }
     }
 }
@@ -139,9 +171,17 @@ pub struct Selection {
     pub max_returned: u32,
     /// The share of a nested answer that is taken from everywhere, 0 to 1; 0.1 by default.
     pub diversity: f64,
+    /// Among equals those come first that were not returned for longest; else nested and local answers have always the same
+    /// order, and random ones are drawn anew each time.
+    #[serde(default = "yes")]
+    pub rotation: bool,
     /// Who is left out beforehand.
     #[serde(default)]
     pub filters: Filters,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Who is not eligible for an answer; each rule can be switched off.

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Misbehaviour;
+use super::{Constants, Misbehaviour};
 use crate::{CachePolicy, ContentId, Courtesy, Guid, Habit, NatClass, Object};
 
 /// A peer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerConfig {
     /// Its installation's identity.
@@ -51,6 +51,9 @@ pub struct PeerConfig {
     /// When it asks the control plane again.
     #[serde(default)]
     pub requery: Requery,
+    /// The constants of its behaviour.
+    #[serde(default)]
+    pub constants: Constants,
     /// Every object that it holds or will ask for (the generator's keys; it learns hashes from the edge).
     pub objects: Vec<Object>,
     /// What it holds whole from the beginning.

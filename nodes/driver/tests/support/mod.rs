@@ -10,9 +10,9 @@ use std::{
 };
 
 use peerbed_contract::{
-    CachePolicy, Command, ContentId, ControlConfig, ControlLimits, ControlPart, EdgeConfig, EdgeLimits, EdgeMode,
-    Event, EventKind, Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object, Order, PeerConfig, ReAddPolicy,
-    Requery, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
+    CachePolicy, Command, Constants, ContentId, ControlConfig, ControlLimits, ControlPart, EdgeConfig, EdgeLimits,
+    EdgeMode, Event, EventKind, Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object, Order, PeerConfig,
+    ReAddPolicy, Requery, RoleConfig, ScriptStep, Selection, Storage, Strategy, Token, TransferRecord, UploadPolicy,
 };
 use peerbed_driver::{CommandSender, Node, Told, command_queue, event_queue, monotonic_ns};
 use peerbed_proto::token;
@@ -166,6 +166,7 @@ pub fn control(address: &str) -> NodeConfig {
             strategy: Strategy::Nested,
             max_returned: 40,
             diversity: 0.1,
+            rotation: true,
             filters: Filters::default(),
         },
         readd: ReAddPolicy::default(),
@@ -202,6 +203,7 @@ pub fn peer(number: u8, edge: SocketAddr, control: Option<SocketAddr>, objects: 
         both_sides: true,
         max_sources: 8,
         requery: Requery::default(),
+        constants: Constants::default(),
         objects: objects.to_vec(),
         holds: Vec::new(),
         storage: Storage::Synthetic,

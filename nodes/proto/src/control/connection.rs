@@ -29,10 +29,6 @@ use crate::{
 
 /// The owner of all copies in a connection node's own registry.
 pub(super) const OWN: ConnId = ConnId(0);
-/// How long nothing is accepted from an address that sent what is no frame.
-pub(super) const BAN: Time = 60_000_000_000;
-/// Refusals on one connection after which it is closed.
-const REFUSALS_MAX: u32 = 100;
 
 /// The state machine of a connection node.
 #[derive(Debug)]
@@ -132,7 +128,7 @@ impl ConnectionNode {
     fn count_refusal(&mut self, conn: ConnId) {
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         session.refusals += 1;
-        if session.refusals >= REFUSALS_MAX {
+        if session.refusals >= self.gate.limits().refusals {
             self.gate.count("refusals on one connection");
             self.outputs.push_back(Output::Close { conn });
             self.forget(conn);
@@ -207,7 +203,7 @@ impl ConnectionNode {
         let Some(session) = self.sessions.get(&conn) else { return };
         let by = session.from.address.ip().to_canonical();
         let guid = session.login.as_ref().map(|login| login.profile.peer.guid);
-        self.bans.ban(now, by, BAN);
+        self.bans.ban(now, by, self.gate.limits().ban_ns);
         self.event(EventKind::Offence { by, guid, offence: Offence::Malformed, count: 1 });
     }
 

@@ -7,42 +7,42 @@ use peerbed_contract::{ControlLimits, EventKind, Guid};
 
 use crate::{Output, Time, peer::rate::Bucket};
 
-/// What may come at once, in seconds of its rate.
-const BURST_S: f64 = 10.0;
 /// Buckets kept of a kind, before those that are full again are dropped.
 const BUCKETS_MAX: usize = 65_536;
-/// A bucket that nobody took from for so long is full.
-const FULL_AFTER: Time = (BURST_S as Time + 1) * 1_000_000_000;
 
 /// Buckets of one rate, by whom they limit.
 #[derive(Debug)]
 struct Buckets<K> {
     rate: f64,
+    /// What may come at once, in nanoseconds of the rate.
+    burst: Time,
     by: BTreeMap<K, (Bucket, Time)>,
 }
 
 impl<K: Ord + Copy> Buckets<K> {
-    fn new(rate: f64) -> Self {
-        Self { rate, by: BTreeMap::new() }
+    fn new(rate: f64, burst: Time) -> Self {
+        Self { rate, burst, by: BTreeMap::new() }
     }
 
-    /// Another rate, which everybody begins anew with.
-    fn set(&mut self, rate: f64) {
-        if rate.to_bits() != self.rate.to_bits() {
-            *self = Self::new(rate);
+    /// Another rate or burst, which everybody begins anew with.
+    fn set(&mut self, rate: f64, burst: Time) {
+        if (rate.to_bits(), burst) != (self.rate.to_bits(), self.burst) {
+            *self = Self::new(rate, burst);
         }
     }
 
     /// Takes one, if there is one.
     fn take(&mut self, now: Time, key: K) -> bool {
         if self.by.len() >= BUCKETS_MAX && !self.by.contains_key(&key) {
-            self.by.retain(|_, (_, used)| now.saturating_sub(*used) < FULL_AFTER);
+            // A bucket that nobody took from for so long is full.
+            let full_after = self.burst.saturating_add(1_000_000_000);
+            self.by.retain(|_, (_, used)| now.saturating_sub(*used) < full_after);
             if self.by.len() >= BUCKETS_MAX {
                 return false;
             }
         }
         // At least one at a time, however low the rate.
-        let depth = (self.rate * BURST_S).max(1.0);
+        let depth = (self.rate * self.burst as f64 / 1e9).max(1.0);
         let (bucket, used) = self.by.entry(key).or_insert_with(|| (Bucket::new(self.rate, depth), now));
         let taken = bucket.take(now, 1.0).is_ok();
         if taken {
@@ -68,10 +68,10 @@ pub(super) struct Gate {
 impl Gate {
     pub(super) fn new(limits: ControlLimits) -> Self {
         Self {
-            logins_by_guid: Buckets::new(limits.logins_per_guid),
-            logins_by_address: Buckets::new(limits.logins_per_address),
-            queries_by_guid: Buckets::new(limits.queries_per_guid),
-            queries_by_address: Buckets::new(limits.queries_per_address),
+            logins_by_guid: Buckets::new(limits.logins_per_guid, limits.burst_ns),
+            logins_by_address: Buckets::new(limits.logins_per_address, limits.burst_ns),
+            queries_by_guid: Buckets::new(limits.queries_per_guid, limits.burst_ns),
+            queries_by_address: Buckets::new(limits.queries_per_address, limits.burst_ns),
             connections: BTreeMap::new(),
             open: 0,
             refused: BTreeMap::new(),
@@ -79,13 +79,13 @@ impl Gate {
         }
     }
 
-    /// Other limits from now on; who is beyond the new ones with what it has already keeps it. Where a rate changes, ten seconds'
-    /// worth of the new one may come at once.
+    /// Other limits from now on; who is beyond the new ones with what it has already keeps it. Where a rate changes, a
+    /// burst of the new one may come at once.
     pub(super) fn set(&mut self, limits: ControlLimits) {
-        self.logins_by_guid.set(limits.logins_per_guid);
-        self.logins_by_address.set(limits.logins_per_address);
-        self.queries_by_guid.set(limits.queries_per_guid);
-        self.queries_by_address.set(limits.queries_per_address);
+        self.logins_by_guid.set(limits.logins_per_guid, limits.burst_ns);
+        self.logins_by_address.set(limits.logins_per_address, limits.burst_ns);
+        self.queries_by_guid.set(limits.queries_per_guid, limits.burst_ns);
+        self.queries_by_address.set(limits.queries_per_address, limits.burst_ns);
         self.limits = limits;
     }
 
@@ -221,13 +221,13 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_buckets_come_back() {
-        let mut buckets = Buckets::new(1.0);
+        let mut buckets = Buckets::new(1.0, 10 * SECOND);
         for key in 0..BUCKETS_MAX as u32 {
             assert!(buckets.take(0, key));
         }
         assert!(!buckets.take(0, u32::MAX), "nobody new while everybody is busy");
         assert!(buckets.take(0, 5), "who is known goes on");
-        assert!(buckets.take(2 * FULL_AFTER, u32::MAX));
+        assert!(buckets.take(22 * SECOND, u32::MAX));
         assert_eq!(buckets.by.len(), 1);
     }
 }

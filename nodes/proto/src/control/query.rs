@@ -8,8 +8,6 @@ use peerbed_contract::{ContentId, Guid, Strategy};
 use super::{connection::ConnectionNode, select, uplink::Uplink};
 use crate::{ConnId, Message, Offered, PeerAddress, Profile, Time};
 
-/// After so long a query is answered with what there is.
-const LOOKUP_TIMEOUT: Time = 2_000_000_000;
 /// Queries of one connection that may be under way.
 const QUERIES_MAX: u32 = 16;
 
@@ -59,7 +57,7 @@ impl ConnectionNode {
         }
         let lookup = self.next_lookup;
         self.next_lookup = self.next_lookup.wrapping_add(1);
-        let deadline = now + LOOKUP_TIMEOUT;
+        let deadline = now.saturating_add(self.gate.limits().lookup_ns);
         let (waiting, offered) = (BTreeSet::new(), Vec::new());
         let pending = Pending { conn, query, asker, content, everywhere, waiting, offered, copies: 0, deadline };
         self.pending.insert(lookup, pending);

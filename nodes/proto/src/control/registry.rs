@@ -171,7 +171,7 @@ impl Registry {
                 last_returned: copy.last_returned,
             })
         });
-        select::short_list(selection.strategy, eligible.collect(), near as usize, rest as usize, rng)
+        select::short_list(selection, eligible.collect(), near as usize, rest as usize, rng)
     }
 
     /// Remembers that peers were returned; gives at which connection node each of them is logged in.

@@ -4,7 +4,7 @@
 use peerbed_contract::{AsNumber, Selection, Strategy};
 use rand::{Rng, seq::SliceRandom};
 
-use crate::{Nearness, Offered};
+use crate::{Nearness, Offered, Time};
 
 /// Where somebody is; nothing is known of an address outside the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,26 +36,37 @@ pub(super) fn nearness(asker: (Option<&Place>, Option<&str>), other: (Option<&Pl
 /// Nested: by nearness; then the diversity share (rounded, but at least one place where somebody is left over) from all that
 /// remain. Local: by nearness, nobody beyond the AS. Random: nearness does not count.
 pub(super) fn select(selection: &Selection, mut offered: Vec<Offered>, rng: &mut impl Rng) -> Vec<Offered> {
-    offered.shuffle(rng);
+    let turns = mix(selection, &mut offered, rng);
     if selection.strategy == Strategy::Local {
         offered.retain(|one| one.nearness <= Nearness::SameAs);
     }
     let wanted = offered.len().min(selection.max_returned as usize);
     // Stable sorts: what ties stays in the drawn order.
     match selection.strategy {
-        Strategy::Random => offered.sort_by_key(|one| one.last_returned),
-        Strategy::Local => offered.sort_by_key(|one| (one.nearness, one.last_returned)),
+        Strategy::Random => offered.sort_by_key(turns),
+        Strategy::Local => offered.sort_by_key(|one| (one.nearness, turns(one))),
         Strategy::Nested => {
-            offered.sort_by_key(|one| (one.nearness, one.last_returned));
+            offered.sort_by_key(|one| (one.nearness, turns(one)));
             if offered.len() > wanted {
                 let near = wanted - diverse(selection, wanted);
-                offered[near..].shuffle(rng);
-                offered[near..].sort_by_key(|one| one.last_returned);
+                mix(selection, &mut offered[near..], rng);
+                offered[near..].sort_by_key(turns);
             }
         }
     }
     offered.truncate(wanted);
     offered
+}
+
+/// Brings peers into an order that prefers nobody, and gives by what they are then sorted among equals: when they were last
+/// returned, or without rotation nothing. Without it nested and local answers have a fixed order.
+fn mix(selection: &Selection, offered: &mut [Offered], rng: &mut impl Rng) -> fn(&Offered) -> Time {
+    if !selection.rotation && selection.strategy != Strategy::Random {
+        offered.sort_by_key(|one| one.peer.guid);
+    } else {
+        offered.shuffle(rng);
+    }
+    if selection.rotation { |one| one.last_returned } else { |_| 0 }
 }
 
 /// How many of `wanted` places are for the diversity share.
@@ -70,7 +81,7 @@ pub(super) fn diverse(selection: &Selection, wanted: usize) -> usize {
 /// The part of what a registry has that a choice among several registries may need: the `near` first in the order of the
 /// strategy, and of the others the `rest` that were not returned for longest.
 pub(super) fn short_list(
-    strategy: Strategy,
+    selection: &Selection,
     mut offered: Vec<Offered>,
     near: usize,
     rest: usize,
@@ -79,15 +90,15 @@ pub(super) fn short_list(
     if offered.len() <= near {
         return offered;
     }
-    offered.shuffle(rng);
-    if strategy == Strategy::Random {
-        offered.sort_by_key(|one| one.last_returned);
+    let turns = mix(selection, &mut offered, rng);
+    if selection.strategy == Strategy::Random {
+        offered.sort_by_key(turns);
         offered.truncate(near.saturating_add(rest));
         return offered;
     }
-    offered.sort_by_key(|one| (one.nearness, one.last_returned));
-    offered[near..].shuffle(rng);
-    offered[near..].sort_by_key(|one| one.last_returned);
+    offered.sort_by_key(|one| (one.nearness, turns(one)));
+    mix(selection, &mut offered[near..], rng);
+    offered[near..].sort_by_key(turns);
     offered.truncate(near.saturating_add(rest));
     offered
 }
@@ -115,7 +126,7 @@ mod tests {
     }
 
     fn selection(strategy: Strategy, max_returned: u32, diversity: f64) -> Selection {
-        Selection { strategy, max_returned, diversity, filters: Filters::default() }
+        Selection { strategy, max_returned, diversity, rotation: true, filters: Filters::default() }
     }
 
     fn numbers(offered: &[Offered]) -> Vec<u8> {
@@ -206,6 +217,23 @@ mod tests {
     }
 
     #[test]
+    fn without_rotation_answers_are_always_the_same_but_random_ones() {
+        let peers = [(2, 7), (1, 9), (3, 0), (0, 5)];
+        let peers = peers.map(|(number, last)| offered(number, Nearness::SameAs, last)).to_vec();
+        let chosen = |strategy, seed| {
+            let selection = Selection { rotation: false, ..selection(strategy, 2, 0.0) };
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let short = short_list(&selection, peers.clone(), 3, 1, &mut rng);
+            numbers(&select(&selection, short, &mut rng))
+        };
+        for strategy in [Strategy::Nested, Strategy::Local] {
+            assert!((0..20).all(|seed| chosen(strategy, seed) == [0, 1]), "{strategy:?}");
+        }
+        let random: std::collections::BTreeSet<_> = (0..200).map(|seed| chosen(Strategy::Random, seed)).collect();
+        assert_eq!(random.len(), 12, "every pair in every order");
+    }
+
+    #[test]
     fn a_little_diversity_has_a_place_even_in_a_short_answer() {
         let far = |diversity| {
             let chosen = (0..40).map(|seed| selected(&selection(Strategy::Nested, 4, diversity), seed));
@@ -228,8 +256,8 @@ mod tests {
                 .collect();
             let mut rng = ChaCha8Rng::seed_from_u64(5);
             let (mut one, two): (Vec<_>, Vec<_>) = all.iter().cloned().partition(|one| one.nearness < Nearness::World);
-            one = short_list(strategy, one, 8, 8, &mut rng);
-            one.extend(short_list(strategy, two, 8, diverse(&selection, 8), &mut rng));
+            one = short_list(&selection, one, 8, 8, &mut rng);
+            one.extend(short_list(&selection, two, 8, diverse(&selection, 8), &mut rng));
             let mut split = numbers(&select(&selection, one, &mut rng));
             let mut whole = numbers(&select(&selection, all, &mut rng));
             split.sort_unstable();

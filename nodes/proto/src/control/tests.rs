@@ -11,7 +11,6 @@ use peerbed_contract::{
 };
 use proptest::{prelude::*, strategy::Strategy as _};
 
-use super::connection::BAN;
 use super::*;
 
 mod eligible;
@@ -25,7 +24,7 @@ use crate::{
 const SECRET: [u8; 32] = [5; 32];
 
 fn control(strategy: Strategy, max_returned: u32, diversity: f64) -> ControlMachine {
-    let selection = Selection { strategy, max_returned, diversity, filters: Filters::default() };
+    let selection = Selection { strategy, max_returned, diversity, rotation: true, filters: Filters::default() };
     // Nothing here comes nearer to the limits than a test of limits wants.
     let limits = ControlLimits {
         logins_per_guid: 1e6,
@@ -188,7 +187,13 @@ fn another_policy_holds_for_the_next_query() {
     }
     let asked = |control: &mut ControlMachine| answer(&tell(control, 7, query(7, "patch"))).0;
     assert_eq!(asked(&mut control).len(), 3);
-    let local = Selection { strategy: Strategy::Local, max_returned: 40, diversity: 0.0, filters: Filters::default() };
+    let local = Selection {
+        strategy: Strategy::Local,
+        max_returned: 40,
+        diversity: 0.0,
+        rotation: true,
+        filters: Filters::default(),
+    };
     let limits = ControlLimits { queries_per_guid: 0.2, ..ControlLimits::default() };
     set(&mut control, local.clone(), limits);
     assert_eq!([asked(&mut control), asked(&mut control)], [[4], [4]]);
@@ -433,7 +438,7 @@ fn who_sends_what_is_no_frame_is_shut_out_for_a_minute() {
     assert_eq!(drain(&mut control), [Output::Close { conn: ConnId(3) }]);
     arrive(&mut control, 2, true);
     let from = Endpoint { address: (ip(1), 50_000).into() };
-    control.handle(BAN + 11, Input::Accepted { conn: ConnId(5), from });
+    control.handle(ControlLimits::default().ban_ns + 11, Input::Accepted { conn: ConnId(5), from });
     assert_eq!(drain(&mut control), []);
 }
 

@@ -9,7 +9,7 @@ use peerbed_contract::{ContentId, Guid};
 
 use super::{
     PeerMachine,
-    params::{ACCOUNTS_MAX, REPORT_EVERY, SECOND},
+    params::{ACCOUNTS_MAX, SECOND},
 };
 use crate::{Message, Time, UsageEntry, message::USAGE_MAX};
 
@@ -20,6 +20,8 @@ pub(super) struct Accounts {
     entries: BTreeMap<(ContentId, Option<Guid>), Account>,
     /// When the next report is due; none while there is nothing new.
     due: Option<Time>,
+    /// How long what is new may stay untold.
+    every: Time,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +34,11 @@ struct Account {
 }
 
 impl Accounts {
+    /// None yet.
+    pub(super) fn new(every: Time) -> Self {
+        Self { every, ..Self::default() }
+    }
+
     /// When the next report is due.
     pub(super) fn due(&self) -> Option<Time> {
         self.due
@@ -42,7 +49,7 @@ impl Accounts {
         if self.entries.len() >= ACCOUNTS_MAX && !self.entries.contains_key(&key) {
             return None;
         }
-        self.due.get_or_insert(now + REPORT_EVERY);
+        self.due.get_or_insert(now.saturating_add(self.every));
         let account = self.entries.entry(key).or_default();
         account.told = false;
         Some(account)

@@ -1,7 +1,7 @@
 //! Which pieces of a download are held, under way, or still to be asked for, and which of them to ask for next.
 
 use fixedbitset::FixedBitSet;
-use peerbed_contract::Object;
+use peerbed_contract::{Object, PieceOrder, Pieces};
 use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
@@ -29,6 +29,7 @@ pub(super) struct Board {
     reopened: u64,
     /// Requests under way beyond the first for their piece.
     doubled: usize,
+    rules: Pieces,
 }
 
 impl Board {
@@ -50,7 +51,13 @@ impl Board {
             place,
             reopened: 0,
             doubled: 0,
+            rules: Pieces::default(),
         }
+    }
+
+    /// With these rules.
+    pub(super) fn by(self, rules: Pieces) -> Self {
+        Self { rules, ..self }
     }
 
     /// Whether the piece is held.
@@ -91,6 +98,11 @@ impl Board {
     /// Requests under way for the piece.
     pub(super) fn under_way(&self, piece: u32) -> u8 {
         self.under_way[piece as usize]
+    }
+
+    /// Whether the piece may be asked for once more while it is under way.
+    pub(super) fn may_double(&self, piece: u32) -> bool {
+        self.under_way(piece) < self.rules.duplicates
     }
 
     /// A request for the piece went out.
@@ -150,7 +162,7 @@ impl Board {
         }
     }
 
-    /// The rarest open piece that `suits`, ties broken at random; rare counts connected peers, as an edge has everything.
+    /// The open piece that comes next and `suits`: the rarest (or as the rules say), ties broken at random; rare counts connected peers, as an edge has everything.
     pub(super) fn pick(&self, rng: &mut ChaCha8Rng, suits: impl Fn(u32) -> bool) -> Option<u32> {
         self.pick_by(rng, suits, |piece| self.offered[piece])
     }
@@ -165,12 +177,18 @@ impl Board {
             return None;
         }
         let start = rng.random_range(0..self.open.len());
-        let mut best: Option<(u16, u32)> = None;
+        let order = self.rules.order;
+        let look_at = if order == PieceOrder::InOrder { usize::MAX } else { LOOK_AT };
+        let mut best: Option<(u32, u32)> = None;
         for (looked, &piece) in self.open[start..].iter().chain(&self.open[..start]).enumerate() {
-            if looked >= LOOK_AT && best.is_some() {
+            if looked >= look_at && best.is_some() {
                 break;
             }
-            let rarity = rarity(piece as usize);
+            let rarity = match order {
+                PieceOrder::Rarest => u32::from(rarity(piece as usize)),
+                PieceOrder::Random => 0,
+                PieceOrder::InOrder => piece,
+            };
             if best.is_none_or(|(rarest, _)| rarity < rarest) && suits(piece) {
                 best = Some((rarity, piece));
                 if rarity == 0 {
@@ -252,6 +270,41 @@ mod tests {
                 prop_assert_eq!(open, expected);
                 prop_assert_eq!(board.held_bytes(), 10 * held.iter().filter(|h| **h).count() as u64);
             }
+        }
+    }
+
+    #[test]
+    fn the_rules_say_which_piece_comes_next() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let all = (0..8).collect::<FixedBitSet>();
+        let mut rare = all.clone();
+        rare.remove(5);
+        let mut picked = |order| {
+            let mut board = Board::new(8, &mut rng).by(Pieces { order, ..Pieces::default() });
+            board.offers_came(&all);
+            board.offers_came(&rare);
+            let mut next = || {
+                let piece = board.pick(&mut rng, |piece| piece != 0).unwrap();
+                board.asked(piece);
+                piece
+            };
+            [next(), next(), next()]
+        };
+        assert_eq!(picked(PieceOrder::InOrder), [1, 2, 3]);
+        assert!((0..20).all(|_| picked(PieceOrder::Rarest)[0] == 5));
+        assert!((0..40).any(|_| picked(PieceOrder::Random)[0] != 5));
+    }
+
+    #[test]
+    fn copies_under_way_are_bounded_by_the_rules() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        for (duplicates, may) in [(1, [false, false]), (2, [true, false])] {
+            let mut board = Board::new(1, &mut rng).by(Pieces { duplicates, ..Pieces::default() });
+            let seen = [(); 2].map(|()| {
+                board.asked(0);
+                board.may_double(0)
+            });
+            assert_eq!(seen, may, "{duplicates}");
         }
     }
 }

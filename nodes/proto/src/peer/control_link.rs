@@ -6,17 +6,11 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use peerbed_contract::{ContentId, EventKind, Guid, SignedToken};
+use peerbed_contract::{ContentId, EventKind, Guid, SignedToken, Waits};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{
-    PeerMachine, Stage,
-    edges::CROWD,
-    params::{BACKOFF_LAST, CONNECT_TIMEOUT, GREETING_TIMEOUT, MILLISECOND, QUERY_TIMEOUT},
-    rate::Backoff,
-    standing::Standing,
-};
+use super::{PeerMachine, Stage, edges::CROWD, params::MILLISECOND, rate::Backoff, standing::Standing};
 use crate::{ConnId, Message, Output, PROGRAM_MAX, PROTOCOL_VERSION, Purpose, SECONDARY_MAX, Time, nat};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +33,7 @@ pub(super) struct ControlLink {
     /// The one in use, or the next to be tried.
     at: usize,
     state: State,
+    waits: Waits,
     backoff: Backoff,
     /// The waits after the control plane sent it away, which a login alone does not end: copies of one installation would
     /// else replace each other without end.
@@ -55,13 +50,14 @@ pub(super) struct ControlLink {
 }
 
 impl ControlLink {
-    pub(super) fn new(nodes: Vec<SocketAddr>) -> Self {
+    pub(super) fn new(nodes: Vec<SocketAddr>, waits: &Waits) -> Self {
         Self {
             nodes,
             at: 0,
             state: State::Away { until: 0 },
-            backoff: Backoff::default(),
-            sent_away: Backoff::default(),
+            waits: *waits,
+            backoff: Backoff::new(waits),
+            sent_away: Backoff::new(waits),
             told_off: false,
             up_since: None,
             lost: false,
@@ -93,8 +89,8 @@ impl ControlLink {
         }
         match self.state {
             State::Away { until } => Some(until),
-            State::Dialling { since, .. } => Some(since + CONNECT_TIMEOUT),
-            State::LoggingIn { since, .. } => Some(since + GREETING_TIMEOUT),
+            State::Dialling { since, .. } => Some(since + self.waits.connect_ns),
+            State::LoggingIn { since, .. } => Some(since + self.waits.greeting_ns),
             State::Up { .. } => self.standing.due(),
         }
     }
@@ -162,7 +158,7 @@ impl PeerMachine {
 
     pub(super) fn control_closed(&mut self, now: Time) {
         let up_since = self.control.up_since.take();
-        if up_since.is_some_and(|since| now.saturating_sub(since) >= BACKOFF_LAST) {
+        if up_since.is_some_and(|since| now.saturating_sub(since) >= self.control.waits.back_off_most_ns) {
             self.control.sent_away.reset();
         }
         let told_off = std::mem::take(&mut self.control.told_off) && up_since.is_some();
@@ -317,7 +313,7 @@ impl PeerMachine {
         let Some(conn) = self.control.up() else { return };
         let Some(download) = self.downloads.get_mut(&number) else { return };
         match download.swarm.query {
-            Some((_, since)) if now.saturating_sub(since) >= QUERY_TIMEOUT => self.drop_control(now),
+            Some((_, since)) if now.saturating_sub(since) >= self.control.waits.query_ns => self.drop_control(now),
             None if now >= download.swarm.next_query => {
                 let query = self.next_query;
                 self.next_query = self.next_query.wrapping_add(1);

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{
     board::Board,
-    params::{BACKOFF_LAST, REQUERY_FIRST, RETRY_AFTER_MAX, STALL, TICK},
+    params::{REQUERY_FIRST, RETRY_AFTER_MAX, STALL, TICK},
     rate::{Backoff, about},
     share::EdgeShare,
 };
@@ -42,7 +42,7 @@ pub(super) struct Grant {
 }
 
 /// What is known of one edge.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct EdgeState {
     pub(super) not_before: Time,
     pub(super) backoff: Backoff,
@@ -151,25 +151,30 @@ impl Download {
         now: Time,
         rng: &mut ChaCha8Rng,
     ) -> Self {
+        let waits = &config.constants.waits;
         Self {
             number: step.download,
-            board: Board::new(object.piece_count(), rng),
+            board: Board::new(object.piece_count(), rng).by(config.constants.pieces),
             object,
             run: Run::Active,
             grant: None,
             edges: EdgePlan {
-                states: config.edges.iter().map(|_| EdgeState::default()).collect(),
+                states: config
+                    .edges
+                    .iter()
+                    .map(|_| EdgeState { not_before: 0, backoff: Backoff::new(waits) })
+                    .collect(),
                 current: None,
                 dialling: None,
                 asking: None,
                 renew: None,
-                renewals: Backoff::default(),
+                renewals: Backoff::new(waits),
                 refusals: 0,
                 bad_pieces: 0,
                 spared: None,
             },
             swarm: Swarm::new(),
-            share: EdgeShare::new(now, config.edge_mode, config.edge_target_bps),
+            share: EdgeShare::new(now, (config.edge_mode, config.edge_target_bps), config.constants.backstop),
             user: step.user.into(),
             links: BTreeSet::new(),
             next_tick: now,
@@ -394,6 +399,6 @@ impl Candidate {
     pub(super) fn put_off(&mut self, now: Time, wait: Option<Time>, rng: &mut ChaCha8Rng) {
         let own = self.backoff.failed(rng);
         self.link = None;
-        self.not_before = now + wait.unwrap_or(own).clamp(own, BACKOFF_LAST.max(own));
+        self.not_before = now + wait.unwrap_or(own).clamp(own, self.backoff.most().max(own));
     }
 }

@@ -7,14 +7,12 @@ use super::{
     PeerMachine,
     download::{EdgePlan, Grant},
     link::{Kind, Link, Phase},
-    params::{MILLISECOND, REFUSALS_PER_EDGE, SECOND},
+    params::{REFUSALS_PER_EDGE, SECOND},
 };
 use crate::{ConnId, Output, Purpose, Refusal, Time};
 
 /// A token is renewed when it is valid for less than this.
 const RENEW_BEFORE: Time = 2 * SECOND;
-/// An edge that takes so much longer than a round trip to authorise is loaded.
-const LOADED_FROM: Time = 250 * MILLISECOND;
 /// The longest authorisation that makes a download wait longer for its first piece.
 const LOADED_LAST: Time = SECOND;
 /// So many peers are a crowd: they are likely to have a piece sooner than a loaded edge gives one.
@@ -50,7 +48,7 @@ impl PeerMachine {
         let Some(&to) = self.config.edges.get(best) else { return };
         let content = download.content().clone();
         let conn = self.next_conn();
-        let mut link = Link::new(to, Kind::Edge(best), Phase::Dialling, now);
+        let mut link = Link::new(to, Kind::Edge(best), Phase::Dialling, now, &self.config.constants.defences);
         link.content = Some(content);
         link.download = Some(number);
         self.links.insert(conn, link);
@@ -152,7 +150,7 @@ impl PeerMachine {
         let Some(download) = self.downloads.get_mut(&number).filter(|download| download.peers_allowed()) else {
             return;
         };
-        if fills && waited >= LOADED_FROM && self.control.up().is_some() {
+        if fills && waited >= self.config.constants.waits.loaded_ns && self.control.up().is_some() {
             download.edges.spared = Some(now + self.rng.random_range(0..=2 * waited.min(LOADED_LAST)));
         }
     }

@@ -6,7 +6,7 @@ use peerbed_contract::{ContentId, EdgeMode, Guid, Object, Offence, SignedToken};
 use super::{
     PeerMachine, Stage,
     link::{Kind, Link, Phase},
-    params::{BUSY_RETRY, GREETERS_MAX, MILLISECOND, SECOND},
+    params::{GREETERS_MAX, MILLISECOND, SECOND},
     upload::NoSlot,
 };
 use crate::{
@@ -86,7 +86,8 @@ impl PeerMachine {
             self.out.push_back(Output::Close { conn });
             return;
         }
-        self.links.insert(conn, Link::new(from.address, Kind::Accepted, Phase::Greeting, now));
+        let link = Link::new(from.address, Kind::Accepted, Phase::Greeting, now, &self.config.constants.defences);
+        self.links.insert(conn, link);
     }
 
     /// A message of another peer.
@@ -256,7 +257,8 @@ impl PeerMachine {
     }
 
     fn turn_away(&mut self, now: Time, conn: ConnId, why: NoSlot) {
-        self.send(conn, Self::busy(why));
+        let busy = self.busy(why);
+        self.send(conn, busy);
         self.close(now, conn, true);
     }
 
@@ -266,7 +268,8 @@ impl PeerMachine {
         {
             return self.break_rules(now, conn, Offence::Protocol);
         }
-        let wait = retry_ms.map_or(BUSY_RETRY, |ms| (Time::from(ms) * MILLISECOND).max(SECOND));
+        let wait =
+            retry_ms.map_or(self.config.constants.waits.busy_ns, |ms| (Time::from(ms) * MILLISECOND).max(SECOND));
         let download = link.download.and_then(|number| self.downloads.get_mut(&number));
         if let Some(candidate) = download.and_then(|download| download.swarm.by_link(conn)) {
             candidate.put_off(now, Some(wait), &mut self.rng);

@@ -9,7 +9,6 @@ use peerbed_contract::{EventKind, Offence, TransferRecord};
 use super::{
     PeerMachine,
     link::{Kind, Link, Phase},
-    params::BUSY_RETRY,
 };
 use crate::{ConnId, Message, Output, RequestId, Time};
 
@@ -117,14 +116,14 @@ impl PeerMachine {
         for request in unanswered {
             self.request_over(now, conn, request);
         }
-        self.candidate_gone(now, conn, Some(BUSY_RETRY));
+        self.candidate_gone(now, conn, Some(self.config.constants.waits.busy_ns));
         self.leave(now, conn);
         self.try_to_leave(now, conn);
     }
 
     /// Ends a connection whose far end broke the rules.
     pub(super) fn break_off(&mut self, now: Time, conn: ConnId) {
-        self.candidate_gone(now, conn, Some(6 * BUSY_RETRY));
+        self.candidate_gone(now, conn, Some(self.long_wait()));
         self.close(now, conn, false);
     }
 

@@ -6,10 +6,10 @@ use std::{
 };
 
 use fixedbitset::FixedBitSet;
-use peerbed_contract::{ContentId, Guid};
+use peerbed_contract::{ContentId, Defences, Guid};
 
 use super::{
-    params::{CRAWL_BYTES, CRAWL_TIME, EDGE_AHEAD, PENDING_MAX, PIPELINE_MAX, PIPELINE_SLACK, SOURCE_STUCK},
+    params::{EDGE_AHEAD, PENDING_MAX, PIPELINE_MAX, PIPELINE_SLACK},
     rate::{Bucket, Meter, time_for},
 };
 use crate::{RequestId, Time};
@@ -88,6 +88,8 @@ pub(super) struct Pull {
     progress: (Time, u64),
     /// More is asked for at once than the far end allows (an attacker's).
     pub(super) greedy: bool,
+    /// When it is silent or slow for too long.
+    defences: Defences,
     /// It refused a request: nothing is asked before this moment.
     pub(super) rest_until: Time,
     pub(super) refusals: u32,
@@ -144,7 +146,7 @@ impl Pull {
 
     /// It owes bytes and has been silent for too long to be given more.
     pub(super) fn is_stuck(&self, now: Time) -> bool {
-        !self.wanted.is_empty() && now.saturating_sub(self.heard) >= SOURCE_STUCK
+        !self.wanted.is_empty() && now.saturating_sub(self.heard) >= self.defences.stuck_ns
     }
 
     /// Bytes came.
@@ -157,11 +159,11 @@ impl Pull {
     /// It owes bytes and gives next to nothing, however often; to be asked about regularly.
     pub(super) fn crawls(&mut self, now: Time) -> bool {
         let (since, given) = self.progress;
-        if self.wanted.is_empty() || now.saturating_sub(since) < CRAWL_TIME {
+        if self.wanted.is_empty() || now.saturating_sub(since) < self.defences.slow_ns {
             return false;
         }
         self.progress = (now, 0);
-        given < CRAWL_BYTES.min(self.owed)
+        given < self.defences.slow_bytes.min(self.owed)
     }
 
     /// Whether it may be asked for one piece more: it owes nothing, or no more than arrives in two round trips and a
@@ -264,7 +266,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(remote: SocketAddr, kind: Kind, phase: Phase, now: Time) -> Self {
+    pub(super) fn new(remote: SocketAddr, kind: Kind, phase: Phase, now: Time, defences: &Defences) -> Self {
         Self {
             remote,
             kind,
@@ -275,7 +277,7 @@ impl Link {
             download: None,
             crossing: false,
             source: false,
-            pull: Pull::default(),
+            pull: Pull { defences: *defences, ..Pull::default() },
             push: Push::default(),
             said_bye: false,
             heard_bye: false,

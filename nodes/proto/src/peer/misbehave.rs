@@ -102,7 +102,8 @@ impl PeerMachine {
             return;
         }
         let conn = self.next_conn();
-        self.links.insert(conn, Link::new(to, Kind::Dialled, Phase::Dialling, now));
+        let link = Link::new(to, Kind::Dialled, Phase::Dialling, now, &self.config.constants.defences);
+        self.links.insert(conn, link);
         self.out.push_back(Output::Dial { conn, to, purpose: Purpose::Peer, from_listener: false });
     }
 

@@ -156,7 +156,7 @@ impl PeerMachine {
             }
         }
         Self {
-            control: ControlLink::new(config.control.clone()),
+            control: ControlLink::new(config.control.clone(), &config.constants.waits),
             me,
             seed: node.seed,
             objects,
@@ -171,7 +171,7 @@ impl PeerMachine {
             next_conn: 0,
             next_query: 0,
             news: News::default(),
-            accounts: Accounts::default(),
+            accounts: Accounts::new(config.constants.waits.report_ns),
             offences: Offences::default(),
             misdeeds: Misdeeds::default(),
             due: None,
@@ -184,6 +184,11 @@ impl PeerMachine {
         let conn = ConnId(self.next_conn);
         self.next_conn += 2;
         conn
+    }
+
+    /// How long a peer that proved to be of no use is left alone.
+    fn long_wait(&self) -> Time {
+        self.config.constants.waits.busy_ns.saturating_mul(6)
     }
 
     fn send(&mut self, conn: ConnId, message: Message) {

@@ -7,13 +7,12 @@
 use std::collections::BTreeMap;
 
 use fixedbitset::FixedBitSet;
-use peerbed_contract::{ContentId, Offence};
+use peerbed_contract::{ContentId, Offence, Pieces};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
     PeerMachine,
     link::{Link, Phase},
-    params::{HAVE_AT_ONCE, HAVE_EVERY},
     rate::about,
 };
 use crate::{ConnId, Message, Time};
@@ -27,10 +26,10 @@ pub(super) struct News {
 }
 
 impl News {
-    /// A piece came, one of the `first` of its content or a later one.
-    pub(super) fn add(&mut self, now: Time, content: &ContentId, piece: u32, first: bool, rng: &mut ChaCha8Rng) {
+    /// A piece came; it is told in about so long, at the latest.
+    pub(super) fn add(&mut self, now: Time, content: &ContentId, piece: u32, kept: Time, rng: &mut ChaCha8Rng) {
         self.pieces.entry(content.clone()).or_default().push(piece);
-        let at = if first { now } else { now + about(HAVE_EVERY, rng) };
+        let at = now + about(kept, rng);
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
@@ -132,8 +131,10 @@ impl PeerMachine {
         let whole = self.uploader.is_whole(&object.id);
         let running = !download.is_over();
         let offered = self.uploader.offers(&object.id);
-        let first = download.board.held_bytes() <= HAVE_AT_ONCE * u64::from(object.piece_length);
-        self.news.add(now, &object.id, piece, first, &mut self.rng);
+        let Pieces { news_ns, news_at_once, .. } = self.config.constants.pieces;
+        let first = download.board.held_bytes() <= u64::from(news_at_once) * u64::from(object.piece_length);
+        let kept = if first { 0 } else { news_ns };
+        self.news.add(now, &object.id, piece, kept, &mut self.rng);
         if offered && (running || whole) {
             self.control_offer(&object.id, whole);
         }

@@ -7,10 +7,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use peerbed_contract::{EventKind, Guid, Offence};
 
-use super::{
-    PeerMachine,
-    params::{BAN, OFFENCES_MAX, OFFENCES_TO_BAN},
-};
+use super::{PeerMachine, params::OFFENCES_MAX};
 use crate::{ConnId, Time, bans::Bans};
 
 /// Everything that was seen.
@@ -34,18 +31,22 @@ impl PeerMachine {
     pub(super) fn offended(&mut self, now: Time, conn: ConnId, offence: Offence) {
         let Some(link) = self.links.get(&conn).filter(|link| !link.is_edge()) else { return };
         let (by, guid) = (link.remote.ip().to_canonical(), link.guid);
+        let defences = self.config.constants.defences;
         let offences = &mut self.offences;
         if offences.seen.len() >= OFFENCES_MAX && !offences.seen.contains_key(&(by, offence)) {
-            return offences.bans.ban(now, by, BAN);
+            return offences.bans.ban(now, by, defences.ban_ns);
         }
         let seen = offences.seen.entry((by, offence)).or_insert(Seen { guid, count: 0, told: 0 });
         seen.guid = seen.guid.or(guid);
         seen.count = seen.count.saturating_add(1);
         let (count, first) = (seen.count, seen.told == 0);
         // Who damages content or cannot speak does so on purpose or is broken; the others may have been unlucky once.
-        let at_once = matches!(offence, Offence::Corrupt | Offence::Malformed);
-        if at_once || count.is_multiple_of(OFFENCES_TO_BAN) {
-            offences.bans.ban(now, by, BAN);
+        let at_once = match offence {
+            Offence::Corrupt => defences.drop_corrupt,
+            other => other == Offence::Malformed,
+        };
+        if at_once || count.is_multiple_of(defences.offences_to_ban.max(1)) {
+            offences.bans.ban(now, by, defences.ban_ns);
         }
         // What an attacker is answered says nothing about who answers.
         if first && self.config.misbehaviour.is_harmless() {

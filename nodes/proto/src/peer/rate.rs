@@ -1,9 +1,10 @@
 //! Small measures of time and rate: a source's goodput, a token bucket, a back-off.
 
+use peerbed_contract::Waits;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::params::{BACKOFF_FIRST, BACKOFF_LAST, SECOND};
+use super::params::SECOND;
 use crate::Time;
 
 /// The age, in busy time, at which a byte counts half.
@@ -111,17 +112,35 @@ impl Bucket {
 }
 
 /// Exponential waits with a seeded jitter, so that many peers do not return in one moment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Backoff {
     failures: u32,
+    first: Time,
+    most: Time,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::new(&Waits::default())
+    }
 }
 
 impl Backoff {
-    /// Counts a failure and gives how long to wait: half to all of [`BACKOFF_FIRST`] doubled per earlier failure.
+    /// One that has not failed yet.
+    pub(crate) fn new(waits: &Waits) -> Self {
+        Self { failures: 0, first: waits.back_off_ns, most: waits.back_off_most_ns }
+    }
+
+    /// Counts a failure and gives how long to wait: half to all of the first wait, doubled per earlier failure.
     pub(crate) fn failed(&mut self, rng: &mut ChaCha8Rng) -> Time {
-        let full = (BACKOFF_FIRST << self.failures.min(16)).min(BACKOFF_LAST);
+        let full = self.first.saturating_mul(1 << self.failures.min(16)).min(self.most);
         self.failures = self.failures.saturating_add(1);
         full / 2 + rng.random_range(0..=full / 2)
+    }
+
+    /// The longest that it gives.
+    pub(crate) fn most(&self) -> Time {
+        self.most
     }
 
     /// It worked.
@@ -187,7 +206,8 @@ mod tests {
         let mut backoff = Backoff::default();
         let waits: Vec<Time> = (0..12).map(|_| backoff.failed(&mut rng)).collect();
         for (index, wait) in waits.iter().enumerate() {
-            let full = (BACKOFF_FIRST << index).min(BACKOFF_LAST);
+            let waits = Waits::default();
+            let full = (waits.back_off_ns << index).min(waits.back_off_most_ns);
             assert!((full / 2..=full).contains(wait));
         }
     }

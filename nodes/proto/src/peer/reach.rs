@@ -44,7 +44,7 @@ impl PeerMachine {
             return;
         }
         let conn = self.next_conn();
-        let mut link = Link::new(peer.address, Kind::Accepted, Phase::Dialling, now);
+        let mut link = Link::new(peer.address, Kind::Accepted, Phase::Dialling, now, &self.config.constants.defences);
         link.content = Some(content);
         self.links.insert(conn, link);
         self.out.push_back(Output::Dial { conn, to: peer.address, purpose: Purpose::Peer, from_listener });

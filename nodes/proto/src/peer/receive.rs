@@ -6,7 +6,7 @@ use super::{
     PeerMachine,
     edges::is_final,
     link::{Kind, Phase, Took, Wanted},
-    params::{BAD_EDGE_WAIT, BAD_PIECES_PER_EDGE, BUSY_RETRY, SECOND},
+    params::{BAD_EDGE_WAIT, BAD_PIECES_PER_EDGE, SECOND},
 };
 use crate::{ConnId, RequestId, Time};
 
@@ -129,7 +129,7 @@ impl PeerMachine {
         if matches!(kind, Kind::Edge(_)) {
             download.edges.bad_pieces += 1;
             hopeless = !download.is_over() && download.edges.bad_pieces >= BAD_PIECES_PER_EDGE * edges;
-        } else if let Some(guid) = guid {
+        } else if let Some(guid) = guid.filter(|_| self.config.constants.defences.drop_corrupt) {
             download.swarm.banned.insert(guid);
         }
         self.event(EventKind::PieceRejected { download: number, piece, from: remote.ip().to_canonical() });
@@ -144,7 +144,10 @@ impl PeerMachine {
             }
             Kind::Dialled | Kind::Accepted => {
                 self.offended(now, conn, Offence::Corrupt);
-                self.candidate_gone(now, conn, Some(6 * BUSY_RETRY));
+                if !self.config.constants.defences.drop_corrupt {
+                    return;
+                }
+                self.candidate_gone(now, conn, Some(self.long_wait()));
                 self.call_off(conn);
             }
         }
@@ -178,7 +181,7 @@ impl PeerMachine {
         }
         self.request_over(now, conn, request);
         if too_often {
-            self.candidate_gone(now, conn, Some(6 * BUSY_RETRY));
+            self.candidate_gone(now, conn, Some(self.long_wait()));
             self.detach(now, conn, true);
         }
         self.try_to_leave(now, conn);

@@ -9,13 +9,7 @@ use std::collections::BTreeMap;
 
 use rand::RngExt;
 
-use super::{
-    PeerMachine,
-    download::Download,
-    link::Link,
-    params::{DUPLICATES_MAX, HAVE_AT_ONCE, MILLISECOND},
-    rate::time_for,
-};
+use super::{PeerMachine, download::Download, link::Link, params::MILLISECOND, rate::time_for};
 use crate::{ConnId, Message, Output, RequestId, Time};
 
 /// A source is late when it would need this much longer than the whole rest of the download.
@@ -161,7 +155,8 @@ impl PeerMachine {
     pub(super) fn turn_to(&mut self, now: Time, number: u32, conn: ConnId, piece: u32) {
         let idle = |link: &Link| link.pull.wanted.is_empty() && link.may_ask(now);
         let Some(download) = self.downloads.get(&number).filter(|download| download.is_active()) else { return };
-        let begins = download.board.held_bytes() < HAVE_AT_ONCE * u64::from(download.object.piece_length);
+        let first = u64::from(self.config.constants.pieces.news_at_once);
+        let begins = download.board.held_bytes() < first * u64::from(download.object.piece_length);
         if !begins || download.board.under_way(piece) != 1 || !self.links.get(&conn).is_some_and(idle) {
             return;
         }
@@ -232,10 +227,8 @@ fn worth_doubling(now: Time, download: &Download, link: &Link, expected: &Expect
     let needed = time.map_or(Time::MAX, |time| (time as f64 * SOONER_FACTOR) as Time + SOONER_SLACK);
     let mut worst: Option<(Time, u32)> = None;
     for (&piece, &at) in expected {
-        let fits = at >= needed
-            && download.board.under_way(piece) < DUPLICATES_MAX
-            && link.pull.offers(piece)
-            && !link.pull.asks_for(piece);
+        let fits =
+            at >= needed && download.board.may_double(piece) && link.pull.offers(piece) && !link.pull.asks_for(piece);
         if fits && worst.is_none_or(|(latest, _)| at > latest) {
             worst = Some((at, piece));
         }

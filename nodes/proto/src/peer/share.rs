@@ -3,38 +3,22 @@
 //! *First*: as much as it can. *Deficit*: what peers lack of a target rate. *Backstop*, the default, is a rule of its own:
 //!
 //! A peer does not know its downlink, but it can compare. The edge *fills* first: it delivers as fast as it can beside the
-//! peers, and the best total is noted. Once the total no longer grows and peers carry at least [`PEERS_COUNT_FROM`] of it,
-//! the edge *yields*: step by step, [`YIELD_STEP`] of the best total each, its rate is lowered to nothing. Where the peers
+//! peers, and the best total is noted. Once the total no longer grows and peers carry at least `peers_from` of it,
+//! the edge *yields*: step by step, `step` of the best total each, its rate is lowered to nothing. Where the peers
 //! take over what the edge leaves, the total stays, and the edge ends up idle. When the total falls below the best by more
-//! than [`TOLERANCE`], the edge was needed: it fills again at once, and waits [`FILL_LONGER`] times as long before it next tries to yield.
-//! While idle, it fills for a moment every [`PROBE_EVERY`] to learn whether the downlink has more to give by now.
+//! than `tolerance`, the edge was needed: it fills again at once, and waits [`FILL_LONGER`] times as long before it next tries to yield.
+//! While idle, it fills for a moment every `probe_ns` to learn whether the downlink has more to give by now.
 //!
 //! So a download is slower than with a greedy edge by a few hundredths at most, for fractions of a second, and the edge's
 //! bytes are those that peers could not have delivered in the same time.
 
-use peerbed_contract::EdgeMode;
+use peerbed_contract::{Backstop, EdgeMode};
 
-use super::{
-    params::{MILLISECOND, SECOND, TICK},
-    rate::Bucket,
-};
+use super::{params::TICK, rate::Bucket};
 use crate::Time;
 
-/// The share of the total from which peers are worth yielding to.
-pub(super) const PEERS_COUNT_FROM: f64 = 0.25;
-/// How much of the best total the edge gives up in one step.
-pub(super) const YIELD_STEP: f64 = 0.15;
-/// How far the total may fall below the best before the edge fills again. Less than a step, so that a step for which
-/// nobody stands in is noticed.
-pub(super) const TOLERANCE: f64 = 0.07;
-/// How long the edge fills before it first tries to yield.
-pub(super) const FILL_FIRST: Time = 500 * MILLISECOND;
-/// How many times longer it fills after each failure to yield.
+/// How many times longer the edge fills after each failure to yield.
 pub(super) const FILL_LONGER: u64 = 4;
-/// The longest that it fills after yielding failed again and again.
-pub(super) const FILL_LAST: Time = 16 * SECOND;
-/// How often an idle edge fills for [`FILL_FIRST`] to learn the best total anew.
-pub(super) const PROBE_EVERY: Time = 10 * SECOND;
 /// Looks at the total between two steps: one for the step to show, two to measure.
 const LOOKS_PER_STEP: u32 = 3;
 
@@ -71,6 +55,7 @@ impl Look {
 #[derive(Debug)]
 pub(super) struct EdgeShare {
     rule: (EdgeMode, Option<u64>),
+    constants: Backstop,
     mode: Mode,
     /// The highest total of the present or last filling, bytes a second.
     best: f64,
@@ -85,7 +70,7 @@ pub(super) struct EdgeShare {
 
 impl EdgeShare {
     /// From `now` on by this rule; `target` in bits a second is that of [`EdgeMode::Deficit`].
-    pub(super) fn new(now: Time, rule: EdgeMode, target: Option<u64>) -> Self {
+    pub(super) fn new(now: Time, (rule, target): (EdgeMode, Option<u64>), constants: Backstop) -> Self {
         let mode = match (rule, target) {
             (EdgeMode::First | EdgeMode::Only, _) | (EdgeMode::Deficit, None) => Mode::First,
             (EdgeMode::Backstop, _) => Mode::Fill { since: now },
@@ -98,9 +83,10 @@ impl EdgeShare {
         };
         Self {
             rule: (rule, target),
+            constants,
             mode,
             best: 0.0,
-            fill_for: FILL_FIRST,
+            fill_for: constants.fill_ns,
             last: Look::default(),
             before: None,
             looked: now,
@@ -112,14 +98,13 @@ impl EdgeShare {
     /// By another rule from now on.
     pub(super) fn set_rule(&mut self, now: Time, rule: EdgeMode, target: Option<u64>) {
         if self.rule != (rule, target) {
-            *self = Self::new(now, rule, target);
+            *self = Self::new(now, (rule, target), self.constants);
         }
     }
 
     /// After a pause nothing that was learnt holds any more.
     pub(super) fn begin_again(&mut self, now: Time) {
-        let (rule, target) = self.rule;
-        *self = Self::new(now, rule, target);
+        *self = Self::new(now, self.rule, self.constants);
     }
 
     /// Content bytes came from the edge.
@@ -168,27 +153,28 @@ impl EdgeShare {
         let mean = look.mean(self.last);
         let was = self.before.replace(self.last.total());
         self.last = look;
+        let Backstop { peers_from, step, tolerance, fill_ns, fill_most_ns, probe_ns } = self.constants;
         match &mut self.mode {
             Mode::First => {}
             Mode::Deficit { bucket, target } => bucket.set_rate(now, (*target - mean.peers).max(0.0)),
             Mode::Fill { since } => {
-                if now.saturating_sub(*since) >= FILL_FIRST / 2 {
+                if now.saturating_sub(*since) >= fill_ns / 2 {
                     self.best = self.best.max(mean.total());
                 }
-                let growing = was.is_none_or(|was| mean.total() > was * (1.0 + YIELD_STEP));
+                let growing = was.is_none_or(|was| mean.total() > was * (1.0 + step));
                 let long_enough = now.saturating_sub(*since) >= self.fill_for;
-                if long_enough && !growing && mean.peers >= PEERS_COUNT_FROM * mean.total() && mean.total() > 0.0 {
+                if long_enough && !growing && mean.peers >= peers_from * mean.total() && mean.total() > 0.0 {
                     self.step_down(now, mean.edge);
                 }
             }
             Mode::Yield { bucket, looks, idle_since } => {
                 *looks += 1;
-                let missed = look.total() < (1.0 - 2.0 * TOLERANCE) * self.best;
-                if missed || (*looks > 1 && mean.total() < (1.0 - TOLERANCE) * self.best) {
-                    self.fill(now, (self.fill_for * FILL_LONGER).min(FILL_LAST));
+                let missed = look.total() < (1.0 - 2.0 * tolerance) * self.best;
+                if missed || (*looks > 1 && mean.total() < (1.0 - tolerance) * self.best) {
+                    self.fill(now, self.fill_for.saturating_mul(FILL_LONGER).min(fill_most_ns));
                 } else if let Some(since) = *idle_since {
-                    if now.saturating_sub(since) >= PROBE_EVERY {
-                        self.fill(now, FILL_FIRST);
+                    if now.saturating_sub(since) >= probe_ns {
+                        self.fill(now, fill_ns);
                     }
                 } else if *looks >= LOOKS_PER_STEP {
                     let rate = bucket.rate();
@@ -205,10 +191,11 @@ impl EdgeShare {
     }
 
     fn step_down(&mut self, now: Time, edge_rate: f64) {
-        let rate = edge_rate - YIELD_STEP * self.best;
-        let idle = rate < YIELD_STEP / 4.0 * self.best;
+        let Backstop { step, fill_ns, .. } = self.constants;
+        let rate = edge_rate - step * self.best;
+        let idle = rate < step / 4.0 * self.best;
         if idle {
-            self.fill_for = FILL_FIRST;
+            self.fill_for = fill_ns;
         }
         let rate = if idle { 0.0 } else { rate };
         // Deep enough for a piece at least: `take` asks for no more than the depth.
@@ -220,11 +207,12 @@ impl EdgeShare {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peer::params::{MILLISECOND, SECOND};
 
     /// Runs the backstop rule against a downlink of `down` that the edge may fill and peers that can give `peers` (MB/s);
     /// gives the edge's share of the bytes and the total against `down`, after the first two seconds.
     fn play(down: f64, peers: f64, seconds: u64) -> (f64, f64) {
-        play_rule(EdgeShare::new(0, EdgeMode::Backstop, None), down, peers, seconds)
+        play_rule(EdgeShare::new(0, (EdgeMode::Backstop, None), Backstop::default()), down, peers, seconds)
     }
 
     fn play_rule(mut share: EdgeShare, down: f64, peers: f64, seconds: u64) -> (f64, f64) {
@@ -276,7 +264,7 @@ mod tests {
     #[test]
     fn a_deficit_is_what_peers_lack_of_the_target() {
         for (peers, edge_bytes) in [(0.0, 4.0), (1.5, 2.5), (3.0, 1.0), (5.0, 0.0)] {
-            let rule = EdgeShare::new(0, EdgeMode::Deficit, Some(32_000_000));
+            let rule = EdgeShare::new(0, (EdgeMode::Deficit, Some(32_000_000)), Backstop::default());
             let (edge, filled) = play_rule(rule, 6.0, peers, 30);
             let given = edge * filled * 6.0;
             assert!((given - edge_bytes).abs() < 0.1, "peers {peers} MB/s: the edge gave {given} MB/s");
@@ -285,7 +273,7 @@ mod tests {
 
     #[test]
     fn an_edge_that_comes_first_is_never_held_back() {
-        let mut share = EdgeShare::new(0, EdgeMode::First, None);
+        let mut share = EdgeShare::new(0, (EdgeMode::First, None), Backstop::default());
         for tick in 1..100 {
             share.peer_gave(1_000_000);
             share.look(tick * TICK);

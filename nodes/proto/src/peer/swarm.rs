@@ -7,7 +7,7 @@ use super::{
     PeerMachine, Stage,
     download::Candidate,
     link::{Kind, Link, Phase},
-    params::{BUSY_RETRY, CANDIDATES_MAX, CONNECT_TIMEOUT, STALLS_MAX},
+    params::CANDIDATES_MAX,
     reach::side,
 };
 use crate::{ConnId, Output, PeerAddress, Purpose, Time, nat::Dialling};
@@ -45,7 +45,7 @@ impl PeerMachine {
             let side = side(self.config.both_sides, self.config.nat, candidate.nat);
             if side == Dialling::Asked {
                 // It was told of this peer and dials.
-                candidate.not_before = now + CONNECT_TIMEOUT;
+                candidate.not_before = now + self.config.constants.waits.connect_ns;
                 continue;
             }
             let (to, from_listener) = (candidate.address, side == Dialling::Both);
@@ -57,7 +57,7 @@ impl PeerMachine {
             let (conn, fresh) = crossed.map_or((conn, true), |conn| (conn, false));
             candidate.link = Some(conn);
             download.links.insert(conn);
-            let mut link = Link::new(to, Kind::Dialled, Phase::Dialling, now);
+            let mut link = Link::new(to, Kind::Dialled, Phase::Dialling, now, &self.config.constants.defences);
             link.content = Some(content.clone());
             link.download = Some(number);
             link.crossing = from_listener;
@@ -106,7 +106,7 @@ impl PeerMachine {
                 guid: peer.guid,
                 nat: peer.nat,
                 not_before: 0,
-                backoff: super::rate::Backoff::default(),
+                backoff: super::rate::Backoff::new(&self.config.constants.waits),
                 banned: false,
                 stalls: 0,
                 link: download.links.iter().find(same).copied(),
@@ -127,12 +127,13 @@ impl PeerMachine {
 
     /// A source gave nothing, or next to nothing, of what it owed.
     pub(super) fn candidate_stalled(&mut self, now: Time, conn: ConnId) {
+        let wait = self.long_wait();
         let number = self.links.get(&conn).and_then(|link| link.download);
         let Some(download) = number.and_then(|number| self.downloads.get_mut(&number)) else { return };
         if let Some(candidate) = download.swarm.by_link(conn) {
             candidate.stalls += 1;
-            candidate.banned |= candidate.stalls >= STALLS_MAX;
-            candidate.put_off(now, Some(6 * BUSY_RETRY), &mut self.rng);
+            candidate.banned |= candidate.stalls >= self.config.constants.defences.stalls;
+            candidate.put_off(now, Some(wait), &mut self.rng);
         }
     }
 

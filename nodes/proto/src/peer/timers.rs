@@ -1,35 +1,33 @@
 //! What is due when: the deadlines of connections, downloads and the run, and what happens at them.
 
-use peerbed_contract::Offence;
+use peerbed_contract::{Constants, Offence};
 
 use super::{
     PeerMachine, Stage,
     download::Run,
     link::{Kind, Link, Phase},
-    params::{
-        CONNECT_TIMEOUT, DRAIN_TIMEOUT, EDGE_DEAD, GREETING_TIMEOUT, MILLISECOND, PART_DEAD, PEER_DEAD, UPLOAD_DEAD,
-        UPLOAD_IDLE,
-    },
+    params::{DRAIN_TIMEOUT, EDGE_DEAD, MILLISECOND},
 };
 use crate::{ConnId, Time};
 
 impl Link {
     /// When something must be done about the connection, unless something happens on it before.
-    fn deadline(&self) -> Option<Time> {
+    fn deadline(&self, constants: &Constants) -> Option<Time> {
+        let Constants { defences, waits, .. } = constants;
         let owes = !self.pull.wanted.is_empty();
         match self.phase {
-            Phase::Dialling => Some(self.since + CONNECT_TIMEOUT),
-            Phase::Greeting => Some(self.since + GREETING_TIMEOUT),
+            Phase::Dialling => Some(self.since.saturating_add(waits.connect_ns)),
+            Phase::Greeting => Some(self.since.saturating_add(waits.greeting_ns)),
             // As long as something moves, it may go on: a slow piece is waited for.
             Phase::Leaving => Some(self.since.max(self.pull.heard).max(self.push.used) + DRAIN_TIMEOUT),
             Phase::Open if !self.push.queue.is_empty() || self.push.unsent > 0 => {
                 // Who takes a byte now and then would hold its slot for ever.
-                let part = self.push.busy.then_some(self.push.ordered + PART_DEAD);
-                Some((self.push.used + UPLOAD_DEAD).min(part.unwrap_or(Time::MAX)))
+                let part = self.push.busy.then_some(self.push.ordered.saturating_add(defences.part_dead_ns));
+                Some((self.push.used.saturating_add(defences.upload_dead_ns)).min(part.unwrap_or(Time::MAX)))
             }
             Phase::Open if self.source => None, // The download looks after it.
-            Phase::Open if owes => Some(self.pull.heard.max(self.since) + PEER_DEAD),
-            Phase::Open => Some(self.push.used.max(self.since) + UPLOAD_IDLE),
+            Phase::Open if owes => Some(self.pull.heard.max(self.since).saturating_add(defences.dead_ns)),
+            Phase::Open => Some(self.push.used.max(self.since).saturating_add(waits.idle_ns)),
         }
     }
 }
@@ -71,6 +69,7 @@ impl PeerMachine {
 
     /// The regular look of a running download.
     fn tick(&mut self, now: Time, number: u32) {
+        let Constants { defences, waits, .. } = self.config.constants;
         let Some(download) = self.downloads.get_mut(&number) else { return };
         download.share.look(now);
         download.stir = true;
@@ -78,11 +77,11 @@ impl PeerMachine {
         let (current, asked) = (download.edges.current, download.edges.asking);
         let mute = |conn: ConnId, link: &Link| {
             let since = asked.filter(|_| current == Some(conn)).map(|since| since.max(link.pull.heard));
-            since.is_some_and(|since| now.saturating_sub(since) >= GREETING_TIMEOUT)
+            since.is_some_and(|since| now.saturating_sub(since) >= waits.greeting_ns)
         };
         let dead = |link: &Link| {
             let silent = if link.pull.wanted.is_empty() { 0 } else { now.saturating_sub(link.pull.heard) };
-            silent >= if link.is_edge() { EDGE_DEAD } else { PEER_DEAD }
+            silent >= if link.is_edge() { EDGE_DEAD } else { defences.dead_ns }
         };
         let lost: Vec<(ConnId, Kind)> = download
             .links
@@ -115,7 +114,8 @@ impl PeerMachine {
     }
 
     fn expire_links(&mut self, now: Time) {
-        let due = |link: &Link| link.deadline().is_some_and(|deadline| deadline <= now);
+        let constants = self.config.constants;
+        let due = |link: &Link| link.deadline(&constants).is_some_and(|deadline| deadline <= now);
         let expired: Vec<ConnId> = self.links.iter().filter(|(_, link)| due(link)).map(|(conn, _)| *conn).collect();
         for conn in expired {
             let Some(link) = self.links.get(&conn) else { continue };
@@ -149,7 +149,7 @@ impl PeerMachine {
         let script = self.script.front().map(|step| step.at_ns).filter(|_| running);
         let control = self.control.due().filter(|_| running);
         let stop = if let Stage::Stopping { deadline } = self.stage { Some(deadline) } else { None };
-        let links = self.links.values().filter_map(Link::deadline);
+        let links = self.links.values().filter_map(|link| link.deadline(&self.config.constants));
         let downloads = self.downloads.values().flat_map(|download| match download.run {
             Run::Active => {
                 [Some(download.next_tick), download.next_act(), download.next_stall(), download.edges.spared]

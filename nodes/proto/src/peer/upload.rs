@@ -14,7 +14,7 @@ use super::{
     download::Download,
     limit::Limit,
     link::{Link, Phase, Queued},
-    params::{BUSY_RETRY, MILLISECOND, PART_MAX, PART_MIN, PENDING_MAX, SLOT_STALLED},
+    params::{MILLISECOND, PART_MAX, PART_MIN, PENDING_MAX, SLOT_STALLED},
     rate::Bucket,
     slots::Slots,
 };
@@ -256,8 +256,9 @@ impl PeerMachine {
     }
 
     /// The message that turns a downloader away.
-    pub(super) fn busy(why: NoSlot) -> Message {
-        let retry = matches!(why, NoSlot::Now).then_some((BUSY_RETRY / MILLISECOND) as u32);
+    pub(super) fn busy(&self, why: NoSlot) -> Message {
+        let wait = self.config.constants.waits.busy_ns / MILLISECOND;
+        let retry = matches!(why, NoSlot::Now).then(|| u32::try_from(wait).unwrap_or(u32::MAX));
         Message::Busy { retry_ms: retry }
     }
 

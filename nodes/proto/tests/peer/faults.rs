@@ -45,6 +45,20 @@ fn a_peer_that_sends_damaged_pieces_is_dropped() {
 }
 
 #[test]
+fn where_the_defence_is_off_damaged_pieces_go_on_coming_and_are_thrown_away() {
+    let mut world = World::new(object(100, 1_048_576));
+    let downloader = world.downloader(5.0, 40.0, 0, vec![]);
+    downloader.config.constants.defences.drop_corrupt = false;
+    world.seed_peer(10.0).config.misbehaviour.corrupt = true;
+    world.seed_peer(10.0);
+    let outcome = World::run(world.build(), 90 * SECOND);
+    let record = outcome.completed(0);
+    assert!(rejections(&outcome).len() > 5, "{:?}", rejections(&outcome));
+    let bad = address_of(world.peer_host(1));
+    assert!(record.sources.iter().all(|source| source.address != bad), "{record:?}");
+}
+
+#[test]
 fn a_damaged_piece_of_an_edge_is_fetched_from_another() {
     let mut world = World::new(object(16, 262_144));
     world.edges = vec![1000.0, 1000.0];

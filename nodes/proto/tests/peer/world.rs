@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use peerbed_contract::{
-    AsNumber, CachePolicy, ContentId, ControlConfig, ControlLimits, ControlPart, DatabaseAddress, DirectoryEntry,
-    DownloadRecord, EdgeMode, EventKind, Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object, PeerConfig, Prefix,
-    ReAddPolicy, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy, TerminalStatus, UploadPolicy,
-    UserMoment,
+    AsNumber, CachePolicy, Constants, ContentId, ControlConfig, ControlLimits, ControlPart, DatabaseAddress,
+    DirectoryEntry, DownloadRecord, EdgeMode, EventKind, Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object,
+    PeerConfig, Prefix, ReAddPolicy, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy,
+    TerminalStatus, UploadPolicy, UserMoment,
 };
 use peerbed_proto::{ControlMachine, PeerMachine, Time, token};
 
@@ -77,6 +77,7 @@ impl World {
                 strategy: Strategy::Random,
                 max_returned: 40,
                 diversity: 0.1,
+                rotation: true,
                 filters: Filters::default(),
             },
             readd: ReAddPolicy::default(),
@@ -113,6 +114,7 @@ impl World {
             both_sides: true,
             max_sources: 40,
             requery: Requery::default(),
+            constants: Constants::default(),
             objects: Vec::new(),
             holds: Vec::new(),
             storage: Storage::Synthetic,

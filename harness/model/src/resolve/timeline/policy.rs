@@ -9,6 +9,10 @@ use crate::{
     yaml::{Node, Value},
 };
 
+/// The constants of a peer's behaviour: it is made with them.
+const BUILT_IN: [&str; 6] =
+    ["defences.", "waits.", "edge.backstop.", "downloads.order", "downloads.duplicates", "downloads.news_"];
+
 /// The policy that a map of paths and values makes of the one before, with what changes by it; none if it is wrong.
 pub(super) fn read(node: &Arc<Node>, before: &Policy, report: &mut Report) -> Option<(Policy, Vec<PolicyChange>)> {
     let Value::Map(entries) = &node.value else {
@@ -36,5 +40,15 @@ pub(super) fn read(node: &Arc<Node>, before: &Policy, report: &mut Report) -> Op
         let from = old.get(&path).filter(|from| **from != to)?.clone();
         Some(PolicyChange { path: path.trim_start_matches("policy.").to_owned(), from, to })
     });
-    Some((after, changed.collect()))
+    let changed: Vec<PolicyChange> = changed.collect();
+    // The paths are sorted; what names several keys is refused for the first of them.
+    if let Some(one) = changed.iter().find(|one| BUILT_IN.iter().any(|prefix| one.path.starts_with(prefix))) {
+        let message = format!("`{}` is what a peer has from its start to its end", one.path);
+        report.error(node.span, message).help(format!(
+            "set it in an arm instead; what `set-policy` cannot change begins with {}",
+            BUILT_IN.map(|prefix| format!("`{prefix}`")).join(", ")
+        ));
+        return None;
+    }
+    Some((after, changed))
 }

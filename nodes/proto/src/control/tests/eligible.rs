@@ -48,7 +48,7 @@ proptest! {
         strategy in strategy(),
         filters in filters(),
     ) {
-        let selection = Selection { strategy, max_returned: max, diversity, filters };
+        let selection = Selection { strategy, max_returned: max, diversity, rotation: true, filters };
         let generous = ControlLimits { queries_per_guid: 1e6, queries_per_address: 1e6, ..ControlLimits::default() };
         let mut control = control_with(selection.clone(), generous);
         for (index, one) in population.iter().enumerate() {

@@ -3,8 +3,13 @@
 use super::*;
 
 fn strict() -> ControlMachine {
-    let selection =
-        Selection { strategy: Strategy::Nested, max_returned: 4, diversity: 0.0, filters: Filters::default() };
+    let selection = Selection {
+        strategy: Strategy::Nested,
+        max_returned: 4,
+        diversity: 0.0,
+        rotation: true,
+        filters: Filters::default(),
+    };
     let limits = ControlLimits {
         logins_per_guid: 0.2,
         logins_per_address: 1.0,

@@ -14,8 +14,13 @@ fn machine(part: ControlPart) -> ControlMachine {
         region: region.to_owned(),
         country: None,
     };
-    let selection =
-        Selection { strategy: Strategy::Nested, max_returned: 4, diversity: 0.25, filters: Filters::default() };
+    let selection = Selection {
+        strategy: Strategy::Nested,
+        max_returned: 4,
+        diversity: 0.25,
+        rotation: true,
+        filters: Filters::default(),
+    };
     let config = ControlConfig {
         port: 7000,
         verify_key: token::public_key(&SECRET),

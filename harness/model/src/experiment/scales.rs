@@ -1,0 +1,78 @@
+//! `scales`: the same experiment in other sizes, each under a name. A scale sets values by dotted paths before the arms do, and
+//! may leave arms out.
+
+use std::sync::Arc;
+
+use crate::{
+    diagnostic::Report,
+    experiment::arms::{ArmTree, override_one},
+    limits,
+    yaml::{Node, Value},
+};
+
+/// What is the same at every scale, with the reason.
+const FIXED: &[(&str, &str)] = &[
+    ("question", "an experiment asks one question"),
+    ("scales", "scales are not nested"),
+    ("topology", "one file is read; a path such as `topology.links.isp-x~transit.rate` changes a value of it"),
+];
+
+/// One scale: its two trees, and the arms that it has.
+#[derive(Debug, Clone)]
+pub(crate) struct ScaleTree {
+    pub(crate) tree: ArmTree,
+    /// None: all.
+    pub(crate) arms: Option<Vec<String>>,
+}
+
+/// Lays every scale's overrides into the trees of both files; `arms` are the names that there are.
+pub(crate) fn apply(
+    node: &Node,
+    (experiment, topology): (&Arc<Node>, &Arc<Node>),
+    arms: &[&str],
+    report: &mut Report,
+) -> Vec<ScaleTree> {
+    let Some(scales) = report.named(node, "scales") else { return Vec::new() };
+    if scales.len() > limits::SCALES {
+        let message = format!("{} scales are more than an experiment may have", scales.len());
+        report.error(node.span, message).help(format!("at most {} are allowed", limits::SCALES));
+        return Vec::new();
+    }
+    let read = scales.into_iter().filter_map(|(name, node)| {
+        let Value::Map(overrides) = &node.value else {
+            report.wrong_type(node, "a map of paths and values such as `{groups.x-homes.peers: 2}`");
+            return None;
+        };
+        let tree = ArmTree { name, varied: true, experiment: Arc::clone(experiment), topology: Arc::clone(topology) };
+        let mut scale = ScaleTree { tree, arms: None };
+        for one in overrides {
+            if one.key == "arms" {
+                scale.arms = Some(named_arms(&one.node, arms, report));
+            } else {
+                override_one(&mut scale.tree, one, ("a scale", FIXED), report);
+            }
+        }
+        Some(scale)
+    });
+    read.collect()
+}
+
+/// The arms that a scale has.
+fn named_arms(node: &Node, known: &[&str], report: &mut Report) -> Vec<String> {
+    let Value::List(items) = &node.value else {
+        let message = format!("expected a list of the arms that the scale has, found {}", node.describe());
+        report.error(node.span, message).help("to change what an arm sets, write `arms.NAME.PATH`");
+        return Vec::new();
+    };
+    if items.is_empty() {
+        report.error(node.span, "there is no arm").help("without `arms` a scale has all of them");
+    }
+    let names = items.iter().filter_map(|item| {
+        let name = report.name(item, 63)?;
+        if !known.contains(&name.value.as_str()) && !known.is_empty() {
+            report.dangling("arm", &name.value, name.span, known.iter().copied());
+        }
+        Some(name.value)
+    });
+    names.collect()
+}

@@ -1,0 +1,158 @@
+//! Scales: the same experiment in other sizes, by name.
+
+mod common;
+
+use common::{EXPERIMENT, TOPOLOGY, peers, read, resolve, shipped};
+use peerbed_model::{Experiment, Setting};
+
+fn with(scales: &str) -> Result<Experiment, String> {
+    let arms = "arms:\n  many: {groups.homes.peers: 12}\n  hybrid: {}\n";
+    let expect = "expect:\n  - peer_efficiency: {at_least: 50%}\n  - {arm: many, bytes.edge: {at_most: 1MB}}\n";
+    let text = EXPERIMENT.replace("arms:\n  hybrid: {}\n", &format!("{arms}{expect}scales:\n{scales}"));
+    read(text.as_bytes(), TOPOLOGY.as_bytes()).map_err(|wrong| wrong.to_string())
+}
+
+#[test]
+fn a_scale_sets_values_before_the_arms_do() {
+    let written = with(
+        "  ci:\n    duration: 5s\n    groups.homes.peers: 5\n    workload.arrivals.burst: 2\n    topology.links.isp-x~transit.rate: 7mbit\n    \
+         arms.many.groups.homes.peers: 6\n  one: {arms: [hybrid], expect: []}\n",
+    );
+    let written = written.unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(written.scales().collect::<Vec<_>>(), ["ci", "one"]);
+    let size = |experiment: &Experiment, arm: &str| {
+        let plan = experiment.plan(arm, 0, None).unwrap();
+        (peers(&plan).count(), plan.downloads(), plan.duration.as_secs(), plan.expect.len())
+    };
+    assert_eq!((size(&written, "many"), size(&written, "hybrid")), ((12, 4, 60, 2), (10, 4, 60, 1)));
+    assert!(!written.plan("hybrid", 0, None).unwrap().parameters.contains_key("scale"));
+
+    let ci = written.clone().at_scale("ci").unwrap();
+    assert_eq!((size(&ci, "many"), size(&ci, "hybrid")), ((6, 2, 5, 2), (5, 2, 5, 1)));
+    let plan = ci.plan("hybrid", 0, None).unwrap();
+    assert_eq!(plan.parameters["scale"], Setting::Text("ci".to_owned()));
+    assert_eq!(plan.fabric.links[0].forward.bandwidth.mean().map(peerbed_link::Rate::bps), Some(7_000_000));
+
+    let one = written.at_scale("one").unwrap();
+    assert_eq!(one.arms().collect::<Vec<_>>(), ["hybrid"]);
+    assert_eq!(size(&one, "hybrid"), (10, 4, 60, 0));
+}
+
+#[test]
+fn what_is_wrong_at_a_scale_is_said_with_its_name() {
+    let wrong = with(
+        "  a: {groups.homes.pers: 3, question: Why?}\n  b: {groups.flats.peers: 3}\n  c: {arms: [hybird]}\n  d: {arms: {hybrid: {}}}\n  \
+         e: []\n  f: {duration: 0s}\n  g: {workload.arrivals.burst: 20}\n",
+    );
+    insta::assert_snapshot!(wrong.unwrap_err(), @r"
+    error: this workload cannot be placed: 20 downloads, but only 10 are possible
+      --> experiments/e.yaml:10:3
+       |
+    10 |   arrivals: {burst: 4}
+       |   ^^^^^^^^^^^^^^^^^^^^
+       |
+       = note: in arm `many` at scale `g`
+       = help: a peer asks for each object once, and not for what it holds; ask for less, or add peers or content
+
+    error: this workload cannot be placed: 20 downloads, but only 8 are possible
+      --> experiments/e.yaml:10:3
+       |
+    10 |   arrivals: {burst: 4}
+       |   ^^^^^^^^^^^^^^^^^^^^
+       |
+       = note: at scale `g`
+       = help: a peer asks for each object once, and not for what it holds; ask for less, or add peers or content
+
+    error: unknown key `pers`, did you mean `peers`?
+      --> experiments/e.yaml:18:7
+       |
+    18 |   a: {groups.homes.pers: 3, question: Why?}
+       |       ^^^^^^^^^^^^^^^^^
+       |
+       = note: at scale `a`
+       = help: the keys of a group are name, as, peers, access, uploads, installer, switched, toggles, busy, sessions, clones, rollback, holds, behaviour, lan, nat, command, image, memory, pids
+
+    error: a scale cannot change `question`
+      --> experiments/e.yaml:18:29
+       |
+    18 |   a: {groups.homes.pers: 3, question: Why?}
+       |                             ^^^^^^^^
+       |
+       = help: an experiment asks one question
+
+    error: nothing in `groups` is named `flats`
+      --> experiments/e.yaml:19:7
+       |
+    19 |   b: {groups.flats.peers: 3}
+       |       ^^^^^^^^^^^^^^^^^^
+       |
+       = help: there are: homes
+
+    error: no arm named `hybird`, did you mean `hybrid`?
+      --> experiments/e.yaml:20:14
+       |
+    20 |   c: {arms: [hybird]}
+       |              ^^^^^^
+       |
+       = help: there are: many, hybrid
+
+    error: expected a list of the arms that the scale has, found a map
+      --> experiments/e.yaml:21:13
+       |
+    21 |   d: {arms: {hybrid: {}}}
+       |             ^^^^^^^^^^^^
+       |
+       = help: to change what an arm sets, write `arms.NAME.PATH`
+
+    error: expected a map of paths and values such as `{groups.x-homes.peers: 2}`, found a list
+      --> experiments/e.yaml:22:6
+       |
+    22 |   e: []
+       |      ^^
+
+    error: 0s is out of range
+      --> experiments/e.yaml:23:17
+       |
+    23 |   f: {duration: 0s}
+       |                 ^^
+       |
+       = note: at scale `f`
+       = help: from 100ms to 24h is allowed
+    ");
+}
+
+#[test]
+fn a_scale_that_there_is_not_is_said() {
+    let wrong = with("  ci: {duration: 5s}\n").unwrap().at_scale("cj").unwrap_err();
+    insta::assert_snapshot!(wrong, @r"
+    error: no scale named `cj`, did you mean `ci`?
+      --> experiments/e.yaml:18:3
+       |
+    18 |   ci: {duration: 5s}
+       |   ^^^^^^^^^^^^^^^^^^
+       |
+       = help: there are: ci
+    ");
+    let none = read(EXPERIMENT.as_bytes(), TOPOLOGY.as_bytes()).unwrap().at_scale("ci").unwrap_err();
+    assert!(none.to_string().contains("the experiment has no `scales`"), "{none}");
+}
+
+/// A run in continuous integration is short, and asks the same of as few as show it.
+#[test]
+fn the_shipped_small_scales_are_small() {
+    for name in shipped("experiments") {
+        let written = resolve(&name);
+        if !written.scales().any(|scale| scale == "ci") {
+            continue;
+        }
+        let ci = written.clone().at_scale("ci").unwrap();
+        assert!(ci.arms().len() <= 6, "{name}");
+        for arm in ci.arms() {
+            let (large, small) = (written.plan(arm, 0, None).unwrap(), ci.plan(arm, 0, None).unwrap());
+            let last = peers(&small).flat_map(|(_, peer)| &peer.script).map(|step| step.at_ns).max().unwrap();
+            assert!(last < 10_000_000_000, "{name} {arm}: the last download begins at {last} ns");
+            assert!(!small.expect.is_empty(), "{name} {arm} expects nothing");
+            assert!(small.downloads() <= large.downloads(), "{name} {arm}");
+        }
+    }
+}
