@@ -34,7 +34,7 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
         logins.sort_by_key(|(t, _)| *t);
     }
     let truth: BTreeMap<IpAddr, AsNumber> =
-        view.record.plan.nodes.iter().map(|node| (node.config.address, node.config.as_number)).collect();
+        view.record.plan.addresses().into_iter().map(|(address, (_, at))| (address, at)).collect();
     let (mut inter, mut wrong) = (0, 0);
     for record in view.records() {
         let (one, other) = attribute(record, &log, &truth);
@@ -70,7 +70,8 @@ fn attribute(record: &DownloadRecord, log: &Log, truth: &BTreeMap<IpAddr, AsNumb
             continue;
         };
         inter += if here == there { 0 } else { source.bytes };
-        let right = here == record.as_number && truth.get(&source.address).is_none_or(|number| *number == there);
+        let right = here == source.to.unwrap_or(record.as_number)
+            && truth.get(&source.address).is_none_or(|number| *number == there);
         wrong += if right { 0 } else { source.bytes };
     }
     (inter, wrong)
@@ -103,6 +104,7 @@ mod tests {
                     role: Role::Peer,
                     guid: Some(guid(of)),
                     bytes,
+                    to: None,
                 };
                 finished.sources = vec![source(2, 5), source(3, 7)];
                 Some(finished.as_number)

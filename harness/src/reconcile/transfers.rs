@@ -28,7 +28,7 @@ pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
         } else if attacked && pair.broken && pair.bytes() > 0 {
             apart.attacked_pairs += 1;
             apart.attacked_bytes += pair.bytes();
-        } else if let Some(link) = cuts.apart(key.source, key.destination).filter(|_| pair.broken && pair.bytes() > 0) {
+        } else if let Some(link) = cuts.apart(key).filter(|_| pair.broken && pair.bytes() > 0) {
             apart.cut_pairs += 1;
             apart.cut_bytes += pair.bytes();
             links.insert(link);

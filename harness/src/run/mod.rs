@@ -8,7 +8,7 @@ mod watch;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use peerbed_contract::{Command, NodeName};
+use peerbed_contract::{Command, NodeName, Order};
 use peerbed_link::Kind;
 use peerbed_model::{Act, Action, Plan};
 use tokio::time::{Instant, sleep_until};
@@ -300,6 +300,13 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         let began_ns = self.epoch.elapsed().as_nanos() as u64;
         let applied = self.deployment.apply(act).await;
         applied.with_context(|| format!("the timeline's `{}` could not be carried out", act.label()))?;
+        if let Act::Move { nodes, to } = act {
+            // One that is being started hears it after its start; one that does not run finds it in its configuration.
+            for (node, to) in nodes.iter().zip(to) {
+                let order = Order::Move(Box::new(to.config.clone()));
+                self.tell(std::slice::from_ref(node), &Command::Order { order }).await;
+            }
+        }
         let done_ns = self.epoch.elapsed().as_nanos() as u64;
         self.acts.push(Carried { at: action.at, began_ns, done_ns, act: act.clone() });
         self.progress.notice(&format!("{:.1} s: {}", began_ns as f64 / 1e9, act.label()));

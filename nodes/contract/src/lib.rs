@@ -22,8 +22,8 @@ pub use command::{Command, CommandError};
 pub use config::{
     CachePolicy, ControlConfig, ControlLimits, ControlPart, Courtesy, DatabaseAddress, DirectoryEntry, EdgeConfig,
     EdgeLimits, EdgeMode, Filters, Flood, Habit, HabitAct, Inflate, Misbehaviour, NatClass, NodeConfig, PeerConfig,
-    Prefix, ReAddPolicy, Requery, RoleConfig, ScriptStep, Selection, Stall, Storage, Strategy, UploadPolicy, UserAct,
-    UserMoment,
+    Place, Prefix, ReAddPolicy, Requery, RoleConfig, ScriptStep, Selection, Stall, Storage, Strategy, UploadPolicy,
+    UserAct, UserMoment,
 };
 pub use event::{
     DownloadRecord, Event, EventKind, Eviction, LoginRecord, Offence, SourceBytes, TerminalStatus, TransferRecord,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Place;
+
 /// An order to a running node. One that has no use for an order says so in a notice and goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -13,6 +15,8 @@ pub enum Order {
         /// For so long, in nanoseconds.
         for_ns: u64,
     },
+    /// The host is in another place of the network from now on, with another address: a peer. Its connections are lost.
+    Move(Box<Place>),
 }
 
 impl Order {
@@ -21,6 +25,7 @@ impl Order {
         match self {
             Order::Wipe => "wipe",
             Order::Outage { .. } => "outage",
+            Order::Move(_) => "move",
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The plan itself: everything that was resolved, with every value that is drawn.
 
+mod places;
+
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
-    CachePolicy, ControlConfig, ControlPart, Courtesy, DatabaseAddress, EdgeConfig, Habit, HabitAct, Misbehaviour,
-    NatClass, NodeConfig, Object, PeerConfig, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, UploadPolicy,
+    CachePolicy, ControlConfig, ControlPart, DatabaseAddress, EdgeConfig, Habit, HabitAct, Misbehaviour, NatClass,
+    NodeConfig, Object, PeerConfig, Place, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, UploadPolicy,
 };
-use peerbed_link::{Bandwidth, Fabric, FabricNode, Probability, Rate, Trace, TraceId, Traced};
+use peerbed_link::{Bandwidth, Fabric, FabricNode, Rate, Trace, TraceId, Traced};
 
 use crate::{
     experiment::{Body, Cap, provider::Provider},
@@ -16,6 +18,7 @@ use crate::{
         Arm, Experiment,
         demand::{self, Holders, Request},
         layout::{Host, Layout},
+        moves,
         seeds::Seeds,
         timeline, users,
     },
@@ -61,6 +64,11 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     }
     nodes.sort_by_key(|(node, _)| node.address);
     let (fabric_nodes, nodes) = nodes.into_iter().unzip();
+    let wanted = timeline::wanted(&arm.timeline, layout, &context.seeds);
+    let journeys = moves::draw(&body.groups, layout, &wanted, body.duration, &context.seeds);
+    let mut actions = timeline::draw(&arm.timeline, layout, &context.seeds);
+    actions.extend(context.moves(&journeys, &wanted));
+    actions.sort_by_key(|action| action.at);
 
     let mut parameters = body.policy.parameters();
     parameters.insert("congestion_control".to_owned(), Setting::Text(body.congestion_control.clone()));
@@ -77,6 +85,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
             seed: context.seeds.number("fabric"),
             congestion_control: body.congestion_control.clone(),
             nodes: fabric_nodes,
+            places: context.places(&journeys),
             links: layout.links.clone(),
             routes: layout.routes.clone(),
             traces: BTreeMap::new(),
@@ -84,7 +93,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
         tolerance: body.tolerance,
         as_names: layout.ases.iter().map(|one| (one.number, one.name.clone())).collect(),
         nodes,
-        timeline: timeline::draw(&arm.timeline, layout, &context.seeds),
+        timeline: actions,
         expect: Vec::new(),
         parameters,
     };
@@ -103,6 +112,7 @@ fn traces(plan: &Plan, layout: &Layout) -> BTreeMap<TraceId, Trace> {
     traced.filter_map(|id| Some((id, layout.traces.get(id)?.clone()))).collect()
 }
 
+/// A host in its own place.
 fn fabric_node(host: &Host, layout: &Layout, nat: NatClass) -> FabricNode {
     FabricNode {
         name: host.name.clone(),
@@ -280,32 +290,33 @@ impl<'a> Context<'a> {
         let known =
             |index: usize, object: &Object| held.contains(&index) || script.iter().any(|s| s.content == object.id);
         let objects = self.objects.iter().enumerate().filter(|(index, object)| known(*index, object));
-        let at = &self.layout.ases[host.at];
+        let Place { lan, control, edges, rate_bps, courtesy, edge_target_bps, .. } =
+            self.place(host, group, (host.at, host.access, host.address));
         PeerConfig {
             guid: users::guid(&self.seeds, &format!("node/{original}/guid")),
             secondary: before.into_iter().collect(),
             nat: self.nats[group][number],
-            lan: self.body.groups[group].lan.clone(),
+            lan,
             port: PEER_PORT,
-            control: self.in_order(&at.control, host, CONTROL_PORT),
-            edges: self.in_order(&at.edges, host, EDGE_PORT),
+            control,
+            edges,
             verify_key: self.verify_key,
             uploads: UploadPolicy {
                 enabled: self.uploads[group][number],
                 per_copy: policy.per_copy,
                 connections: policy.connections,
                 waiting: policy.waiting,
-                rate_bps: rate_bps(policy.upload_rate, host.access.up.bandwidth),
+                rate_bps,
                 connection_rate_bps: policy.connection_rate.map(Rate::bps),
             },
-            courtesy: self.courtesy(host),
+            courtesy,
             habits,
             cache: CachePolicy {
                 time_ns: Some(policy.cache_time.as_nanos() as u64),
                 size_bytes: policy.cache_size.bytes(),
             },
             edge_mode: policy.edge_mode,
-            edge_target_bps: rate_bps(policy.edge_target, host.access.down.bandwidth),
+            edge_target_bps,
             both_sides: policy.both_sides,
             max_sources: policy.max_sources,
             requery: Requery {
@@ -317,23 +328,6 @@ impl<'a> Context<'a> {
             storage: Storage::Synthetic,
             script,
             misbehaviour: self.misbehaviour[group][number].clone(),
-        }
-    }
-
-    /// How uploads give way.
-    fn courtesy(&self, host: &Host) -> Courtesy {
-        let policy = &self.body.policy;
-        let uplink = host.access.up.bandwidth;
-        let whole = rate_bps(policy.upload_rate, uplink).or(uplink.mean().map(Rate::bps));
-        let share = |share: Probability| match share.get() {
-            0.0 => Some(0),
-            1.0 => None,
-            share => whole.map(|whole| ((whole as f64 * share) as u64).max(1)),
-        };
-        Courtesy {
-            busy_rate_bps: share(policy.while_busy),
-            downloading_rate_bps: share(policy.while_downloading),
-            back_off_ns: policy.back_off.as_nanos() as u64,
         }
     }
 

@@ -1,6 +1,7 @@
 //! `timeline`: what happens from outside, followed step by step so that each action fits what came before it.
 
 mod draw;
+mod moving;
 mod verb;
 mod ways;
 
@@ -13,11 +14,14 @@ use std::{
 use peerbed_contract::{NodeName, Order, Role};
 use peerbed_link::Duplex;
 
-pub(crate) use self::draw::{Step, draw};
 use self::{
     draw::What,
     verb::{Life, Turn, VERBS, Verb},
     ways::Ways,
+};
+pub(crate) use self::{
+    draw::{Step, draw},
+    moving::{Wanted, visited, wanted},
 };
 use crate::{
     diagnostic::{Report, Span, Spanned},
@@ -60,9 +64,11 @@ pub(crate) fn decode(
         crowds: BTreeMap::new(),
         access: BTreeMap::new(),
         ways: Ways::new(layout),
+        room: layout.ases.iter().map(|one| one.room).collect(),
     };
     let mut step = |draft: &Draft<'_>, report: &mut Report| {
         let what = match draft.verb {
+            Verb::Move => world.depart(draft, report).map(What::Move),
             Verb::Turn(turn) if draft.fields.get("group").is_some() => world.turn_some(draft, turn, report),
             _ => world.act(draft, report).map(|act| What::Known(Box::new(act))),
         };
@@ -87,22 +93,23 @@ fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<
         let message = format!("`{}` needs the key `{needed}`", verb.word());
         report.error(fields.span, message).help(match *needed {
             "for" => "say how long, as `for: 5s`".to_owned(),
+            "to" => "say to which AS, as `to: isp-y`".to_owned(),
             "ases" => "say which ASes are cut off from all others, as `ases: [isp-x]`".to_owned(),
             needed => format!("say which {needed} it happens to"),
         });
     }
-    if let Verb::Turn(turn) = verb {
-        whom(&fields, turn, report);
+    if matches!(verb, Verb::Turn(_) | Verb::Move) {
+        whom(&fields, verb, report);
     }
     let verb_span = fields.span_of("do");
     Some(Draft { at, verb, fields, verb_span })
 }
 
-/// Whether a turn says whom it happens to.
-fn whom(fields: &Fields<'_>, turn: Turn, report: &mut Report) {
+/// Whether a verb of nodes or groups says whom it happens to.
+fn whom(fields: &Fields<'_>, verb: Verb, report: &mut Report) {
     match (fields.get("node"), fields.get("group")) {
         (None, None) => {
-            let message = format!("`{}` needs the key `node` or `group`", turn.word());
+            let message = format!("`{}` needs the key `node` or `group`", verb.word());
             report.error(fields.span, message).help("say which node it happens to, or which group, or a `share` of it");
         }
         (Some(_), Some(group)) => {
@@ -132,6 +139,8 @@ struct World<'a> {
     /// Those that were changed.
     access: BTreeMap<NodeName, Duplex>,
     ways: Ways<'a>,
+    /// By AS, the addresses that are left.
+    room: Vec<u64>,
 }
 
 impl<'a> World<'a> {
@@ -155,6 +164,7 @@ impl<'a> World<'a> {
                 self.access.insert(name.clone(), new);
                 Act::SetAccess { node: name, up: new.up, down: new.down }
             }
+            Verb::Move => return None, // See `depart`.
             Verb::Wipe => {
                 let node = self.ordered(draft, Role::Control, "a node of the control plane", report)?;
                 Act::Order { node, order: Order::Wipe }
@@ -202,25 +212,9 @@ impl<'a> World<'a> {
 
     /// Moves a share of a group from one life to another.
     fn turn_some(&mut self, draft: &Draft<'_>, turn: Turn, report: &mut Report) -> Option<What> {
-        let name = report.name(draft.fields.get("group")?, 63)?;
-        let Some(group) = self.groups.iter().position(|group| group.name.value == name.value) else {
-            let groups = self.groups.iter().map(|group| group.name.value.as_str());
-            report.dangling("group", &name.value, name.span, groups);
-            return None;
-        };
-        let share = draft.fields.get("share").map(|node| report.share(node));
+        let (group, name) = self.group(draft, report)?;
         let peers = self.layout.peers(group);
-        let count = match share {
-            None => None,
-            Some(share) => {
-                let share = share?.get();
-                if share <= 0.0 {
-                    report.error(draft.fields.span_of("share"), "a share of 0% is nobody").help("give it a larger one");
-                    return None;
-                }
-                Some(((share * peers.len() as f64).round() as u32).max(1))
-            }
-        };
+        let count = count(draft, peers.len(), report)?;
         let crowd = self.crowds.entry(group).or_insert_with(|| {
             let mut crowd = Crowd::default();
             for host in peers {
@@ -239,6 +233,17 @@ impl<'a> World<'a> {
         *able -= wanted;
         *crowd.0.entry(turn.to()).or_default() += wanted;
         Some(What::Some { turn, group, count })
+    }
+
+    /// The group that an action names, by index.
+    fn group(&self, draft: &Draft<'_>, report: &mut Report) -> Option<(usize, Spanned<String>)> {
+        let name = report.name(draft.fields.get("group")?, 63)?;
+        let found = self.groups.iter().position(|group| group.name.value == name.value);
+        if found.is_none() {
+            let groups = self.groups.iter().map(|group| group.name.value.as_str());
+            report.dangling("group", &name.value, name.span, groups);
+        }
+        Some((found?, name))
     }
 
     /// A running node of a role, which is to carry out an order itself.
@@ -348,6 +353,18 @@ impl<'a> World<'a> {
     fn names(&self, ases: &BTreeSet<usize>) -> Vec<String> {
         ases.iter().map(|index| self.layout.ases[*index].name.clone()).collect()
     }
+}
+
+/// How many of so many peers an action's share is; none without one.
+#[expect(clippy::option_option, reason = "nothing at all where the share is wrong")]
+fn count(draft: &Draft<'_>, peers: usize, report: &mut Report) -> Option<Option<u32>> {
+    let Some(share) = draft.fields.get("share") else { return Some(None) };
+    let share = report.share(share)?.get();
+    if share <= 0.0 {
+        report.error(draft.fields.span_of("share"), "a share of 0% is nobody").help("give it a larger one");
+        return None;
+    }
+    Some(Some(((share * peers as f64).round() as u32).max(1)))
 }
 
 fn nothing_changed(same: bool, draft: &Draft<'_>, report: &mut Report) {

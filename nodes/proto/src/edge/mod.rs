@@ -111,7 +111,7 @@ impl EdgeMachine {
         }
         for (content, bytes) in sent {
             let broken = !clean || unfinished.as_ref() == Some(&content);
-            let record = TransferRecord { remote, content, sent: bytes, received: 0, broken };
+            let record = TransferRecord { remote, local: None, content, sent: bytes, received: 0, broken };
             self.outputs.push_back(Output::Event(EventKind::Transfer(record)));
         }
     }

@@ -37,6 +37,11 @@ impl Limit {
         }
     }
 
+    /// Other limits, as over another link; what the user does stays.
+    pub(super) fn replace(&mut self, by: Self) {
+        *self = Self { in_use: self.in_use, idle_since: self.idle_since, ..by };
+    }
+
     /// The user begins or ends to use the link.
     pub(super) fn use_link(&mut self, now: Time, in_use: bool) {
         if std::mem::replace(&mut self.in_use, in_use) != in_use {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `script` | the user's acts: downloads begin, pause, resume, end; the end of the run |
 //! | `habits` | the upload setting, the link's other use, going and coming back |
+//! | `moving` | another address, in the same AS or another |
 //! | `edges` | the edge connection of a download: failover, authorisation |
 //! | `swarm` | which other peers are dialled and used |
 //! | `greeting` | connections of peers: greetings, and which message goes where |
@@ -36,6 +37,7 @@ mod leave;
 mod limit;
 mod link;
 mod misbehave;
+mod moving;
 mod news;
 mod offences;
 mod params;
@@ -58,7 +60,7 @@ use std::{
 };
 
 use peerbed_contract::{
-    AsNumber, ContentId, EventKind, Guid, Habit, NodeConfig, Object, Offence, PeerConfig, ScriptStep,
+    AsNumber, ContentId, EventKind, Guid, Habit, NodeConfig, Object, Offence, Order, PeerConfig, ScriptStep,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -200,6 +202,7 @@ impl PeerMachine {
         match input {
             Input::Start => self.start(now),
             Input::Stop => self.stop(now),
+            Input::Order(Order::Move(place)) => self.move_to(now, *place),
             Input::Order(order) => self.notice(format!("a peer has no use for the order `{}`", order.word())),
             Input::Connected { conn } if self.control.is(conn) => self.control_connected(now, conn),
             Input::Connected { conn } => self.link_connected(now, conn),

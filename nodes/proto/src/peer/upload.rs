@@ -119,6 +119,13 @@ impl Uploader {
         }
     }
 
+    /// The link is another one, with these limits. Who trickles, or keeps to none, does so over any link.
+    pub(super) fn relink(&mut self, policy: &UploadPolicy, courtesy: &Courtesy, misbehaviour: &Misbehaviour) {
+        let Self { limit, bucket, part, .. } = Self::new(policy, courtesy, misbehaviour);
+        self.limit.replace(limit);
+        (self.bucket, self.part) = (bucket, part);
+    }
+
     /// How many downloaders there is room for; none while uploads stand still.
     pub(super) fn places(&self) -> u64 {
         if self.stopped { 0 } else { self.places }

@@ -152,6 +152,7 @@ impl Net {
                     self.offer(stream);
                 }
             }
+            Output::Listen { at } => self.hosts[host].address = at.ip(),
             Output::Event(event) => self.events.push((self.now, host, event)),
             Output::Finished => self.hosts[host].finished = true,
             Output::Remember { .. } | Output::Reply { .. } | Output::Idle { .. } => {}

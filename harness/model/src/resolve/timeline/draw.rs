@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use peerbed_contract::NodeName;
 
-use super::verb::{Life, Turn};
+use super::{
+    moving::Departure,
+    verb::{Life, Turn},
+};
 use crate::{
     plan::{Act, Action},
     resolve::{layout::Layout, seeds::Seeds},
@@ -22,6 +25,8 @@ pub(crate) struct Step {
 pub(super) enum What {
     /// To known nodes and links.
     Known(Box<Act>),
+    /// Hosts change their places.
+    Move(Departure),
     /// To some of a group.
     Some {
         turn: Turn,
@@ -39,6 +44,7 @@ pub(crate) fn draw(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Action
     for Step { at, what } in steps {
         let act = match what {
             What::Known(act) => Act::clone(act),
+            What::Move(_) => continue, // See `moves`.
             What::Some { turn, group, count } => {
                 let life = |name| lives.get(name).copied().unwrap_or(Life::Running);
                 let peers = layout.peers(*group).iter().map(|host| &host.name);

@@ -16,6 +16,7 @@ pub(super) enum Verb {
     Heal,
     Wipe,
     Outage,
+    Move,
 }
 
 pub(super) const VERBS: &[(&str, Verb)] = &[
@@ -31,6 +32,7 @@ pub(super) const VERBS: &[(&str, Verb)] = &[
     ("set-access", Verb::SetAccess),
     ("wipe", Verb::Wipe),
     ("outage", Verb::Outage),
+    ("move", Verb::Move),
 ];
 
 const BOTH: &[&str] = &["delay", "jitter", "loss", "queue"];
@@ -50,6 +52,7 @@ impl Verb {
             Verb::Turn(_) => matches!(key, "node" | "group" | "share"),
             Verb::Outage => matches!(key, "node" | "for"),
             Verb::Wipe => key == "node",
+            Verb::Move => matches!(key, "node" | "group" | "share" | "to" | "access"),
         }
     }
 
@@ -60,6 +63,7 @@ impl Verb {
             Verb::Partition => &["ases"],
             Verb::Outage => &["node", "for"],
             Verb::Wipe | Verb::SetAccess => &["node"],
+            Verb::Move => &["to"],
             // Turns need a node or a group, a heal may have nothing.
             Verb::Turn(_) | Verb::Heal => &[],
         }
