@@ -141,19 +141,17 @@ fn a_timeline_sends_nodes_and_groups() {
     // The last one leads to an AS in which no peer is at the start; its way is known all the same.
     let transit = plan.fabric.places.iter().filter(|place| place.at.as_number.get() == 64_500).count();
     assert_eq!(transit, 10);
-    let routed = |from: u32, to: u32| {
-        plan.fabric.routes.iter().any(|route| (route.from.get(), route.to.get()) == (from, to))
-    };
+    let routed =
+        |from: u32, to: u32| plan.fabric.routes.iter().any(|route| (route.from.get(), route.to.get()) == (from, to));
     assert!(routed(64_500, 64_502) && routed(64_502, 64_500));
 }
 
 #[test]
 fn an_as_without_hosts_can_be_moved_to() {
     let topology = TOPOLOGY.replace("  - {as: isp-y, access: server}\n", "");
-    for (group, more) in [
-        (", moves: {to: [isp-y], every: 5s}", ""),
-        ("", "timeline: [{at: 1s, do: move, node: homes-0, to: isp-y}]\n"),
-    ] {
+    for (group, more) in
+        [(", moves: {to: [isp-y], every: 5s}", ""), ("", "timeline: [{at: 1s, do: move, node: homes-0, to: isp-y}]\n")]
+    {
         let text = text(group, more).replace(", staying: {groups.homes.moves.share: 0%}", "");
         let plan = read(text.as_bytes(), topology.as_bytes()).unwrap().plan("hybrid", 0, None).unwrap();
         assert!(!plan.fabric.places.is_empty());

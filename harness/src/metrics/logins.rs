@@ -42,6 +42,7 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
         wrong += other;
     }
     let bytes = |name, better, number| Metric::new(name, "B", better, Value::count(number));
+    let moves = view.record.events.iter().filter(|event| matches!(event.kind, EventKind::Moved { .. })).count();
     let recoveries = view.record.events.iter().filter_map(|event| match event.kind {
         EventKind::RegistryRebuilt { took_ns, .. } => Some(took_ns as f64 / 1e6),
         _ => None,
@@ -52,6 +53,7 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
     });
     vec![
         Metric::new("logins", "1", Better::Neither, Value::count(logins(view).count() as u64)),
+        Metric::new("moves", "1", Better::Neither, Value::count(moves as u64)),
         bytes("bytes.inter_as_by_login", Better::Neither, inter),
         bytes("bytes.misattributed", Better::Neither, wrong),
         Metric::new("registry_recovery_ms", "ms", Better::Lower, Value::distribution(recoveries, BTreeMap::new())),

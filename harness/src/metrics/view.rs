@@ -29,6 +29,8 @@ pub struct RunView<'a> {
     pub killed: BTreeSet<NodeIndex>,
     /// Of those, the ones that the plan started again.
     pub restarted: BTreeSet<NodeIndex>,
+    /// Nodes that the plan moved to another address.
+    pub moved: BTreeSet<NodeIndex>,
     /// Nodes whose last line is `stopped`.
     pub stopped: BTreeSet<NodeIndex>,
     /// One sentence for each event that no node of the plan could have meant.
@@ -98,6 +100,7 @@ impl<'a> RunView<'a> {
             pairs: BTreeMap::new(),
             killed: BTreeSet::new(),
             restarted: BTreeSet::new(),
+            moved: BTreeSet::new(),
             stopped: BTreeSet::new(),
             strange: Vec::new(),
         };
@@ -105,6 +108,9 @@ impl<'a> RunView<'a> {
             record.plan.nodes.iter().enumerate().map(|(index, node)| (&node.name, index)).collect();
         let addresses = record.plan.addresses();
         view.find_killed(&nodes);
+        let moves = record.acts.iter().filter(|carried| matches!(carried.act, Act::Move { .. }));
+        let moved = moves.flat_map(|carried| carried.act.nodes()).filter_map(|node| nodes.get(node).copied());
+        view.moved.extend(moved);
         for event in &record.events {
             let Some(&node) = nodes.get(&event.node) else {
                 view.strange.push(format!("an event came from `{}`, which is no node of the plan", event.node));

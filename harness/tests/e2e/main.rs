@@ -6,6 +6,7 @@ mod capacity;
 mod disk;
 mod engines;
 mod faults;
+mod moving;
 mod nat;
 mod past_results;
 mod program;
