@@ -96,6 +96,11 @@ mod tests {
 
     /// A run with this log: GUID, time and AS; one download of GUID 1 in its AS, 5 bytes of GUID 2 and 7 of GUID 3.
     fn figures(log: &[(u8, u64, u32)]) -> (u64, u64) {
+        figures_of(log, None)
+    }
+
+    /// The same, where the downloader was in another AS when the bytes of GUID 3 came.
+    fn figures_of(log: &[(u8, u64, u32)], then: Option<AsNumber>) -> (u64, u64) {
         let mut record: RunRecord = fixture::record("hybrid", 0);
         let home = fixture::change(&mut record, |event| match &mut event.kind {
             EventKind::DownloadFinished(finished) => {
@@ -106,7 +111,7 @@ mod tests {
                     role: Role::Peer,
                     guid: Some(guid(of)),
                     bytes,
-                    to: None,
+                    to: then.filter(|_| of == 3),
                 };
                 finished.sources = vec![source(2, 5), source(3, 7)];
                 Some(finished.as_number)
@@ -152,6 +157,14 @@ mod tests {
         assert_eq!(figures(&[(1, 0, 0), (2, 0, 0), (2, 200, 9), (3, 0, 0), (3, 50, 9)]), (7, 0));
         // Who logged in only later was there already.
         assert_eq!(figures(&[(1, 0, 0), (2, 300, 9), (3, 0, 0)]), (5, 0));
+    }
+
+    #[test]
+    fn what_came_before_the_downloader_moved_is_put_where_it_was_at_the_end() {
+        // It came to AS 9 from AS 9, of which the log at the end says that it crossed from there.
+        let log = [(1, 0, 9), (1, 50, 0), (2, 0, 0), (3, 0, 9)];
+        assert_eq!(figures_of(&log, number(9)), (7, 7));
+        assert_eq!(figures_of(&log, None), (7, 0));
     }
 
     #[test]

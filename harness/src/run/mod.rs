@@ -303,8 +303,12 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         if let Act::Move { nodes, to } = act {
             // One that is being started hears it after its start; one that does not run finds it in its configuration.
             for (node, to) in nodes.iter().zip(to) {
-                let order = Order::Move(Box::new(to.config.clone()));
-                self.tell(std::slice::from_ref(node), &Command::Order { order }).await;
+                let command = Command::Order { order: Order::Move(Box::new(to.config.clone())) };
+                if self.watch.is_alive(node) {
+                    self.tell(std::slice::from_ref(node), &command).await;
+                } else if let Err(error) = self.deployment.line(node, &command.to_line()).await {
+                    tracing::debug!(%node, %error, "it does not run");
+                }
             }
         }
         let done_ns = self.epoch.elapsed().as_nanos() as u64;

@@ -208,6 +208,11 @@ impl Watch {
         self.started.difference(&self.ended).filter(|d| !self.lost.contains(d)).count()
     }
 
+    /// Whether a node lives and is ready.
+    pub(crate) fn is_alive(&self, node: &NodeName) -> bool {
+        self.alive.contains(node)
+    }
+
     /// Living nodes of a role (`true`: peers; `false`: all others).
     pub(crate) fn alive(&self, peers: bool) -> Vec<NodeName> {
         self.alive.iter().filter(|n| (self.roles.get(*n) == Some(&Role::Peer)) == peers).cloned().collect()

@@ -71,6 +71,9 @@ fn a_download_begun_at_one_address_is_completed_at_another() {
     let places: Vec<IpAddr> = logins.iter().map(|login| login.address.ip()).collect();
     assert_eq!(places, [address_of(host), alias(host, 7)]);
     assert_eq!(logins[0].secondary, logins[1].secondary, "a move is no start");
+    let notices: Vec<_> =
+        outcome.events(host).into_iter().filter(|event| matches!(event, EventKind::Notice { .. })).collect();
+    assert!(notices.is_empty(), "its old token is shown to nobody: {notices:?}");
     let left =
         |event: &&EventKind| matches!(event, EventKind::Logout { address, .. } if address.ip() == address_of(host));
     assert_eq!(outcome.events(control).iter().filter(|event| left(event)).count(), 1, "the later login replaced it");
