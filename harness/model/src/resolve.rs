@@ -181,8 +181,16 @@ struct Read {
 
 /// Layouts made so far (arms that differ in policy alone share one), and what they are made from beside the trees.
 struct Layouts {
-    known: Vec<(Topology, Vec<Group>, BTreeSet<usize>, Arc<Layout>)>,
+    known: Vec<Known>,
     traces: TraceFiles,
+}
+
+/// A layout and what it was made from.
+struct Known {
+    topology: Topology,
+    groups: Vec<Group>,
+    visited: BTreeSet<usize>,
+    layout: Arc<Layout>,
 }
 
 impl Layouts {
@@ -194,13 +202,13 @@ impl Layouts {
         span: Span,
         report: &mut Report,
     ) -> Option<Arc<Layout>> {
-        let mut all = self.known.iter();
-        let same = all.find(|(t, g, v, _)| t == topology && g == groups && *v == visited);
-        if let Some((.., layout)) = same {
+        let same = |known: &&Known| known.topology == *topology && known.groups == groups && known.visited == visited;
+        if let Some(Known { layout, .. }) = self.known.iter().find(same) {
             return Some(Arc::clone(layout));
         }
         let layout = Arc::new(Layout::new(topology, groups, &visited, span, report)?);
-        self.known.push((topology.clone(), groups.to_vec(), visited, Arc::clone(&layout)));
+        let (topology, groups) = (topology.clone(), groups.to_vec());
+        self.known.push(Known { topology, groups, visited, layout: Arc::clone(&layout) });
         Some(layout)
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use peerbed_link::Probability;
+
 use super::users::PERIOD;
 use crate::{
     diagnostic::{Report, Spanned},
@@ -27,7 +29,7 @@ impl Moves {
     /// Reads the pattern of a group of so many peers.
     pub(crate) fn decode(node: &Node, peers: u32, report: &mut Report) -> Option<Self> {
         let fields = report.map(node, &MOVES)?;
-        let share = fields.get("share").map_or(Some(1.0), |node| report.share(node).map(|share| share.get()));
+        let share = fields.get("share").map_or(Some(1.0), |node| report.share(node).map(Probability::get));
         let ases = fields.get("to").and_then(|node| report.bounded_list(node, "ASes to move to", (1, limits::PLACES)));
         let to: Option<Vec<Spanned<String>>> =
             ases.map(|ases| ases.iter().map(|node| report.name(node, 63)).collect::<Vec<_>>())?.into_iter().collect();

@@ -16,6 +16,9 @@ use crate::{
     topology::{Topology, decode::find_profile, routes::Graph, trace::Traces},
 };
 
+/// The index of an AS, and a link to it.
+pub(crate) type Spot = (usize, Duplex);
+
 /// A host.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Host {
@@ -39,7 +42,7 @@ pub(crate) struct Layout {
     /// Index of each group's first peer in `hosts`.
     pub(crate) first_peer: Vec<usize>,
     /// By group, the ASes and links of the other places of its movers.
-    pub(crate) patterns: Vec<Vec<(usize, Duplex)>>,
+    pub(crate) patterns: Vec<Vec<Spot>>,
     pub(crate) ases: Vec<AsFacts>,
     pub(crate) links: Vec<FabricLink>,
     pub(crate) routes: Vec<Route>,
@@ -79,7 +82,7 @@ impl Layout {
     ) -> Option<Self> {
         let before = report.errors();
         let batches = batches(topology, groups);
-        let patterns: Vec<Vec<(usize, Duplex)>> = groups.iter().map(|group| pattern(topology, group)).collect();
+        let patterns: Vec<Vec<Spot>> = groups.iter().map(|group| pattern(topology, group)).collect();
         let room = check_room(topology, &batches, (groups, &patterns), groups_span, report);
         let mut inhabited: BTreeSet<usize> = batches.iter().map(|batch| batch.at).collect();
         inhabited.extend(visited.iter().chain(patterns.iter().flatten().map(|(at, _)| at)));
@@ -224,7 +227,7 @@ fn batches<'a>(topology: &Topology, groups: &'a [Group]) -> Vec<Batch<'a>> {
 }
 
 /// The other places of a group's movers.
-fn pattern(topology: &Topology, group: &Group) -> Vec<(usize, Duplex)> {
+fn pattern(topology: &Topology, group: &Group) -> Vec<Spot> {
     let Some(moves) = &group.users.moves else { return Vec::new() };
     let access = moves.access.as_ref().unwrap_or(&group.access);
     // Names that lead nowhere were noted before.
@@ -239,12 +242,12 @@ fn pattern(topology: &Topology, group: &Group) -> Vec<(usize, Duplex)> {
 fn check_room(
     topology: &Topology,
     batches: &[Batch<'_>],
-    (groups, patterns): (&[Group], &[Vec<(usize, Duplex)>]),
+    (groups, patterns): (&[Group], &[Vec<Spot>]),
     groups_span: Span,
     report: &mut Report,
 ) -> Vec<u64> {
-    let movers = |group: &Group| u64::from(group.users.moves.as_ref().map_or(0, |moves| moves.movers));
-    let places: u64 = groups.iter().zip(patterns).map(|(group, pattern)| movers(group) * pattern.len() as u64).sum();
+    let moving = |group: &Group| u64::from(group.users.moves.as_ref().map_or(0, |moves| moves.movers));
+    let places: u64 = groups.iter().zip(patterns).map(|(group, pattern)| moving(group) * pattern.len() as u64).sum();
     let total = batches.iter().map(|batch| u64::from(batch.count)).sum::<u64>() + places;
     if total > limits::NODES {
         let message = match places {

@@ -68,7 +68,7 @@ pub(crate) fn decode(
     };
     let mut step = |draft: &Draft<'_>, report: &mut Report| {
         let what = match draft.verb {
-            Verb::Move => world.depart(draft, report).map(What::Move),
+            Verb::Move => world.depart(draft, report).map(|departure| What::Move(Box::new(departure))),
             Verb::Turn(turn) if draft.fields.get("group").is_some() => world.turn_some(draft, turn, report),
             _ => world.act(draft, report).map(|act| What::Known(Box::new(act))),
         };

@@ -38,8 +38,9 @@ impl Limit {
     }
 
     /// Other limits, as over another link; what the user does stays.
-    pub(super) fn replace(&mut self, by: Self) {
-        *self = Self { in_use: self.in_use, idle_since: self.idle_since, ..by };
+    pub(super) fn replace(&mut self, by: &Self) {
+        let Self { cap, busy, downloading, back_off, .. } = *by;
+        *self = Self { cap, busy, downloading, back_off, ..*self };
     }
 
     /// The user begins or ends to use the link.

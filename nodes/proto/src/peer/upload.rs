@@ -122,7 +122,7 @@ impl Uploader {
     /// The link is another one, with these limits. Who trickles, or keeps to none, does so over any link.
     pub(super) fn relink(&mut self, policy: &UploadPolicy, courtesy: &Courtesy, misbehaviour: &Misbehaviour) {
         let Self { limit, bucket, part, .. } = Self::new(policy, courtesy, misbehaviour);
-        self.limit.replace(limit);
+        self.limit.replace(&limit);
         (self.bucket, self.part) = (bucket, part);
     }
 

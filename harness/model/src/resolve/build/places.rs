@@ -40,7 +40,7 @@ impl Context<'_> {
                 host.group.map_or(NatClass::None, |group| self.nats[group][index - self.layout.first_peer[group]]);
             let Spot { name, at, access, address } = spot.clone();
             let of = host.name.clone();
-            let there = Host { name, at, access, address, ..host.clone() };
+            let there = Host { name, at, address, access, ..host.clone() };
             FabricPlace { of, at: fabric_node(&there, self.layout, nat) }
         };
         let mut places: Vec<FabricPlace> = journeys.spots.iter().map(place).collect();

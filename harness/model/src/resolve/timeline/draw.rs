@@ -26,7 +26,7 @@ pub(super) enum What {
     /// To known nodes and links.
     Known(Box<Act>),
     /// Hosts change their places.
-    Move(Departure),
+    Move(Box<Departure>),
     /// To some of a group.
     Some {
         turn: Turn,

@@ -57,7 +57,8 @@ pub(crate) fn wanted(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Want
         What::Move(departure) => Some((step.at, departure)),
         _ => None,
     });
-    let drawn = moves.map(|(at, Departure { who, to })| {
+    let drawn = moves.map(|(at, departure)| {
+        let Departure { who, to } = &**departure;
         let hosts = match *who {
             Who::Host(host) => vec![host],
             Who::Group { group, count } => {
