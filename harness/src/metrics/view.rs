@@ -109,8 +109,8 @@ impl<'a> RunView<'a> {
         let addresses = record.plan.addresses();
         view.find_killed(&nodes);
         let moves = record.acts.iter().filter(|carried| matches!(carried.act, Act::Move { .. }));
-        let moved = moves.flat_map(|carried| carried.act.nodes()).filter_map(|node| nodes.get(node).copied());
-        view.moved.extend(moved);
+        let who = moves.flat_map(|carried| carried.act.nodes());
+        view.moved.extend(who.filter_map(|node| nodes.get(node).copied()));
         for event in &record.events {
             let Some(&node) = nodes.get(&event.node) else {
                 view.strange.push(format!("an event came from `{}`, which is no node of the plan", event.node));
