@@ -190,7 +190,11 @@ mod tests {
         let steps = readdress(DEVICE_INDEX, addresses, "cubic", Beyond::Engine);
         let said: Vec<_> =
             steps.iter().map(|step| format!("{} {}: {:?}", step.device, step.what, step.message)).collect();
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        eth0 remove its address: DelAddress(AddressMessage { header: AddressHeader { family: Inet, prefix_len: 32, flags: AddressHeaderFlags(0x0), scope: Universe, index: 2 }, attributes: [Local(10.1.0.16), Address(10.1.0.16)] })
+        eth0 add its new address: NewAddress(AddressMessage { header: AddressHeader { family: Inet, prefix_len: 32, flags: AddressHeaderFlags(0x0), scope: Universe, index: 2 }, attributes: [Local(10.2.0.9), Address(10.2.0.9)] })
+        eth0 add the default route from its new address: NewRoute(RouteMessage { header: RouteHeader { address_family: Inet, destination_prefix_length: 0, source_prefix_length: 0, tos: 0, table: 254, protocol: Static, scope: Link, kind: Unicast, flags: RouteFlags(0x0) }, attributes: [Oif(2), PrefSource(Inet(10.2.0.9)), Metrics([CcAlgo("cubic")])] })
+        "#);
     }
 
     #[test]
