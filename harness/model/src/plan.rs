@@ -1,6 +1,10 @@
 //! The plan: an experiment resolved for one arm of one repeat. Everything later reads this and nothing else.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use peerbed_contract::{AsNumber, NodeConfig, NodeName, Order, Place, Role};
 use peerbed_link::{Fabric, LinkSpec, Probability};
@@ -59,6 +63,18 @@ impl Plan {
         let places = self.fabric.places.iter().map(|place| (&place.of, place.at.address, place.at.as_number));
         let all = nodes.chain(places).filter_map(|(of, address, at)| Some((address, (*index.get(of)?, at))));
         all.collect()
+    }
+
+    /// The nodes that its timeline adds: they are started then, not before the run.
+    pub fn latecomers(&self) -> BTreeSet<&NodeName> {
+        let added = self.timeline.iter().filter(|action| matches!(action.act, Act::Add { .. }));
+        added.flat_map(|action| action.act.nodes()).collect()
+    }
+
+    /// Those that are there from the start.
+    pub fn present(&self) -> impl Iterator<Item = &PlannedNode> {
+        let latecomers = self.latecomers();
+        self.nodes.iter().filter(move |node| !latecomers.contains(&node.name))
     }
 
     /// What its links are and become, each as often as there is one.
@@ -135,6 +151,16 @@ pub enum Setting {
     Text(String),
 }
 
+impl std::fmt::Display for Setting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Setting::Flag(flag) => flag.fmt(f),
+            Setting::Number(number) => number.fmt(f),
+            Setting::Text(text) => text.fmt(f),
+        }
+    }
+}
+
 /// One process of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -184,10 +210,37 @@ pub struct Action {
     pub act: Act,
 }
 
+/// A value of the policy that becomes another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyChange {
+    /// Its path in `policy`: `uploads.per_copy`.
+    pub path: String,
+    /// What it was.
+    pub from: Setting,
+    /// What it is from then on.
+    pub to: Setting,
+}
+
+/// Nodes that are told the same of another policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyOrder {
+    /// Which; one that does not run then is told when it does.
+    pub nodes: Vec<NodeName>,
+    /// What they are told: the whole policy of their role.
+    pub order: Order,
+}
+
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
+    /// The nodes' processes are started for the first time; none of them is there before.
+    Add {
+        /// Which.
+        nodes: Vec<NodeName>,
+    },
     /// The nodes' processes get SIGKILL.
     Kill {
         /// Which.
@@ -214,6 +267,13 @@ pub enum Act {
         node: NodeName,
         /// What.
         order: Order,
+    },
+    /// The policy changes.
+    SetPolicy {
+        /// What of it.
+        changes: Vec<PolicyChange>,
+        /// Who is told.
+        orders: Vec<PolicyOrder>,
     },
     /// A link between ASes changes.
     SetLink(NewLink),
@@ -253,24 +313,32 @@ impl Act {
     /// The nodes whose processes it concerns.
     pub fn nodes(&self) -> &[NodeName] {
         match self {
-            Act::Kill { nodes }
+            Act::Add { nodes }
+            | Act::Kill { nodes }
             | Act::Restart { nodes }
             | Act::Freeze { nodes }
             | Act::Thaw { nodes }
             | Act::Move { nodes, .. } => nodes,
             Act::Order { node, .. } | Act::SetAccess { node, .. } => std::slice::from_ref(node),
-            Act::SetLink(_) | Act::Cut { .. } | Act::Heal { .. } => &[],
+            Act::SetPolicy { .. } | Act::SetLink(_) | Act::Cut { .. } | Act::Heal { .. } => &[],
         }
+    }
+
+    /// What of the policy it changes.
+    pub fn changes(&self) -> &[PolicyChange] {
+        if let Act::SetPolicy { changes, .. } = self { changes } else { &[] }
     }
 
     /// The verb that a timeline has for it.
     pub fn word(&self) -> &'static str {
         match self {
+            Act::Add { .. } => "add",
             Act::Kill { .. } => "kill",
             Act::Restart { .. } => "restart",
             Act::Freeze { .. } => "freeze",
             Act::Thaw { .. } => "thaw",
             Act::Order { order, .. } => order.word(),
+            Act::SetPolicy { .. } => "set-policy",
             Act::SetLink(_) => "set-link",
             Act::Move { .. } => "move",
             Act::SetAccess { .. } => "set-access",
@@ -291,6 +359,10 @@ impl Act {
             Act::Move { nodes, to } if nodes.len() == 1 => {
                 let to = to.first().map_or(String::new(), |to| format!(" to {} ({})", to.as_name, to.config.address));
                 format!("{word} {}{to}", nodes[0])
+            }
+            Act::SetPolicy { changes, .. } => {
+                let changes = changes.iter().map(|change| format!("{} {} → {}", change.path, change.from, change.to));
+                format!("{word} {}", changes.collect::<Vec<_>>().join(", "))
             }
             Act::Cut { ases, .. } | Act::Heal { ases, .. } if !ases.is_empty() => format!("{word} {}", ases.join(", ")),
             _ => {

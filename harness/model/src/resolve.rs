@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use crate::{
     diagnostic::{Diagnostics, Report, Span, Spanned},
     experiment::{
-        Body, Group, Head,
+        Body, Group, Head, Policy,
         arms::{self, ArmTree},
         decode::{Decoded, decode},
         expect::{self, Expected},
@@ -24,6 +24,7 @@ mod build;
 mod demand;
 mod layout;
 mod moves;
+mod policies;
 mod seeds;
 mod timeline;
 mod users;
@@ -243,10 +244,12 @@ fn read_arm(
     };
     let end = duration.unwrap_or(limits::DURATION.1);
     let timeline = fields.get("timeline").map_or_else(Vec::new, |node| {
-        timeline::decode(node, end, layout.as_deref(), groups.as_deref().unwrap_or_default(), report)
+        let policy = body.as_ref().map_or_else(Policy::documented, |body| body.policy);
+        timeline::decode(node, end, layout.as_deref(), groups.as_deref().unwrap_or_default(), &policy, report)
     });
     let body = body?;
-    demand::check(&body, fields.span_of("workload"), report);
+    let arrivals = layout.as_deref().map_or_else(Vec::new, |layout| timeline::arrivals(&timeline, layout));
+    demand::check(&body, &arrivals, fields.span_of("workload"), report);
     let name = tree.name.value.clone();
     let expect = expected.iter().filter(|one| one.concerns(&name)).cloned().collect();
     Some(Read { head: head?, arm: Arm { name, body, layout: layout?, timeline, expect } })

@@ -208,7 +208,7 @@ expect:
     21 |   - {at: 4s, do: set-lin, link: isp-x~transit}
        |                  ^^^^^^^
        |
-       = help: write one of `kill`, `restart`, `freeze`, `thaw`, `set-link`, `cut-link`, `heal-link`, `partition`, `heal`, `set-access`, `wipe`, `outage`, `move`
+       = help: write one of `add`, `kill`, `restart`, `freeze`, `thaw`, `set-link`, `cut-link`, `heal-link`, `partition`, `heal`, `set-access`, `wipe`, `outage`, `move`, `set-policy`
 
     error: no arm named `hybird`, did you mean `hybrid`?
       --> experiments/e.yaml:23:10

@@ -76,6 +76,7 @@ arms:
   hybrid: {policy.edge.mode: backstop}
 timeline:
   - {at: 1s, do: kill, node: homes-1}
+  - {at: 1s, do: set-policy, policy: {edge.mode: only}}
   - {at: 2s, do: set-link, link: isp-x~transit, rate: 5mbit, delay: 5ms, jitter: 2ms, queue: 20ms,
      loss: {gilbert-elliott: {p: 1%, r: 10%, bad: 50%, good: 0%}},
      forward: {rate: 1mbit, delay: 6ms, jitter: 3ms, loss: 1%, queue: 1MiB}, backward: {rate: 2mbit}}

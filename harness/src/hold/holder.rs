@@ -55,7 +55,9 @@ async fn hold() -> anyhow::Result<()> {
     let Some(_lock) = dir.lock()? else { bail!(ALREADY_UP) };
     dir.clear()?;
     let this = ProcessId::of(std::process::id()).context("/proc does not show this process")?;
-    let Order { plan, runtime, options, idle } = order;
+    let Order { mut plan, runtime, options, idle } = order;
+    // Nobody carries it out here, so whoever it adds is there at once.
+    plan.timeline.clear();
     let (experiment, arm) = (plan.experiment.clone(), plan.arm.clone());
     let mut state = State { experiment, arm, holder: this, held: None };
     dir.write(&state)?;

@@ -65,10 +65,13 @@ fn ends(view: &RunView<'_>) -> Option<(f64, f64)> {
     Some((after(ends().min())?, after(ends().max())?))
 }
 
-/// The bound of the plan; none if it has no crowd of at least two, or a link of it follows a trace or has no limit that
-/// matters.
+/// The bound of the plan; none if it has no crowd of at least two, a link of it follows a trace or has no limit that matters,
+/// or the policy changes meanwhile.
 fn bound(view: &RunView<'_>) -> Option<Bound> {
     let plan = &view.record.plan;
+    if plan.timeline.iter().any(|action| !action.act.changes().is_empty()) {
+        return None;
+    }
     let (content, downloaders) = crowd(view)?;
     let object = objects(view).find(|object| object.id == *content)?;
     let (mut source, mut helpers, mut slowest) = (0.0_f64, 0.0_f64, f64::INFINITY);

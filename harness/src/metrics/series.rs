@@ -1,8 +1,9 @@
-//! A run over time: what was delivered from edges and from peers in each interval, and how many downloads were under way.
+//! A run over time: what was delivered from edges and from peers in each interval, and how many downloads were
+//! under way and peers on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use peerbed_contract::EventKind;
+use peerbed_contract::{EventKind, NodeName, Role};
 use peerbed_link::Kind;
 
 use super::{RunView, ledger_delta};
@@ -20,12 +21,14 @@ pub struct Moment {
     pub peer_bytes: u64,
     /// Downloads that had begun and not ended, paused ones included, at its end.
     pub under_way: u64,
+    /// Peers whose process ran and whose machine was there, at its end.
+    pub peers_on: u64,
 }
 
 /// Every interval, in order.
 pub fn series(view: &RunView<'_>) -> Vec<Moment> {
     let record = view.record;
-    let changes = changes(view);
+    let (changes, presence) = (changes(view), presence(view));
     let since_start = |at_ns: u64| i128::from(at_ns) - i128::from(record.epoch_ns);
     let moments = record.samples.windows(2).map(|pair| {
         let (mut edge_bytes, mut peer_bytes) = (0, 0);
@@ -37,13 +40,17 @@ pub fn series(view: &RunView<'_>) -> Vec<Moment> {
             }
         }
         let end = since_start(pair[1].at_ns);
-        let balance: i64 = changes.range(..=end).map(|(_, change)| change).sum();
+        let balance = |changes: &BTreeMap<i128, i64>| {
+            let sum: i64 = changes.range(..=end).map(|(_, change)| change).sum();
+            sum.max(0) as u64
+        };
         Moment {
             t_s: end as f64 / 1e9,
             interval_s: pair[1].at_ns.saturating_sub(pair[0].at_ns) as f64 / 1e9,
             edge_bytes,
             peer_bytes,
-            under_way: balance.max(0) as u64,
+            under_way: balance(&changes),
+            peers_on: balance(&presence),
         }
     });
     moments.collect()
@@ -72,4 +79,46 @@ fn changes(view: &RunView<'_>) -> BTreeMap<i128, i64> {
         }
     }
     changes
+}
+
+/// By how many the peers that are on became more or fewer, likewise: one is from the start of its process to its end, but not
+/// while its machine is away.
+fn presence(view: &RunView<'_>) -> BTreeMap<i128, i64> {
+    let mut turns: BTreeMap<&NodeName, Vec<(u64, Turn)>> = BTreeMap::new();
+    let peers = view.record.plan.present().filter(|node| node.role == Role::Peer);
+    turns.extend(peers.map(|node| (&node.name, vec![(0, Turn::Started)])));
+    for event in &view.record.events {
+        let turn = match event.kind {
+            EventKind::Started => Turn::Started,
+            EventKind::Offline { .. } => Turn::Gone,
+            EventKind::Online => Turn::Back,
+            _ => continue,
+        };
+        turns.entry(&event.node).or_default().push((event.t, turn));
+    }
+    for exit in &view.record.exits {
+        turns.entry(&exit.node).or_default().push((exit.t, Turn::Ended));
+    }
+    let peers: BTreeSet<&NodeName> =
+        view.record.plan.nodes.iter().filter(|node| node.role == Role::Peer).map(|node| &node.name).collect();
+    let mut changes: BTreeMap<i128, i64> = BTreeMap::new();
+    for (_, mut turns) in turns.into_iter().filter(|(node, _)| peers.contains(node)) {
+        turns.sort_by_key(|(t, _)| *t);
+        let mut on = false;
+        for (t, turn) in turns {
+            let now = matches!(turn, Turn::Started | Turn::Back);
+            let change = i64::from(now) - i64::from(std::mem::replace(&mut on, now));
+            *changes.entry(t.into()).or_default() += change;
+        }
+    }
+    changes
+}
+
+/// What makes a peer be on or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Started,
+    Gone,
+    Back,
+    Ended,
 }

@@ -1,7 +1,10 @@
 //! Every metric of the fixture's run against values worked out by hand.
 
-use peerbed_contract::{EventKind, TerminalStatus};
+use std::{sync::Arc, time::Duration};
+
+use peerbed_contract::{Event, EventKind, TerminalStatus};
 use peerbed_link::Kind;
+use peerbed_model::{Act, Action};
 
 use super::*;
 use crate::{
@@ -77,11 +80,7 @@ fn pauses_stalls_and_first_bytes() {
 fn a_pause_counts_even_if_the_node_died_before_its_record() {
     let mut record = fixture::record("hybrid", 0);
     record.events.retain(|event| !matches!(&event.kind, EventKind::DownloadFinished(end) if end.download == 0));
-    let event = peerbed_contract::Event {
-        node: fixture::name("peer-0"),
-        t: 1,
-        kind: EventKind::DownloadPaused { download: 0 },
-    };
+    let event = Event { node: fixture::name("peer-0"), t: 1, kind: EventKind::DownloadPaused { download: 0 } };
     record.events.push(event);
     let metrics = metrics(&record);
     assert_eq!(single(&metrics, "pause_rate"), Some(0.75));
@@ -299,6 +298,24 @@ fn downloads_whose_peer_moved_meanwhile_are_counted() {
     assert_eq!(of(&[]), (Some(0.0), Some(0.0)));
     assert_eq!(of(&[1_500, 2_000]), (Some(0.25), Some(2.0)));
     assert_eq!(of(&[900, 9_500]), (Some(0.0), Some(2.0)));
+}
+
+#[test]
+fn a_peer_is_on_while_its_process_runs_and_its_machine_is_there() {
+    let mut record = fixture::record("hybrid", 0);
+    let plan = Arc::make_mut(&mut record.plan);
+    let act = Act::Add { nodes: vec![fixture::name("peer-2")] };
+    plan.timeline.push(Action { at: Duration::from_secs(4), act });
+    let turns = [
+        ("peer-2", 4_100, EventKind::Started),
+        ("peer-1", 1_500, EventKind::Offline { clean: true }),
+        ("peer-1", 6_500, EventKind::Online),
+        ("edge-0", 1_500, EventKind::Started),
+    ];
+    record.events.extend(turns.map(|(node, ms, kind)| Event { node: fixture::name(node), t: ms * 1_000_000, kind }));
+    record.exits.iter_mut().filter(|exit| exit.node == fixture::name("peer-0")).for_each(|exit| exit.t = 8_500_000_000);
+    let on: Vec<u64> = series(&RunView::of(&record))[..9].iter().map(|moment| moment.peers_on).collect();
+    assert_eq!(on, [2, 1, 1, 1, 2, 2, 3, 3, 2], "of three");
 }
 
 /// Two that begin half a second apart; edges have 3 Mbit/s up, peers 1 Mbit/s up and the rate given down.

@@ -31,6 +31,8 @@ pub struct RunView<'a> {
     pub restarted: BTreeSet<NodeIndex>,
     /// Nodes that the plan moved to another address.
     pub moved: BTreeSet<NodeIndex>,
+    /// Nodes that the plan adds, but the run ended before.
+    pub never_added: BTreeSet<NodeIndex>,
     /// Nodes whose last line is `stopped`.
     pub stopped: BTreeSet<NodeIndex>,
     /// One sentence for each event that no node of the plan could have meant.
@@ -101,12 +103,17 @@ impl<'a> RunView<'a> {
             killed: BTreeSet::new(),
             restarted: BTreeSet::new(),
             moved: BTreeSet::new(),
+            never_added: BTreeSet::new(),
             stopped: BTreeSet::new(),
             strange: Vec::new(),
         };
         let nodes: BTreeMap<&NodeName, NodeIndex> =
             record.plan.nodes.iter().enumerate().map(|(index, node)| (&node.name, index)).collect();
         let addresses = record.plan.addresses();
+        let added = record.acts.iter().filter(|done| matches!(done.act, Act::Add { .. }));
+        let added: BTreeSet<&NodeName> = added.flat_map(|done| done.act.nodes()).collect();
+        let never = record.plan.latecomers().into_iter().filter(|node| !added.contains(node));
+        view.never_added = never.filter_map(|node| nodes.get(node).copied()).collect();
         view.find_killed(&nodes);
         let moves = record.acts.iter().filter(|carried| matches!(carried.act, Act::Move { .. }));
         let who = moves.flat_map(|carried| carried.act.nodes());

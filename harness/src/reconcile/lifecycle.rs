@@ -53,7 +53,8 @@ fn deaths(view: &RunView<'_>) -> Vec<String> {
 fn unended(view: &RunView<'_>) -> Vec<String> {
     let ended = ended(view.record);
     let mut sentences = Vec::new();
-    for (index, node) in view.record.plan.nodes.iter().enumerate() {
+    let nodes = view.record.plan.nodes.iter().enumerate().filter(|(index, _)| !view.never_added.contains(index));
+    for (index, node) in nodes {
         let name = &node.name;
         let killed_for_good = view.killed.contains(&index) && !view.restarted.contains(&index);
         if !ended.contains(name) {

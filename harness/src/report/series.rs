@@ -1,5 +1,5 @@
 //! Pictures of runs over time with what the timeline did, as inline SVG: what edges and peers delivered, and below it how many
-//! downloads were under way.
+//! downloads were under way and peers on.
 
 use std::fmt::Write;
 
@@ -22,6 +22,7 @@ const TOP: f64 = 20.0;
 const RATES: f64 = 150.0;
 const GAP: f64 = 16.0;
 const COUNTS: f64 = 60.0;
+const PEERS: f64 = 36.0;
 const BOTTOM: f64 = 36.0;
 /// Shorter intervals have no rate: the last one ends when the last node has, whenever that is.
 const INTERVAL_MIN_S: f64 = 0.5;
@@ -37,15 +38,23 @@ pub(super) fn courses(runs: &[Course<'_>]) -> Option<Markup> {
         return None;
     }
     let rate = round_up(moments().flat_map(|moment| [mbps(moment, 0), mbps(moment, 1)]).fold(0.0, f64::max));
-    let count = moments().map(|moment| moment.under_way as f64).fold(1.0, f64::max);
+    let most = |of: fn(&Moment) -> u64| moments().map(of).max().unwrap_or_default().max(1) as f64;
+    let most = Most { rate, downloads: most(|moment| moment.under_way), peers: most(|moment| moment.peers_on) };
     Some(html! {
-        @for run in runs { (picture(run, end, rate, count)) }
+        @for run in runs { (picture(run, end, &most)) }
         p {
             span .key { (sample(EDGE)) " between edges and peers" }
             span .key { (sample(PEER)) " among peers" }
             "Delivered traffic counts IP packets with their headers, both ways."
         }
     })
+}
+
+/// Where the axes end.
+struct Most {
+    rate: f64,
+    downloads: f64,
+    peers: f64,
 }
 
 /// The intervals that have a rate.
@@ -73,11 +82,13 @@ fn sample((colour, dashes): (&str, &str)) -> Markup {
     }
 }
 
-fn picture(run: &Course<'_>, end: f64, rate: f64, count: f64) -> Markup {
+fn picture(run: &Course<'_>, end: f64, most: &Most) -> Markup {
+    let Most { rate, downloads, peers } = *most;
     let x = |t: f64| LEFT + (t / end).clamp(0.0, 1.0) * (WIDTH - LEFT - RIGHT);
     let rates = |value: f64| TOP + (1.0 - value / rate) * RATES;
-    let counts = |value: f64| TOP + RATES + GAP + (1.0 - value / count) * COUNTS;
-    let (floor, height) = (counts(0.0), counts(0.0) + BOTTOM);
+    let counts = |value: f64| TOP + RATES + GAP + (1.0 - value / downloads) * COUNTS;
+    let on = |value: f64| TOP + RATES + GAP + COUNTS + GAP + (1.0 - value / peers) * PEERS;
+    let (floor, height) = (on(0.0), on(0.0) + BOTTOM);
     let at = |value: f64| format!("{value:.1}");
     let line = |of: usize| {
         let mut path = String::new();
@@ -88,40 +99,44 @@ fn picture(run: &Course<'_>, end: f64, rate: f64, count: f64) -> Markup {
         }
         path
     };
-    let steps = || {
-        let mut path = format!("M{:.1} {:.1}", x(0.0), counts(0.0));
+    let steps = |first: f64, y: &dyn Fn(&Moment) -> f64| {
+        let mut path = format!("M{:.1} {first:.1}", x(0.0));
         for moment in drawn(&run.moments) {
-            let _ = write!(path, " L{:.1} {:.1}", x(moment.t_s), counts(moment.under_way as f64));
+            let _ = write!(path, " L{:.1} {:.1}", x(moment.t_s), y(moment));
         }
         path
     };
+    let peers_on = |moment: &Moment| on(moment.peers_on as f64);
+    let first_on = drawn(&run.moments).next().map_or(on(0.0), peers_on);
     let step = [1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 300.0, 600.0, 3600.0].into_iter().find(|step| end / step <= 10.0);
     let step = step.unwrap_or(end);
     let ticks = || (0..=10).map(|number| f64::from(number) * step).filter(|tick| *tick <= end);
     html! {
         figure {
-            svg viewBox=(format!("0 0 {WIDTH} {height:.0}")) role="img" aria-label=(format!("{}: traffic and downloads over time", run.name)) {
+            svg viewBox=(format!("0 0 {WIDTH} {height:.0}")) role="img" aria-label=(format!("{}: traffic, downloads and peers over time", run.name)) {
                 @for share in [0.0, 0.5, 1.0] {
                     line .grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(at(rates(share * rate))) y2=(at(rates(share * rate))) {}
                     text x=(LEFT - 8.0) y=(at(rates(share * rate) + 4.0)) text-anchor="end" { (share * rate) }
                 }
-                @for share in [0.0, 1.0] {
-                    line .grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(at(counts(share * count))) y2=(at(counts(share * count))) {}
-                    text x=(LEFT - 8.0) y=(at(counts(share * count) + 4.0)) text-anchor="end" { (share * count) }
+                @for (y, value) in [(counts(0.0), 0.0), (counts(downloads), downloads), (on(0.0), 0.0), (on(peers), peers)] {
+                    line .grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(at(y)) y2=(at(y)) {}
+                    text x=(LEFT - 8.0) y=(at(y + 4.0)) text-anchor="end" { (value) }
                 }
                 @for tick in ticks() {
                     text x=(at(x(tick))) y=(at(floor + 16.0)) text-anchor="middle" { (format!("{tick:.0}")) }
                 }
                 text x=(at(x(end / 2.0))) y=(at(floor + 32.0)) text-anchor="middle" { "seconds since the start" }
                 text transform=(format!("translate(12 {:.1}) rotate(-90)", rates(rate / 2.0))) text-anchor="middle" { "Mbit/s" }
-                text transform=(format!("translate(12 {:.1}) rotate(-90)", counts(count / 2.0))) text-anchor="middle" { "downloads" }
+                text transform=(format!("translate(12 {:.1}) rotate(-90)", counts(downloads / 2.0))) text-anchor="middle" { "downloads" }
+                text transform=(format!("translate(12 {:.1}) rotate(-90)", on(peers / 2.0))) text-anchor="middle" { "peers" }
                 @for (index, act) in run.acts.iter().enumerate() {
                     line .act x1=(at(x(act.began_s()))) x2=(at(x(act.began_s()))) y1=(TOP) y2=(at(floor)) {}
                     text x=(at(x(act.began_s()))) y=(TOP - 6.0) text-anchor="middle" { (index + 1) }
                 }
                 path d=(line(0)) fill="none" stroke=(EDGE.0) stroke-dasharray=(EDGE.1) stroke-width="2" {}
                 path d=(line(1)) fill="none" stroke=(PEER.0) stroke-dasharray=(PEER.1) stroke-width="2" {}
-                path d=(steps()) fill="none" stroke="currentColor" stroke-width="1.5" {}
+                path d=(steps(counts(0.0), &|moment| counts(moment.under_way as f64))) fill="none" stroke="currentColor" stroke-width="1.5" {}
+                path d=(steps(first_on, &peers_on)) fill="none" stroke="currentColor" stroke-width="1.5" {}
             }
             figcaption {
                 b { (run.name) }
@@ -142,7 +157,7 @@ mod tests {
     use super::*;
 
     fn moment(t_s: f64, edge_bytes: u64, peer_bytes: u64, under_way: u64) -> Moment {
-        Moment { t_s, interval_s: 1.0, edge_bytes, peer_bytes, under_way }
+        Moment { t_s, interval_s: 1.0, edge_bytes, peer_bytes, under_way, peers_on: 2 }
     }
 
     #[test]
@@ -162,6 +177,8 @@ mod tests {
         // 10 and 0 of 20 Mbit/s from edges, in the middle of their intervals.
         assert!(drawn.contains(r#"d="M199.0 95.0 L485.0 170.0 ""#), "{drawn}");
         assert!(drawn.contains(r#"d="M199.0 170.0 L485.0 20.0 ""#), "{drawn}");
+        // Both of two peers, throughout.
+        assert!(drawn.contains(r#"d="M56.0 262.0 L342.0 262.0 L628.0 262.0""#), "{drawn}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 use peerbed_contract::{Event, NodeName};
-use peerbed_model::Plan;
+use peerbed_model::{Plan, PolicyChange};
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
@@ -237,6 +237,8 @@ struct Deed<'a> {
     done_ns: u64,
     nodes: &'a [NodeName],
     links: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    changes: &'a [PolicyChange],
 }
 
 /// What nodes said, then what the timeline did.
@@ -253,6 +255,7 @@ fn events(outcome: &RunOutcome) -> impl Iterator<Item = EventLine<'_>> {
             done_ns: done.done_ns,
             nodes: done.act.nodes(),
             links: done.act.links().iter().map(|link| link.name.as_str()).collect(),
+            changes: done.act.changes(),
         })
     });
     said.chain(done).map(move |event| EventLine { arm, repeat: *repeat, event })

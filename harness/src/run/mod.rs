@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use peerbed_contract::{Command, NodeName, Order};
 use peerbed_link::Kind;
-use peerbed_model::{Act, Action, Plan};
+use peerbed_model::{Act, Action, Plan, PolicyOrder};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
@@ -145,6 +145,8 @@ struct RunLoop<'a, D> {
     epoch: Instant,
     epoch_ns: u64,
     acts: Vec<Carried>,
+    /// The policies that were set, by whom they are for.
+    policies: BTreeMap<NodeName, Order>,
     samples: Vec<Sample>,
     host: Vec<HostSample>,
     tick_late: Vec<Duration>,
@@ -161,6 +163,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             epoch: Instant::now(),
             epoch_ns: monotonic_ns(),
             acts: Vec::new(),
+            policies: BTreeMap::new(),
             samples: Vec::new(),
             host: Vec::new(),
             tick_late: Vec::new(),
@@ -176,10 +179,11 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             self.deployment.begin(self.epoch_ns).await?;
         }
         self.read_counters(Duration::ZERO).await?;
-        let names: Vec<_> = self.plan.nodes.iter().map(|node| node.name.clone()).collect();
+        let names = [self.watch.alive(true), self.watch.alive(false)].concat();
         self.tell(&names, &Command::Start { epoch_ns: self.epoch_ns }).await;
         let interrupted = self.follow(interrupt).await?;
         self.progress.phase("stopping");
+        self.watch.miss_latecomers(self.epoch.elapsed());
         self.stop(true).await?;
         self.stop(false).await?;
         self.read_counters(Duration::ZERO).await?;
@@ -210,9 +214,16 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         let actions = self.plan.timeline.clone();
         let mut actions = actions.iter().peekable();
         let mut tick = self.epoch + TICK;
+        let mut interrupted = false;
+        // What the timeline does is done beside everything else: ticks and lines do not wait for it, its next action does.
+        let mut doing = None;
         while !self.watch.all_ended() {
             let action = actions.peek().map_or(end, |action| self.epoch + action.at);
             tokio::select! {
+                done = async { doing.as_mut().expect("something is being done").await }, if doing.is_some() => {
+                    doing = None;
+                    self.done(done)?;
+                }
                 notice = self.notices.next() => self.take(notice).await?,
                 () = sleep_until(tick) => {
                     self.read_counters(tick.elapsed()).await?;
@@ -222,19 +233,22 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
                         tick = Instant::now() + TICK;
                     }
                 }
-                () = sleep_until(action), if action < end => {
-                    if let Some(action) = actions.next() {
-                        self.act(action).await?;
-                    }
+                () = sleep_until(action), if action < end && doing.is_none() => {
+                    doing = actions.next().map(|action| Box::pin(self.act(action)));
                 }
                 () = sleep_until(end) => break,
                 () = interrupt.wait() => {
                     self.progress.notice("interrupted: ending this run and keeping what was measured");
-                    return Ok(true);
+                    interrupted = true;
+                    break;
                 }
             }
         }
-        Ok(false)
+        // Whom it starts is stopped like all others.
+        if let Some(doing) = doing {
+            self.done(doing.await)?;
+        }
+        Ok(interrupted)
     }
 
     /// Tells peers (`true`) or all others (`false`) to finish, and waits until they have.
@@ -272,6 +286,10 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         match notice {
             Notice::Line { node, line } => {
                 if let Reaction::SendStart(node) = self.watch.line(&node, &line) {
+                    // Its configuration has the policy of the beginning.
+                    if let Some(order) = self.policies.get(&node).cloned() {
+                        self.tell(std::slice::from_ref(&node), &Command::Order { order }).await;
+                    }
                     self.tell(&[node], &Command::Start { epoch_ns: self.epoch_ns }).await;
                 }
             }
@@ -287,33 +305,39 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         Ok(())
     }
 
-    async fn act(&mut self, action: &Action) -> anyhow::Result<()> {
-        let act = &action.act;
+    /// Begins an action; gives its doing.
+    fn act(&mut self, action: &Action) -> impl Future<Output = Result<Carried, anyhow::Error>> + use<'a, D> {
+        let act = action.act.clone();
         for node in act.nodes() {
             match act {
+                Act::Add { .. } => self.watch.expect_ready(node, self.epoch.elapsed()),
                 Act::Kill { .. } | Act::Restart { .. } => self.watch.expect_exit(node),
                 Act::Freeze { .. } => self.watch.expect_frozen(node),
                 Act::Thaw { .. } => self.watch.expect_thawed(node),
                 _ => {}
             }
         }
-        let began_ns = self.epoch.elapsed().as_nanos() as u64;
-        let applied = self.deployment.apply(act).await;
-        applied.with_context(|| format!("the timeline's `{}` could not be carried out", act.label()))?;
-        if let Act::Move { nodes, to } = act {
-            // One that is being started hears it after its start; one that does not run finds it in its configuration.
-            for (node, to) in nodes.iter().zip(to) {
-                let command = Command::Order { order: Order::Move(Box::new(to.config.clone())) };
-                if self.watch.is_alive(node) {
-                    self.tell(std::slice::from_ref(node), &command).await;
-                } else if let Err(error) = self.deployment.line(node, &command.to_line()).await {
-                    tracing::debug!(%node, %error, "it does not run");
-                }
+        let mut doable = act.clone();
+        if let Act::SetPolicy { orders, .. } = &mut doable {
+            for PolicyOrder { nodes, order } in orders {
+                self.policies.extend(nodes.iter().map(|node| (node.clone(), order.clone())));
+                // Others are told when they are started.
+                nodes.retain(|node| self.watch.hears(node));
             }
         }
-        let done_ns = self.epoch.elapsed().as_nanos() as u64;
-        self.acts.push(Carried { at: action.at, began_ns, done_ns, act: act.clone() });
+        let (deployment, epoch, at) = (self.deployment, self.epoch, action.at);
+        let began_ns = epoch.elapsed().as_nanos() as u64;
         self.progress.notice(&format!("{:.1} s: {}", began_ns as f64 / 1e9, act.label()));
+        async move {
+            let applied = deployment.apply(&doable).await;
+            applied.with_context(|| format!("the timeline's `{}` could not be carried out", act.label()))?;
+            Ok(Carried { at, began_ns, done_ns: epoch.elapsed().as_nanos() as u64, act })
+        }
+    }
+
+    /// An action was carried out, or could not be.
+    fn done(&mut self, done: anyhow::Result<Carried>) -> anyhow::Result<()> {
+        self.acts.push(done?);
         Ok(())
     }
 

@@ -11,14 +11,19 @@ use peerbed_model::{Act, Action, Plan};
 
 use crate::{record::NodeExit, say::harmless};
 
+/// How long a node that comes during the run may take until it is ready.
+const READY_TIME: Duration = Duration::from_secs(10);
+
 /// The account of one run.
 pub(crate) struct Watch {
     plan: Arc<Plan>,
     roles: BTreeMap<NodeName, Role>,
     alive: BTreeSet<NodeName>,
+    /// Latecomers that were started and are not ready yet, with when.
+    coming: BTreeMap<NodeName, Duration>,
     /// Nodes whose end was asked for.
     doomed: BTreeSet<NodeName>,
-    /// How often they were ready again.
+    /// How often they became ready during the run.
     returned: BTreeMap<NodeName, usize>,
     /// What stops and continues nodes.
     stills: Stills,
@@ -58,7 +63,7 @@ impl Stills {
 pub(crate) enum Reaction {
     /// Nothing.
     None,
-    /// A node that was started again waits for its start.
+    /// A node that was started during the run waits for its start.
     SendStart(NodeName),
 }
 
@@ -66,9 +71,12 @@ impl Watch {
     /// The account of a run whose nodes are all ready.
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
         let roles: BTreeMap<_, _> = plan.nodes.iter().map(|node| (node.name.clone(), node.role)).collect();
+        let latecomers = plan.latecomers();
+        let alive = roles.keys().filter(|node| !latecomers.contains(node)).cloned().collect();
         Self {
             plan,
-            alive: roles.keys().cloned().collect(),
+            alive,
+            coming: BTreeMap::new(),
             returned: BTreeMap::new(),
             roles,
             doomed: BTreeSet::new(),
@@ -98,9 +106,10 @@ impl Watch {
         }
         let mut reaction = Reaction::None;
         match &event.kind {
-            // The first `ready` of each node was awaited before the run.
+            // The first `ready` of each node but latecomers was awaited before the run.
             EventKind::Ready { .. } if self.alive.insert(node.clone()) => {
                 self.doomed.remove(node);
+                self.coming.remove(node);
                 *self.returned.entry(node.clone()).or_default() += 1;
                 reaction = Reaction::SendStart(node.clone());
             }
@@ -119,6 +128,19 @@ impl Watch {
     /// The end of this node is asked for from now on.
     pub(crate) fn expect_exit(&mut self, node: &NodeName) {
         self.doomed.insert(node.clone());
+    }
+
+    /// This latecomer is being started.
+    pub(crate) fn expect_ready(&mut self, node: &NodeName, at: Duration) {
+        self.coming.insert(node.clone(), at);
+    }
+
+    /// The run is over: latecomers that had their time and are not ready make it untrustworthy.
+    pub(crate) fn miss_latecomers(&mut self, now: Duration) {
+        for (node, since) in self.coming.iter().filter(|(_, since)| now.saturating_sub(**since) >= READY_TIME) {
+            let since = since.as_secs_f64();
+            self.faults.push(format!("{node} was added {since:.1} s into the run and never said that it is ready"));
+        }
     }
 
     /// This node shall stand still from now on.
@@ -158,6 +180,7 @@ impl Watch {
     pub(crate) fn exited(&mut self, node: &NodeName, t: u64, code: Option<i32>, signal: Option<i32>) {
         let planned = self.doomed.contains(node);
         self.alive.remove(node);
+        self.coming.remove(node);
         self.stills.forget(node);
         if !planned {
             let how = match (code, signal) {
@@ -169,7 +192,7 @@ impl Watch {
                 .push(format!("{node} ended {how} {:.1} s into the run, unplanned; see its log", t as f64 / 1e9));
         }
         // One that the plan starts again asks again for what it had not got.
-        if !planned || self.returned.get(node).copied().unwrap_or(0) >= self.restarts_of(node) {
+        if !planned || self.returned.get(node).copied().unwrap_or(0) >= self.starts_of(node) {
             for step in self.script_of(node) {
                 if !self.ended.contains(&step) {
                     self.lost.insert(step);
@@ -179,10 +202,10 @@ impl Watch {
         self.exits.push(NodeExit { node: node.clone(), t, code, signal, planned });
     }
 
-    /// How often the plan starts a node again.
-    fn restarts_of(&self, node: &NodeName) -> usize {
-        let again = |action: &&Action| matches!(&action.act, Act::Restart { nodes } if nodes.contains(node));
-        self.plan.timeline.iter().filter(again).count()
+    /// How often the plan starts a node during the run.
+    fn starts_of(&self, node: &NodeName) -> usize {
+        let starts = |action: &&Action| matches!(&action.act, Act::Add { nodes } | Act::Restart { nodes } if nodes.contains(node));
+        self.plan.timeline.iter().filter(starts).count()
     }
 
     fn script_of(&self, node: &NodeName) -> Vec<u32> {
@@ -208,14 +231,15 @@ impl Watch {
         self.started.difference(&self.ended).filter(|d| !self.lost.contains(d)).count()
     }
 
-    /// Whether a node lives and is ready.
-    pub(crate) fn is_alive(&self, node: &NodeName) -> bool {
-        self.alive.contains(node)
+    /// Whether a node runs and shall go on to, so that it can be told something.
+    pub(crate) fn hears(&self, node: &NodeName) -> bool {
+        self.alive.contains(node) && !self.doomed.contains(node)
     }
 
-    /// Living nodes of a role (`true`: peers; `false`: all others).
+    /// Living nodes of a role (`true`: peers; `false`: all others), with those that are coming.
     pub(crate) fn alive(&self, peers: bool) -> Vec<NodeName> {
-        self.alive.iter().filter(|n| (self.roles.get(*n) == Some(&Role::Peer)) == peers).cloned().collect()
+        let all = self.alive.iter().chain(self.coming.keys());
+        all.filter(|n| (self.roles.get(*n) == Some(&Role::Peer)) == peers).cloned().collect()
     }
 }
 
@@ -287,6 +311,46 @@ mod tests {
         assert!(!watch.all_ended());
         killed(&mut watch);
         assert!(watch.all_ended(), "it does not come back any more");
+    }
+
+    /// A plan that adds this peer.
+    fn adding(node: &NodeName) -> Watch {
+        let mut plan = Arc::unwrap_or_clone(fixture::record("hybrid", 0).plan);
+        let act = Act::Add { nodes: vec![node.clone()] };
+        plan.timeline = vec![Action { at: Duration::from_secs(2), act }];
+        Watch::new(Arc::new(plan))
+    }
+
+    #[test]
+    fn a_latecomer_is_missed_by_nobody_before_its_time() {
+        let node = fixture::name("peer-2");
+        let mut watch = adding(&node);
+        assert!(!watch.alive(true).contains(&node) && !watch.alive(true).is_empty());
+        watch.expect_ready(&node, Duration::from_secs(2));
+        assert!(watch.alive(true).contains(&node), "it has to be stopped like the others");
+        let ready = r#"{"node":"peer-2","t":0,"event":"ready","role":"peer","listen":"10.0.0.1:1","version":"0"}"#;
+        assert_eq!(watch.line(&node, ready), Reaction::SendStart(node.clone()));
+        assert_eq!(watch.alive(true).iter().filter(|alive| **alive == node).count(), 1);
+        watch.miss_latecomers(Duration::from_mins(1));
+        assert_eq!(watch.faults, [""; 0]);
+        let own = watch.script_of(&node);
+        watch.expect_exit(&node);
+        watch.exited(&node, 1, None, Some(9));
+        assert!(!own.is_empty() && own.iter().all(|download| watch.lost.contains(download)), "it does not come again");
+    }
+
+    #[test]
+    fn a_latecomer_that_is_never_ready_is_told_of() {
+        let node = fixture::name("peer-2");
+        let mut watch = adding(&node);
+        watch.expect_ready(&node, Duration::from_secs(2));
+        watch.miss_latecomers(Duration::from_secs(3));
+        assert_eq!(watch.faults, [""; 0], "it was only just added");
+        watch.miss_latecomers(Duration::from_mins(1));
+        assert_eq!(watch.faults, ["peer-2 was added 2.0 s into the run and never said that it is ready"]);
+        watch.exited(&node, 1, Some(1), None);
+        assert_eq!(watch.faults.len(), 2, "its end was not planned");
+        assert!(!watch.alive(true).contains(&node));
     }
 
     #[test]

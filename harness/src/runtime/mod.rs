@@ -25,8 +25,8 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use peerbed_contract::{Command, NodeConfig, NodeName, Place};
-use peerbed_model::{Act, NewLink, Plan, PlannedNode, Relocation};
+use peerbed_contract::{Command, NodeConfig, NodeName, Order, Place};
+use peerbed_model::{Act, NewLink, Plan, PlannedNode, PolicyOrder, Relocation};
 use serde::{Deserialize, Serialize};
 
 use self::client::Client;
@@ -58,7 +58,8 @@ pub trait Runtime {
     /// Everything that this machine lacks for the plan, all at once. Changes nothing.
     fn preflight(&self, plan: &Plan) -> impl Future<Output = Vec<Unmet>>;
 
-    /// Build the network, write every node's configuration, start every node and wait until all are ready.
+    /// Build the network, write every node's configuration, start every node that no timeline adds later, and wait until all
+    /// of those are ready.
     ///
     /// Must be awaited on the thread that lives as long as the deployment (a current-thread tokio runtime): the kernel
     /// ends the fabric when that thread ends. When the future is dropped or fails, everything is taken down again.
@@ -95,11 +96,11 @@ pub trait Deployment {
     /// Signal a node's process (and the processes it started).
     fn signal(&self, node: &NodeName, signal: Signal) -> impl Future<Output = Result<(), RuntimeError>>;
 
-    /// Start a node's process again after its end, or while it is dying of [`Signal::Kill`]. It prints a new `ready` line
-    /// and must be told the start again. Gives its process id.
+    /// Start a node's process: that of a latecomer, or again after its end or while it is dying of [`Signal::Kill`]. It prints
+    /// a `ready` line and must be told the start. Gives its process id.
     fn spawn(&self, node: &NodeName) -> impl Future<Output = Result<u32, RuntimeError>>;
 
-    /// From now on a node's process is started with the configuration of this place. One that runs is told by the run loop.
+    /// From now on a node's process is started with the configuration of this place.
     fn settle(&self, node: &NodeName, place: &Place) -> Result<(), RuntimeError>;
 
     /// Take everything down and wait until it is gone. May be called again.
@@ -125,13 +126,15 @@ pub trait Deployment {
         calls::begin(self.agent(), at_ns)
     }
 
-    /// Carry out a planned act, of several nodes or links for all at once. A restart ends the process first if it runs.
+    /// Carry out a planned act, of several nodes or links for all at once. A restart ends the process first if it runs. All whom
+    /// an order is for must run.
     fn apply(&self, act: &Act) -> impl Future<Output = Result<(), RuntimeError>> {
         async move {
             match act {
                 Act::Kill { nodes } => all(nodes, |node| self.signal(node, Signal::Kill)).await,
                 Act::Freeze { nodes } => all(nodes, |node| self.signal(node, Signal::Stop)).await,
                 Act::Thaw { nodes } => all(nodes, |node| self.signal(node, Signal::Continue)).await,
+                Act::Add { nodes } => all(nodes, async |node| self.spawn(node).await.map(|_| ())).await,
                 Act::Restart { nodes } => {
                     let restart = async |node| {
                         match self.signal(node, Signal::Kill).await {
@@ -144,6 +147,13 @@ pub trait Deployment {
                     all(nodes, restart).await
                 }
                 Act::Order { node, order } => self.line(node, &Command::Order { order: order.clone() }.to_line()).await,
+                Act::SetPolicy { orders, .. } => {
+                    let tell = async |PolicyOrder { nodes, order }: &PolicyOrder| {
+                        let line = Command::Order { order: order.clone() }.to_line();
+                        self.tell(nodes, &line).await.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+                    };
+                    join_all(orders.iter().map(tell)).await.into_iter().collect()
+                }
                 Act::SetLink(_) | Act::Cut { .. } | Act::Heal { .. } => {
                     let set = |new: &NewLink| calls::set_link(self.agent(), new.link, [new.forward, new.backward]);
                     join_all(act.links().iter().map(set)).await.into_iter().collect()
@@ -151,7 +161,13 @@ pub trait Deployment {
                 Act::Move { nodes, to } => {
                     let relocate = async |(node, to): (&NodeName, &Relocation)| {
                         calls::relocate(self.agent(), node, &to.place).await?;
-                        self.settle(node, &to.config)
+                        self.settle(node, &to.config)?;
+                        let order = Order::Move(Box::new(to.config.clone()));
+                        match self.line(node, &Command::Order { order }.to_line()).await {
+                            // It does not run, and finds the place in its configuration.
+                            Ok(()) | Err(RuntimeError::Refused(_)) => Ok(()),
+                            Err(error) => Err(error),
+                        }
                     };
                     join_all(nodes.iter().zip(to).map(relocate)).await.into_iter().collect()
                 }
@@ -373,7 +389,7 @@ impl RuntimeError {
 pub struct Doors {
     /// What the agent said after the installation.
     pub installed: Installed,
-    /// The process of each node, in the order of the plan.
+    /// The process of each node that runs, in the order of the plan.
     pub pids: Vec<u32>,
     /// The agent's container, if it is one.
     pub container: Option<AgentContainer>,

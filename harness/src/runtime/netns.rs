@@ -126,7 +126,7 @@ impl Netns {
         let within =
             self.ready_within.unwrap_or(Duration::from_secs(10) + Duration::from_millis(50) * spawns.len() as u32);
         let started: Vec<_> = spawns.into_iter().map(|spawn| client.call(Request::Spawn(spawn))).collect();
-        let awaited: BTreeSet<NodeName> = plan.nodes.iter().map(|node| node.name.clone()).collect();
+        let awaited: BTreeSet<NodeName> = plan.present().map(|node| node.name.clone()).collect();
         let mut pids = Vec::with_capacity(started.len());
         for started in started {
             pids.push(spawned(started.await?)?);
@@ -136,13 +136,13 @@ impl Netns {
     }
 }
 
-/// Write each node's configuration and give what starts each node.
+/// Write each node's configuration and give what starts each node that is there from the start.
 fn spawns(plan: &Plan, files: &NodeFiles) -> Result<Vec<Spawn>, RuntimeError> {
     let files = files.written(plan)?;
     let spawn = |node| {
         Ok(Spawn { argv: command_line(node, &files)?, log: Some(files.log(&node.name)), node: node.name.clone() })
     };
-    plan.nodes.iter().map(spawn).collect()
+    plan.present().map(spawn).collect()
 }
 
 fn spawned(reply: Reply) -> Result<u32, RuntimeError> {

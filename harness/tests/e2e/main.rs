@@ -13,3 +13,4 @@ mod program;
 mod quick;
 mod rootless;
 mod streams;
+mod timeline;

@@ -63,6 +63,7 @@ fn suite<B: Bed>() -> Vec<Trial> {
             an_end_is_noticed_after_the_last_line,
             nothing_printed_before_the_end_is_lost,
             killed_nodes_start_again,
+            latecomers_are_started_when_they_are_added,
             frozen_nodes_stand_still,
             orders_are_lines_to_their_node,
             a_frozen_node_can_be_killed_and_starts_again,

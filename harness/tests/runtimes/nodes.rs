@@ -1,18 +1,19 @@
 //! Nodes that behave badly, end, and begin again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use peerbed::{
     agent::protocol::{Notice, Signal},
+    engine::EndsChoice,
     runtime::{Deployment, Notices, RuntimeError},
 };
 use peerbed_contract::Order;
-use peerbed_model::Act;
+use peerbed_model::{Act, Action};
 
 use crate::{
     bed::{Bed, Up},
-    support::{end_of, idle, is_plain, line_of, name, next, shell},
+    support::{end_of, idle, is_plain, line_of, name, next, plan, shell},
 };
 
 pub(crate) async fn an_end_is_noticed_after_the_last_line<B: Bed>() {
@@ -89,6 +90,23 @@ async fn line_in_spite_of_ends(notices: &mut Notices) -> String {
             return line;
         }
     }
+}
+
+pub(crate) async fn latecomers_are_started_when_they_are_added<B: Bed>() {
+    let mut plan = plan(vec![idle(), shell("exec cat"), shell("exec cat")]);
+    let late = vec![name("n1"), name("n2")];
+    plan.timeline = vec![Action { at: Duration::from_secs(1), act: Act::Add { nodes: late.clone() } }];
+    // It stands although two of them say nothing.
+    let mut up = Up::<B>::on(B::new(EndsChoice::Auto).await, &plan).await;
+    assert_eq!(up.deployment.doors().pids.len(), 1);
+    let untold = up.deployment.tell(&late, "too early").await;
+    assert_eq!(untold.len(), 2, "none of them runs: {untold:?}");
+    up.deployment.apply(&plan.timeline[0].act).await.unwrap();
+    for node in &late {
+        up.deployment.line(node, "hello").await.unwrap();
+        assert_eq!(line_of(&mut up.notices, node.as_str()).await, "hello");
+    }
+    up.deployment.down().await.unwrap();
 }
 
 pub(crate) async fn frozen_nodes_stand_still<B: Bed>() {

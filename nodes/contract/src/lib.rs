@@ -13,6 +13,7 @@ mod event;
 mod names;
 mod object;
 mod order;
+mod policy;
 mod token;
 
 pub mod content;
@@ -32,4 +33,5 @@ pub use event::{
 pub use names::{AsNumber, ContentId, Guid, NameError, NodeName, Role};
 pub use object::{Manifest, Object, ObjectError, PieceHash};
 pub use order::Order;
+pub use policy::{ControlPolicy, EdgePolicy, NodePolicy, PeerPolicy, UploadLimits};
 pub use token::{SignedToken, Token};

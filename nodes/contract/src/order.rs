@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Place;
+use crate::{NodePolicy, Place};
 
 /// An order to a running node. One that has no use for an order says so in a notice and goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +17,8 @@ pub enum Order {
     },
     /// The host is in another place of the network from now on, with another address: a peer. Its connections are lost.
     Move(Box<Place>),
+    /// Act by another policy from now on.
+    Policy(Box<NodePolicy>),
 }
 
 impl Order {
@@ -26,6 +28,7 @@ impl Order {
             Order::Wipe => "wipe",
             Order::Outage { .. } => "outage",
             Order::Move(_) => "move",
+            Order::Policy(_) => "policy",
         }
     }
 }

@@ -70,12 +70,7 @@ pub(crate) fn apply(node: &Node, experiment: &Arc<Node>, topology: &Arc<Node>, r
 }
 
 fn override_one(tree: &mut ArmTree, one: &Entry, report: &mut Report) {
-    let segments: Vec<&str> = one.key.split('.').collect();
-    if segments.iter().any(|segment| segment.is_empty()) || segments.len() > 16 {
-        let message = format!("`{}` is not a path", shorten(&one.key));
-        report.error(one.key_span, message).help("write names with dots between them: `policy.edge.mode`");
-        return;
-    }
+    let Some(segments) = segments(one, "`policy.edge.mode`", report) else { return };
     if let Some(("topology", rest)) = one.key.split_once('.') {
         let segments: Vec<&str> = rest.split('.').collect();
         set(Arc::make_mut(&mut tree.topology), &segments, "topology", one, report);
@@ -86,6 +81,24 @@ fn override_one(tree: &mut ArmTree, one: &Entry, report: &mut Report) {
         return;
     }
     set(Arc::make_mut(&mut tree.experiment), &segments, "", one, report);
+}
+
+/// Lays one path and its value into a policy.
+pub(crate) fn lay(policy: &mut Node, one: &Entry, report: &mut Report) {
+    if let Some(segments) = segments(one, "`uploads.per_copy`", report) {
+        set(policy, &segments, "policy", one, report);
+    }
+}
+
+/// The names in a path.
+fn segments<'e>(one: &'e Entry, example: &str, report: &mut Report) -> Option<Vec<&'e str>> {
+    let segments: Vec<&str> = one.key.split('.').collect();
+    if segments.iter().any(|segment| segment.is_empty()) || segments.len() > 16 {
+        let message = format!("`{}` is not a path", shorten(&one.key));
+        report.error(one.key_span, message).help(format!("write names with dots between them: {example}"));
+        return None;
+    }
+    Some(segments)
 }
 
 /// Puts the override's value where the path leads; `walked` is the part of it behind us.

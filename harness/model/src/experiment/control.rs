@@ -25,8 +25,8 @@ pub(crate) struct ControlPolicy {
 const FLAGS: [(&str, bool); 2] = [("true", true), ("false", false)];
 
 impl ControlPolicy {
-    pub(super) fn decode(node: &Node, report: &mut Report) -> Self {
-        let mut policy = Self::default();
+    /// Reads the map; what is missing is as in another policy.
+    pub(super) fn decode_over(mut policy: Self, node: &Node, report: &mut Report) -> Self {
         let Some(fields) = report.map(node, &CONTROL) else { return policy };
         set(&mut policy.readd.enabled, &fields, "readd", |node| report.word(node, &FLAGS));
         let range = (Duration::ZERO, limits::DURATION.1);
@@ -71,8 +71,7 @@ impl ControlPolicy {
 }
 
 /// Reads who is left out of answers.
-pub(super) fn filters(node: &Node, report: &mut Report) -> Filters {
-    let mut filters = Filters::default();
+pub(super) fn filters(mut filters: Filters, node: &Node, report: &mut Report) -> Filters {
     let Some(fields) = report.map(node, &FILTERS) else { return filters };
     set(&mut filters.uploads_on, &fields, "uploads_on", |node| report.word(node, &FLAGS));
     set(&mut filters.free_slots, &fields, "free_slots", |node| report.word(node, &FLAGS));

@@ -62,7 +62,11 @@ impl Policy {
 
     /// Reads the map; what is missing or wrong has its default, and what is wrong is in the report.
     pub(crate) fn decode(node: &Node, report: &mut Report) -> Self {
-        let mut policy = Self::documented();
+        Self::decode_over(Self::documented(), node, report)
+    }
+
+    /// The same where what is missing is as in another policy.
+    pub(crate) fn decode_over(mut policy: Self, node: &Node, report: &mut Report) -> Self {
         let Some(fields) = report.map(node, &POLICY) else { return policy };
         let section =
             |key, shape: &'static Shape, report: &mut Report| fields.get(key).and_then(|node| report.map(node, shape));
@@ -72,11 +76,11 @@ impl Policy {
             set(&mut policy.max_returned, &selection, "max_returned", |node| count(report, node, 1_000));
             set(&mut policy.diversity, &selection, "diversity", |node| report.share(node));
             if let Some(node) = selection.get("filters") {
-                policy.filters = control::filters(node, report);
+                policy.filters = control::filters(policy.filters, node, report);
             }
         }
         if let Some(node) = fields.get("control") {
-            policy.control = ControlPolicy::decode(node, report);
+            policy.control = ControlPolicy::decode_over(policy.control, node, report);
         }
         if let Some(uploads) = section("uploads", &UPLOADS, report) {
             set(&mut policy.per_copy, &uploads, "per_copy", |node| count(report, node, 1_000_000));

@@ -2,23 +2,23 @@
 
 mod places;
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
-    CachePolicy, ControlConfig, ControlPart, DatabaseAddress, EdgeConfig, Habit, HabitAct, Misbehaviour, NatClass,
-    NodeConfig, Object, PeerConfig, Place, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, UploadPolicy,
+    ControlConfig, ControlPart, ControlPolicy, DatabaseAddress, EdgeConfig, EdgePolicy, Habit, HabitAct, Misbehaviour,
+    NatClass, NodeConfig, NodeName, Object, PeerConfig, Place, Role, RoleConfig, ScriptStep, Storage, UploadPolicy,
 };
-use peerbed_link::{Bandwidth, Fabric, FabricNode, Rate, Trace, TraceId, Traced};
+use peerbed_link::{Bandwidth, Fabric, FabricNode, Trace, TraceId, Traced};
 
 use crate::{
-    experiment::{Body, Cap, provider::Provider},
-    plan::{Plan, PlannedNode, Setting},
+    experiment::{Body, provider::Provider},
+    plan::{Act, Action, Plan, PlannedNode, Setting},
     resolve::{
         Arm, Experiment,
         demand::{self, Holders, Request},
         layout::{Host, Layout},
-        moves,
+        moves, policies,
         seeds::Seeds,
         timeline, users,
     },
@@ -53,7 +53,9 @@ struct Context<'a> {
 /// The plan of one arm with the seed of one repeat.
 pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -> Plan {
     let (body, layout) = (&arm.body, &*arm.layout);
-    let context = Context::draw(body, layout, seed);
+    let seeds = Seeds::new(seed);
+    let mut timeline = timeline::draw(&arm.timeline, layout, &seeds);
+    let context = Context::draw(body, layout, &beginnings(&timeline, layout), seeds);
     let mut nodes: Vec<(FabricNode, PlannedNode)> = Vec::with_capacity(layout.hosts.len());
     let mut in_group = 0;
     for (index, host) in layout.hosts.iter().enumerate() {
@@ -66,9 +68,8 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     let (fabric_nodes, nodes) = nodes.into_iter().unzip();
     let wanted = timeline::wanted(&arm.timeline, layout, &context.seeds);
     let journeys = moves::draw(&body.groups, layout, &wanted, body.duration, &context.seeds);
-    let mut actions = timeline::draw(&arm.timeline, layout, &context.seeds);
-    actions.extend(context.moves(&journeys, &wanted));
-    actions.sort_by_key(|action| action.at);
+    timeline.extend(context.moves(&journeys, &wanted));
+    timeline.sort_by_key(|action| action.at);
 
     let mut parameters = body.policy.parameters();
     parameters.insert("congestion_control".to_owned(), Setting::Text(body.congestion_control.clone()));
@@ -93,7 +94,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
         tolerance: body.tolerance,
         as_names: layout.ases.iter().map(|one| (one.number, one.name.clone())).collect(),
         nodes,
-        timeline: actions,
+        timeline,
         expect: Vec::new(),
         parameters,
     };
@@ -101,6 +102,16 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     let downloads = plan.downloads();
     plan.expect = arm.expect.iter().map(|one| one.resolve(downloads)).collect();
     plan
+}
+
+/// When each peer is first there, by group and peer.
+fn beginnings(timeline: &[Action], layout: &Layout) -> Vec<Vec<Duration>> {
+    let added = timeline.iter().filter(|action| matches!(action.act, Act::Add { .. }));
+    let at: BTreeMap<&NodeName, Duration> =
+        added.flat_map(|action| action.act.nodes().iter().map(|node| (node, action.at))).collect();
+    let of_host = |host: &Host| at.get(&host.name).copied().unwrap_or_default();
+    let groups = 0..layout.first_peer.len();
+    groups.map(|group| layout.peers(group).iter().map(of_host).collect()).collect()
 }
 
 /// The traces that links of a plan follow, or will follow.
@@ -125,8 +136,7 @@ fn fabric_node(host: &Host, layout: &Layout, nat: NatClass) -> FabricNode {
 }
 
 impl<'a> Context<'a> {
-    fn draw(body: &'a Body, layout: &'a Layout, seed: u64) -> Self {
-        let seeds = Seeds::new(seed);
+    fn draw(body: &'a Body, layout: &'a Layout, beginnings: &[Vec<Duration>], seeds: Seeds) -> Self {
         let objects = body.content.iter().map(|object| {
             let key = seeds.number(&format!("content/{}/key", object.id));
             Object { key, ..object.clone() }
@@ -169,14 +179,14 @@ impl<'a> Context<'a> {
         let habits: Vec<Vec<Vec<Habit>>> = groups()
             .map(|(index, group)| {
                 let restored = choose(index, "rollback", group.users.rollback);
-                let peers = layout.peers(index).iter().zip(uploads[index].iter().zip(restored));
-                let habits = |(host, (on, restored)): (&Host, (&bool, bool))| {
-                    users::habits(&group.users, host.name.as_str(), *on, restored, body.duration, &seeds)
+                let peers = layout.peers(index).iter().zip(&beginnings[index]);
+                let habits = |((host, beginning), (on, restored)): ((&Host, &Duration), (&bool, bool))| {
+                    users::habits(&group.users, host.name.as_str(), (*on, restored), *beginning, body.duration, &seeds)
                 };
-                peers.map(habits).collect()
+                peers.zip(uploads[index].iter().zip(restored)).map(habits).collect()
             })
             .collect();
-        let mut requests = demand::draw(body, layout, &holders, &seeds);
+        let mut requests = demand::draw(body, layout, (&holders, beginnings), &seeds);
         // Who is not there asks when the machine is back, or not at all.
         requests.retain_mut(|request| {
             let at_ns = users::present(&habits[request.group][request.peer], request.at_ns);
@@ -203,7 +213,6 @@ impl<'a> Context<'a> {
 
     /// The node of a host; `number` is its place in its group.
     fn node(&self, host: &Host, number: usize) -> PlannedNode {
-        let policy = &self.body.policy;
         let (group, command, role) = match (host.role, host.group) {
             (Role::Peer, Some(group)) => {
                 let declared = &self.body.groups[group];
@@ -215,13 +224,9 @@ impl<'a> Context<'a> {
                 (group.to_owned(), Vec::new(), RoleConfig::Control(self.control(host)))
             }
             _ => {
-                let config = EdgeConfig {
-                    port: EDGE_PORT,
-                    objects: self.objects.clone(),
-                    signing_key: self.signing_key,
-                    token_lifetime_ns: policy.token_lifetime.as_nanos() as u64,
-                    limits: policy.edge_limits,
-                };
+                let EdgePolicy { token_lifetime_ns, limits } = policies::edge(&self.body.policy);
+                let (objects, signing_key) = (self.objects.clone(), self.signing_key);
+                let config = EdgeConfig { port: EDGE_PORT, objects, signing_key, token_lifetime_ns, limits };
                 ("edges".to_owned(), Vec::new(), RoleConfig::Edge(config))
             }
         };
@@ -246,7 +251,6 @@ impl<'a> Context<'a> {
     }
 
     fn control(&self, host: &Host) -> ControlConfig {
-        let policy = &self.body.policy;
         let nodes = |database: bool| {
             let hosts = self.layout.hosts.iter().enumerate();
             hosts.filter(move |(_, host)| host.role == Role::Control && host.database == database)
@@ -260,24 +264,20 @@ impl<'a> Context<'a> {
             };
             ControlPart::Connection { databases: nodes(true).map(address).collect() }
         };
+        let ControlPolicy { selection, readd, limits } = policies::control(&self.body.policy);
         ControlConfig {
             port: CONTROL_PORT,
             verify_key: self.verify_key,
             part,
-            selection: Selection {
-                strategy: policy.strategy,
-                max_returned: policy.max_returned,
-                diversity: policy.diversity.get(),
-                filters: policy.filters,
-            },
-            readd: policy.control.readd,
-            limits: policy.control.limits,
+            selection,
+            readd,
+            limits,
             directory: self.layout.ases.iter().map(|one| one.entry.clone()).collect(),
         }
     }
 
     fn peer(&self, host: &Host, group: usize, number: usize) -> PeerConfig {
-        let policy = &self.body.policy;
+        let policy = policies::peer(&self.body.policy, host);
         // Copies of an installation have what the first of them had.
         let (clones, peers) = (self.body.groups[group].users.clones as usize, self.layout.peers(group));
         let original = &peers[number - number % clones].name;
@@ -290,8 +290,7 @@ impl<'a> Context<'a> {
         let known =
             |index: usize, object: &Object| held.contains(&index) || script.iter().any(|s| s.content == object.id);
         let objects = self.objects.iter().enumerate().filter(|(index, object)| known(*index, object));
-        let Place { lan, control, edges, rate_bps, courtesy, edge_target_bps, .. } =
-            self.place(host, group, (host.at, host.access, host.address));
+        let Place { lan, control, edges, .. } = self.place(host, group, (host.at, host.access, host.address));
         PeerConfig {
             guid: users::guid(&self.seeds, &format!("node/{original}/guid")),
             secondary: before.into_iter().collect(),
@@ -303,26 +302,20 @@ impl<'a> Context<'a> {
             verify_key: self.verify_key,
             uploads: UploadPolicy {
                 enabled: self.uploads[group][number],
-                per_copy: policy.per_copy,
-                connections: policy.connections,
-                waiting: policy.waiting,
-                rate_bps,
-                connection_rate_bps: policy.connection_rate.map(Rate::bps),
+                per_copy: policy.uploads.per_copy,
+                connections: policy.uploads.connections,
+                waiting: policy.uploads.waiting,
+                rate_bps: policy.uploads.rate_bps,
+                connection_rate_bps: policy.uploads.connection_rate_bps,
             },
-            courtesy,
+            courtesy: policy.courtesy,
             habits,
-            cache: CachePolicy {
-                time_ns: Some(policy.cache_time.as_nanos() as u64),
-                size_bytes: policy.cache_size.bytes(),
-            },
+            cache: policy.cache,
             edge_mode: policy.edge_mode,
-            edge_target_bps,
+            edge_target_bps: policy.edge_target_bps,
             both_sides: policy.both_sides,
             max_sources: policy.max_sources,
-            requery: Requery {
-                below: (f64::from(policy.max_sources) * policy.requery_below.get()).ceil() as u32,
-                every_ns: policy.requery_every.as_nanos() as u64,
-            },
+            requery: policy.requery,
             objects: objects.map(|(_, object)| object.clone()).collect(),
             holds: held.iter().map(|index| self.objects[*index].id.clone()).collect(),
             storage: Storage::Synthetic,
@@ -339,14 +332,6 @@ impl<'a> Context<'a> {
             run[first..].iter().chain(&run[..first])
         });
         runs.map(|index| SocketAddr::new(self.layout.hosts[*index].address, port)).collect()
-    }
-}
-
-/// A cap in bits a second; none without a limit.
-fn rate_bps(policy: Cap, link: Bandwidth) -> Option<u64> {
-    match (policy, link) {
-        (Cap::Share(share), link) => link.mean().map(|rate| ((rate.bps() as f64 * share.get()) as u64).max(1)),
-        (Cap::Fixed(rate), _) => rate.map(Rate::bps),
     }
 }
 

@@ -2,17 +2,22 @@
 //!
 //! A peer asks for each object at most once, and never for one that it holds. Workloads of a fixed number of downloads are
 //! placed first, then Poisson processes, which end when nothing is left to ask for; so whether a file can be placed does
-//! not depend on the draws.
+//! not depend on the draws. Whoever the timeline adds does not ask before.
 
 use std::collections::BTreeSet;
 
 use crate::{
     diagnostic::{Report, Span},
     experiment::{Arrivals, Body, Workload},
-    limits, units,
+    limits,
+    resolve::timeline::Arrival,
+    units,
 };
 
 mod draw;
+mod presence;
+
+use presence::{check_presence, check_time};
 
 pub(crate) use draw::{Holders, Request, draw, user};
 
@@ -58,7 +63,7 @@ fn pairs(lacking: &[Vec<u64>], one: &Workload, other: &Workload, enough: u64) ->
 }
 
 /// Notes what cannot be placed whatever is drawn, and warns of what will run dry.
-pub(crate) fn check(body: &Body, workload_span: Span, report: &mut Report) {
+pub(crate) fn check(body: &Body, arrivals: &[Vec<Arrival>], workload_span: Span, report: &mut Report) {
     let lacking = lacking(body);
     let mut most = 0.0;
     let mut before: Vec<(&Workload, u64)> = Vec::new();
@@ -73,6 +78,11 @@ pub(crate) fn check(body: &Body, workload_span: Span, report: &mut Report) {
             finding.help("every peer holds or has already asked for all of its content; add peers or content");
             continue;
         }
+        let errors = report.errors();
+        check_presence(body, arrivals, workload, report);
+        if report.errors() > errors {
+            continue;
+        }
         let peers = || workload.groups.iter().map(|group| u64::from(body.groups[*group].peers.value)).sum::<u64>();
         let fixed = |count: u64, report: &mut Report| {
             if count > left {
@@ -81,6 +91,9 @@ pub(crate) fn check(body: &Body, workload_span: Span, report: &mut Report) {
                 report.error(workload.span, message).help(
                     "a peer asks for each object once, and not for what it holds; ask for less, or add peers or content",
                 );
+            }
+            if count <= left {
+                check_time(&lacking, arrivals, (workload, count), &before, report);
             }
             count
         };

@@ -2,6 +2,7 @@
 
 mod draw;
 mod moving;
+mod policy;
 mod verb;
 mod ways;
 
@@ -14,18 +15,18 @@ use std::{
 use peerbed_contract::{NodeName, Order, Role};
 use peerbed_link::Duplex;
 
+pub(crate) use self::{
+    draw::{Arrival, Step, arrivals, draw},
+    moving::{Wanted, visited, wanted},
+};
 use self::{
-    draw::What,
+    draw::{What, absent},
     verb::{Life, Turn, VERBS, Verb},
     ways::Ways,
 };
-pub(crate) use self::{
-    draw::{Step, draw},
-    moving::{Wanted, visited, wanted},
-};
 use crate::{
     diagnostic::{Report, Span, Spanned},
-    experiment::{Group, decode::MOMENT, workload::late},
+    experiment::{Group, Policy, decode::MOMENT, workload::late},
     limits,
     plan::{Act, NewLink},
     read::{Fields, listed},
@@ -50,12 +51,14 @@ pub(crate) fn decode(
     duration: Duration,
     layout: Option<&Layout>,
     groups: &[Group],
+    policy: &Policy,
     report: &mut Report,
 ) -> Vec<Step> {
     let items: &[Arc<Node>] = report.bounded_list(node, "actions", (0, limits::ACTIONS)).unwrap_or_default();
     let mut drafts: Vec<Draft<'_>> = items.iter().filter_map(|node| draft(node, duration, report)).collect();
     let Some(layout) = layout else { return Vec::new() };
     drafts.sort_by_key(|draft| draft.at);
+    let picks: Vec<Option<Pick>> = drafts.iter().map(|draft| pick(draft, groups, report)).collect();
     let mut world = World {
         layout,
         groups,
@@ -65,16 +68,50 @@ pub(crate) fn decode(
         access: BTreeMap::new(),
         ways: Ways::new(layout),
         room: layout.ases.iter().map(|one| one.room).collect(),
+        policy: *policy,
     };
-    let mut step = |draft: &Draft<'_>, report: &mut Report| {
+    let added = drafts.iter().zip(&picks).filter(|(draft, _)| draft.verb == Verb::Turn(Turn::Add));
+    world.begin(&absent(added.filter_map(|(_, pick)| pick.map(|pick| (pick.group, pick.count)))));
+    let mut step = |draft: &Draft<'_>, pick: Option<Pick>, report: &mut Report| {
         let what = match draft.verb {
-            Verb::Move => world.depart(draft, report).map(|departure| What::Move(Box::new(departure))),
-            Verb::Turn(turn) if draft.fields.get("group").is_some() => world.turn_some(draft, turn, report),
+            Verb::Move => world.depart(draft, pick, report).map(|departure| What::Move(Box::new(departure))),
+            Verb::Turn(turn) if draft.fields.get("group").is_some() => world.turn_some(draft, turn, pick?, report),
+            Verb::SetPolicy => world.set_policy(draft, report),
             _ => world.act(draft, report).map(|act| What::Known(Box::new(act))),
         };
         Some(Step { at: draft.at, what: what? })
     };
-    drafts.iter().filter_map(|draft| step(draft, report)).collect()
+    drafts.iter().zip(picks).filter_map(|(draft, pick)| step(draft, pick, report)).collect()
+}
+
+/// The group that an action names, and how many of it.
+#[derive(Debug, Clone, Copy)]
+struct Pick {
+    group: usize,
+    /// None: all whom it can take.
+    count: Option<u32>,
+}
+
+/// Reads `group` and `share`; none where there is no group, or something is wrong.
+fn pick(draft: &Draft<'_>, groups: &[Group], report: &mut Report) -> Option<Pick> {
+    let name = report.name(draft.fields.get("group")?, 63)?;
+    let Some(group) = groups.iter().position(|group| group.name.value == name.value) else {
+        let groups = groups.iter().map(|group| group.name.value.as_str());
+        report.dangling("group", &name.value, name.span, groups);
+        return None;
+    };
+    let count = match draft.fields.get("share") {
+        None => None,
+        Some(node) => {
+            let share = report.share(node)?.get();
+            if share <= 0.0 {
+                report.error(draft.fields.span_of("share"), "a share of 0% is nobody").help("give it a larger one");
+                return None;
+            }
+            Some(((share * f64::from(groups[group].peers.value)).round() as u32).max(1))
+        }
+    };
+    Some(Pick { group, count })
 }
 
 fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<Draft<'n>> {
@@ -92,13 +129,14 @@ fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<
     for needed in verb.needs().iter().filter(|key| fields.get(key).is_none()) {
         let message = format!("`{}` needs the key `{needed}`", verb.word());
         report.error(fields.span, message).help(match *needed {
+            "policy" => "say what changes, as `policy: {uploads.per_copy: 2}`".to_owned(),
             "for" => "say how long, as `for: 5s`".to_owned(),
             "to" => "say to which AS, as `to: isp-y`".to_owned(),
             "ases" => "say which ASes are cut off from all others, as `ases: [isp-x]`".to_owned(),
             needed => format!("say which {needed} it happens to"),
         });
     }
-    if matches!(verb, Verb::Turn(_) | Verb::Move) {
+    if matches!(verb, Verb::Turn(_) | Verb::Move) && verb != Verb::Turn(Turn::Add) {
         whom(&fields, verb, report);
     }
     let verb_span = fields.span_of("do");
@@ -141,11 +179,34 @@ struct World<'a> {
     ways: Ways<'a>,
     /// By AS, the addresses that are left.
     room: Vec<u64>,
+    policy: Policy,
 }
 
 impl<'a> World<'a> {
+    /// Before the run, so many of some groups are not there; none: all of the group.
+    fn begin(&mut self, absent: &BTreeMap<usize, Option<u32>>) {
+        for (group, count) in absent {
+            let peers = self.layout.peers(*group);
+            match count.filter(|count| (*count as usize) < peers.len()) {
+                None => self.lives.extend(peers.iter().map(|host| (host.name.clone(), Life::Absent))),
+                Some(count) => {
+                    let there = peers.len() as u32 - count;
+                    self.crowds.insert(*group, Crowd([(Life::Absent, count), (Life::Running, there)].into()));
+                }
+            }
+        }
+    }
+
+    fn set_policy(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<What> {
+        let (after, changes) = policy::read(draft.fields.get("policy")?, &self.policy, report)?;
+        nothing_changed(changes.is_empty(), draft, report);
+        let before = std::mem::replace(&mut self.policy, after);
+        Some(What::Policy { policies: Box::new((before, after)), changes })
+    }
+
     fn act(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {
         Some(match draft.verb {
+            Verb::SetPolicy => return None, // What each node is told is not known before the plan.
             Verb::Turn(turn) => turn.act(vec![self.live(draft, turn.from(), turn.to(), report)?]),
             Verb::SetLink => self.set_link(draft, report)?,
             Verb::CutLink | Verb::HealLink => self.cut_link(draft, report)?,
@@ -211,10 +272,10 @@ impl<'a> World<'a> {
     }
 
     /// Moves a share of a group from one life to another.
-    fn turn_some(&mut self, draft: &Draft<'_>, turn: Turn, report: &mut Report) -> Option<What> {
-        let (group, name) = self.group(draft, report)?;
+    fn turn_some(&mut self, draft: &Draft<'_>, turn: Turn, pick: Pick, report: &mut Report) -> Option<What> {
+        let Pick { group, count } = pick;
+        let name = &self.groups[group].name.value;
         let peers = self.layout.peers(group);
-        let count = count(draft, peers.len(), report)?;
         let crowd = self.crowds.entry(group).or_insert_with(|| {
             let mut crowd = Crowd::default();
             for host in peers {
@@ -226,24 +287,13 @@ impl<'a> World<'a> {
         let wanted = count.unwrap_or((*able).max(1));
         if wanted > *able {
             let (verb, word) = (turn.word(), turn.of().word());
-            let message = format!("`{verb}` of {wanted} of `{}`, but {able} are {word} then", name.value);
+            let message = format!("`{verb}` of {wanted} of `{name}`, but {able} are {word} then");
             report.error(draft.verb_span, message).help(format!("`{verb}` takes its share of those who are {word}"));
             return None;
         }
         *able -= wanted;
         *crowd.0.entry(turn.to()).or_default() += wanted;
         Some(What::Some { turn, group, count })
-    }
-
-    /// The group that an action names, by index.
-    fn group(&self, draft: &Draft<'_>, report: &mut Report) -> Option<(usize, Spanned<String>)> {
-        let name = report.name(draft.fields.get("group")?, 63)?;
-        let found = self.groups.iter().position(|group| group.name.value == name.value);
-        if found.is_none() {
-            let groups = self.groups.iter().map(|group| group.name.value.as_str());
-            report.dangling("group", &name.value, name.span, groups);
-        }
-        Some((found?, name))
     }
 
     /// A running node of a role, which is to carry out an order itself.
@@ -353,18 +403,6 @@ impl<'a> World<'a> {
     fn names(&self, ases: &BTreeSet<usize>) -> Vec<String> {
         ases.iter().map(|index| self.layout.ases[*index].name.clone()).collect()
     }
-}
-
-/// How many of so many peers an action's share is; none without one.
-#[expect(clippy::option_option, reason = "nothing at all where the share is wrong")]
-fn count(draft: &Draft<'_>, peers: usize, report: &mut Report) -> Option<Option<u32>> {
-    let Some(share) = draft.fields.get("share") else { return Some(None) };
-    let share = report.share(share)?.get();
-    if share <= 0.0 {
-        report.error(draft.fields.span_of("share"), "a share of 0% is nobody").help("give it a larger one");
-        return None;
-    }
-    Some(Some(((share * peers as f64).round() as u32).max(1)))
 }
 
 fn nothing_changed(same: bool, draft: &Draft<'_>, report: &mut Report) {

@@ -2,7 +2,8 @@
 //! installation there are.
 //!
 //! The link is used or not at the start in proportion to the mean periods, as exponential ones leave it at any moment.
-//! Every machine is there at the start.
+//! Every machine is there at the start, or from the moment on at which the
+//! timeline adds it.
 
 use std::time::Duration;
 
@@ -13,11 +14,18 @@ use crate::{
     resolve::seeds::{Draws, Seeds},
 };
 
-/// What the user and the machine of one peer do, in order of time. Its uploads are `on` at first; with `restored`, its
-/// second session begins from an image of its disk older than the run.
-pub(super) fn habits(users: &Users, host: &str, on: bool, restored: bool, end: Duration, seeds: &Seeds) -> Vec<Habit> {
+/// What the user and the machine of one peer do, in order of time, from its `beginning` on. Its uploads are `on` at first;
+/// with `restored`, its second session begins from an image of its disk older than the run.
+pub(super) fn habits(
+    users: &Users,
+    host: &str,
+    (on, restored): (bool, bool),
+    beginning: Duration,
+    end: Duration,
+    seeds: &Seeds,
+) -> Vec<Habit> {
     let mut habits = Vec::new();
-    let end = end.as_secs_f64();
+    let end = end.saturating_sub(beginning).as_secs_f64();
     if users.toggles > 0.0 {
         toggles(users.toggles, on, end, &mut seeds.draws(&format!("toggles/{host}")), &mut habits);
     }
@@ -26,6 +34,9 @@ pub(super) fn habits(users: &Users, host: &str, on: bool, restored: bool, end: D
     }
     if let Some(sessions) = users.sessions {
         presence(sessions, restored, end, &mut seeds.draws(&format!("sessions/{host}")), &mut habits);
+    }
+    for habit in &mut habits {
+        habit.at_ns += beginning.as_nanos() as u64;
     }
     habits.sort_by_key(|habit| habit.at_ns);
     habits

@@ -55,6 +55,7 @@ pub(crate) static ACTION: Shape = Shape {
         Key {
             name: "do",
             form: Form::Words(&[
+                "add",
                 "kill",
                 "restart",
                 "freeze",
@@ -68,14 +69,15 @@ pub(crate) static ACTION: Shape = Shape {
                 "wipe",
                 "outage",
                 "move",
+                "set-policy",
             ]),
             need: Need::Required,
-            doc: "`kill`: the process is killed. `restart`: it is started again. `freeze`: it stands still, its sockets \
+            doc: "`add`: peers come that are not there before. `kill`: the process is killed. `restart`: it is started again. `freeze`: it stands still, its sockets \
                   stay. `thaw`: it goes on. `set-link`, `set-access`: a link changes; what is not said stays as it is. \
                   `cut-link`: a link loses whatever comes to it, `heal-link`: no longer. `partition`: all links between some ASes \
                   and all others are cut, `heal`: no longer, unless something else cuts them. \
                   `wipe`: a node of the control plane forgets its soft state. `outage`: an edge answers every request with \
-                  503 and `Retry-After` for a time; what it serves already goes on. \
+                  503 and `Retry-After` for a time; what it serves already goes on. `set-policy`: the policy becomes another. \
                   `move`: a peer's host has another address, in this AS or another; its process goes on, its connections are \
                   lost without a word.",
         },
@@ -90,7 +92,8 @@ pub(crate) static ACTION: Shape = Shape {
             form: Form::NameOf("group"),
             need: Need::Optional("it is about a node"),
             doc: "Instead of a node: peers of this group; for `kill` and `freeze` of those that run, for `restart` of those \
-                  that were killed, for `thaw` of those that were frozen, for `move` of all.",
+                  that were killed, for `thaw` of those that were frozen, for `move` of all. For `add` of those that are not \
+                  there yet: what all its `add`s name together is not, from the start on.",
         },
         Key {
             name: "share",
@@ -122,6 +125,13 @@ pub(crate) static ACTION: Shape = Shape {
             form: Form::Time(LASTS.0, LASTS.1),
             need: Need::Optional("required with `outage`"),
             doc: "How long; for `outage`.",
+        },
+        Key {
+            name: "policy",
+            form: Form::Named("path", &Form::Any),
+            need: Need::Optional("required with `set-policy`"),
+            doc: "What of the policy changes, by its path there: `{uploads.per_copy: 2, edge.mode: backstop}`; for `set-policy`. \
+                  [What that means](#policies-that-change) for each key.",
         },
         Key {
             name: "link",

@@ -18,6 +18,7 @@ pub(super) const TABLE: Table = Table {
         Column::new("edge_wire_bytes", Type::Int),
         Column::new("peer_wire_bytes", Type::Int),
         Column::new("downloads_under_way", Type::Int),
+        Column::new("peers_on", Type::Int),
     ],
 };
 
@@ -32,6 +33,7 @@ pub(super) fn rows(outcome: &RunOutcome, rows: &mut Rows) {
             Cell::from(moment.edge_bytes),
             Cell::from(moment.peer_bytes),
             Cell::from(moment.under_way),
+            Cell::from(moment.peers_on),
         ]);
     }
 }

@@ -225,17 +225,19 @@ impl Docker {
         let mut installed = calls::install(plan, &self.options, client, notices, progress).await?;
         // Inside its namespace the agent may know itself by another number.
         installed.agent_pid = self.ship.agent_pid(run).await?;
+        let latecomers = plan.latecomers();
         let count = plan.nodes.len() as u32;
         let within = self.ready_within.unwrap_or(Duration::from_secs(30) + Duration::from_millis(500) * count);
         let start = |node: &PlannedNode| {
-            let node = node.name.clone();
+            let (node, later) = (node.name.clone(), latecomers.contains(&node.name));
             async move {
                 nodes.create(&node).await?;
-                nodes.begin(&node).await
+                if later { Ok(None) } else { nodes.begin(&node).await.map(Some) }
             }
         };
-        let started = stream::iter(&plan.nodes).map(start).buffered(AT_ONCE).try_collect();
-        let awaited: BTreeSet<NodeName> = plan.nodes.iter().map(|node| node.name.clone()).collect();
+        let started = stream::iter(&plan.nodes).map(start).buffered(AT_ONCE);
+        let started = started.try_filter_map(async |pid| Ok(pid)).try_collect();
+        let awaited: BTreeSet<NodeName> = plan.present().map(|node| node.name.clone()).collect();
         // Nodes become ready while others are still being started, and one that dies is told at once.
         let ready = ready::wait(&awaited, within, notices, files, progress);
         let (pids, ()) = tokio::try_join!(started, ready)?;

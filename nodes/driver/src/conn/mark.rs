@@ -38,7 +38,7 @@ impl Mark {
         if self.bytes > 1 {
             tokio::time::sleep_until(self.until).await;
         } else {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

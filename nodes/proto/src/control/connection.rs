@@ -9,8 +9,8 @@ use std::{
 };
 
 use peerbed_contract::{
-    ContentId, ControlConfig, DatabaseAddress, EventKind, Guid, NodeConfig, Offence, Order, ReAddPolicy, Selection,
-    SignedToken,
+    ContentId, ControlConfig, ControlPolicy, DatabaseAddress, EventKind, Guid, NodeConfig, NodePolicy, Offence, Order,
+    ReAddPolicy, Selection, SignedToken,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -285,6 +285,25 @@ impl ConnectionNode {
         self.do_without(index);
     }
 
+    fn order(&mut self, now: Time, order: Order) {
+        match order {
+            Order::Wipe => self.wipe(now),
+            Order::Policy(policy) => match *policy {
+                NodePolicy::Control(ControlPolicy { selection, readd, limits }) => {
+                    (self.selection, self.readd) = (selection, readd);
+                    self.gate.set(limits);
+                    self.usage.set_most(limits.usage_reports as usize);
+                }
+                NodePolicy::Edge(_) | NodePolicy::Peer(_) => {
+                    self.notice("a control plane has no use for the policy of another role".to_owned());
+                }
+            },
+            Order::Outage { .. } | Order::Move(_) => {
+                self.notice(format!("a control plane has no use for the order `{}`", order.word()));
+            }
+        }
+    }
+
     /// Everything is forgotten, as if it had been lost; the connections stay.
     fn wipe(&mut self, now: Time) {
         if !self.uplinks.is_empty() {
@@ -378,10 +397,7 @@ impl Machine for ConnectionNode {
                 None => self.message(now, conn, message),
             },
             Input::Garbled { conn } => self.garbled(now, conn),
-            Input::Order(Order::Wipe) => self.wipe(now),
-            Input::Order(order) => {
-                self.notice(format!("a control plane has no use for the order `{}`", order.word()));
-            }
+            Input::Order(order) => self.order(now, order),
             Input::Stop => self.stop(),
             // What is due at a timer is done after every input; the others are of content, which it has none of.
             _ => {}

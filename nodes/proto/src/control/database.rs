@@ -8,7 +8,7 @@ use std::{
     net::IpAddr,
 };
 
-use peerbed_contract::{ControlConfig, EventKind, NodeConfig, Order, Selection};
+use peerbed_contract::{ControlConfig, EventKind, NodeConfig, NodePolicy, Order, Selection};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -117,6 +117,24 @@ impl DatabaseNode {
         }
     }
 
+    fn order(&mut self, now: Time, order: Order) {
+        match order {
+            Order::Wipe => self.wipe(now),
+            Order::Policy(policy) => match *policy {
+                NodePolicy::Control(policy) => {
+                    self.selection = policy.selection;
+                    self.contents_per_peer = policy.limits.contents_per_peer;
+                }
+                NodePolicy::Edge(_) | NodePolicy::Peer(_) => {
+                    self.notice("a database node has no use for the policy of another role".to_owned());
+                }
+            },
+            Order::Outage { .. } | Order::Move(_) => {
+                self.notice(format!("a database node has no use for the order `{}`", order.word()));
+            }
+        }
+    }
+
     fn wipe(&mut self, now: Time) {
         let (peers, copies) = self.registry.size();
         self.notice(format!("the registry was wiped: {copies} copies of {peers} peers are forgotten"));
@@ -154,10 +172,7 @@ impl Machine for DatabaseNode {
             Input::Accepted { conn, from } => self.accept(conn, from.address.ip()),
             Input::Closed { conn, .. } => self.closed(conn),
             Input::Message { conn, message } => self.message(now, conn, message),
-            Input::Order(Order::Wipe) => self.wipe(now),
-            Input::Order(order) => {
-                self.notice(format!("a database node has no use for the order `{}`", order.word()));
-            }
+            Input::Order(order) => self.order(now, order),
             Input::Stop => self.stop(),
             // It dials nobody, carries no content and has no timers.
             _ => {}

@@ -26,6 +26,13 @@ impl<K: Ord + Copy> Buckets<K> {
         Self { rate, by: BTreeMap::new() }
     }
 
+    /// Another rate, which everybody begins anew with.
+    fn set(&mut self, rate: f64) {
+        if rate.to_bits() != self.rate.to_bits() {
+            *self = Self::new(rate);
+        }
+    }
+
     /// Takes one, if there is one.
     fn take(&mut self, now: Time, key: K) -> bool {
         if self.by.len() >= BUCKETS_MAX && !self.by.contains_key(&key) {
@@ -70,6 +77,16 @@ impl Gate {
             refused: BTreeMap::new(),
             limits,
         }
+    }
+
+    /// Other limits from now on; who is beyond the new ones with what it has already keeps it. Where a rate changes, ten seconds'
+    /// worth of the new one may come at once.
+    pub(super) fn set(&mut self, limits: ControlLimits) {
+        self.logins_by_guid.set(limits.logins_per_guid);
+        self.logins_by_address.set(limits.logins_per_address);
+        self.queries_by_guid.set(limits.queries_per_guid);
+        self.queries_by_address.set(limits.queries_per_address);
+        self.limits = limits;
     }
 
     /// The limits themselves.

@@ -171,6 +171,33 @@ fn a_query_introduces_both_sides_at_the_addresses_that_were_seen() {
     );
 }
 
+fn set(control: &mut ControlMachine, selection: Selection, limits: ControlLimits) {
+    let policy = peerbed_contract::ControlPolicy { selection, readd: ReAddPolicy::default(), limits };
+    let policy = Box::new(peerbed_contract::NodePolicy::Control(policy));
+    control.handle(10, Input::Order(peerbed_contract::Order::Policy(policy)));
+    assert_eq!(drain(control), []);
+}
+
+#[test]
+fn another_policy_holds_for_the_next_query() {
+    let mut control = control(Strategy::Random, 40, 0.0);
+    // Of these, 4 is in the AS of 7, the asker.
+    for number in [4, 5, 6, 7] {
+        arrive(&mut control, number, true);
+        tell(&mut control, number.into(), register("patch", true));
+    }
+    let asked = |control: &mut ControlMachine| answer(&tell(control, 7, query(7, "patch"))).0;
+    assert_eq!(asked(&mut control).len(), 3);
+    let local = Selection { strategy: Strategy::Local, max_returned: 40, diversity: 0.0, filters: Filters::default() };
+    let limits = ControlLimits { queries_per_guid: 0.2, ..ControlLimits::default() };
+    set(&mut control, local.clone(), limits);
+    assert_eq!([asked(&mut control), asked(&mut control)], [[4], [4]]);
+    assert!(refused(&tell(&mut control, 7, query(7, "patch"))).contains("too many queries per GUID"));
+    set(&mut control, local, ControlLimits { contents_per_peer: 1, ..ControlLimits::default() });
+    assert_eq!(asked(&mut control), [4], "another rate begins anew");
+    assert!(refused(&tell(&mut control, 4, register("film", true))).contains("has registered 1 contents already"));
+}
+
 #[test]
 fn partial_copies_are_returned_but_not_counted() {
     let mut control = control(Strategy::Nested, 40, 0.0);

@@ -46,6 +46,11 @@ impl Usage {
         Self { most, starts: BTreeMap::new(), entries: 0, dropped: 0, news: BTreeSet::new(), next_telling: None }
     }
 
+    /// So many entries from now on; those that are kept stay.
+    pub(super) fn set_most(&mut self, most: usize) {
+        self.most = most;
+    }
+
     /// Takes a report in; false if it is longer than one may be.
     pub(super) fn take(
         &mut self,

@@ -21,13 +21,24 @@ impl Load {
         Self { limits, tokens: depth(limits), filled: 0, served: 0, refused: 0 }
     }
 
-    /// Counts a request for content in, while so many are being served; or says when to come again.
-    pub(super) fn admit(&mut self, now: Time, serving: usize) -> Result<(), Time> {
+    /// Other limits from now on; what a rate that is new allows at once is its whole burst.
+    pub(super) fn set(&mut self, now: Time, limits: EdgeLimits) {
+        self.fill(now);
+        self.tokens = if self.limits.rate.is_none() { depth(limits) } else { self.tokens.min(depth(limits)) };
+        (self.limits, self.filled) = (limits, now);
+    }
+
+    fn fill(&mut self, now: Time) {
         if let Some(rate) = self.limits.rate {
             let elapsed = now.saturating_sub(self.filled) as f64 / SECOND as f64;
             self.tokens = (self.tokens + elapsed * rate).min(depth(self.limits));
             self.filled = now;
         }
+    }
+
+    /// Counts a request for content in, while so many are being served; or says when to come again.
+    pub(super) fn admit(&mut self, now: Time, serving: usize) -> Result<(), Time> {
+        self.fill(now);
         let full = self.limits.requests.is_some_and(|most| serving >= most as usize);
         if full || self.limits.rate.is_some() && self.tokens < 1.0 {
             self.refused += 1;

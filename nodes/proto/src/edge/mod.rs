@@ -11,7 +11,9 @@ use std::{
     net::IpAddr,
 };
 
-use peerbed_contract::{ContentId, EdgeConfig, EventKind, Guid, NodeConfig, Object, Order, Token, TransferRecord};
+use peerbed_contract::{
+    ContentId, EdgeConfig, EventKind, Guid, NodeConfig, NodePolicy, Object, Order, Token, TransferRecord,
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -59,6 +61,25 @@ impl EdgeMachine {
             outputs: VecDeque::new(),
             stopping: false,
         }
+    }
+
+    fn order(&mut self, now: Time, order: Order) {
+        let unused = match order {
+            Order::Outage { for_ns } => {
+                self.out_until = now.saturating_add(for_ns);
+                return;
+            }
+            Order::Policy(policy) => match *policy {
+                NodePolicy::Edge(policy) => {
+                    self.token_lifetime_ns = policy.token_lifetime_ns;
+                    return self.load.set(now, policy.limits);
+                }
+                NodePolicy::Control(_) | NodePolicy::Peer(_) => "the policy of another role".to_owned(),
+            },
+            Order::Wipe | Order::Move(_) => format!("the order `{}`", order.word()),
+        };
+        let message = format!("an edge has no use for {unused}");
+        self.outputs.push_back(Output::Event(EventKind::Notice { message }));
     }
 
     fn answer(&mut self, now: Time, conn: ConnId, from: IpAddr, request: &HttpRequest) {
@@ -165,11 +186,7 @@ impl Machine for EdgeMachine {
                     *served.sent.entry(content).or_default() += bytes;
                 }
             }
-            Input::Order(Order::Outage { for_ns }) => self.out_until = now.saturating_add(for_ns),
-            Input::Order(order) => {
-                let message = format!("an edge has no use for the order `{}`", order.word());
-                self.outputs.push_back(Output::Event(EventKind::Notice { message }));
-            }
+            Input::Order(order) => self.order(now, order),
             Input::Stop => self.stop(),
             // An edge dials nobody, speaks no framed protocol and has no timers.
             Input::Http { .. }

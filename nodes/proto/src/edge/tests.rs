@@ -275,6 +275,34 @@ fn an_order_for_others_is_told() {
     assert_eq!(drain(&mut edge), [Output::Event(EventKind::Notice { message })]);
 }
 
+fn set(edge: &mut EdgeMachine, now: Time, token_lifetime_ns: Time, limits: EdgeLimits) {
+    let policy = peerbed_contract::EdgePolicy { token_lifetime_ns, limits };
+    edge.handle(now, Input::Order(Order::Policy(Box::new(NodePolicy::Edge(policy)))));
+    assert_eq!(drain(edge), []);
+}
+
+#[test]
+fn another_policy_holds_for_what_is_asked_from_then_on() {
+    let mut edge = edge();
+    assert_eq!(on(&mut edge, 1, 0, "GET", "/objects/patch").0, 200);
+    set(&mut edge, SECOND, SECOND, EdgeLimits { requests: Some(1), rate: Some(2.0), ..EdgeLimits::default() });
+    assert_eq!(on(&mut edge, 3, SECOND, "GET", "/objects/patch").0, 503, "what is served already counts");
+    sent(&mut edge, "patch", 100);
+    let mut status = |now: Time| {
+        let status = on(&mut edge, 3, now, "GET", "/objects/patch").0;
+        edge.handle(
+            now,
+            Input::HttpSent { conn: ConnId(3), to: client(), content: "patch".parse().unwrap(), bytes: 100 },
+        );
+        status
+    };
+    assert_eq!([SECOND, SECOND, SECOND, 2 * SECOND].map(&mut status), [200, 200, 503, 200]);
+    set(&mut edge, 2 * SECOND, 5 * SECOND, EdgeLimits::default());
+    let reply = ask(&mut edge, request("GET", &format!("/objects/patch/authorize?guid={GUID}")));
+    let HttpReply::Manifest { token: Some(token), .. } = reply else { panic!("{reply:?}") };
+    assert_eq!(token.token.expires, 5 * SECOND, "asked at the beginning");
+}
+
 /// The status of the answer to a request on a connection of its own.
 fn on(edge: &mut EdgeMachine, conn: u64, now: Time, method: &str, target: &str) -> (u16, Option<String>) {
     let conn = ConnId(conn);

@@ -25,6 +25,11 @@ impl Cache {
         Self { policy, wake: None, stir: true }
     }
 
+    /// Another rule from now on, for what is kept already too.
+    pub(super) fn set(&mut self, policy: CachePolicy) {
+        (self.policy, self.stir) = (policy, true);
+    }
+
     fn expiry(&self, copy: &Copy) -> Option<Time> {
         Some(copy.whole_since?.saturating_add(self.policy.time_ns?))
     }

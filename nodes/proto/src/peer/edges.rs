@@ -159,7 +159,7 @@ impl PeerMachine {
 
     /// Registers what is being downloaded, so that others who begin at the same moment find each other before anybody
     /// has a piece.
-    fn offer_begun(&mut self, number: u32) {
+    pub(super) fn offer_begun(&mut self, number: u32) {
         let Some(download) = self.downloads.get(&number).filter(|download| download.peers_allowed()) else { return };
         let content = download.content().clone();
         if self.config.edge_mode != EdgeMode::Only && self.uploader.offers(&content) {

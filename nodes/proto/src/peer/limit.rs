@@ -37,9 +37,9 @@ impl Limit {
         }
     }
 
-    /// Other limits, as over another link; what the user does stays.
-    pub(super) fn replace(&mut self, by: &Self) {
-        let Self { cap, busy, downloading, back_off, .. } = *by;
+    /// Other limits from now on; how the link is used stays as it is.
+    pub(super) fn set(&mut self, new: &Self) {
+        let Self { cap, busy, downloading, back_off, .. } = *new;
         *self = Self { cap, busy, downloading, back_off, ..*self };
     }
 

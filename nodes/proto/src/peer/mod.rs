@@ -18,6 +18,7 @@
 //! | `leave` | how a connection ends, and its accounting |
 //! | `control_link` | the connection to the control plane |
 //! | `standing` | what the control plane is told of copies and upload slots |
+//! | `policy` | another policy while it runs |
 //! | `timers` | what is due when |
 //! | `share` | how much the edge gives while peers deliver |
 //! | `accounts` | what was received and sent, by partner, and the usage reports |
@@ -41,6 +42,7 @@ mod moving;
 mod news;
 mod offences;
 mod params;
+mod policy;
 pub(crate) mod rate;
 mod reach;
 mod receive;
@@ -60,7 +62,7 @@ use std::{
 };
 
 use peerbed_contract::{
-    AsNumber, ContentId, EventKind, Guid, Habit, NodeConfig, Object, Offence, Order, PeerConfig, ScriptStep,
+    AsNumber, ContentId, EventKind, Guid, Habit, NodeConfig, Object, Offence, PeerConfig, ScriptStep,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -202,8 +204,7 @@ impl PeerMachine {
         match input {
             Input::Start => self.start(now),
             Input::Stop => self.stop(now),
-            Input::Order(Order::Move(place)) => self.move_to(now, *place),
-            Input::Order(order) => self.notice(format!("a peer has no use for the order `{}`", order.word())),
+            Input::Order(order) => self.order(now, order),
             Input::Connected { conn } if self.control.is(conn) => self.control_connected(now, conn),
             Input::Connected { conn } => self.link_connected(now, conn),
             Input::Accepted { conn, from } => self.link_accepted(now, conn, from),

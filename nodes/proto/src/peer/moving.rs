@@ -34,7 +34,7 @@ impl PeerMachine {
         (self.config.lan, self.config.control, self.config.edges) = (lan, control, edges);
         (self.config.uploads.rate_bps, self.config.courtesy) = (rate_bps, courtesy);
         self.config.edge_target_bps = edge_target_bps;
-        self.uploader.relink(&self.config.uploads, &self.config.courtesy, &self.config.misbehaviour);
+        self.uploader.set(&self.config.uploads, &self.config.courtesy, &self.config.misbehaviour);
         self.out.push_back(Output::Listen { at: self.me.listen });
         self.event(EventKind::Moved { address, as_number, region });
         for download in self.downloads.values_mut() {

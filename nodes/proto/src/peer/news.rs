@@ -85,6 +85,8 @@ impl PeerMachine {
                 download.board.fetch_ended(piece);
             }
             download.stir |= download.board.is_open(piece);
+            let number = download.number;
+            self.turn_to(now, number, conn, piece);
         }
     }
 

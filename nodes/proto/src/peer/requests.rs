@@ -7,11 +7,13 @@
 
 use std::collections::BTreeMap;
 
+use rand::RngExt;
+
 use super::{
     PeerMachine,
     download::Download,
     link::Link,
-    params::{DUPLICATES_MAX, MILLISECOND},
+    params::{DUPLICATES_MAX, HAVE_AT_ONCE, MILLISECOND},
     rate::time_for,
 };
 use crate::{ConnId, Message, Output, RequestId, Time};
@@ -28,9 +30,9 @@ const SOONER_SLACK: Time = 50 * MILLISECOND;
 /// An idle source is expected to give a piece within this time, whatever it gave before.
 const TRY_IDLE: Time = 250 * MILLISECOND;
 
-/// How many requests beyond the first for their piece peers may have in the end-game; what an edge can give sooner it is
-/// asked for in any case.
-const DOUBLED_MAX: usize = 4;
+/// How many requests beyond the first for their piece peers may have in the end-game, for most of them turn out to be waste;
+/// what an edge can give sooner it is asked for in any case.
+const DOUBLED_MAX: usize = 1;
 
 /// When pieces under way are expected, from now; a stuck source never delivers.
 type Expected = BTreeMap<u32, Time>;
@@ -150,6 +152,30 @@ impl PeerMachine {
                 self.ask(now, number, conn, piece);
                 room = room.saturating_sub(1);
             }
+        }
+    }
+
+    /// An idle source has just got a piece that was asked of another peer, which has not begun to send it: every second
+    /// time it is asked for here instead. All who want a new piece ask the first who has it; so the crowd at its door halves
+    /// with each copy that it hands out, and new pieces spread like a tree, not like a star. Only for the first pieces.
+    pub(super) fn turn_to(&mut self, now: Time, number: u32, conn: ConnId, piece: u32) {
+        let idle = |link: &Link| link.pull.wanted.is_empty() && link.may_ask(now);
+        let Some(download) = self.downloads.get(&number).filter(|download| download.is_active()) else { return };
+        let begins = download.board.held_bytes() < HAVE_AT_ONCE * u64::from(download.object.piece_length);
+        if !begins || download.board.under_way(piece) != 1 || !self.links.get(&conn).is_some_and(idle) {
+            return;
+        }
+        let waits = |conn: &ConnId| {
+            let link = self.links.get(conn).filter(|link| !link.is_edge())?;
+            let mut wanted = link.pull.wanted.iter();
+            let found = wanted.find(|(_, wanted)| wanted.piece == piece && wanted.counted && wanted.received == 0);
+            found.map(|(request, _)| (*conn, *request))
+        };
+        if let Some((other, request)) = download.links.iter().find_map(waits)
+            && self.rng.random_bool(0.5)
+        {
+            self.cancel_request(other, request);
+            self.ask(now, number, conn, piece);
         }
     }
 

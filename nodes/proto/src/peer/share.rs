@@ -109,6 +109,13 @@ impl EdgeShare {
         }
     }
 
+    /// By another rule from now on.
+    pub(super) fn set_rule(&mut self, now: Time, rule: EdgeMode, target: Option<u64>) {
+        if self.rule != (rule, target) {
+            *self = Self::new(now, rule, target);
+        }
+    }
+
     /// After a pause nothing that was learnt holds any more.
     pub(super) fn begin_again(&mut self, now: Time) {
         let (rule, target) = self.rule;

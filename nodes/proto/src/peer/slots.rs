@@ -23,6 +23,17 @@ impl Slots {
         Self { most, serving: VecDeque::new(), waiting: VecDeque::new() }
     }
 
+    /// Room for so many from now on; those who served last wait first when there is less.
+    pub(super) fn set_most(&mut self, most: usize) {
+        self.most = most;
+        while self.serving.len() > most
+            && let Some(conn) = self.serving.pop_back()
+        {
+            self.waiting.push_front(conn);
+        }
+        self.fill();
+    }
+
     /// A downloader has asked for something.
     pub(super) fn enter(&mut self, conn: ConnId) {
         if !self.serving.contains(&conn) && !self.waiting.contains(&conn) {
@@ -114,7 +125,7 @@ mod tests {
         /// Whatever happens, nobody is forgotten, nobody stands twice, and no slot is empty while somebody waits.
         #[test]
         fn everybody_is_served_or_waits(
-            most in 1_usize..5, acts in proptest::collection::vec((0_u64..8, 0_u8..4), 0..100),
+            mut most in 1_usize..5, acts in proptest::collection::vec((0_u64..8, 0_u8..5), 0..100),
         ) {
             let mut slots = Slots::new(most);
             let mut present = std::collections::BTreeSet::new();
@@ -124,6 +135,7 @@ mod tests {
                     0 => { slots.enter(conn); present.insert(conn); }
                     1 => { slots.leave(conn); present.remove(&conn); }
                     2 => slots.give_way(conn),
+                    3 => { most = number as usize % 5 + 1; slots.set_most(most); }
                     _ => { slots.next(|other| other == conn); }
                 }
                 let mut all: Vec<ConnId> = slots.serving.iter().chain(&slots.waiting).copied().collect();

@@ -145,6 +145,9 @@ impl PeerMachine {
 
     /// Connections that were kept for the far end's sake while a download was paused are its sources again.
     pub(super) fn attach_kept(&mut self, number: u32) {
+        if self.config.edge_mode == EdgeMode::Only {
+            return;
+        }
         let Some(download) = self.downloads.get(&number) else { return };
         let kept = |conn: &ConnId| {
             self.links.get(conn).is_some_and(|link| !link.is_edge() && !link.source && link.phase == Phase::Open)

@@ -119,11 +119,13 @@ impl Uploader {
         }
     }
 
-    /// The link is another one, with these limits. Who trickles, or keeps to none, does so over any link.
-    pub(super) fn relink(&mut self, policy: &UploadPolicy, courtesy: &Courtesy, misbehaviour: &Misbehaviour) {
-        let Self { limit, bucket, part, .. } = Self::new(policy, courtesy, misbehaviour);
-        self.limit.replace(&limit);
-        (self.bucket, self.part) = (bucket, part);
+    /// Other limits from now on, by the same rules as [`Self::new`]; what is held, whom it served and the user's setting stay.
+    pub(super) fn set(&mut self, policy: &UploadPolicy, courtesy: &Courtesy, misbehaviour: &Misbehaviour) {
+        let new = Self::new(policy, courtesy, misbehaviour);
+        (self.per_copy, self.connections, self.places) = (new.per_copy, new.connections, new.places);
+        (self.connection_rate, self.part, self.bucket) = (new.connection_rate, new.part, new.bucket);
+        self.limit.set(&new.limit);
+        self.slots.set_most(new.connections as usize);
     }
 
     /// How many downloaders there is room for; none while uploads stand still.
@@ -431,7 +433,9 @@ impl PeerMachine {
             return Ok(());
         };
         let (offset, length) = object.piece_range(queued.piece);
-        let bytes = length.saturating_sub(queued.ordered).min(self.uploader.part);
+        let left = length.saturating_sub(queued.ordered);
+        // A short last part would be packets and a frame of its own.
+        let bytes = if left <= PART_MAX.min(self.uploader.part / 4 * 5) { left } else { left.min(self.uploader.part) };
         let (request, ordered, content) = (queued.request, queued.ordered, content.clone());
         self.own_rate_allows(now, conn, bytes).map_err(Held::Connection)?;
         if limited {

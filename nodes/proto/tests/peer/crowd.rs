@@ -1,7 +1,7 @@
 //! A flash crowd against the fluid bound: everybody wants the same object at the same moment and only the edge has it.
 
 use peerbed_contract::{Guid, NatClass, Token};
-use peerbed_proto::{ConnId, Input, Message, PeerAddress, Time, token};
+use peerbed_proto::{ConnId, Input, Message, Output, PeerAddress, PieceMap, Time, token};
 
 use crate::{
     bench::Bench,
@@ -73,6 +73,10 @@ fn a_crowd_is_done_soon_after_the_bound() {
 fn authorised(waited: Time, control: bool) -> (Bench, ConnId) {
     let mut world = World::new(object(4, 131_072));
     world.downloader(5.0, 5.0, 10, vec![]);
+    authorise(&world, waited, control)
+}
+
+fn authorise(world: &World, waited: Time, control: bool) -> (Bench, ConnId) {
     let mut bench = Bench::new(world.peer_machine(0));
     bench.wait(10);
     let (node, edge) = (bench.open[0], bench.open[1]);
@@ -120,4 +124,42 @@ fn a_loaded_edge_is_asked_later_by_who_has_a_crowd() {
     assert!(bench.asked.is_empty());
     bench.wait(bench.now + 1400 * MS);
     assert!(!bench.asked.is_empty(), "twice as long as it took to authorise is the longest");
+}
+
+/// A downloader of two peers, of which the first has a piece that was asked of it; the other tells of the same piece after
+/// the first has sent `begun` bytes. Whether it turned to the other.
+fn turns(seed: u64, begun: u32) -> bool {
+    let mut world = World::new(object(4, 131_072));
+    world.downloader(5.0, 5.0, 10, vec![]).config.edge_mode = peerbed_contract::EdgeMode::Deficit;
+    world.seed = seed;
+    let (mut bench, control) = authorise(&world, 700 * MS, true);
+    named(&mut bench, control, 8);
+    let peers: Vec<ConnId> = bench.open[2..4].to_vec();
+    for (number, &conn) in peers.iter().enumerate() {
+        bench.feed(Input::Connected { conn });
+        let have = PieceMap { pieces: 31, bits: vec![if number == 0 { 0b100 } else { 0 }, 0, 0, 0] };
+        bench.tell(conn, Message::HelloBack { guid: Guid::from_bytes([100 + number as u8; 16]), have, token: None });
+    }
+    let first = bench.asked.iter().find(|asked| asked.conn == peers[0]).expect("it has the only piece");
+    let (conn, request) = (first.conn, first.request);
+    if begun > 0 {
+        bench.feed(Input::PieceData { conn, request, bytes: begun });
+    }
+    let calls_off = |said: Option<&Vec<Output>>| {
+        said.is_some_and(|said| {
+            said.iter().any(|output| matches!(output, Output::Send { message: Message::Cancel { .. }, .. }))
+        })
+    };
+    bench.said.clear();
+    bench.tell(peers[1], Message::Have { piece: 2 });
+    let asked = bench.asked.iter().any(|asked| asked.conn == peers[1]);
+    assert_eq!(calls_off(bench.said.get(&peers[0])), asked, "it is asked of one of them");
+    asked
+}
+
+#[test]
+fn half_of_those_who_wait_for_a_new_piece_turn_to_the_next_who_has_it() {
+    let turned = (0..60).filter(|seed| turns(*seed, 0)).count();
+    assert!((15..45).contains(&turned), "{turned} of 60");
+    assert!((0..60).all(|seed| !turns(seed, 1000)), "what was begun is waited for");
 }

@@ -15,6 +15,7 @@ mod habits;
 mod moving;
 mod nat;
 mod net;
+mod orders;
 mod policy;
 mod random;
 mod uploads;

@@ -5,7 +5,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     rc::Rc,
 };
@@ -80,6 +80,8 @@ pub(crate) struct Net {
     pub(crate) crossing: BTreeMap<(usize, usize), usize>,
     /// What peers are told of where they are.
     pub(crate) places: BTreeMap<usize, Place>,
+    /// From whom to whom something was lost in a silence; nothing repeats it here, though TCP would.
+    pub(crate) lost: BTreeSet<(IpAddr, IpAddr)>,
     /// Everything that machines said.
     pub(crate) events: Vec<(Time, usize, EventKind)>,
 }
@@ -123,6 +125,11 @@ impl Net {
     }
 
     /// Lets time pass.
+    /// Orders something of a host now.
+    pub(crate) fn order(&mut self, host: usize, order: peerbed_contract::Order) {
+        self.input(host, Input::Order(order));
+    }
+
     pub(crate) fn run_until(&mut self, end: Time) {
         while self.due.peek().is_some_and(|Reverse(due)| due.at <= end) {
             let Some(Reverse(due)) = self.due.pop() else { break };
@@ -152,6 +159,8 @@ impl Net {
                     self.streams[stream].arrived.push_back(chunk);
                     self.hosts[to].down.join(stream);
                     self.downlink_next(to);
+                } else {
+                    self.lost.insert((self.hosts[self.streams[stream].from].address, self.hosts[to].address));
                 }
             }
             Act::DownlinkDone { stream, chunk } => {

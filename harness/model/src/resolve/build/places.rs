@@ -2,15 +2,16 @@
 
 use std::net::IpAddr;
 
-use peerbed_contract::{Courtesy, NatClass, NodeName, Place};
-use peerbed_link::{Bandwidth, Duplex, FabricPlace, Probability, Rate};
+use peerbed_contract::{NatClass, NodeName, Place};
+use peerbed_link::{Duplex, FabricPlace};
 
-use super::{CONTROL_PORT, Context, EDGE_PORT, fabric_node, rate_bps};
+use super::{CONTROL_PORT, Context, EDGE_PORT, fabric_node};
 use crate::{
     plan::{Act, Action, Relocation},
     resolve::{
         layout::Host,
         moves::{Journeys, Spot},
+        policies,
         timeline::Wanted,
     },
 };
@@ -18,7 +19,8 @@ use crate::{
 impl Context<'_> {
     /// What a peer is told of a place. Its local network is where it is at the start.
     pub(super) fn place(&self, host: &Host, group: usize, (at, access, address): (usize, Duplex, IpAddr)) -> Place {
-        let (policy, here) = (&self.body.policy, &self.layout.ases[at]);
+        let here = &self.layout.ases[at];
+        let policy = policies::peer(&self.body.policy, &Host { at, address, access, ..host.clone() });
         Place {
             address,
             as_number: here.number,
@@ -26,9 +28,9 @@ impl Context<'_> {
             lan: self.body.groups[group].lan.clone().filter(|_| address == host.address),
             control: self.in_order(&here.control, host, CONTROL_PORT),
             edges: self.in_order(&here.edges, host, EDGE_PORT),
-            rate_bps: rate_bps(policy.upload_rate, access.up.bandwidth),
-            courtesy: self.courtesy(access.up.bandwidth),
-            edge_target_bps: rate_bps(policy.edge_target, access.down.bandwidth),
+            rate_bps: policy.uploads.rate_bps,
+            courtesy: policy.courtesy,
+            edge_target_bps: policy.edge_target_bps,
         }
     }
 
@@ -72,21 +74,5 @@ impl Context<'_> {
         let wanted = wanted.iter().zip(together);
         actions.extend(wanted.map(|(one, (nodes, to))| Action { at: one.at, act: Act::Move { nodes, to } }));
         actions
-    }
-
-    /// How uploads give way on a link with this uplink.
-    fn courtesy(&self, uplink: Bandwidth) -> Courtesy {
-        let policy = &self.body.policy;
-        let whole = rate_bps(policy.upload_rate, uplink).or(uplink.mean().map(Rate::bps));
-        let share = |share: Probability| match share.get() {
-            0.0 => Some(0),
-            1.0 => None,
-            share => whole.map(|whole| ((whole as f64 * share) as u64).max(1)),
-        };
-        Courtesy {
-            busy_rate_bps: share(policy.while_busy),
-            downloading_rate_bps: share(policy.while_downloading),
-            back_off_ns: policy.back_off.as_nanos() as u64,
-        }
     }
 }

@@ -35,9 +35,19 @@ pub(crate) struct Request {
 /// Which peers of which group hold which content: `holders[group][k]` is (content, one flag for each peer).
 pub(crate) type Holders = Vec<Vec<(usize, Vec<bool>)>>;
 
-/// Every download of the plan, in order of time, group and peer.
-pub(crate) fn draw(body: &Body, layout: &Layout, holders: &Holders, seeds: &Seeds) -> Vec<Request> {
-    let mut placer = Placer { body, holders, pools: vec![vec![None; body.groups.len()]; body.content.len()] };
+/// Every download of the plan, in order of time, group and peer. Nobody asks before its beginning, which is by group and
+/// peer.
+pub(crate) fn draw(
+    body: &Body,
+    layout: &Layout,
+    (holders, beginnings): (&Holders, &[Vec<Duration>]),
+    seeds: &Seeds,
+) -> Vec<Request> {
+    let beginnings: Vec<Vec<u64>> =
+        beginnings.iter().map(|group| group.iter().map(|time| nanos(*time)).collect()).collect();
+    let late = beginnings.iter().map(|group| group.iter().any(|at| *at > 0)).collect();
+    let pools = vec![vec![None; body.groups.len()]; body.content.len()];
+    let mut placer = Placer { body, holders, beginnings, late, pools };
     let mut requests = Vec::new();
     for index in order(&body.workloads) {
         let workload = &body.workloads[index];
@@ -122,6 +132,10 @@ fn spread(at: Duration, within: Duration, draws: &mut Draws) -> u64 {
 struct Placer<'a> {
     body: &'a Body,
     holders: &'a Holders,
+    /// When each peer is first there, by group and peer.
+    beginnings: Vec<Vec<u64>>,
+    /// Whether that is later than the start for anybody of a group.
+    late: Vec<bool>,
     /// By content and group: the peers that lack it and have not asked; made when first looked at.
     pools: Vec<Vec<Option<Vec<u32>>>>,
 }
@@ -136,8 +150,46 @@ impl Placer<'_> {
         })
     }
 
-    fn left(&mut self, content: usize, groups: &[usize]) -> usize {
-        groups.iter().map(|group| self.pool(content, *group).len()).sum()
+    /// Where in the pool those stand who are there by then; none: all are.
+    fn there(&mut self, content: usize, group: usize, at: u64) -> Option<Vec<usize>> {
+        if !self.late[group] {
+            return None;
+        }
+        self.pool(content, group);
+        let (beginnings, pool) = (&self.beginnings[group], self.pools[content][group].as_deref());
+        let there = pool.unwrap_or_default().iter().enumerate().filter(|(_, peer)| beginnings[**peer as usize] <= at);
+        Some(there.map(|(place, _)| place).collect())
+    }
+
+    /// How many of a group can ask at this moment.
+    fn candidates(&mut self, content: usize, group: usize, at: u64) -> usize {
+        self.there(content, group, at).map_or_else(|| self.pool(content, group).len(), |there| there.len())
+    }
+
+    fn left(&mut self, content: usize, groups: &[usize], at: u64) -> usize {
+        groups.iter().map(|group| self.candidates(content, *group, at)).sum()
+    }
+
+    /// One who asks at this moment.
+    fn take(&mut self, content: usize, group: usize, at: u64, draws: &mut Draws) -> usize {
+        let there = self.there(content, group, at);
+        let pool = self.pool(content, group);
+        let place = match there {
+            None => draws.below(pool.len()),
+            Some(there) => there[draws.below(there.len())],
+        };
+        pool.swap_remove(place) as usize
+    }
+
+    /// The popularity of each of a workload's objects, without those that nobody lacks at this moment.
+    fn weights_at(&mut self, workload: &Workload, at: u64) -> Vec<f64> {
+        let mut weights = Self::weights(workload);
+        for (weight, content) in weights.iter_mut().zip(&workload.content) {
+            if self.left(*content, &workload.groups, at) == 0 {
+                *weight = 0.0;
+            }
+        }
+        weights
     }
 
     /// The popularity of each of a workload's objects.
@@ -148,36 +200,44 @@ impl Placer<'_> {
     /// One download at each moment: first the object by popularity, then the group, then the peer.
     fn some(&mut self, index: usize, times: &[u64], seeds: &Seeds, requests: &mut Vec<Request>) {
         let workload = &self.body.workloads[index];
-        let mut weights = Self::weights(workload);
-        for (rank, content) in workload.content.iter().enumerate() {
-            if self.left(*content, &workload.groups) == 0 {
-                weights[rank] = 0.0;
-            }
-        }
+        let late = workload.groups.iter().flat_map(|group| &self.beginnings[*group]).copied().filter(|at| *at > 0);
+        let mut coming: Vec<u64> = late.collect();
+        coming.sort_unstable_by(|one, other| other.cmp(one));
+        let mut weights = self.weights_at(workload, 0);
         for (number, at_ns) in times.iter().enumerate() {
             let name = format!("workload/{}/request/{number}", workload.label);
             let mut draws = seeds.draws(&name);
-            let Some(rank) = draws.weighted(weights.iter().copied()) else { return };
+            if coming.last().is_some_and(|next| next <= at_ns) {
+                coming.retain(|next| next > at_ns);
+                weights = self.weights_at(workload, *at_ns);
+            }
+            let Some(rank) = draws.weighted(weights.iter().copied()) else {
+                // Nobody can ask now, but those who come may.
+                if coming.is_empty() {
+                    return;
+                }
+                continue;
+            };
             let content = workload.content[rank];
             // A race of exponentials whose rates are the numbers of candidates: each group runs with draws of its own,
             // so a group that is added takes some requests for itself and leaves the others where they were.
             let race = workload.groups.iter().filter_map(|group| {
-                let candidates = self.pool(content, *group).len();
+                let candidates = self.candidates(content, *group, *at_ns);
                 let mut draws = seeds.draws(&format!("{name}/{}", self.body.groups[*group].name.value));
                 (candidates > 0).then(|| (draws.exponential() / candidates as f64, *group, draws))
             });
             let winner = race.min_by(|a, b| a.0.total_cmp(&b.0));
             let (_, group, mut draws) = winner.expect("an object with weight has candidates");
-            let pool = self.pool(content, group);
-            let peer = pool.swap_remove(draws.below(pool.len())) as usize;
+            let peer = self.take(content, group, *at_ns, &mut draws);
             requests.push(Request { at_ns: *at_ns, group, peer, content, workload: index });
-            if self.left(content, &workload.groups) == 0 {
+            if self.left(content, &workload.groups, *at_ns) == 0 {
                 weights[rank] = 0.0;
             }
         }
     }
 
-    /// One download of every peer that lacks something.
+    /// One download of every peer that lacks something and is there before the end; of those that come meanwhile, in the
+    /// rest of the time.
     fn everyone(
         &mut self,
         index: usize,
@@ -198,7 +258,9 @@ impl Placer<'_> {
                 let lacking = wanted.iter().zip(&weights);
                 let lacking = lacking.map(|(peers, weight)| if peers.contains(&(peer as u32)) { *weight } else { 0.0 });
                 let Some(rank) = draws.weighted(lacking) else { continue };
-                let at_ns = spread(at, within, &mut draws);
+                let from = at.max(Duration::from_nanos(self.beginnings[group][peer]));
+                let Some(within) = (at + within).checked_sub(from) else { continue };
+                let at_ns = spread(from, within, &mut draws);
                 requests.push(Request { at_ns, group, peer, content: workload.content[rank], workload: index });
                 asked[rank].insert(peer as u32);
             }

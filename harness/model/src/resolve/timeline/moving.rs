@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use peerbed_contract::Role;
 use peerbed_link::Duplex;
 
-use super::{Draft, Step, World, count, draw::What};
+use super::{Draft, Pick, Step, World, draw::What};
 use crate::{
     diagnostic::{Report, Spanned},
     read::listed,
@@ -76,11 +76,10 @@ pub(crate) fn wanted(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Want
 
 impl World<'_> {
     /// Reads a move.
-    pub(super) fn depart(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Departure> {
+    pub(super) fn depart(&mut self, draft: &Draft<'_>, pick: Option<Pick>, report: &mut Report) -> Option<Departure> {
         let (who, number, group) = if draft.fields.get("group").is_some() {
-            let (group, _) = self.group(draft, report)?;
+            let Pick { group, count } = pick?;
             let peers = self.layout.peers(group).len();
-            let count = count(draft, peers, report)?;
             (Who::Group { group, count }, count.map_or(peers as u64, u64::from), group)
         } else {
             let host = self.host(draft, report)?;

@@ -17,9 +17,11 @@ pub(super) enum Verb {
     Wipe,
     Outage,
     Move,
+    SetPolicy,
 }
 
 pub(super) const VERBS: &[(&str, Verb)] = &[
+    ("add", Verb::Turn(Turn::Add)),
     ("kill", Verb::Turn(Turn::Kill)),
     ("restart", Verb::Turn(Turn::Restart)),
     ("freeze", Verb::Turn(Turn::Freeze)),
@@ -33,6 +35,7 @@ pub(super) const VERBS: &[(&str, Verb)] = &[
     ("wipe", Verb::Wipe),
     ("outage", Verb::Outage),
     ("move", Verb::Move),
+    ("set-policy", Verb::SetPolicy),
 ];
 
 const BOTH: &[&str] = &["delay", "jitter", "loss", "queue"];
@@ -49,10 +52,12 @@ impl Verb {
             Verb::SetAccess => matches!(key, "node" | "up" | "down") || BOTH.contains(&key),
             Verb::CutLink | Verb::HealLink => key == "link",
             Verb::Partition | Verb::Heal => key == "ases",
+            Verb::Turn(Turn::Add) => matches!(key, "group" | "share"),
             Verb::Turn(_) => matches!(key, "node" | "group" | "share"),
             Verb::Outage => matches!(key, "node" | "for"),
             Verb::Wipe => key == "node",
             Verb::Move => matches!(key, "node" | "group" | "share" | "to" | "access"),
+            Verb::SetPolicy => key == "policy",
         }
     }
 
@@ -64,7 +69,9 @@ impl Verb {
             Verb::Outage => &["node", "for"],
             Verb::Wipe | Verb::SetAccess => &["node"],
             Verb::Move => &["to"],
-            // Turns need a node or a group, a heal may have nothing.
+            Verb::SetPolicy => &["policy"],
+            Verb::Turn(Turn::Add) => &["group"],
+            // Other turns need a node or a group, a heal may have nothing.
             Verb::Turn(_) | Verb::Heal => &[],
         }
     }
@@ -73,6 +80,8 @@ impl Verb {
 /// What a process is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Life {
+    /// The timeline has not added it yet.
+    Absent,
     Running,
     Frozen,
     Killed,
@@ -81,6 +90,7 @@ pub(super) enum Life {
 impl Life {
     pub(super) fn word(self) -> &'static str {
         match self {
+            Life::Absent => "not there yet",
             Life::Running => "running",
             Life::Frozen => "frozen",
             Life::Killed => "killed",
@@ -91,6 +101,7 @@ impl Life {
 /// A turn in the life of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Turn {
+    Add,
     Kill,
     Restart,
     Freeze,
@@ -105,6 +116,7 @@ impl Turn {
     /// What a single node may be doing before it.
     pub(super) fn from(self) -> &'static [Life] {
         match self {
+            Turn::Add => &[Life::Absent],
             Turn::Kill => &[Life::Running, Life::Frozen],
             Turn::Restart => &[Life::Killed],
             Turn::Freeze => &[Life::Running],
@@ -120,13 +132,14 @@ impl Turn {
     pub(super) fn to(self) -> Life {
         match self {
             Turn::Kill => Life::Killed,
-            Turn::Restart | Turn::Thaw => Life::Running,
+            Turn::Add | Turn::Restart | Turn::Thaw => Life::Running,
             Turn::Freeze => Life::Frozen,
         }
     }
 
     pub(super) fn act(self, nodes: Vec<NodeName>) -> Act {
         match self {
+            Turn::Add => Act::Add { nodes },
             Turn::Kill => Act::Kill { nodes },
             Turn::Restart => Act::Restart { nodes },
             Turn::Freeze => Act::Freeze { nodes },

@@ -241,7 +241,7 @@ async fn a_remote_that_does_not_read_is_noticed_and_an_abort_is_at_once() {
 #[tokio::test]
 async fn a_part_in_small_packets_is_read_in_steps() {
     on_one_thread(async {
-        let content = [7; 60 * 1024];
+        let content = vec![7; 60 * 1024];
         let mut pair = Pair::new().await;
         pair.expect(1, content.len() as u32);
         let mut reads = 0;
@@ -265,7 +265,7 @@ async fn a_part_in_small_packets_is_read_in_steps() {
 #[tokio::test]
 async fn what_has_come_is_told_although_no_more_comes() {
     on_one_thread(async {
-        let content = [7; 60 * 1024];
+        let content = vec![7; 60 * 1024];
         let mut pair = Pair::new().await;
         pair.expect(1, content.len() as u32);
         let wire = part(1, &content);

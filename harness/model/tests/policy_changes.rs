@@ -1,0 +1,145 @@
+//! `set-policy`: what changes, who is told what, and what is refused.
+
+mod common;
+
+use common::{EXPERIMENT, TOPOLOGY, only, peers, read};
+use peerbed_contract::{EdgeMode, NodePolicy, Order, Strategy};
+use peerbed_model::{Act, Plan, PolicyOrder};
+
+fn text(timeline: &str) -> String {
+    EXPERIMENT.replace("arms:\n", &format!("timeline: [{timeline}]\narms:\n  few: {{policy.uploads.per_copy: 3}}\n"))
+}
+
+fn plan(arm: &str, timeline: &str) -> Plan {
+    let experiment = read(text(timeline).as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(experiment.warnings().iter().count(), 0, "{}", experiment.warnings());
+    experiment.plan(arm, 0, None).unwrap()
+}
+
+fn orders(plan: &Plan, number: usize) -> &[PolicyOrder] {
+    let Act::SetPolicy { orders, .. } = &plan.timeline[number].act else { panic!("{:?}", plan.timeline) };
+    orders
+}
+
+fn policy(order: &PolicyOrder) -> &NodePolicy {
+    let Order::Policy(policy) = &order.order else { panic!("{order:?}") };
+    policy
+}
+
+#[test]
+fn who_is_concerned_is_told_the_whole_policy_of_its_role() {
+    let plan = plan("hybrid", "{at: 5s, do: set-policy, policy: {uploads.per_copy: 2, edge: {mode: first}}}");
+    let [order] = orders(&plan, 0) else { panic!("{:?}", plan.timeline) };
+    assert_eq!(order.nodes.len(), 10, "all peers, as they have the same uplink");
+    let NodePolicy::Peer(told) = policy(order) else { panic!("{order:?}") };
+    let mut config = peers(&plan).next().unwrap().1.clone();
+    assert_eq!((config.uploads.per_copy, config.edge_mode), (5, EdgeMode::Backstop), "the beginning is as it was");
+    config.set_policy(told.clone());
+    assert_eq!((config.uploads.per_copy, config.edge_mode), (2, EdgeMode::First));
+    let before = peers(&plan).next().unwrap().1;
+    (config.uploads.per_copy, config.edge_mode) = (5, EdgeMode::Backstop);
+    assert_eq!(&config, before, "nothing else changes");
+}
+
+#[test]
+fn changes_build_on_each_other_and_on_the_arm() {
+    let timeline = "{at: 9s, do: set-policy, policy: {edge.requests: 7, selection.filters.nat: false}}, \
+                    {at: 5s, do: set-policy, policy: {uploads.per_copy: 2, selection.strategy: local}}";
+    for (arm, first) in [("hybrid", "5"), ("few", "3")] {
+        let plan = plan(arm, timeline);
+        let labels: Vec<String> = plan.timeline.iter().map(|action| action.act.label()).collect();
+        assert_eq!(
+            labels,
+            [
+                format!("set-policy selection.strategy nested → local, uploads.per_copy {first} → 2"),
+                "set-policy edge.requests unlimited → 7, selection.filters.nat true → false".to_owned(),
+            ]
+        );
+        let told: Vec<(usize, &NodePolicy)> =
+            orders(&plan, 1).iter().map(|order| (order.nodes.len(), policy(order))).collect();
+        let [(1, NodePolicy::Edge(edge)), (1, NodePolicy::Control(control))] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((edge.limits.requests, control.selection.strategy), (Some(7), Strategy::Local));
+        assert!(!control.selection.filters.nat && control.selection.filters.free_slots);
+    }
+}
+
+#[test]
+fn a_share_of_the_uplink_is_of_each_peers_own() {
+    let text = text("{at: 5s, do: set-policy, policy: {uploads.rate: 50%}}")
+        .replace("workload:", "  - {name: offices, as: isp-x, peers: 2, access: fibre}\nworkload:");
+    let topology = TOPOLOGY.replace("access:\n  cable", "access:\n  fibre: {up: 100mbit, down: 100mbit}\n  cable");
+    let experiment = read(text.as_bytes(), topology.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let plan = experiment.plan("hybrid", 0, None).unwrap();
+    let rates: Vec<(usize, Option<u64>)> = orders(&plan, 0)
+        .iter()
+        .map(|order| match policy(order) {
+            NodePolicy::Peer(peer) => (order.nodes.len(), peer.uploads.rate_bps),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(rates, [(10, Some(2_500_000)), (2, Some(50_000_000))]);
+}
+
+#[test]
+fn every_key_of_the_policy_can_change() {
+    let all = "selection: {strategy: random, max_returned: 7, diversity: 3%, filters: {uploads_on: false, free_slots: false, \
+               nat: false}}, control: {readd: false, readd_within: 3s, logins_per_guid: 3/s, logins_per_address: 3/s, \
+               queries_per_guid: 3/s, queries_per_address: 3/s, connections_per_address: 3, connections: 3, \
+               contents_per_peer: 3, usage_reports: 3}, uploads: {per_copy: 3, connections: 3, waiting: 3, rate: 3%, \
+               connection_rate: 3mbit, while_busy: 3%, back_off: 3s, while_downloading: 3%}, cache: {time: 3s, size: 3MiB}, \
+               edge: {mode: only, target_rate: 3%, token_lifetime: 3s, requests: 3, rate: 3/s, retry_after: 3s}, \
+               downloads: {max_sources: 3, requery_below: 3%, requery_every: 3s, both_sides: false}";
+    let plan = plan("hybrid", &format!("{{at: 5s, do: set-policy, policy: {{{all}}}}}"));
+    let known = plan.parameters.keys().filter_map(|path| path.strip_prefix("policy."));
+    let changed: Vec<&str> = plan.timeline[0].act.changes().iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(changed, known.collect::<Vec<_>>(), "each changes, and each is recorded");
+    assert_eq!(orders(&plan, 0).len(), 3);
+}
+
+#[test]
+fn what_cannot_be_set_is_said() {
+    let found = [
+        "{at: 1s, do: set-policy}",
+        "{at: 1s, do: set-policy, policy: {}}",
+        "{at: 1s, do: set-policy, policy: only}",
+        "{at: 1s, do: set-policy, policy: {uploads.percopy: 2}}",
+        "{at: 1s, do: set-policy, policy: {congestion_control: bbr}}",
+        "{at: 1s, do: set-policy, policy: {uploads.per_copy: 0}}",
+        "{at: 1s, do: set-policy, policy: {uploads..per_copy: 1}}",
+        "{at: 1s, do: set-policy, policy: {edge: only}}",
+        "{at: 1s, do: set-policy, policy: {edge.mode: only}, node: control-0}",
+        "{at: 1s, do: kill, node: control-0, policy: {edge.mode: only}}",
+    ]
+    .map(|timeline| {
+        let text = EXPERIMENT.replace("arms:", &format!("timeline: [{timeline}]\narms:"));
+        only(&read(text.as_bytes(), TOPOLOGY.as_bytes()).expect_err(timeline))
+    });
+    insta::assert_snapshot!(found.join("\n"), @r#"
+    experiments/e.yaml:11:12 `set-policy` needs the key `policy` [say what changes, as `policy: {uploads.per_copy: 2}`]
+    experiments/e.yaml:11:45 no policy is named [write what changes, as `policy: {uploads.per_copy: 2}`]
+    experiments/e.yaml:11:45 expected a map of paths and values such as `{uploads.per_copy: 2}`, found `only` []
+    experiments/e.yaml:11:46 unknown key `percopy`, did you mean `per_copy`? [the keys of an upload policy are per_copy, connections, waiting, rate, connection_rate, while_busy, back_off, while_downloading]
+    experiments/e.yaml:11:46 unknown key `congestion_control` [the keys of a policy are selection, control, uploads, cache, edge, downloads]
+    experiments/e.yaml:11:64 0 is out of range [a whole number from 1 to 1000000 is expected]
+    experiments/e.yaml:11:46 `uploads..per_copy` is not a path [write names with dots between them: `uploads.per_copy`]
+    experiments/e.yaml:11:52 expected an edge policy, found `only` [write a map; its keys are mode, target_rate, token_lifetime, requests, rate, retry_after]
+    experiments/e.yaml:11:70 `node` has no meaning with `set-policy` [remove it]
+    experiments/e.yaml:11:56 `policy` has no meaning with `kill` [remove it]
+    "#);
+}
+
+#[test]
+fn what_changes_nothing_is_noticed() {
+    let text =
+        EXPERIMENT.replace("arms:", "timeline: [{at: 1s, do: set-policy, policy: {edge.mode: backstop}}]\narms:");
+    let experiment = read(text.as_bytes(), TOPOLOGY.as_bytes()).unwrap();
+    insta::assert_snapshot!(only(experiment.warnings()), @r#"experiments/e.yaml:11:25 this `set-policy` changes nothing [give it a new value]"#);
+}
+
+#[test]
+fn a_plan_with_another_policy_is_read_back() {
+    let plan =
+        plan("hybrid", "{at: 5s, do: set-policy, policy: {uploads.per_copy: 2, edge.rate: 5/s, edge.mode: deficit}}");
+    let text = serde_yaml::to_string(&plan).unwrap();
+    assert_eq!(serde_yaml::from_str::<Plan>(&text).unwrap(), plan);
+}
