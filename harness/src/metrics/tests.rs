@@ -290,7 +290,7 @@ fn downloads_whose_peer_moved_meanwhile_are_counted() {
                 as_number: 64_999.try_into().expect("not 0"),
                 region: "south".to_owned(),
             };
-            record.events.push(peerbed_contract::Event { node: node.clone(), t: *t * 1_000_000, kind });
+            record.events.push(Event { node: node.clone(), t: *t * 1_000_000, kind });
         }
         let metrics = metrics(&record);
         (single(&metrics, "moved_rate"), single(&metrics, "moves"))

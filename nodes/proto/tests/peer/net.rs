@@ -126,7 +126,7 @@ impl Net {
 
     /// Lets time pass.
     /// Orders something of a host now.
-    pub(crate) fn order(&mut self, host: usize, order: peerbed_contract::Order) {
+    pub(crate) fn order(&mut self, host: usize, order: Order) {
         self.input(host, Input::Order(order));
     }
 
