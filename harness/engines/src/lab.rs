@@ -47,6 +47,7 @@ pub(crate) fn fabric(nodes: &[(u32, Duplex)], forward: LinkSpec, backward: LinkS
     };
     let route = |from, to, heading| Route { from: asn(from), to: asn(to), hops: vec![Hop { link: 0, heading }] };
     Fabric {
+        places: Vec::new(),
         seed: 20_121_001,
         congestion_control: "cubic".to_owned(),
         nodes: nodes.iter().enumerate().map(node).collect(),

@@ -24,8 +24,8 @@ pub use moment::{Agenda, Moment};
 pub use nat::Nat;
 pub use pipe::{Piece, Pipe, Retimed};
 pub use spec::{
-    Bandwidth, Burst, Duplex, Fabric, FabricLink, FabricNode, Heading, Hop, Kind, LinkSpec, Loss, NotIpv4, Probability,
-    Queue, Rate, Route, SpecError,
+    Bandwidth, Burst, Duplex, Fabric, FabricLink, FabricNode, FabricPlace, Heading, Hop, Kind, LinkSpec, Loss, NotIpv4,
+    Probability, Queue, Rate, Route, SpecError,
 };
 pub use trace::{Service, Trace, TraceError, TraceId, Traced};
 pub use train::Train;

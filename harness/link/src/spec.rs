@@ -251,6 +251,9 @@ pub struct Fabric {
     pub congestion_control: String,
     /// The hosts, in order of address.
     pub nodes: Vec<FabricNode>,
+    /// Places that hosts may move to, each kept for one host, in order of address.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub places: Vec<FabricPlace>,
     /// The links between ASes; the index in this list is the link's number in [`Hop`].
     pub links: Vec<FabricLink>,
     /// One for every ordered pair of different ASes that may exchange packets.
@@ -258,6 +261,23 @@ pub struct Fabric {
     /// The traces that its links follow or will follow.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub traces: BTreeMap<TraceId, Trace>,
+}
+
+impl Fabric {
+    /// Whatever has an access link: the hosts, then the places. Samples have their counters in this order.
+    pub fn attachments(&self) -> impl Iterator<Item = &FabricNode> + Clone {
+        self.nodes.iter().chain(self.places.iter().map(|place| &place.at))
+    }
+}
+
+/// A place that a host may move to: an address and an access link of its own, at which nobody is until then.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FabricPlace {
+    /// The host that it is kept for.
+    pub of: NodeName,
+    /// What the host is there, under the name of the place.
+    pub at: FabricNode,
 }
 
 /// One host of the network.

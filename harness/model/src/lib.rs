@@ -28,7 +28,7 @@ pub use files::{ExperimentFile, TopologyFile};
 pub use limits::SEED as MAX_SEED;
 pub use plan::{
     Act, Action, Bound, Expectation, ExpectedValue, Limits, LinkEngine, NewLink, Plan, PlannedNode, PolicyChange,
-    PolicyOrder, Setting, Tolerance,
+    PolicyOrder, Relocation, Setting, Tolerance,
 };
 pub use resolve::Experiment;
 pub use source::{ExperimentName, MAX_FILE_BYTES, MAX_TRACE_BYTES, NameRefused, Source, experiment_name};

@@ -28,6 +28,10 @@ pub(crate) const ACTIONS: usize = 1_000;
 pub(crate) const WORKLOADS: usize = 16;
 /// Acts of users and machines beside downloads, expected of a run.
 pub(crate) const HABITS: f64 = 500_000.0;
+/// Moves of peers, expected of a run.
+pub(crate) const MOVES: f64 = 20_000.0;
+/// Places that one pattern of moves has.
+pub(crate) const PLACES: usize = 16;
 /// Links crossed on all routes between ASes with hosts, together.
 pub(crate) const HOPS: usize = 2_000_000;
 /// Bytes of one object: 1 byte to 1 TiB.

@@ -2,10 +2,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     time::Duration,
 };
 
-use peerbed_contract::{AsNumber, NodeConfig, NodeName, Order, Role};
+use peerbed_contract::{AsNumber, NodeConfig, NodeName, Order, Place, Role};
 use peerbed_link::{Fabric, LinkSpec, Probability};
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +64,15 @@ impl Plan {
         scripts.sum()
     }
 
+    /// Every address of the network with the index of the node whose it is, or that has a place there, and its AS.
+    pub fn addresses(&self) -> BTreeMap<IpAddr, (usize, AsNumber)> {
+        let index: BTreeMap<&NodeName, usize> = self.nodes.iter().map(|node| &node.name).zip(0..).collect();
+        let nodes = self.nodes.iter().map(|node| (&node.name, node.config.address, node.config.as_number));
+        let places = self.fabric.places.iter().map(|place| (&place.of, place.at.address, place.at.as_number));
+        let all = nodes.chain(places).filter_map(|(of, address, at)| Some((address, (*index.get(of)?, at))));
+        all.collect()
+    }
+
     /// The nodes that its timeline adds: they are started then, not before the run.
     pub fn latecomers(&self) -> BTreeSet<&NodeName> {
         let added = self.timeline.iter().filter(|action| matches!(action.act, Act::Add { .. }));
@@ -77,7 +87,7 @@ impl Plan {
 
     /// What its links are and become, each as often as there is one.
     pub fn links(&self) -> impl Iterator<Item = LinkSpec> {
-        let access = self.fabric.nodes.iter().flat_map(|node| [node.access.up, node.access.down]);
+        let access = self.fabric.attachments().flat_map(|node| [node.access.up, node.access.down]);
         let between = self.fabric.links.iter().flat_map(|link| [link.forward, link.backward]);
         access.chain(between).chain(self.links_to_come())
     }
@@ -289,6 +299,13 @@ pub enum Act {
         /// The links.
         links: Vec<NewLink>,
     },
+    /// The nodes' hosts move to other places, with other addresses; their processes go on.
+    Move {
+        /// Which.
+        nodes: Vec<NodeName>,
+        /// Where each of them goes.
+        to: Vec<Relocation>,
+    },
     /// A node's access link changes.
     SetAccess {
         /// Which.
@@ -308,7 +325,8 @@ impl Act {
             | Act::Kill { nodes }
             | Act::Restart { nodes }
             | Act::Freeze { nodes }
-            | Act::Thaw { nodes } => nodes,
+            | Act::Thaw { nodes }
+            | Act::Move { nodes, .. } => nodes,
             Act::Order { node, .. } | Act::SetAccess { node, .. } => std::slice::from_ref(node),
             Act::SetPolicy { .. } | Act::SetLink(_) | Act::Cut { .. } | Act::Heal { .. } => &[],
         }
@@ -330,6 +348,7 @@ impl Act {
             Act::Order { order, .. } => order.word(),
             Act::SetPolicy { .. } => "set-policy",
             Act::SetLink(_) => "set-link",
+            Act::Move { .. } => "move",
             Act::SetAccess { .. } => "set-access",
             Act::Cut { ases, .. } if ases.is_empty() => "cut-link",
             Act::Cut { .. } => "partition",
@@ -344,6 +363,10 @@ impl Act {
         match self {
             Act::Order { node, order: Order::Outage { for_ns } } => {
                 format!("{word} of {node} for {} s", *for_ns as f64 / 1e9)
+            }
+            Act::Move { nodes, to } if nodes.len() == 1 => {
+                let to = to.first().map_or(String::new(), |to| format!(" to {} ({})", to.as_name, to.config.address));
+                format!("{word} {}{to}", nodes[0])
             }
             Act::SetPolicy { changes, .. } => {
                 let changes = changes.iter().map(|change| format!("{} {} → {}", change.path, change.from, change.to));
@@ -371,6 +394,18 @@ impl Act {
             _ => &[],
         }
     }
+}
+
+/// Where a node's host goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Relocation {
+    /// The name of one of the [`Fabric::places`] that are kept for it; its own name: back to where it was at the start.
+    pub place: NodeName,
+    /// The AS, by name.
+    pub as_name: String,
+    /// What it is told.
+    pub config: Place,
 }
 
 /// A link between ASes as it is from some time on.

@@ -1,6 +1,6 @@
 //! An experiment joined with its topology: everything is checked, nothing is drawn yet.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use crate::{
     diagnostic::{Diagnostics, Report, Span, Spanned},
@@ -24,6 +24,7 @@ use crate::{
 mod build;
 mod demand;
 mod layout;
+mod moves;
 mod policies;
 mod seeds;
 mod timeline;
@@ -211,18 +212,34 @@ struct Read {
 
 /// Layouts made so far (arms that differ in policy alone share one), and what they are made from beside the trees.
 struct Layouts {
-    known: Vec<(Topology, Vec<Group>, Arc<Layout>)>,
+    known: Vec<Known>,
     traces: TraceFiles,
 }
 
+/// A layout and what it was made from.
+struct Known {
+    topology: Topology,
+    groups: Vec<Group>,
+    visited: BTreeSet<usize>,
+    layout: Arc<Layout>,
+}
+
 impl Layouts {
-    fn get(&mut self, topology: &Topology, groups: &[Group], span: Span, report: &mut Report) -> Option<Arc<Layout>> {
-        let same = self.known.iter().find(|(known, known_groups, _)| known == topology && known_groups == groups);
-        if let Some((_, _, layout)) = same {
+    fn get(
+        &mut self,
+        topology: &Topology,
+        groups: &[Group],
+        visited: BTreeSet<usize>,
+        span: Span,
+        report: &mut Report,
+    ) -> Option<Arc<Layout>> {
+        let same = |known: &&Known| known.topology == *topology && known.groups == groups && known.visited == visited;
+        if let Some(Known { layout, .. }) = self.known.iter().find(same) {
             return Some(Arc::clone(layout));
         }
-        let layout = Arc::new(Layout::new(topology, groups, span, report)?);
-        self.known.push((topology.clone(), groups.to_vec(), Arc::clone(&layout)));
+        let layout = Arc::new(Layout::new(topology, groups, &visited, span, report)?);
+        let (topology, groups) = (topology.clone(), groups.to_vec());
+        self.known.push(Known { topology, groups, visited, layout: Arc::clone(&layout) });
         Some(layout)
     }
 }
@@ -281,10 +298,13 @@ fn read_arm(
         scale.workloads(&mut body.workloads);
     }
     let before = report.errors();
+    let mut places = places;
+    places.extend(layout::destinations(groups.as_deref().unwrap_or_default()));
     layout::check_places(names.as_deref(), topology.as_ref(), &places, report);
     let layout = match (&topology, &groups) {
         (Some(topology), Some(groups)) if report.errors() == before => {
-            layouts.get(topology, groups, fields.span_of("groups"), report)
+            let visited = fields.get("timeline").map_or_else(BTreeSet::new, |node| timeline::visited(node, topology));
+            layouts.get(topology, groups, visited, fields.span_of("groups"), report)
         }
         _ => None,
     };

@@ -103,7 +103,7 @@ expect:
     9 |   - {name: homes, as: isp-z, peers: 10, access: cable, uplods: 31%, holds: {pach: 2}}
       |                                                        ^^^^^^
       |
-      = help: the keys of a group are name, as, peers, access, uploads, installer, switched, toggles, busy, sessions, clones, rollback, holds, behaviour, lan, nat, command, image, memory, pids
+      = help: the keys of a group are name, as, peers, access, uploads, installer, switched, toggles, busy, sessions, moves, clones, rollback, holds, behaviour, lan, nat, command, image, memory, pids
 
     error: no content named `pach`, did you mean `patch`?
      --> experiments/e.yaml:9:77
@@ -208,7 +208,7 @@ expect:
     21 |   - {at: 4s, do: set-lin, link: isp-x~transit}
        |                  ^^^^^^^
        |
-       = help: write one of `add`, `kill`, `restart`, `freeze`, `thaw`, `set-link`, `cut-link`, `heal-link`, `partition`, `heal`, `set-access`, `wipe`, `outage`, `set-policy`
+       = help: write one of `add`, `kill`, `restart`, `freeze`, `thaw`, `set-link`, `cut-link`, `heal-link`, `partition`, `heal`, `set-access`, `wipe`, `outage`, `move`, `set-policy`
 
     error: no arm named `hybird`, did you mean `hybrid`?
       --> experiments/e.yaml:23:10
@@ -224,7 +224,7 @@ expect:
     24 |     peer_eficiency: {at_least: 50%}
        |     ^^^^^^^^^^^^^^
        |
-       = help: the keys of an expectation are arm, peer_efficiency, peer_efficiency.bytes, peer_efficiency.mean, pause_rate, speed_mbps.p10, speed_mbps.p50, speed_mbps.p90, downloads.started, downloads.completed, downloads.failed, rejected_pieces, accounting.accused, accounting.disputes, accounting.false_accusations, accounting.missed, offences.told, offences.offenders, offences.honest, downloads.unfinished, offline_rate, inter_as.top_share, bytes.edge, bytes.peer, bytes.intra_as, bytes.inter_as, fluid_bound.last, requests.refused, bytes.control
+       = help: the keys of an expectation are arm, peer_efficiency, peer_efficiency.bytes, peer_efficiency.mean, pause_rate, speed_mbps.p10, speed_mbps.p50, speed_mbps.p90, downloads.started, downloads.completed, downloads.failed, rejected_pieces, accounting.accused, accounting.disputes, accounting.false_accusations, accounting.missed, offences.told, offences.offenders, offences.honest, downloads.unfinished, offline_rate, moved_rate, inter_as.top_share, bytes.edge, bytes.peer, bytes.intra_as, bytes.inter_as, bytes.misattributed, fluid_bound.last, requests.refused, bytes.control
 
     error: a link of rate zero carries nothing
      --> topologies/t.yaml:2:15

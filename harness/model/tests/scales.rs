@@ -44,7 +44,7 @@ fn what_is_wrong_at_a_scale_is_said_with_its_name() {
         "  a: {groups.homes.pers: 3, question: Why?}\n  b: {groups.flats.peers: 3}\n  c: {arms: [hybird]}\n  d: {arms: {hybrid: {}}}\n  \
          e: []\n  f: {duration: 0s}\n  g: {workload.arrivals.burst: 20}\n",
     );
-    insta::assert_snapshot!(wrong.unwrap_err(), @r"
+    insta::assert_snapshot!(wrong.unwrap_err(), @r#"
     error: this workload cannot be placed: 20 downloads, but only 10 are possible
       --> experiments/e.yaml:10:3
        |
@@ -70,7 +70,7 @@ fn what_is_wrong_at_a_scale_is_said_with_its_name() {
        |       ^^^^^^^^^^^^^^^^^
        |
        = note: at scale `a`
-       = help: the keys of a group are name, as, peers, access, uploads, installer, switched, toggles, busy, sessions, clones, rollback, holds, behaviour, lan, nat, command, image, memory, pids
+       = help: the keys of a group are name, as, peers, access, uploads, installer, switched, toggles, busy, sessions, moves, clones, rollback, holds, behaviour, lan, nat, command, image, memory, pids
 
     error: a scale cannot change `question`
       --> experiments/e.yaml:18:29
@@ -118,7 +118,7 @@ fn what_is_wrong_at_a_scale_is_said_with_its_name() {
        |
        = note: at scale `f`
        = help: from 100ms to 24h is allowed
-    ");
+    "#);
 }
 
 #[test]

@@ -53,7 +53,7 @@ groups:
      image: 'peer:1', memory: 64MiB, pids: 32}
   - {name: installed, as: isp-x, peers: 30, access: cable, installer: A, switched: 2%,
      toggles: 1/h, busy: {on: 10s, off: 60s}, sessions: {online: 60s, offline: 20s, shape: 0.6, leave: abrupt}, clones: 3,
-     rollback: 50%, lan: office}
+     rollback: 50%, lan: office, moves: {share: 10%, to: [isp-y], every: 20s, access: cable}}
 workload:
   - name: slow
     groups: [homes]
@@ -92,6 +92,7 @@ timeline:
   - {at: 3s, do: heal}
   - {at: 3s, do: outage, node: edge-0, for: 500ms}
   - {at: 3s, do: wipe, node: control-0}
+  - {at: 3s, do: move, node: homes-0, to: isp-y, access: cable}
   - {at: 3s, do: set-access, node: homes-0, up: 1mbit, down: {rate: 2mbit}}
 repeats: 2
 tolerance: {rate: 1%, round_trip: 1ms, round_trip_share: 3%, loss_deviations: 3.5, queue: 10%}
@@ -103,8 +104,9 @@ expect:
   - {rejected_pieces: {at_most: 9}, accounting.accused: {at_most: 9}, accounting.disputes: {at_most: 9},
      accounting.false_accusations: {at_most: 0}, accounting.missed: {at_most: 0}}
   - {offences.told: {at_most: 9}, offences.offenders: {at_most: 9}, offences.honest: {at_most: 0}}
-  - {downloads.unfinished: {at_most: 0}, offline_rate: {at_most: 100%}, inter_as.top_share: {at_least: 10%}}
+  - {downloads.unfinished: {at_most: 0}, offline_rate: {at_most: 100%}, moved_rate: {at_most: 100%}, inter_as.top_share: {at_least: 10%}}
   - {bytes.edge: {at_least: 0}, bytes.peer: {at_least: 0}, bytes.intra_as: {at_most: 1TiB}, bytes.inter_as: {at_least: 0},
+     bytes.misattributed: {at_most: 1GiB},
      bytes.control: {at_least: 0}}
   - {requests.refused: {at_least: 0}, fluid_bound.last: {at_most: 1.5, of: hybrid}}
 ";

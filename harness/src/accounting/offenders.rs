@@ -45,7 +45,7 @@ impl fmt::Display for Offender {
 pub(super) fn of(view: &RunView<'_>) -> Vec<Offender> {
     let nodes = &view.record.plan.nodes;
     let by_address: BTreeMap<IpAddr, usize> =
-        nodes.iter().enumerate().map(|(index, node)| (node.config.address, index)).collect();
+        view.record.plan.addresses().into_iter().map(|(address, (index, _))| (address, index)).collect();
     let by_guid: BTreeMap<Guid, usize> = (nodes.iter().enumerate())
         .filter_map(|(index, node)| match &node.config.role {
             RoleConfig::Peer(peer) => Some((peer.guid, index)),

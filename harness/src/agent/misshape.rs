@@ -31,7 +31,8 @@ fn percent_of(text: &OsStr) -> Option<u64> {
 }
 
 fn scale(fabric: &mut Fabric, percent: u64) {
-    let nodes = fabric.nodes.iter_mut().flat_map(|node| [&mut node.access.up, &mut node.access.down]);
+    let places = fabric.places.iter_mut().map(|place| &mut place.at);
+    let nodes = fabric.nodes.iter_mut().chain(places).flat_map(|node| [&mut node.access.up, &mut node.access.down]);
     let links = fabric.links.iter_mut().flat_map(|link| [&mut link.forward, &mut link.backward]);
     for spec in nodes.chain(links) {
         if let Bandwidth::Limited(rate) = &mut spec.bandwidth {

@@ -1,11 +1,12 @@
-//! Moves nodes' devices into the network namespaces of processes that somebody else started: one thread, as a move takes it
-//! from namespace to namespace.
+//! Moves nodes' devices into the network namespaces of processes that somebody else started, and gives them other addresses: one
+//! thread, as either takes it from namespace to namespace.
 //!
 //! The agent keeps a descriptor of the namespace that has a device. So the device outlives the process that it was for, and
 //! waits there until the node's next process gets it.
 
 use std::{
     io,
+    net::Ipv4Addr,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
     sync::mpsc,
@@ -60,7 +61,7 @@ pub(super) enum PlugError {
     Setting(#[from] SettingError),
 }
 
-/// A device to move.
+/// What is to be done about a node's device.
 pub(super) struct Order {
     /// The call for it.
     pub(super) call: u64,
@@ -70,8 +71,16 @@ pub(super) struct Order {
     pub(super) site: Site,
     /// Where the device is.
     pub(super) from: OwnedFd,
-    /// The process that is to have it.
-    pub(super) pid: u32,
+    /// What.
+    pub(super) what: What,
+}
+
+/// What is to be done.
+pub(super) enum What {
+    /// The device is to be moved to this process.
+    Plug(u32),
+    /// It is to have the address of the site instead of this one.
+    Readdress(Ipv4Addr),
 }
 
 /// Where a device has arrived.
@@ -90,8 +99,8 @@ pub(super) struct Outcome {
     pub(super) call: u64,
     /// The node's position.
     pub(super) position: usize,
-    /// Where its device is now; after an error it may be nowhere of use.
-    pub(super) result: Result<Plugged, PlugError>,
+    /// Where its device is now, if it was moved; after an error it may be nowhere of use.
+    pub(super) result: Result<Option<Plugged>, PlugError>,
 }
 
 /// Begin the thread, which sees processes in this `/proc`. It ends when all senders of orders are gone.
@@ -99,8 +108,11 @@ pub(super) fn begin(proc: PathBuf, tell: UnboundedSender<Outcome>) -> io::Result
     let (orders, incoming) = mpsc::channel::<Order>();
     let work = move || {
         let mut settings = None;
-        for Order { call, position, site, from, pid } in incoming {
-            let result = plug(&site, &from, (&proc, pid), &mut settings);
+        for Order { call, position, site, from, what } in incoming {
+            let result = match what {
+                What::Plug(pid) => plug(&site, &from, (&proc, pid), &mut settings).map(Some),
+                What::Readdress(old) => readdress(&site, &from, old).map(|()| None),
+            };
             // Nobody listens any more only when the agent is ending.
             let _ = tell.send(Outcome { call, position, result });
         }
@@ -123,6 +135,19 @@ fn plug(
     site.enter(&own, "go back to the agent's namespace")?;
     let (statistics, counters) = set_up?;
     Ok(Plugged { namespace, statistics, counters })
+}
+
+/// Give the device the site's address instead of the old one.
+fn readdress(site: &Site, namespace: &OwnedFd, old: Ipv4Addr) -> Result<(), PlugError> {
+    let own = current_namespace().map_err(site.cannot("see the agent's namespace"))?;
+    let readdressed = site.enter(namespace, "enter the namespace that has its device").and_then(|()| {
+        let index = index(netlink::DEVICE).map_err(site.cannot("find its device"))?;
+        let node = site.node.as_str();
+        let steps = netlink::readdress(index, [old, site.address], &site.congestion_control, site.attached.beyond());
+        Ok(Netlink::open(node)?.carry_out(node, &steps)?)
+    });
+    site.enter(&own, "go back to the agent's namespace")?;
+    readdressed
 }
 
 /// Move the device from one namespace to another.

@@ -42,6 +42,14 @@ pub enum Request {
         /// The process, as the agent sees it.
         pid: u32,
     },
+    /// Move a node to a place of the fabric, with the address that it has there. Answered by [`Reply::Done`] when the address is
+    /// there.
+    Move {
+        /// The node.
+        node: NodeName,
+        /// The name of the place; the node's own name: its own place.
+        place: NodeName,
+    },
     /// Write a line to a node's standard input.
     Line {
         /// The node.

@@ -208,6 +208,7 @@ impl Agent {
             Request::Install { fabric, later, options } => self.install(id, *fabric, later, options)?,
             Request::Spawn(spawn) => self.spawn(id, spawn)?,
             Request::Plug { node, pid } => self.plug(id, &node, pid)?,
+            Request::Move { node, place } => self.relocate(id, &node, &place)?,
             Request::Line { node, line } => self.line(id, node, line),
             Request::Signal { node, signal } => self.signal(id, node, signal)?,
             Request::SetLink { link, forward, backward } => match &self.fabric {

@@ -106,6 +106,7 @@ impl Flows {
             nat: NatClass::None,
         };
         Fabric {
+            places: Vec::new(),
             seed: 1,
             congestion_control: "cubic".to_owned(),
             nodes: (0..2 * self.pairs).map(node).collect(),

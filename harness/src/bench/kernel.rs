@@ -86,6 +86,7 @@ async fn setup(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let (mut up, mut down) = (Vec::new(), Vec::new());
     for repeat in 0..bench.repeats {
         let fabric = Fabric {
+            places: Vec::new(),
             seed: u64::from(repeat),
             congestion_control: "cubic".to_owned(),
             nodes: (0..CROWD).map(node).collect(),

@@ -61,6 +61,7 @@ pub(super) async fn exchange(
         nat: NatClass::None,
     };
     let fabric = Fabric {
+        places: Vec::new(),
         seed: u64::from(seed),
         congestion_control: "cubic".to_owned(),
         nodes: vec![node(0), node(1)],

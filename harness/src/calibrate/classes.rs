@@ -85,6 +85,11 @@ pub fn classes<'p>(plans: impl IntoIterator<Item = &'p Plan>) -> Vec<Class> {
             add(Place::Up, node.access.up, planned.group.clone());
             add(Place::Down, node.access.down, planned.group.clone());
         }
+        for place in &plan.fabric.places {
+            let group = group(place.of.as_str()).unwrap_or_else(|| place.of.to_string());
+            add(Place::Up, place.at.access.up, format!("{group} elsewhere"));
+            add(Place::Down, place.at.access.down, format!("{group} elsewhere"));
+        }
         for link in &plan.fabric.links {
             add(Place::Between, link.forward, format!("{} forward", link.name));
             add(Place::Between, link.backward, format!("{} backward", link.name));

@@ -69,6 +69,7 @@ pub(super) fn fabric(
 ) -> Fabric {
     let number = |index: usize| AsNumber::try_from(64_512 + index as u32).expect("numbers for private use are good");
     let mut fabric = Fabric {
+        places: Vec::new(),
         seed,
         congestion_control: congestion_control.to_owned(),
         nodes: Vec::new(),

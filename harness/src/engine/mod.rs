@@ -151,6 +151,17 @@ impl Engine {
         }
     }
 
+    /// A host is from now on in a place of the fabric (by index in [`Fabric::places`](peerbed_link::Fabric::places)), or with
+    /// none in its own.
+    pub(crate) fn relocate(&self, node: usize, place: Option<usize>) -> Result<(), EngineError> {
+        match self {
+            Engine::Wire(wire) => Ok(wire.relocate(node, place)?),
+            // The run does not begin; see `tc::unfit`.
+            Engine::Tc(_) => Err(TcError::Places(1).into()),
+            Engine::Bare => Err(EngineError::Bare),
+        }
+    }
+
     /// Every counter now.
     pub(crate) fn sample(&self) -> Sample {
         match self {
@@ -204,7 +215,7 @@ pub struct EngineReport {
 pub struct Sample {
     /// `CLOCK_MONOTONIC`, nanoseconds.
     pub at_ns: u64,
-    /// Access links, in the order of the fabric's nodes.
+    /// Access links, in the order of the fabric's attachments.
     pub access: Vec<LinkSample>,
     /// Links between ASes, in the order of the fabric's links.
     pub links: Vec<LinkSample>,
@@ -272,6 +283,29 @@ pub struct EngineHealth {
     /// What address translation dropped since the start.
     #[serde(default)]
     pub nat: NatDrops,
+    /// What came to places whose hosts were elsewhere, since the start.
+    #[serde(default)]
+    pub missed: Missed,
+}
+
+/// What came to a place of which the host was gone, or not there yet: nobody is told, as in a network that knows only where an
+/// address belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Missed {
+    /// Packets, behind the downlink of the place, which carried them.
+    pub packets: u64,
+    /// Their wire bytes.
+    pub bytes: u64,
+    /// Packets that a host sent from an address that it no longer had; they entered no link.
+    pub stale_packets: u64,
+}
+
+impl std::ops::AddAssign for Missed {
+    fn add_assign(&mut self, more: Self) {
+        self.packets += more.packets;
+        self.bytes += more.bytes;
+        self.stale_packets += more.stale_packets;
+    }
 }
 
 /// What address translation in front of hosts dropped, as it should; no link lost it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use peerbed_contract::{DownloadRecord, TerminalStatus};
+use peerbed_contract::{DownloadRecord, EventKind, NodeName, TerminalStatus};
 
 use super::{Better, Download, Metric, RunView, Value};
 
@@ -48,7 +48,7 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
 
     let mut rows = counts(planned, started.len() as u64, lost, &records);
     rows.extend(speeds(&records, lost));
-    rows.extend(pauses(&started, &records));
+    rows.extend(pauses(view, &started, &records));
     rows.extend(sources(&records, lost));
     rows
 }
@@ -117,7 +117,7 @@ fn speeds(records: &[&DownloadRecord], lost: u64) -> Vec<Metric> {
     ]
 }
 
-fn pauses(started: &[&Download<'_>], records: &[&DownloadRecord]) -> Vec<Metric> {
+fn pauses(view: &RunView<'_>, started: &[&Download<'_>], records: &[&DownloadRecord]) -> Vec<Metric> {
     let of = started.len() as u64;
     let is_paused = |download: &&&Download<'_>| {
         download.paused || download.record().is_some_and(|r| r.pauses > 0 || r.status == TerminalStatus::Paused)
@@ -134,8 +134,23 @@ fn pauses(started: &[&Download<'_>], records: &[&DownloadRecord]) -> Vec<Metric>
         share("pause_resumed_rate", paused - terminal),
         share("stalled_rate", stalled),
         share("offline_rate", offline),
+        Metric::new("moved_rate", "share", Better::Neither, Value::proportion(moved(view), of)),
         Metric::new("stalls", "1", Better::Lower, Value::count(stalls)),
     ]
+}
+
+/// Downloads whose peer changed its address while they were under way.
+fn moved(view: &RunView<'_>) -> u64 {
+    let mut moves: BTreeMap<&NodeName, Vec<u64>> = BTreeMap::new();
+    for event in view.record.events.iter().filter(|event| matches!(event.kind, EventKind::Moved { .. })) {
+        moves.entry(&event.node).or_default().push(event.t);
+    }
+    let meanwhile = |download: &&Download<'_>| {
+        let (Some((node, _)), Some(record)) = (download.planned, download.record()) else { return false };
+        let moves = moves.get(&view.node(node).name);
+        moves.is_some_and(|moves| moves.iter().any(|t| (record.start_ns..record.end_ns).contains(t)))
+    };
+    view.downloads.values().filter(meanwhile).count() as u64
 }
 
 fn sources(records: &[&DownloadRecord], lost: u64) -> Vec<Metric> {

@@ -15,7 +15,7 @@ enum Part {
 }
 
 /// Every figure: its key in `summary.json`, and the metric it is taken from.
-pub const FIGURES: [Figure; 57] = [
+pub const FIGURES: [Figure; 60] = [
     figure("downloads.planned", "downloads.planned", Part::Single),
     figure("downloads.started", "downloads.started", Part::Single),
     figure("downloads.completed", "downloads.completed", Part::Single),
@@ -39,6 +39,7 @@ pub const FIGURES: [Figure; 57] = [
     figure("pause_terminal_rate", "pause_terminal_rate", Part::Single),
     figure("pause_resumed_rate", "pause_resumed_rate", Part::Single),
     figure("offline_rate", "offline_rate", Part::Single),
+    figure("moved_rate", "moved_rate", Part::Single),
     figure("failure_rate", "failure_rate", Part::Single),
     figure("stalled_rate", "stalled_rate", Part::Single),
     figure("stalls", "stalls", Part::Single),
@@ -59,6 +60,8 @@ pub const FIGURES: [Figure; 57] = [
     figure("fluid_bound.last", "fluid_bound_last", Part::Single),
     figure("requests.served", "requests.served", Part::Single),
     figure("requests.refused", "requests.refused", Part::Single),
+    figure("moves", "moves", Part::Single),
+    figure("packets.missed", "packets.missed", Part::Single),
     figure("packets.nat_dropped", "packets.nat_dropped", Part::Single),
     figure("rejected_pieces", "rejected_pieces", Part::Single),
     figure("registry_recovery_ms.p50", "registry_recovery_ms", Part::P50),

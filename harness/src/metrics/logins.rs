@@ -34,7 +34,7 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
         logins.sort_by_key(|(t, _)| *t);
     }
     let truth: BTreeMap<IpAddr, AsNumber> =
-        view.record.plan.nodes.iter().map(|node| (node.config.address, node.config.as_number)).collect();
+        view.record.plan.addresses().into_iter().map(|(address, (_, at))| (address, at)).collect();
     let (mut inter, mut wrong) = (0, 0);
     for record in view.records() {
         let (one, other) = attribute(record, &log, &truth);
@@ -42,6 +42,7 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
         wrong += other;
     }
     let bytes = |name, better, number| Metric::new(name, "B", better, Value::count(number));
+    let moves = view.record.events.iter().filter(|event| matches!(event.kind, EventKind::Moved { .. })).count();
     let recoveries = view.record.events.iter().filter_map(|event| match event.kind {
         EventKind::RegistryRebuilt { took_ns, .. } => Some(took_ns as f64 / 1e6),
         _ => None,
@@ -52,6 +53,7 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
     });
     vec![
         Metric::new("logins", "1", Better::Neither, Value::count(logins(view).count() as u64)),
+        Metric::new("moves", "1", Better::Neither, Value::count(moves as u64)),
         bytes("bytes.inter_as_by_login", Better::Neither, inter),
         bytes("bytes.misattributed", Better::Neither, wrong),
         Metric::new("registry_recovery_ms", "ms", Better::Lower, Value::distribution(recoveries, BTreeMap::new())),
@@ -70,7 +72,8 @@ fn attribute(record: &DownloadRecord, log: &Log, truth: &BTreeMap<IpAddr, AsNumb
             continue;
         };
         inter += if here == there { 0 } else { source.bytes };
-        let right = here == record.as_number && truth.get(&source.address).is_none_or(|number| *number == there);
+        let right = here == source.to.unwrap_or(record.as_number)
+            && truth.get(&source.address).is_none_or(|number| *number == there);
         wrong += if right { 0 } else { source.bytes };
     }
     (inter, wrong)
@@ -93,6 +96,11 @@ mod tests {
 
     /// A run with this log: GUID, time and AS; one download of GUID 1 in its AS, 5 bytes of GUID 2 and 7 of GUID 3.
     fn figures(log: &[(u8, u64, u32)]) -> (u64, u64) {
+        figures_of(log, None)
+    }
+
+    /// The same, where the downloader was in another AS when the bytes of GUID 3 came.
+    fn figures_of(log: &[(u8, u64, u32)], then: Option<AsNumber>) -> (u64, u64) {
         let mut record: RunRecord = fixture::record("hybrid", 0);
         let home = fixture::change(&mut record, |event| match &mut event.kind {
             EventKind::DownloadFinished(finished) => {
@@ -103,6 +111,7 @@ mod tests {
                     role: Role::Peer,
                     guid: Some(guid(of)),
                     bytes,
+                    to: then.filter(|_| of == 3),
                 };
                 finished.sources = vec![source(2, 5), source(3, 7)];
                 Some(finished.as_number)
@@ -148,6 +157,14 @@ mod tests {
         assert_eq!(figures(&[(1, 0, 0), (2, 0, 0), (2, 200, 9), (3, 0, 0), (3, 50, 9)]), (7, 0));
         // Who logged in only later was there already.
         assert_eq!(figures(&[(1, 0, 0), (2, 300, 9), (3, 0, 0)]), (5, 0));
+    }
+
+    #[test]
+    fn what_came_before_the_downloader_moved_is_put_where_it_was_at_the_end() {
+        // It came to AS 9 from AS 9, of which the log at the end says that it crossed from there.
+        let log = [(1, 0, 9), (1, 50, 0), (2, 0, 0), (3, 0, 9)];
+        assert_eq!(figures_of(&log, number(9)), (7, 7));
+        assert_eq!(figures_of(&log, None), (7, 0));
     }
 
     #[test]

@@ -279,6 +279,28 @@ fn a_run_over_time_has_its_traffic_and_the_downloads_under_way() {
 }
 
 #[test]
+fn downloads_whose_peer_moved_meanwhile_are_counted() {
+    // The first one runs from 1 to 3 s.
+    let of = |times: &[u64]| {
+        let mut record = fixture::record("hybrid", 0);
+        let node = fixture::name(TOLD[0].peer);
+        for t in times {
+            let kind = EventKind::Moved {
+                address: [10, 0, 9, 9].into(),
+                as_number: 64_999.try_into().expect("not 0"),
+                region: "south".to_owned(),
+            };
+            record.events.push(Event { node: node.clone(), t: *t * 1_000_000, kind });
+        }
+        let metrics = metrics(&record);
+        (single(&metrics, "moved_rate"), single(&metrics, "moves"))
+    };
+    assert_eq!(of(&[]), (Some(0.0), Some(0.0)));
+    assert_eq!(of(&[1_500, 2_000]), (Some(0.25), Some(2.0)));
+    assert_eq!(of(&[900, 9_500]), (Some(0.0), Some(2.0)));
+}
+
+#[test]
 fn a_peer_is_on_while_its_process_runs_and_its_machine_is_there() {
     let mut record = fixture::record("hybrid", 0);
     let plan = Arc::make_mut(&mut record.plan);

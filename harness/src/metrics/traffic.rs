@@ -25,6 +25,7 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
     let mut rows = content(view);
     rows.extend(wire(&view.record.samples));
     rows.push(nat(&view.record.samples));
+    rows.push(missed(&view.record.samples));
     rows.extend(requests(view));
     rows.extend(egress(view));
     rows
@@ -92,6 +93,13 @@ fn nat(samples: &[Sample]) -> Metric {
     let dropped = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.health.nat.packets());
     let number = dropped(samples.last()).saturating_sub(dropped(samples.first()));
     Metric::new("packets.nat_dropped", "packets", Better::Neither, Value::count(number))
+}
+
+/// Packets that came to addresses which their hosts had left.
+fn missed(samples: &[Sample]) -> Metric {
+    let missed = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.health.missed.packets);
+    let number = missed(samples.last()).saturating_sub(missed(samples.first()));
+    Metric::new("packets.missed", "packets", Better::Neither, Value::count(number))
 }
 
 /// Packets and wire bytes by (source AS, destination AS, kind).

@@ -29,6 +29,8 @@ pub struct RunView<'a> {
     pub killed: BTreeSet<NodeIndex>,
     /// Of those, the ones that the plan started again.
     pub restarted: BTreeSet<NodeIndex>,
+    /// Nodes that the plan moved to another address.
+    pub moved: BTreeSet<NodeIndex>,
     /// Nodes that the plan adds, but the run ended before.
     pub never_added: BTreeSet<NodeIndex>,
     /// Nodes whose last line is `stopped`.
@@ -62,8 +64,12 @@ impl<'a> Download<'a> {
 pub struct PairKey<'a> {
     /// The sender.
     pub source: NodeIndex,
+    /// Where it was then.
+    pub source_as: AsNumber,
     /// The receiver.
     pub destination: NodeIndex,
+    /// Where it was then.
+    pub destination_as: AsNumber,
     /// The object.
     pub content: &'a ContentId,
 }
@@ -96,19 +102,22 @@ impl<'a> RunView<'a> {
             pairs: BTreeMap::new(),
             killed: BTreeSet::new(),
             restarted: BTreeSet::new(),
+            moved: BTreeSet::new(),
             never_added: BTreeSet::new(),
             stopped: BTreeSet::new(),
             strange: Vec::new(),
         };
         let nodes: BTreeMap<&NodeName, NodeIndex> =
             record.plan.nodes.iter().enumerate().map(|(index, node)| (&node.name, index)).collect();
-        let addresses: BTreeMap<IpAddr, NodeIndex> =
-            record.plan.nodes.iter().enumerate().map(|(index, node)| (node.config.address, index)).collect();
+        let addresses = record.plan.addresses();
         let added = record.acts.iter().filter(|done| matches!(done.act, Act::Add { .. }));
         let added: BTreeSet<&NodeName> = added.flat_map(|done| done.act.nodes()).collect();
         let never = record.plan.latecomers().into_iter().filter(|node| !added.contains(node));
         view.never_added = never.filter_map(|node| nodes.get(node).copied()).collect();
         view.find_killed(&nodes);
+        let moves = record.acts.iter().filter(|carried| matches!(carried.act, Act::Move { .. }));
+        let who = moves.flat_map(|carried| carried.act.nodes());
+        view.moved.extend(who.filter_map(|node| nodes.get(node).copied()));
         for event in &record.events {
             let Some(&node) = nodes.get(&event.node) else {
                 view.strange.push(format!("an event came from `{}`, which is no node of the plan", event.node));
@@ -123,13 +132,7 @@ impl<'a> RunView<'a> {
                 EventKind::DownloadFinished(finished) => {
                     view.of_download(node, finished.download).records.push(finished);
                 }
-                EventKind::Transfer(transfer) => match addresses.get(&transfer.remote) {
-                    Some(&remote) => view.add_transfer(node, remote, transfer),
-                    None => view.strange.push(format!(
-                        "{} exchanged content with {}, which is no node of the plan",
-                        event.node, transfer.remote
-                    )),
-                },
+                EventKind::Transfer(transfer) => view.take_transfer(node, &addresses, transfer),
                 _ => {}
             }
         }
@@ -141,7 +144,7 @@ impl<'a> RunView<'a> {
         &self.record.plan.nodes[index]
     }
 
-    /// Where a node is attached.
+    /// Where a node is at the start.
     pub fn as_of(&self, index: NodeIndex) -> AsNumber {
         self.node(index).config.as_number
     }
@@ -161,7 +164,7 @@ impl<'a> RunView<'a> {
         let mut bytes = BTreeMap::new();
         for (key, pair) in &self.pairs {
             if self.role(key.source) == Role::Peer {
-                *bytes.entry((self.as_of(key.source), self.as_of(key.destination))).or_default() += pair.bytes();
+                *bytes.entry((key.source_as, key.destination_as)).or_default() += pair.bytes();
             }
         }
         bytes
@@ -204,15 +207,45 @@ impl<'a> RunView<'a> {
         download
     }
 
-    fn add_transfer(&mut self, node: NodeIndex, remote: NodeIndex, transfer: &'a TransferRecord) {
+    fn take_transfer(
+        &mut self,
+        node: NodeIndex,
+        addresses: &BTreeMap<IpAddr, (NodeIndex, AsNumber)>,
+        transfer: &'a TransferRecord,
+    ) {
+        let name = &self.record.plan.nodes[node].name;
+        let Some(&remote) = addresses.get(&transfer.remote) else {
+            let sentence = format!("{name} exchanged content with {}, which is no node of the plan", transfer.remote);
+            return self.strange.push(sentence);
+        };
+        let local = transfer.local.unwrap_or(self.node(node).config.address);
+        match addresses.get(&local) {
+            Some(&(of, at)) if of == node => self.add_transfer((node, at), remote, transfer),
+            _ => self.strange.push(format!("{name} exchanged content from {local}, which is no address of its")),
+        }
+    }
+
+    fn add_transfer(
+        &mut self,
+        (node, node_as): (NodeIndex, AsNumber),
+        (remote, remote_as): (NodeIndex, AsNumber),
+        transfer: &'a TransferRecord,
+    ) {
         let content = &transfer.content;
+        let key = |(source, source_as), (destination, destination_as)| PairKey {
+            source,
+            source_as,
+            destination,
+            destination_as,
+            content,
+        };
         if transfer.sent > 0 || transfer.broken {
-            let pair = self.pairs.entry(PairKey { source: node, destination: remote, content }).or_default();
+            let pair = self.pairs.entry(key((node, node_as), (remote, remote_as))).or_default();
             pair.sent += transfer.sent;
             pair.broken |= transfer.broken;
         }
         if transfer.received > 0 || transfer.broken {
-            let pair = self.pairs.entry(PairKey { source: remote, destination: node, content }).or_default();
+            let pair = self.pairs.entry(key((remote, remote_as), (node, node_as))).or_default();
             pair.received += transfer.received;
             pair.broken |= transfer.broken;
         }

@@ -17,7 +17,7 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 pub(crate) use self::{
     netfilter::{Count, Counts, Netfilter, Watched},
     node::{
-        Beyond, DEVICE, DEVICE_INDEX, GATEWAY, SHARED_MAC, give, loopback, neighbour, node, pair, set_link,
+        Beyond, DEVICE, DEVICE_INDEX, GATEWAY, SHARED_MAC, give, loopback, neighbour, node, pair, readdress, set_link,
         share_address, veth,
     },
 };

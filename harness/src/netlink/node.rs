@@ -110,6 +110,21 @@ pub(crate) fn node(index: u32, address: Ipv4Addr, congestion_control: &str, beyo
     steps
 }
 
+/// Everything that gives a node another address: with the old one its route goes. What is still open on the old one cannot
+/// send any more.
+pub(crate) fn readdress(index: u32, [old, new]: [Ipv4Addr; 2], congestion_control: &str, beyond: Beyond) -> Vec<Step> {
+    let RouteNetlinkMessage::NewAddress(message) = add_address(index, old) else { unreachable!("it adds an address") };
+    vec![
+        Step::new(DEVICE, "remove its address", RouteNetlinkMessage::DelAddress(message)),
+        Step::create(DEVICE, "add its new address", add_address(index, new)),
+        Step::create(
+            DEVICE,
+            "add the default route from its new address",
+            default_route(index, new, congestion_control, beyond),
+        ),
+    ]
+}
+
 /// What is beyond a device needs no asking for: it has the address that every device has. Such entries do not count against
 /// the kernel's limit of neighbours.
 pub(crate) fn neighbour(device: &str, index: u32, address: Ipv4Addr) -> Step {
@@ -168,6 +183,19 @@ fn default_route(index: u32, address: Ipv4Addr, congestion_control: &str, beyond
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_program_of_a_move() {
+        let addresses = [Ipv4Addr::new(10, 1, 0, 16), Ipv4Addr::new(10, 2, 0, 9)];
+        let steps = readdress(DEVICE_INDEX, addresses, "cubic", Beyond::Engine);
+        let said: Vec<_> =
+            steps.iter().map(|step| format!("{} {}: {:?}", step.device, step.what, step.message)).collect();
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        eth0 remove its address: DelAddress(AddressMessage { header: AddressHeader { family: Inet, prefix_len: 32, flags: AddressHeaderFlags(0x0), scope: Universe, index: 2 }, attributes: [Local(10.1.0.16), Address(10.1.0.16)] })
+        eth0 add its new address: NewAddress(AddressMessage { header: AddressHeader { family: Inet, prefix_len: 32, flags: AddressHeaderFlags(0x0), scope: Universe, index: 2 }, attributes: [Local(10.2.0.9), Address(10.2.0.9)] })
+        eth0 add the default route from its new address: NewRoute(RouteMessage { header: RouteHeader { address_family: Inet, destination_prefix_length: 0, source_prefix_length: 0, tos: 0, table: 254, protocol: Static, scope: Link, kind: Unicast, flags: RouteFlags(0x0) }, attributes: [Oif(2), PrefSource(Inet(10.2.0.9)), Metrics([CcAlgo("cubic")])] })
+        "#);
+    }
 
     #[test]
     fn a_nodes_program() {

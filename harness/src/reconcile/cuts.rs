@@ -8,7 +8,7 @@ use peerbed_model::Act;
 
 use crate::{
     engine::Sample,
-    metrics::{NodeIndex, RunView},
+    metrics::{NodeIndex, PairKey, RunView},
 };
 
 /// Links that were cut off, with what is known of it.
@@ -50,7 +50,7 @@ impl<'v, 'a> Cuts<'v, 'a> {
         let plan = &self.view.record.plan;
         let [.., before, last] = self.view.record.samples.as_slice() else { return };
         let fits = |sample: &Sample| {
-            (sample.access.len(), sample.links.len()) == (plan.fabric.nodes.len(), plan.fabric.links.len())
+            (sample.access.len(), sample.links.len()) == (plan.fabric.attachments().count(), plan.fabric.links.len())
         };
         if !fits(before) || !fits(last) {
             return; // Said by the check of the counters.
@@ -66,7 +66,13 @@ impl<'v, 'a> Cuts<'v, 'a> {
         }
         for (index, (then, now)) in before.access.iter().zip(&last.access).enumerate() {
             if stood(&then.forward, &now.forward) || stood(&then.backward, &now.backward) {
-                let name = &plan.fabric.nodes[index].name;
+                let places = &plan.fabric.places;
+                let name = plan
+                    .fabric
+                    .nodes
+                    .get(index)
+                    .map_or_else(|| &places[index - plan.nodes.len()].of, |node| &node.name);
+                let Some(index) = plan.nodes.iter().position(|node| node.name == *name) else { continue };
                 let what = || format!("the access link of {name}, which carried nothing at the end");
                 self.access.entry(index).or_insert_with(what);
             }
@@ -74,13 +80,13 @@ impl<'v, 'a> Cuts<'v, 'a> {
     }
 
     /// What cut two nodes off from each other, if anything did.
-    pub(super) fn apart(&self, one: NodeIndex, other: NodeIndex) -> Option<&str> {
+    pub(super) fn apart(&self, key: &PairKey<'_>) -> Option<&str> {
         if self.between.is_empty() && self.access.is_empty() {
             return None;
         }
-        let ends = [one, other];
+        let ends = [key.source, key.destination];
         let access = ends.iter().find_map(|index| self.access.get(index));
-        let ases = ends.map(|index| self.view.as_of(index));
+        let ases = [key.source_as, key.destination_as];
         let on_the_way = || {
             let routes = self.view.record.plan.fabric.routes.iter();
             let mut hops = routes

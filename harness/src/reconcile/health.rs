@@ -26,9 +26,11 @@ fn counters(record: &RunRecord) -> Vec<String> {
         return vec!["there are no counters from the beginning and the end of the run".to_owned()];
     };
     let fabric = &record.plan.fabric;
-    let fits = |sample: &Sample| sample.access.len() == fabric.nodes.len() && sample.links.len() == fabric.links.len();
+    let fits = |sample: &Sample| {
+        sample.access.len() == fabric.attachments().count() && sample.links.len() == fabric.links.len()
+    };
     if !record.samples.iter().all(fits) {
-        let (nodes, links) = (fabric.nodes.len(), fabric.links.len());
+        let (nodes, links) = (fabric.attachments().count(), fabric.links.len());
         let (access, between) = (first.access.len(), first.links.len());
         return vec![format!(
             "the counters are not of this plan: {nodes} nodes and {links} links were planned, {access} and {between} counted"

@@ -40,6 +40,10 @@ pub struct SetApart {
     pub cut_pairs: u64,
     /// Their content bytes.
     pub cut_bytes: u64,
+    /// Pairs of a node that the plan moved to another address, of which a connection broke.
+    pub moved_pairs: u64,
+    /// Their content bytes.
+    pub moved_bytes: u64,
     /// Other pairs of which a connection broke.
     pub broken_pairs: u64,
     /// Their content bytes.

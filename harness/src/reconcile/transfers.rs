@@ -28,7 +28,13 @@ pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
         } else if attacked && pair.broken && pair.bytes() > 0 {
             apart.attacked_pairs += 1;
             apart.attacked_bytes += pair.bytes();
-        } else if let Some(link) = cuts.apart(key.source, key.destination).filter(|_| pair.broken && pair.bytes() > 0) {
+        } else if pair.broken
+            && pair.bytes() > 0
+            && [key.source, key.destination].iter().any(|end| view.moved.contains(end))
+        {
+            apart.moved_pairs += 1;
+            apart.moved_bytes += pair.bytes();
+        } else if let Some(link) = cuts.apart(key).filter(|_| pair.broken && pair.bytes() > 0) {
             apart.cut_pairs += 1;
             apart.cut_bytes += pair.bytes();
             links.insert(link);
@@ -41,14 +47,20 @@ pub(super) fn check(view: &RunView<'_>, reasons: &mut Reasons) -> SetApart {
     if received == 0 {
         reasons.add("no content byte was received, so nothing could be reconciled".to_owned());
     }
-    // What was cut off, or broken by attackers, is no sign of anything else, nor of the opposite.
-    let judged = all - apart.cut_bytes - apart.attacked_bytes;
+    // What was cut off, or broken by attackers or moves, is no sign of anything else, nor of the opposite.
+    let judged = all - apart.cut_bytes - apart.attacked_bytes - apart.moved_bytes;
     if judged == 0 && apart.cut_bytes > 0 {
         let links: Vec<&str> = links.into_iter().collect();
         reasons.add(format!(
             "all {all} content bytes belong to connections that broke over {}, so nothing could be reconciled: let the run \
              last until a link is back for a while, or let something else be downloaded too",
             links.join("; over ")
+        ));
+    }
+    if judged == 0 && apart.moved_bytes > 0 && apart.cut_bytes == 0 {
+        reasons.add(format!(
+            "all {all} content bytes belong to connections that broke when their nodes moved, so nothing could be reconciled: let \
+             some stay where they are, or let the run last longer"
         ));
     }
     if apart.broken_bytes as f64 > judged as f64 * limits::BROKEN_SHARE_MAX {

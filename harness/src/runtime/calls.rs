@@ -80,6 +80,11 @@ pub(super) async fn set_access(
     done("set access", client.call(Request::SetAccess { node: node.clone(), up, down }).await?)
 }
 
+/// Move a node's host to a place of the fabric.
+pub(super) async fn relocate(client: &Client, node: &NodeName, place: &NodeName) -> Result<(), RuntimeError> {
+    done("move", client.call(Request::Move { node: node.clone(), place: place.clone() }).await?)
+}
+
 /// A call that has nothing to tell is done.
 pub(super) fn done(call: &'static str, reply: Reply) -> Result<(), RuntimeError> {
     match reply {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use peerbed_contract::NodeName;
+use peerbed_contract::{NodeName, Place};
 use peerbed_model::Plan;
 use serde::{Deserialize, Serialize};
 
@@ -134,6 +134,10 @@ impl Deployment for ChosenDeployment {
 
     async fn spawn(&self, node: &NodeName) -> Result<u32, RuntimeError> {
         whichever!(ChosenDeployment, self, one => one.spawn(node).await)
+    }
+
+    fn settle(&self, node: &NodeName, place: &Place) -> Result<(), RuntimeError> {
+        whichever!(ChosenDeployment, self, one => one.settle(node, place))
     }
 
     async fn down(&self) -> Result<(), RuntimeError> {

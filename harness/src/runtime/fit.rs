@@ -33,7 +33,7 @@ fn of_kernel(Lack { feature, for_delays, found, remedy }: Lack, plan: &Plan) -> 
 /// The first link that has what only `netem` can do, or will have it.
 fn first_with_delay(plan: &Plan) -> Option<String> {
     let wants = |specs: &[LinkSpec]| specs.iter().any(tc::wants_netem);
-    let nodes = plan.fabric.nodes.iter().filter(|node| wants(&[node.access.up, node.access.down]));
+    let nodes = plan.fabric.attachments().filter(|node| wants(&[node.access.up, node.access.down]));
     let links = plan.fabric.links.iter().filter(|link| wants(&[link.forward, link.backward]));
     let later = plan.timeline.iter().filter_map(|action| {
         let at = format!("from {} s on", action.at.as_secs_f64());

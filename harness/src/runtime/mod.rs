@@ -25,8 +25,8 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use peerbed_contract::{Command, NodeName};
-use peerbed_model::{Act, NewLink, Plan, PlannedNode, PolicyOrder};
+use peerbed_contract::{Command, NodeConfig, NodeName, Order, Place};
+use peerbed_model::{Act, NewLink, Plan, PlannedNode, PolicyOrder, Relocation};
 use serde::{Deserialize, Serialize};
 
 use self::client::Client;
@@ -100,6 +100,9 @@ pub trait Deployment {
     /// a `ready` line and must be told the start. Gives its process id.
     fn spawn(&self, node: &NodeName) -> impl Future<Output = Result<u32, RuntimeError>>;
 
+    /// From now on a node's process is started with the configuration of this place.
+    fn settle(&self, node: &NodeName, place: &Place) -> Result<(), RuntimeError>;
+
     /// Take everything down and wait until it is gone. May be called again.
     fn down(&self) -> impl Future<Output = Result<(), RuntimeError>>;
 
@@ -154,6 +157,19 @@ pub trait Deployment {
                 Act::SetLink(_) | Act::Cut { .. } | Act::Heal { .. } => {
                     let set = |new: &NewLink| calls::set_link(self.agent(), new.link, [new.forward, new.backward]);
                     join_all(act.links().iter().map(set)).await.into_iter().collect()
+                }
+                Act::Move { nodes, to } => {
+                    let relocate = async |(node, to): (&NodeName, &Relocation)| {
+                        calls::relocate(self.agent(), node, &to.place).await?;
+                        self.settle(node, &to.config)?;
+                        let order = Order::Move(Box::new(to.config.clone()));
+                        match self.line(node, &Command::Order { order }.to_line()).await {
+                            // It does not run, and finds the place in its configuration.
+                            Ok(()) | Err(RuntimeError::Refused(_)) => Ok(()),
+                            Err(error) => Err(error),
+                        }
+                    };
+                    join_all(nodes.iter().zip(to).map(relocate)).await.into_iter().collect()
                 }
                 Act::SetAccess { node, up, down } => calls::set_access(self.agent(), node, [*up, *down]).await,
             }
@@ -221,7 +237,18 @@ impl NodeFiles {
 
 /// A node's configuration as it is in its file.
 fn config(node: &PlannedNode) -> Vec<u8> {
-    serde_json::to_vec(&node.config).expect("a configuration has only plain values")
+    written(&node.config)
+}
+
+/// The same in another place.
+fn config_at(node: &PlannedNode, place: &Place) -> Vec<u8> {
+    let mut config = node.config.clone();
+    config.put(place);
+    written(&config)
+}
+
+fn written(config: &NodeConfig) -> Vec<u8> {
+    serde_json::to_vec(config).expect("a configuration has only plain values")
 }
 
 /// How far [`Runtime::up`] is.

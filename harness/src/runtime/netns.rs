@@ -1,14 +1,15 @@
 //! The `netns` runtime: every node a process in a network namespace of its own, all of them under one agent.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc, time::Duration};
 
-use peerbed_contract::NodeName;
+use peerbed_contract::{NodeName, Place};
 use peerbed_model::Plan;
 
 use super::{
     Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet, calls,
     calls::{confused, done},
     client::Client,
+    config_at,
     fit::unfit_for_tc,
     programs::{self, command_line, position},
     ready,
@@ -173,6 +174,12 @@ impl Deployment for NetnsDeployment {
         let files = self.files.absolute()?;
         let spawn = Spawn { node: node.clone(), argv: command_line(planned, &files)?, log: Some(files.log(node)) };
         spawned(self.client.call(Request::Spawn(spawn)).await?)
+    }
+
+    fn settle(&self, node: &NodeName, place: &Place) -> Result<(), RuntimeError> {
+        let planned = &self.plan.nodes[position(&self.plan, node)?];
+        let path = self.files.absolute()?.config(node);
+        fs::write(&path, config_at(planned, place)).map_err(RuntimeError::file(&path))
     }
 
     async fn down(&self) -> Result<(), RuntimeError> {

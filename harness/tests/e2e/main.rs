@@ -7,6 +7,7 @@ mod disk;
 mod engines;
 mod experiments;
 mod faults;
+mod moving;
 mod nat;
 mod past_results;
 mod program;

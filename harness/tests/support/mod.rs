@@ -67,6 +67,7 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
         nat: NatClass::None,
     });
     let fabric = Fabric {
+        places: Vec::new(),
         seed: 1,
         congestion_control: "cubic".to_owned(),
         nodes: hosts.collect(),

@@ -8,6 +8,7 @@ mod habits;
 mod misbehaviour;
 mod nat;
 mod peer;
+mod place;
 mod prefix;
 
 use std::net::IpAddr;
@@ -26,6 +27,7 @@ pub use self::{
     misbehaviour::{Flood, Inflate, Misbehaviour, Stall},
     nat::NatClass,
     peer::{EdgeMode, PeerConfig, Requery, ScriptStep, Storage, UploadPolicy, UserAct, UserMoment},
+    place::Place,
     prefix::Prefix,
 };
 use crate::{AsNumber, NodeName, Role};

@@ -75,6 +75,15 @@ pub enum EventKind {
     },
     /// It is back.
     Online,
+    /// The peer has another address from now on; its connections from the one before are lost.
+    Moved {
+        /// The new address.
+        address: IpAddr,
+        /// Its AS.
+        as_number: AsNumber,
+        /// The region of the AS.
+        region: String,
+    },
     /// A peer told the control plane that its user switched uploads on or off.
     UploadsSwitched {
         /// Who.
@@ -231,9 +240,9 @@ pub struct DownloadRecord {
     pub size: u64,
     /// The customer whose content it is.
     pub provider: String,
-    /// The downloader's AS.
+    /// The downloader's AS, at the end.
     pub as_number: AsNumber,
-    /// The downloader's region.
+    /// The downloader's region, at the end.
     pub region: String,
     /// When the user asked, nanoseconds since the start of the run.
     pub start_ns: u64,
@@ -308,6 +317,9 @@ pub struct SourceBytes {
     pub guid: Option<Guid>,
     /// Verified content bytes.
     pub bytes: u64,
+    /// The downloader's AS when they came, where it is not that of the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<AsNumber>,
 }
 
 /// Content bytes (payload only, wasted ones included) exchanged with one remote node for one content.
@@ -318,6 +330,9 @@ pub struct SourceBytes {
 pub struct TransferRecord {
     /// The remote node's address.
     pub remote: IpAddr,
+    /// Its own address, for a node that may have several in its life; none: the one that it was configured with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<IpAddr>,
     /// What.
     pub content: ContentId,
     /// Bytes that this node sent to it.

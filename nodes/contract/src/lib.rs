@@ -23,8 +23,8 @@ pub use command::{Command, CommandError};
 pub use config::{
     Backstop, CachePolicy, Constants, ControlConfig, ControlLimits, ControlPart, Courtesy, DatabaseAddress, Defences,
     DirectoryEntry, EdgeConfig, EdgeLimits, EdgeMode, Filters, Flood, Habit, HabitAct, Inflate, Misbehaviour, NatClass,
-    NodeConfig, PeerConfig, PieceOrder, Pieces, Prefix, ReAddPolicy, Requery, RoleConfig, ScriptStep, Selection, Stall,
-    Storage, Strategy, UploadPolicy, UserAct, UserMoment, Waits,
+    NodeConfig, PeerConfig, PieceOrder, Pieces, Place, Prefix, ReAddPolicy, Requery, RoleConfig, ScriptStep, Selection,
+    Stall, Storage, Strategy, UploadPolicy, UserAct, UserMoment, Waits,
 };
 pub use event::{
     DownloadRecord, Event, EventKind, Eviction, LoginRecord, Offence, SourceBytes, TerminalStatus, TransferRecord,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::NodePolicy;
+use crate::{NodePolicy, Place};
 
 /// An order to a running node. One that has no use for an order says so in a notice and goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub enum Order {
         /// For so long, in nanoseconds.
         for_ns: u64,
     },
+    /// The host is in another place of the network from now on, with another address: a peer. Its connections are lost.
+    Move(Box<Place>),
     /// Act by another policy from now on.
     Policy(Box<NodePolicy>),
 }
@@ -25,6 +27,7 @@ impl Order {
         match self {
             Order::Wipe => "wipe",
             Order::Outage { .. } => "outage",
+            Order::Move(_) => "move",
             Order::Policy(_) => "policy",
         }
     }

@@ -39,7 +39,7 @@ impl Failure {
     fn code(&self) -> i32 {
         match self {
             Failure::Arguments(_) | Failure::Config(_) => exit::USAGE,
-            Failure::Resources(_) | Failure::Bind(_) => exit::RESOURCES,
+            Failure::Resources(_) | Failure::Bind(_) | Failure::Contract(ContractError::Moved(_)) => exit::RESOURCES,
             Failure::Contract(_) | Failure::LastWords(_) | Failure::Help(_) => exit::CONTRACT,
         }
     }

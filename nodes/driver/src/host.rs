@@ -90,6 +90,13 @@ impl Host {
         Some(Input::Accepted { conn, from })
     }
 
+    /// The node listens elsewhere: nothing of what is still open can be said from there.
+    pub(crate) fn move_to(&mut self, listen: SocketAddr) {
+        self.listen = listen;
+        self.links.clear();
+        self.tasks.abort_all();
+    }
+
     /// Carries out an output that concerns a connection.
     pub(crate) fn carry_out(&mut self, output: Output) {
         match output {
@@ -122,7 +129,11 @@ impl Host {
                     link.close();
                 }
             }
-            Output::Remember { .. } | Output::Event(_) | Output::Finished | Output::Idle { .. } => {
+            Output::Listen { .. }
+            | Output::Remember { .. }
+            | Output::Event(_)
+            | Output::Finished
+            | Output::Idle { .. } => {
                 unreachable!("the loop keeps these to itself")
             }
         }

@@ -55,6 +55,9 @@ pub enum ContractError {
         /// What is wrong.
         reason: String,
     },
+    /// Its host was moved, but the address is not there.
+    #[error(transparent)]
+    Moved(#[from] BindError),
 }
 
 /// A node with its socket bound.
@@ -66,10 +69,15 @@ pub struct Node {
     memory: Option<Memory>,
 }
 
+/// Whether it dials from the port at which it listens.
+fn shared(config: &NodeConfig) -> bool {
+    matches!(&config.role, RoleConfig::Peer(peer) if peer.nat != NatClass::None)
+}
+
 impl Node {
     /// Binds the node's socket. Port 0 in the configuration takes a free port, which the machine is told.
     pub fn bind(mut config: NodeConfig) -> Result<Self, BindError> {
-        let shared = matches!(&config.role, RoleConfig::Peer(peer) if peer.nat != NatClass::None);
+        let shared = shared(&config);
         let port = match &mut config.role {
             RoleConfig::Edge(edge) => &mut edge.port,
             RoleConfig::Control(control) => &mut control.port,
@@ -118,13 +126,15 @@ impl Node {
         let running = Running {
             clock,
             machine: machine(&config),
+            shared: shared(&config),
+            accepting: Accepting::begin(listener),
             host: Host::new(listen, role, library),
             voice,
             memory,
             until: None,
             finished: false,
         };
-        running.run(commands, listener, orders).await
+        running.run(commands, orders).await
     }
 }
 
@@ -219,20 +229,16 @@ struct Running {
     host: Host,
     voice: Voice,
     memory: Option<Memory>,
+    accepting: Accepting,
+    /// Connections may be dialled from the port at which it listens.
+    shared: bool,
     /// When the machine wants its next [`Input::Timer`].
     until: Option<Time>,
     finished: bool,
 }
 
 impl Running {
-    async fn run(
-        mut self,
-        mut commands: CommandReceiver,
-        listener: TcpListener,
-        orders: Vec<Order>,
-    ) -> Result<(), ContractError> {
-        let (accepted_to, mut accepted) = mpsc::channel(16);
-        let acceptor = tokio::task::spawn_local(accept(listener, accepted_to));
+    async fn run(mut self, mut commands: CommandReceiver, orders: Vec<Order>) -> Result<(), ContractError> {
         let mut timer = std::pin::pin!(tokio::time::sleep(Duration::ZERO));
         let mut stopping = None;
         let mut broken = None;
@@ -252,7 +258,7 @@ impl Running {
             }
             let input = tokio::select! {
                 input = self.host.next_input() => input,
-                Some((stream, from)) = accepted.recv() => match self.host.accept(stream, from) {
+                Some((stream, from)) = self.accepting.accepted.recv() => match self.host.accept(stream, from) {
                     Some(input) => input,
                     None => continue,
                 },
@@ -273,7 +279,7 @@ impl Running {
                         }
                     }
                     stopping = Some(Instant::now() + limit);
-                    acceptor.abort();
+                    self.accepting.acceptor.abort();
                     // What was sent and received before counts in the accounts that the stop closes.
                     while let Some(input) = self.host.queued_input() {
                         self.feed(input)?;
@@ -288,7 +294,7 @@ impl Running {
             };
             self.feed(input)?;
         }
-        acceptor.abort();
+        self.accepting.acceptor.abort();
         self.host.finish(limit.min(PART_LIMIT)).await;
         let said = self.voice.say(self.clock.now(), EventKind::Stopped);
         broken.map_or(said, |reason| Err(self.voice.broken(reason)))
@@ -317,6 +323,13 @@ impl Running {
                         memory.keep(secondary);
                     }
                 }
+                Output::Listen { at } => {
+                    let refused = |source| BindError { node: self.voice.node.clone(), address: at, source };
+                    let listener = sockets::listen(at, self.shared).map_err(refused)?;
+                    self.accepting.acceptor.abort();
+                    self.accepting = Accepting::begin(listener);
+                    self.host.move_to(at);
+                }
                 output => self.host.carry_out(output),
             }
         }
@@ -328,6 +341,19 @@ async fn reach(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
+    }
+}
+
+/// The listener at work, and what it accepted.
+struct Accepting {
+    acceptor: tokio::task::JoinHandle<()>,
+    accepted: mpsc::Receiver<(TcpStream, SocketAddr)>,
+}
+
+impl Accepting {
+    fn begin(listener: TcpListener) -> Self {
+        let (accepted_to, accepted) = mpsc::channel(16);
+        Self { acceptor: tokio::task::spawn_local(accept(listener, accepted_to)), accepted }
     }
 }
 

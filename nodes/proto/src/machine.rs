@@ -259,6 +259,11 @@ pub enum Output {
         /// At most [`SECONDARY_MAX`](crate::SECONDARY_MAX).
         secondary: Vec<Guid>,
     },
+    /// Listen at this address and no longer at that before; what is still open from there is dropped without a word.
+    Listen {
+        /// With the port.
+        at: SocketAddr,
+    },
     /// Print an event.
     Event(EventKind),
     /// Everything is done; the driver flushes, prints [`EventKind::Stopped`] and exits.

@@ -24,8 +24,8 @@ use crate::{
     yaml::{Node, shorten},
 };
 
-/// Names of groups become parts of names of nodes: room for `-19999`.
-const GROUP_NAME: usize = 56;
+/// Names of groups become parts of names of nodes and their places: room for `-19999.1016`.
+const GROUP_NAME: usize = 52;
 
 /// What one arm's tree says, as far as it could be read.
 #[derive(Debug)]

@@ -36,6 +36,9 @@ impl Scale {
             group.peers.value = peers;
             group.uploads = group.uploads.scaled(|count| self.count(count), peers);
             group.users.rollback = self.count(group.users.rollback).min(peers);
+            if let Some(moves) = &mut group.users.moves {
+                moves.movers = self.count(moves.movers).min(peers);
+            }
             for culprits in &mut group.behaviour {
                 culprits.count = self.count(culprits.count).min(peers);
             }

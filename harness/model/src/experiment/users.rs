@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use peerbed_link::Probability;
 
+use super::moves::Moves;
 use crate::{
     diagnostic::{Report, Span},
     limits,
@@ -23,6 +24,7 @@ pub(crate) struct Users {
     pub(crate) toggles: f64,
     pub(crate) busy: Option<Busy>,
     pub(crate) sessions: Option<Sessions>,
+    pub(crate) moves: Option<Moves>,
     /// So many in a row are copies of one installation; 1: none is.
     pub(crate) clones: u32,
     /// How many go back to an older image of their disk at their second session.
@@ -53,6 +55,7 @@ impl Users {
         let toggles = fields.get("toggles").map_or(Some(0.0), |node| report.per_second(node));
         let busy = fields.get("busy").map_or(Some(None), |node| Busy::decode(node, report).map(Some));
         let sessions = fields.get("sessions").map_or(Some(None), |node| Sessions::decode(node, report).map(Some));
+        let moves = fields.get("moves").map_or(Some(None), |node| Moves::decode(node, peers, report).map(Some));
         let clones = fields.get("clones").map_or(Some(1), |node| report.whole(node, 1, limits::NODES));
         let rollback = fields.get("rollback").map_or(Some(0.0), |node| report.share(node).map(Probability::get));
         if fields.get("rollback").is_some() && fields.get("sessions").is_none() {
@@ -64,6 +67,7 @@ impl Users {
             toggles: toggles?,
             busy: busy?,
             sessions: sessions?,
+            moves: moves?,
             clones: clones? as u32,
             rollback: (rollback? * f64::from(peers)).round() as u32,
         })
@@ -106,7 +110,18 @@ pub(crate) fn check<'a>(
     span: Span,
     report: &mut Report,
 ) {
-    let acts: f64 = groups.map(|(users, peers)| users.acts(duration) * f64::from(peers)).sum();
+    let (mut acts, mut moves) = (0.0, 0.0);
+    for (users, peers) in groups {
+        acts += users.acts(duration) * f64::from(peers);
+        moves += users.moves.as_ref().map_or(0.0, |moves| moves.expected(duration));
+    }
+    if moves > limits::MOVES {
+        let duration = units::show_time(duration);
+        let message = format!("about {moves:.0} moves in {duration} are more than one run can have");
+        report
+            .error(span, message)
+            .help(format!("about {:.0} are allowed, over all groups; make `every` of `moves` longer", limits::MOVES));
+    }
     if acts > limits::HABITS {
         let duration = units::show_time(duration);
         let message =

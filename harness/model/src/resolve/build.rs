@@ -1,11 +1,13 @@
 //! The plan itself: everything that was resolved, with every value that is drawn.
 
+mod places;
+
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
     ControlConfig, ControlPart, ControlPolicy, DatabaseAddress, EdgeConfig, EdgePolicy, Habit, HabitAct, Misbehaviour,
-    NatClass, NodeConfig, NodeName, Object, PeerConfig, Role, RoleConfig, ScriptStep, Storage, UploadPolicy,
+    NatClass, NodeConfig, NodeName, Object, PeerConfig, Place, Role, RoleConfig, ScriptStep, Storage, UploadPolicy,
 };
 use peerbed_link::{Bandwidth, Fabric, FabricNode, Trace, TraceId, Traced};
 
@@ -16,7 +18,7 @@ use crate::{
         Arm, Experiment,
         demand::{self, Holders, Request},
         layout::{Host, Layout},
-        policies,
+        moves, policies,
         seeds::Seeds,
         timeline, users,
     },
@@ -52,7 +54,7 @@ struct Context<'a> {
 pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -> Plan {
     let (body, layout) = (&arm.body, &*arm.layout);
     let seeds = Seeds::new(seed);
-    let timeline = timeline::draw(&arm.timeline, layout, &seeds);
+    let mut timeline = timeline::draw(&arm.timeline, layout, &seeds);
     let context = Context::draw(body, layout, &beginnings(&timeline, layout), seeds);
     let mut nodes: Vec<(FabricNode, PlannedNode)> = Vec::with_capacity(layout.hosts.len());
     let mut in_group = 0;
@@ -64,6 +66,10 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     }
     nodes.sort_by_key(|(node, _)| node.address);
     let (fabric_nodes, nodes) = nodes.into_iter().unzip();
+    let wanted = timeline::wanted(&arm.timeline, layout, &context.seeds);
+    let journeys = moves::draw(&body.groups, layout, &wanted, body.duration, &context.seeds);
+    timeline.extend(context.moves(&journeys, &wanted));
+    timeline.sort_by_key(|action| action.at);
 
     let mut parameters = body.policy.parameters();
     parameters.insert("congestion_control".to_owned(), Setting::Text(body.congestion_control.clone()));
@@ -81,6 +87,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
             seed: context.seeds.number("fabric"),
             congestion_control: body.congestion_control.clone(),
             nodes: fabric_nodes,
+            places: context.places(&journeys),
             links: layout.links.clone(),
             routes: layout.routes.clone(),
             traces: BTreeMap::new(),
@@ -117,6 +124,7 @@ fn traces(plan: &Plan, layout: &Layout) -> BTreeMap<TraceId, Trace> {
     traced.filter_map(|id| Some((id, layout.traces.get(id)?.clone()))).collect()
 }
 
+/// A host in its own place.
 fn fabric_node(host: &Host, layout: &Layout, nat: NatClass) -> FabricNode {
     FabricNode {
         name: host.name.clone(),
@@ -283,15 +291,15 @@ impl<'a> Context<'a> {
         let known =
             |index: usize, object: &Object| held.contains(&index) || script.iter().any(|s| s.content == object.id);
         let objects = self.objects.iter().enumerate().filter(|(index, object)| known(*index, object));
-        let at = &self.layout.ases[host.at];
+        let Place { lan, control, edges, .. } = self.place(host, group, (host.at, host.access, host.address));
         PeerConfig {
             guid: users::guid(&self.seeds, &format!("node/{original}/guid")),
             secondary: before.into_iter().collect(),
             nat: self.nats[group][number],
-            lan: self.body.groups[group].lan.clone(),
+            lan,
             port: PEER_PORT,
-            control: self.in_order(&at.control, host, CONTROL_PORT),
-            edges: self.in_order(&at.edges, host, EDGE_PORT),
+            control,
+            edges,
             verify_key: self.verify_key,
             uploads: UploadPolicy {
                 enabled: self.uploads[group][number],

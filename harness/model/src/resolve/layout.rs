@@ -1,17 +1,23 @@
 //! Who stands where: every host with its name, address and access link, and the ways between their ASes. No draws.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use peerbed_contract::{AsNumber, DirectoryEntry, NodeName, Role};
 use peerbed_link::{Duplex, FabricLink, Route};
 
 use crate::{
-    diagnostic::{Report, Span},
+    diagnostic::{Report, Span, Spanned},
     experiment::{Group, decode::Place},
     limits,
     read::listed,
     topology::{Topology, decode::find_profile, routes::Graph, trace::Traces},
 };
+
+/// The index of an AS, and a link to it.
+pub(crate) type Spot = (usize, Duplex);
 
 /// A host.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +41,8 @@ pub(crate) struct Layout {
     pub(crate) hosts: Vec<Host>,
     /// Index of each group's first peer in `hosts`.
     pub(crate) first_peer: Vec<usize>,
+    /// By group, the ASes and links of the other places of its movers.
+    pub(crate) patterns: Vec<Vec<Spot>>,
     pub(crate) ases: Vec<AsFacts>,
     pub(crate) links: Vec<FabricLink>,
     pub(crate) routes: Vec<Route>,
@@ -48,6 +56,12 @@ pub(crate) struct AsFacts {
     pub(crate) number: AsNumber,
     pub(crate) region: String,
     pub(crate) entry: DirectoryEntry,
+    /// Every access profile that it offers.
+    pub(crate) access: BTreeMap<String, Duplex>,
+    /// The number of the first address that no host has.
+    pub(crate) next: u32,
+    /// How many addresses are left for moves of a timeline.
+    pub(crate) room: u64,
     /// Indexes of the edges among the hosts, nearest first, in runs of those that are equally near.
     pub(crate) edges: Vec<Vec<usize>>,
     /// The same of the connection nodes.
@@ -57,12 +71,22 @@ pub(crate) struct AsFacts {
 }
 
 impl Layout {
-    /// Places everyone; none if anything is wrong (it is in the report then).
-    pub(crate) fn new(topology: &Topology, groups: &[Group], groups_span: Span, report: &mut Report) -> Option<Self> {
+    /// Places everyone; none if anything is wrong (it is in the report then). Hosts may come to the ASes of `visited` (by index)
+    /// beside those of patterns.
+    pub(crate) fn new(
+        topology: &Topology,
+        groups: &[Group],
+        visited: &BTreeSet<usize>,
+        groups_span: Span,
+        report: &mut Report,
+    ) -> Option<Self> {
         let before = report.errors();
         let batches = batches(topology, groups);
-        check_room(topology, &batches, groups_span, report);
-        let (links, routes) = ways(topology, &batches, report);
+        let patterns: Vec<Vec<Spot>> = groups.iter().map(|group| pattern(topology, group)).collect();
+        let room = check_room(topology, &batches, (groups, &patterns), groups_span, report);
+        let mut inhabited: BTreeSet<usize> = batches.iter().map(|batch| batch.at).collect();
+        inhabited.extend(visited.iter().chain(patterns.iter().flatten().map(|(at, _)| at)));
+        let (links, routes) = ways(topology, &inhabited, report);
         if report.errors() != before {
             return None;
         }
@@ -89,8 +113,11 @@ impl Layout {
                 *number += 1;
             }
         }
-        let ases = facts(topology, &hosts, &routes);
-        Some(Self { hosts, first_peer, ases, links, routes, traces: topology.traces.clone() })
+        let mut ases = facts(topology, &hosts, &routes);
+        for (one, (next, room)) in ases.iter_mut().zip(next.into_iter().zip(room)) {
+            (one.next, one.room) = (next, room);
+        }
+        Some(Self { hosts, first_peer, patterns, ases, links, routes, traces: topology.traces.clone() })
     }
 
     /// The regions whose peers a database node is responsible for: its own, and those without any to whose first AS (by
@@ -123,6 +150,16 @@ impl Layout {
         let end = self.first_peer.get(group + 1).copied().unwrap_or(self.hosts.len());
         &self.hosts[first..end]
     }
+}
+
+/// Where movers of these groups want to be.
+pub(crate) fn destinations(groups: &[Group]) -> Vec<Place> {
+    let moves = groups.iter().filter_map(|group| Some((group, group.users.moves.as_ref()?)));
+    let places = moves.flat_map(|(group, moves)| {
+        let access = moves.access.as_ref().unwrap_or(&group.access);
+        moves.to.iter().map(|to| Place { at: Some(to.clone()), access: Some(access.clone()) })
+    });
+    places.collect()
 }
 
 /// Notes groups whose AS or access profile does not exist.
@@ -189,10 +226,36 @@ fn batches<'a>(topology: &Topology, groups: &'a [Group]) -> Vec<Batch<'a>> {
     batches
 }
 
-fn check_room(topology: &Topology, batches: &[Batch<'_>], groups_span: Span, report: &mut Report) {
-    let total: u64 = batches.iter().map(|batch| u64::from(batch.count)).sum();
+/// The other places of a group's movers.
+fn pattern(topology: &Topology, group: &Group) -> Vec<Spot> {
+    let Some(moves) = &group.users.moves else { return Vec::new() };
+    let access = moves.access.as_ref().unwrap_or(&group.access);
+    // Names that lead nowhere were noted before.
+    let place = |to: &Spanned<String>| {
+        let at = topology.ases.iter().position(|one| one.name.value == to.value)?;
+        Some((at, topology.ases[at].access.get(&access.value).copied()?))
+    };
+    moves.to.iter().filter_map(place).collect()
+}
+
+/// Whether there are addresses for all hosts and the places of movers; gives how many are left in each AS.
+fn check_room(
+    topology: &Topology,
+    batches: &[Batch<'_>],
+    (groups, patterns): (&[Group], &[Vec<Spot>]),
+    groups_span: Span,
+    report: &mut Report,
+) -> Vec<u64> {
+    let moving = |group: &Group| u64::from(group.users.moves.as_ref().map_or(0, |moves| moves.movers));
+    let places: u64 = groups.iter().zip(patterns).map(|(group, pattern)| moving(group) * pattern.len() as u64).sum();
+    let total = batches.iter().map(|batch| u64::from(batch.count)).sum::<u64>() + places;
     if total > limits::NODES {
-        let message = format!("{total} hosts, infrastructure included, are more than one run can have");
+        let message = match places {
+            0 => format!("{total} hosts, infrastructure included, are more than one run can have"),
+            places => format!(
+                "{total} hosts, infrastructure and {places} places of movers included, are more than one run can have"
+            ),
+        };
         report.error(groups_span, message).help(format!("at most {} are allowed", limits::NODES));
     }
     let mut used = vec![0u64; topology.ases.len()];
@@ -207,10 +270,25 @@ fn check_room(topology: &Topology, batches: &[Batch<'_>], groups_span: Span, rep
             report.error(batch.span, message).help(help);
         }
     }
+    for (group, pattern) in groups.iter().zip(patterns) {
+        let Some(moves) = &group.users.moves else { continue };
+        for ((at, _), to) in pattern.iter().zip(&moves.to) {
+            let (one, count) = (&topology.ases[*at], u64::from(moves.movers));
+            let free = one.room().saturating_sub(used[*at]);
+            used[*at] += count;
+            if count > free {
+                let (prefix, name) = (one.prefix.value, &one.name.value);
+                let message =
+                    format!("places for {count} movers, but the prefix {prefix} of `{name}` has {free} addresses left");
+                report.error(to.span, message).help("make the AS's prefix larger, or the share that moves smaller");
+            }
+        }
+    }
+    topology.ases.iter().zip(used).map(|(one, used)| one.room().saturating_sub(used)).collect()
 }
 
 /// The links, and the routes between all ASes that have hosts.
-fn ways(topology: &Topology, batches: &[Batch<'_>], report: &mut Report) -> (Vec<FabricLink>, Vec<Route>) {
+fn ways(topology: &Topology, inhabited: &BTreeSet<usize>, report: &mut Report) -> (Vec<FabricLink>, Vec<Route>) {
     let number = |at: usize| topology.ases[at].number;
     let links = topology.links.iter().map(|link| FabricLink {
         name: link.name.clone(),
@@ -219,13 +297,11 @@ fn ways(topology: &Topology, batches: &[Batch<'_>], report: &mut Report) -> (Vec
         forward: link.forward,
         backward: link.backward,
     });
-    let inhabited: Vec<usize> =
-        (0..topology.ases.len()).filter(|at| batches.iter().any(|batch| batch.at == *at)).collect();
     let graph = Graph::new(topology);
     let mut routes = Vec::new();
     let mut crossed = 0;
     let mut cut_off: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-    for &to in &inhabited {
+    for &to in inhabited {
         if crossed > limits::HOPS {
             break;
         }
@@ -290,6 +366,9 @@ fn facts(topology: &Topology, hosts: &[Host], routes: &[Route]) -> Vec<AsFacts> 
             region: one.region.clone(),
             country: one.country.clone(),
         },
+        access: one.access.clone(),
+        next: 0,
+        room: 0,
         edges: nearest(index, Role::Edge, false),
         control: nearest(index, Role::Control, false),
         databases: nearest(index, Role::Control, true),

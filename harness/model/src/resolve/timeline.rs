@@ -1,6 +1,7 @@
 //! `timeline`: what happens from outside, followed step by step so that each action fits what came before it.
 
 mod draw;
+mod moving;
 mod policy;
 mod verb;
 mod ways;
@@ -14,7 +15,10 @@ use std::{
 use peerbed_contract::{NodeName, Order, Role};
 use peerbed_link::Duplex;
 
-pub(crate) use self::draw::{Arrival, Step, arrivals, draw};
+pub(crate) use self::{
+    draw::{Arrival, Step, arrivals, draw},
+    moving::{Wanted, visited, wanted},
+};
 use self::{
     draw::{What, absent},
     verb::{Life, Turn, VERBS, Verb},
@@ -63,12 +67,14 @@ pub(crate) fn decode(
         crowds: BTreeMap::new(),
         access: BTreeMap::new(),
         ways: Ways::new(layout),
+        room: layout.ases.iter().map(|one| one.room).collect(),
         policy: *policy,
     };
     let added = drafts.iter().zip(&picks).filter(|(draft, _)| draft.verb == Verb::Turn(Turn::Add));
     world.begin(&absent(added.filter_map(|(_, pick)| pick.map(|pick| (pick.group, pick.count)))));
     let mut step = |draft: &Draft<'_>, pick: Option<Pick>, report: &mut Report| {
         let what = match draft.verb {
+            Verb::Move => world.depart(draft, pick, report).map(|departure| What::Move(Box::new(departure))),
             Verb::Turn(turn) if draft.fields.get("group").is_some() => world.turn_some(draft, turn, pick?, report),
             Verb::SetPolicy => world.set_policy(draft, report),
             _ => world.act(draft, report).map(|act| What::Known(Box::new(act))),
@@ -125,24 +131,23 @@ fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<
         report.error(fields.span, message).help(match *needed {
             "policy" => "say what changes, as `policy: {uploads.per_copy: 2}`".to_owned(),
             "for" => "say how long, as `for: 5s`".to_owned(),
+            "to" => "say to which AS, as `to: isp-y`".to_owned(),
             "ases" => "say which ASes are cut off from all others, as `ases: [isp-x]`".to_owned(),
             needed => format!("say which {needed} it happens to"),
         });
     }
-    if let Verb::Turn(turn) = verb
-        && turn != Turn::Add
-    {
-        whom(&fields, turn, report);
+    if matches!(verb, Verb::Turn(_) | Verb::Move) && verb != Verb::Turn(Turn::Add) {
+        whom(&fields, verb, report);
     }
     let verb_span = fields.span_of("do");
     Some(Draft { at, verb, fields, verb_span })
 }
 
-/// Whether a turn says whom it happens to.
-fn whom(fields: &Fields<'_>, turn: Turn, report: &mut Report) {
+/// Whether a verb of nodes or groups says whom it happens to.
+fn whom(fields: &Fields<'_>, verb: Verb, report: &mut Report) {
     match (fields.get("node"), fields.get("group")) {
         (None, None) => {
-            let message = format!("`{}` needs the key `node` or `group`", turn.word());
+            let message = format!("`{}` needs the key `node` or `group`", verb.word());
             report.error(fields.span, message).help("say which node it happens to, or which group, or a `share` of it");
         }
         (Some(_), Some(group)) => {
@@ -172,6 +177,8 @@ struct World<'a> {
     /// Those that were changed.
     access: BTreeMap<NodeName, Duplex>,
     ways: Ways<'a>,
+    /// By AS, the addresses that are left.
+    room: Vec<u64>,
     policy: Policy,
 }
 
@@ -218,6 +225,7 @@ impl<'a> World<'a> {
                 self.access.insert(name.clone(), new);
                 Act::SetAccess { node: name, up: new.up, down: new.down }
             }
+            Verb::Move => return None, // See `depart`.
             Verb::Wipe => {
                 let node = self.ordered(draft, Role::Control, "a node of the control plane", report)?;
                 Act::Order { node, order: Order::Wipe }

@@ -54,6 +54,7 @@ pub(crate) static EXPECTATION: Shape = Shape {
         metric("offences.honest", "Those of them that keep the rules."),
         metric("downloads.unfinished", "Downloads that the end of the run cut off."),
         metric("offline_rate", "Downloads whose machine was away meanwhile / downloads started."),
+        metric("moved_rate", "Downloads whose peer changed its address meanwhile / downloads started."),
         metric(
             "inter_as.top_share",
             "The share of the inter-AS bytes of peers that the AS sent which sent most of them.",
@@ -62,6 +63,7 @@ pub(crate) static EXPECTATION: Shape = Shape {
         metric("bytes.peer", "Content bytes from peers."),
         metric("bytes.intra_as", "Content bytes between peers of one AS."),
         metric("bytes.inter_as", "Content bytes between peers of different ASes."),
+        metric("bytes.misattributed", "Content bytes from peers that the login log puts in the wrong AS."),
         metric("fluid_bound.last", "The last completion of a crowd against the fluid bound of its distribution time."),
         metric("requests.refused", "Requests that edges answered with 503."),
         metric("bytes.control", "Wire bytes to and from the control plane."),

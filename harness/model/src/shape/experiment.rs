@@ -68,6 +68,7 @@ pub(crate) static ACTION: Shape = Shape {
                 "set-access",
                 "wipe",
                 "outage",
+                "move",
                 "set-policy",
             ]),
             need: Need::Required,
@@ -76,7 +77,9 @@ pub(crate) static ACTION: Shape = Shape {
                   `cut-link`: a link loses whatever comes to it, `heal-link`: no longer. `partition`: all links between some ASes \
                   and all others are cut, `heal`: no longer, unless something else cuts them. \
                   `wipe`: a node of the control plane forgets its soft state. `outage`: an edge answers every request with \
-                  503 and `Retry-After` for a time; what it serves already goes on. `set-policy`: the policy becomes another.",
+                  503 and `Retry-After` for a time; what it serves already goes on. `set-policy`: the policy becomes another. \
+                  `move`: a peer's host has another address, in this AS or another; its process goes on, its connections are \
+                  lost without a word.",
         },
         Key {
             name: "node",
@@ -89,8 +92,8 @@ pub(crate) static ACTION: Shape = Shape {
             form: Form::NameOf("group"),
             need: Need::Optional("it is about a node"),
             doc: "Instead of a node: peers of this group; for `kill` and `freeze` of those that run, for `restart` of those \
-                  that were killed, for `thaw` of those that were frozen. For `add` of those that are not there yet: what \
-                  all its `add`s name together is not, from the start on.",
+                  that were killed, for `thaw` of those that were frozen, for `move` of all. For `add` of those that are not \
+                  there yet: what all its `add`s name together is not, from the start on.",
         },
         Key {
             name: "share",
@@ -104,6 +107,18 @@ pub(crate) static ACTION: Shape = Shape {
             form: Form::List(&Form::NameOf("AS")),
             need: Need::Optional("`heal`: all partitions end"),
             doc: "The ASes that are cut off from all others, but not from each other; for `partition` and `heal`.",
+        },
+        Key {
+            name: "to",
+            form: Form::NameOf("AS"),
+            need: Need::Optional("required with `move`"),
+            doc: "Where they go; for `move`. A place in this AS where they were before is taken again, unless they are there now.",
+        },
+        Key {
+            name: "access",
+            form: Form::NameOf("access profile"),
+            need: Need::Optional("that of the group"),
+            doc: "The access link there; for `move`.",
         },
         Key {
             name: "for",

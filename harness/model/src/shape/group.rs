@@ -6,7 +6,7 @@ use crate::{
     limits,
     shape::{
         Form, Key, Need, Shape,
-        users::{BUSY, SESSIONS},
+        users::{BUSY, MOVES, SESSIONS},
     },
 };
 
@@ -190,6 +190,13 @@ pub(crate) static GROUP: Shape = Shape {
             need: Need::Optional("they are always there"),
             doc: "When their machines are there. While one is away, its downloads stand still; a download that would begin then \
                   begins when it is back.",
+        },
+        Key {
+            name: "moves",
+            form: Form::Map(&MOVES),
+            need: Need::Optional("they stay where they are"),
+            doc: "When they change their address. The process goes on, and with it its downloads; its connections are lost without a \
+                  word. The `tc` engine refuses it.",
         },
         Key {
             name: "clones",

@@ -63,6 +63,39 @@ pub(crate) static SESSIONS: Shape = Shape {
     ],
 };
 
+pub(crate) static MOVES: Shape = Shape {
+    name: "a pattern of moves",
+    doc: "When machines change their address, as a laptop does that is carried from one network to another. Each mover has a place in \
+          each of the ASes beside where it is at the start, and stays in each for a time of exponential length; where it goes \
+          next is drawn, each of its other places as likely.",
+    keys: &[
+        Key {
+            name: "share",
+            form: Form::Share,
+            need: Need::Default("100%"),
+            doc: "How many of the group move: this share, rounded, drawn.",
+        },
+        Key {
+            name: "to",
+            form: Form::List(&Form::NameOf("AS")),
+            need: Need::Required,
+            doc: "The ASes of its other places, at most 16: their own AS is a place with another address there.",
+        },
+        Key {
+            name: "every",
+            form: PERIOD_FORM,
+            need: Need::Required,
+            doc: "How long one stays in a place, on average.",
+        },
+        Key {
+            name: "access",
+            form: Form::NameOf("access profile"),
+            need: Need::Optional("that of the group"),
+            doc: "The access link of the other places: a profile of each of the ASes, or a shared one.",
+        },
+    ],
+};
+
 pub(crate) static DAILY: Shape = Shape {
     name: "a daily pattern",
     doc: "A day, scaled down: the process is busiest half a period after its beginning. With the rate m, a = (1 − trough) / \

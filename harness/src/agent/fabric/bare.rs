@@ -44,7 +44,7 @@ pub(super) fn build(fabric: &Fabric) -> Result<Standing, FabricError> {
     };
     let nodes = vec![(one.name.clone(), here), (other.name.clone(), there)];
     let sites = Site::all(fabric, &Attached::Node)?;
-    Ok(Standing { engine: Engine::Bare, report, nodes, sites })
+    Ok(Standing::new(Engine::Bare, report, nodes, fabric, sites)?)
 }
 
 /// A network namespace for a node, in which the calling thread is then, and what speaks to it.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use peerbed_contract::NodeName;
-use peerbed_link::{Fabric, FabricNode, LinkSpec, NotIpv4};
+use peerbed_link::{Fabric, FabricNode, FabricPlace, LinkSpec, NotIpv4};
 use rustix::{
     fs::{CWD, Mode, OFlags, openat},
     io::DupFlags,
@@ -106,6 +106,10 @@ pub(super) struct Standing {
     pub(super) nodes: Vec<(NodeName, OwnedFd)>,
     /// What is set up in each of those namespaces, in the same order.
     pub(super) sites: Vec<Site>,
+    /// The addresses that they have in their own places, in the same order.
+    pub(super) homes: Vec<Ipv4Addr>,
+    /// The names and addresses of the fabric's places, in its order.
+    pub(super) places: Vec<(NodeName, Ipv4Addr)>,
 }
 
 /// What a node's namespace is to have.
@@ -181,6 +185,19 @@ impl Standing {
         }
         let threads = options.threads.unwrap_or_else(suitable_threads);
         builder.finish(fabric, threads)
+    }
+
+    fn new(
+        engine: Engine,
+        report: EngineReport,
+        nodes: Vec<(NodeName, OwnedFd)>,
+        fabric: &Fabric,
+        sites: Vec<Site>,
+    ) -> Result<Self, NotIpv4> {
+        let place = |place: &FabricPlace| Ok((place.at.name.clone(), place.at.ipv4()?));
+        let places = fabric.places.iter().map(place).collect::<Result<_, NotIpv4>>()?;
+        let homes = sites.iter().map(|site| site.address).collect();
+        Ok(Self { engine, report, nodes, sites, homes, places })
     }
 
     /// The numbers of the nodes' namespaces among this process's descriptors.

@@ -258,7 +258,7 @@ impl<'a> Builder<'a> {
             offloads: "none".to_owned(),
         };
         let sites = Site::all(fabric, &Attached::Router(self.rows))?;
-        Ok(Standing { engine: Engine::Tc(tc), report, nodes: self.nodes, sites })
+        Ok(Standing::new(Engine::Tc(tc), report, self.nodes, fabric, sites)?)
     }
 }
 

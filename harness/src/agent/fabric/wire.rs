@@ -104,7 +104,7 @@ impl Builder {
             offloads: devices::offloads(udp),
         };
         let sites = Site::all(fabric, &Attached::Engine(ends))?;
-        Ok(Standing { engine: Engine::Wire(wire), report, nodes, sites })
+        Ok(Standing::new(Engine::Wire(wire), report, nodes, fabric, sites)?)
     }
 }
 

@@ -77,15 +77,50 @@ impl Agent {
         };
         let from = standing.nodes[position].1.try_clone()?;
         standing.engine.departs(position);
-        let order = plug::Order { call: id, position, site: standing.sites[position].clone(), from, pid };
+        let what = plug::What::Plug(pid);
+        self.plug_in(plug::Order { call: id, position, site: standing.sites[position].clone(), from, what })
+    }
+
+    fn plug_in(&self, order: plug::Order) -> io::Result<()> {
         self.plugs.send(order).map_err(|_| io::Error::other("the thread that moves devices has ended"))
+    }
+
+    /// From this moment on the node's packets come from and go to its new place; its address follows.
+    pub(super) fn relocate(&mut self, id: u64, node: &NodeName, place: &NodeName) -> io::Result<()> {
+        let position = self.nodes.get(node).map(|node| node.position);
+        let (Installation::Stands(standing), Some(position)) = (&mut self.fabric, position) else {
+            self.refuse(id, &unknown(node));
+            return Ok(());
+        };
+        let index = standing.places.iter().position(|(name, _)| name == place);
+        let address = match index {
+            Some(index) => standing.places[index].1,
+            None if node == place => standing.homes[position],
+            None => {
+                self.refuse(id, &format!("node {node}: there is no place {place}"));
+                return Ok(());
+            }
+        };
+        if let Err(error) = standing.engine.relocate(position, index) {
+            self.refuse(id, &error);
+            return Ok(());
+        }
+        let site = &mut standing.sites[position];
+        let old = std::mem::replace(&mut site.address, address);
+        if old == address {
+            self.reply(id, Reply::Done);
+            return Ok(());
+        }
+        let (site, from) = (site.clone(), standing.nodes[position].1.try_clone()?);
+        self.plug_in(plug::Order { call: id, position, site, from, what: plug::What::Readdress(old) })
     }
 
     pub(super) fn plugged(&mut self, outcome: plug::Outcome) {
         let plug::Outcome { call, position, result } = outcome;
         let Installation::Stands(standing) = &mut self.fabric else { return };
         match result {
-            Ok(plugged) => {
+            Ok(None) => self.reply(call, Reply::Done),
+            Ok(Some(plugged)) => {
                 let moved = standing.moved(position, plugged);
                 self.answer(call, moved);
             }

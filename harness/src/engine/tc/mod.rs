@@ -70,6 +70,9 @@ pub(crate) enum TcError {
     /// Hosts behind address translation.
     #[error("the tc engine has no address translation, which {0} hosts of this plan are behind")]
     Nat(usize),
+    /// Hosts that move.
+    #[error("the tc engine cannot move a host to another address, of which this plan has {0}")]
+    Places(usize),
     /// A rate that its buckets are too large for.
     #[error(
         "the tc engine cannot make a link of {0}: its buckets hold two full packets at least, too many below {SLOWEST} bit/s"
@@ -308,6 +311,9 @@ pub(crate) fn unfit(fabric: &Fabric, later: &[LinkSpec], lacks: &[Lack]) -> Opti
     let translated = fabric.nodes.iter().filter(|node| node.nat != NatClass::None).count();
     if translated > 0 {
         return Some(TcError::Nat(translated));
+    }
+    if !fabric.places.is_empty() {
+        return Some(TcError::Places(fabric.places.len()));
     }
     let delays = has_delays(fabric, later);
     let needed: Vec<Lack> = lacks.iter().filter(|lack| delays || !lack.for_delays).cloned().collect();

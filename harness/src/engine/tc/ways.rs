@@ -172,6 +172,7 @@ mod tests {
             Route { from: number(*from), to: number(*to), hops }
         };
         Fabric {
+            places: Vec::new(),
             seed: 1,
             congestion_control: "cubic".to_owned(),
             nodes: nodes.iter().enumerate().map(node).collect(),

@@ -7,6 +7,7 @@ mod drops;
 mod network;
 mod patience;
 mod record;
+mod seats;
 mod shard;
 mod shared;
 mod sys;
@@ -95,6 +96,12 @@ pub enum WireError {
     /// No such node.
     #[error("there is no node number {0}")]
     Node(usize),
+    /// A place that does not exist, or is another node's.
+    #[error("node number {0} has no place number {1}")]
+    Place(usize, usize),
+    /// A place of nobody.
+    #[error("the place {0} is kept for {1}, which is no node")]
+    Homeless(String, String),
     /// The kernel refused something.
     #[error("the link engine could not {what}: {source}")]
     Kernel {
@@ -158,6 +165,18 @@ impl Wire {
         let (uplink, downlink) = self.shared().network.access(node).ok_or(WireError::Node(node))?;
         self.update(uplink, up)?;
         self.update(downlink, down)
+    }
+
+    /// A node is from now on in a place of the fabric (by its index among them), or with none in its own. What is queued or under
+    /// way to where it was finds nobody there.
+    pub fn relocate(&self, node: usize, place: Option<usize>) -> Result<(), WireError> {
+        let shared = self.shared();
+        let to = match place {
+            None => Some(node),
+            Some(place) => shared.network.place(node, place),
+        };
+        shared.seats.change(node, to.ok_or(WireError::Place(node, place.unwrap_or_default()))?);
+        Ok(())
     }
 
     /// A node's device is about to be moved into another namespace: what is sent to it meanwhile is lost and not counted.

@@ -11,13 +11,13 @@ use std::{
 
 use peerbed_contract::{AsNumber, NatClass, Role};
 use peerbed_link::{
-    Counters, Fabric, Heading, Kind, LinkSpec, Moment, Nat, Pipe, Rate, Retimed, Service, Trace, TraceId,
+    Counters, Fabric, FabricPlace, Heading, Kind, LinkSpec, Moment, Nat, Pipe, Rate, Retimed, Service, Trace, TraceId,
 };
 
 use super::{WireError, shared::Parcel};
 use crate::engine::LinkSample;
 
-/// A node's index in [`Fabric::nodes`].
+/// A node's index among [`Fabric::attachments`]: a host, or a place of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct NodeIndex(pub(super) u32);
 
@@ -42,6 +42,9 @@ struct Node {
     name: String,
     role: Role,
     as_index: u32,
+    address: IpAddr,
+    /// It is a place, or a host that has some.
+    moves: bool,
 }
 
 /// The emulated network.
@@ -59,11 +62,13 @@ pub(super) struct Network {
     traces: BTreeMap<TraceId, Trace>,
     /// What stands in front of each node; none where its ports stay.
     nats: Vec<Option<Mutex<Nat>>>,
+    /// Of each place, the index of the host that it is kept for.
+    places: Vec<usize>,
 }
 
 impl Network {
     pub(super) fn new(fabric: &Fabric, now: Moment) -> Result<Self, WireError> {
-        let numbers = fabric.nodes.iter().map(|node| node.as_number);
+        let numbers = fabric.attachments().map(|node| node.as_number);
         let numbers: BTreeSet<AsNumber> =
             numbers.chain(fabric.routes.iter().flat_map(|route| [route.from, route.to])).collect();
         let ases: Vec<AsNumber> = numbers.into_iter().collect();
@@ -71,16 +76,26 @@ impl Network {
 
         let mut by_address = HashMap::new();
         let mut nodes: Vec<Node> = Vec::new();
-        for (node, index) in fabric.nodes.iter().zip(0..) {
+        for (node, index) in fabric.attachments().zip(0..) {
             if let Some(NodeIndex(other)) = by_address.insert(node.address, NodeIndex(index)) {
                 let other = nodes[other as usize].name.clone();
                 return Err(WireError::Address(other, node.name.to_string(), node.address));
             }
-            nodes.push(Node { name: node.name.to_string(), role: node.role, as_index: as_index[&node.as_number] });
+            nodes.push(Node {
+                name: node.name.to_string(),
+                role: node.role,
+                as_index: as_index[&node.as_number],
+                address: node.address,
+                moves: false,
+            });
         }
 
         // Numbered apart, so that a link's draws do not change with the number of nodes.
-        let access = fabric.nodes.iter().flat_map(|node| [node.access.up, node.access.down]).zip(0..);
+        let places = places(fabric)?;
+        for at in places.iter().copied().chain(fabric.nodes.len()..nodes.len()) {
+            nodes[at].moves = true;
+        }
+        let access = fabric.attachments().flat_map(|node| [node.access.up, node.access.down]).zip(0..);
         let between = fabric.links.iter().flat_map(|link| [link.forward, link.backward]).zip(1 << 32..);
         let pipes = access.chain(between).map(|(spec, stream)| {
             let service = Service::of(spec.bandwidth, &fabric.traces, now).map_err(WireError::Trace)?;
@@ -95,6 +110,7 @@ impl Network {
             links: fabric.links.len(),
             traces: fabric.traces.clone(),
             nats: nats(fabric),
+            places,
             nodes,
             ases,
         };
@@ -121,6 +137,22 @@ impl Network {
     /// Who has this address.
     pub(super) fn node_at(&self, address: IpAddr) -> Option<NodeIndex> {
         self.by_address.get(&address).copied()
+    }
+
+    /// How many hosts and places there are.
+    pub(super) fn attachments(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The index of a place among the attachments, if it is this host's.
+    pub(super) fn place(&self, host: usize, place: usize) -> Option<usize> {
+        (self.places.get(place) == Some(&host)).then(|| self.nodes.len() - self.places.len() + place)
+    }
+
+    /// Whether a packet from this address is one that a host sent before it moved.
+    pub(super) fn is_stale(&self, source: NodeIndex, address: IpAddr) -> bool {
+        let node = &self.nodes[source.0 as usize];
+        node.moves && node.address != address
     }
 
     /// How packets get from one node to another.
@@ -226,9 +258,19 @@ impl Network {
     }
 }
 
+/// Of each place, the index of its host.
+fn places(fabric: &Fabric) -> Result<Vec<usize>, WireError> {
+    let hosts: HashMap<&str, usize> = fabric.nodes.iter().map(|node| node.name.as_str()).zip(0..).collect();
+    let host = |place: &FabricPlace| {
+        let found = hosts.get(place.of.as_str()).copied();
+        found.ok_or_else(|| WireError::Homeless(place.at.name.to_string(), place.of.to_string()))
+    };
+    fabric.places.iter().map(host).collect()
+}
+
 /// Their draws are numbered behind those of links, so that neither depends on the other.
 fn nats(fabric: &Fabric) -> Vec<Option<Mutex<Nat>>> {
-    let streams = fabric.nodes.iter().zip(2 << 32..);
+    let streams = fabric.attachments().zip(2 << 32..);
     let nat = |class, stream| (class != NatClass::None).then(|| Mutex::new(Nat::new(class, fabric.seed, stream)));
     streams.map(|(node, stream)| nat(node.nat, stream)).collect()
 }

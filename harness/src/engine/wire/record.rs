@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use peerbed_contract::AsNumber;
 use peerbed_link::Kind;
 
-use crate::engine::{EngineHealth, LedgerEntry, NatDrops};
+use crate::engine::{EngineHealth, LedgerEntry, Missed, NatDrops};
 
 /// From which AS to which, of which kind.
 pub(super) type Heading = (AsNumber, AsNumber, Kind);
@@ -24,6 +24,7 @@ pub(super) struct Record {
     overruns: u64,
     strays: u64,
     nat: NatDrops,
+    missed: Missed,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,7 +35,14 @@ struct Carried {
 
 impl Record {
     pub(super) fn new() -> Self {
-        Self { ledger: BTreeMap::new(), late: lateness(), overruns: 0, strays: 0, nat: NatDrops::default() }
+        Self {
+            ledger: BTreeMap::new(),
+            late: lateness(),
+            overruns: 0,
+            strays: 0,
+            nat: NatDrops::default(),
+            missed: Missed::default(),
+        }
     }
 
     /// Packets were handed to their destination's kernel.
@@ -66,6 +74,17 @@ impl Record {
         self.nat.in_bytes += bytes;
     }
 
+    /// Packets came to a place where nobody was.
+    pub(super) fn missed(&mut self, packets: u32, bytes: u64) {
+        self.missed.packets += u64::from(packets);
+        self.missed.bytes += bytes;
+    }
+
+    /// Packets were sent from an address that their host no longer has.
+    pub(super) fn stale(&mut self, packets: u32) {
+        self.missed.stale_packets += u64::from(packets);
+    }
+
     /// A packet was for no node.
     pub(super) fn strayed(&mut self) {
         self.strays += 1;
@@ -88,6 +107,7 @@ pub(super) fn gather<'a>(records: impl Iterator<Item = &'a mut Record>) -> (Vec<
         health.overruns += record.overruns;
         health.strays += record.strays;
         health.nat += record.nat;
+        health.missed += record.missed;
     }
     health.released = late.len();
     health.late_p50_ns = Some(late.value_at_quantile(0.5));

@@ -7,7 +7,7 @@
 
 use std::{collections::VecDeque, mem, os::fd::AsFd, sync::Arc, time::Duration};
 
-use peerbed_link::{Agenda, Moment, Piece, translate};
+use peerbed_link::{Agenda, Frame, Moment, Piece, translate};
 use rustix::{
     buffer::spare_capacity,
     event::{Timespec, epoll},
@@ -93,7 +93,7 @@ impl Shard {
             for event in &ready {
                 match event.data.u64() {
                     BELL => self.shared.inboxes[self.me].silence(),
-                    node => self.read_port(NodeIndex(node as u32)),
+                    host => self.read_port(host as usize),
                 }
             }
         }
@@ -134,17 +134,17 @@ impl Shard {
         goes_on
     }
 
-    fn read_port(&mut self, node: NodeIndex) {
+    fn read_port(&mut self, host: usize) {
         for _ in 0..READS_PER_PORT {
             self.buffer.clear();
             let shared = Arc::clone(&self.shared);
-            let mouth = &shared.mouths[node.0 as usize];
+            let mouth = &shared.mouths[host];
             match rustix::io::read(&mouth.fd, spare_capacity(&mut self.buffer)) {
                 // Nothing more; or the device was taken down: packets come again when it is up.
                 Ok(0) | Err(Errno::AGAIN | Errno::INTR | Errno::NETDOWN) => return,
-                Ok(_) => self.take_in(node),
+                Ok(_) => self.take_in(shared.seats.place_of(host)),
                 Err(error) => {
-                    let name = shared.network.name(node);
+                    let name = shared.network.name(NodeIndex(host as u32));
                     shared.break_down(format!("the link end of node {name} cannot be read: {error}"));
                     // It would be reported again and again; the engine has said that it is broken.
                     let _ = epoll::delete(&self.epoll, mouth.fd.as_fd());
@@ -158,9 +158,14 @@ impl Shard {
     /// A frame was read into the buffer.
     fn take_in(&mut self, source: NodeIndex) {
         let arrived = now();
-        let Some(mut parcel) = self.shared.address(source, &self.buffer) else {
-            self.shared.record(self.me).strayed();
-            return;
+        let Ok(parsed) = Frame::parse(&self.buffer, self.shared.framing) else {
+            return self.shared.record(self.me).strayed();
+        };
+        if self.shared.network.is_stale(source, parsed.source) {
+            return self.shared.record(self.me).stale(parsed.train.segments());
+        }
+        let Some(mut parcel) = self.shared.address(source, parsed) else {
+            return self.shared.record(self.me).strayed();
         };
         if let Some(mut nat) = self.shared.network.nat(source)
             && !translate::lets_out(&mut nat, arrived, &mut self.buffer, self.shared.framing)
@@ -254,7 +259,14 @@ impl Shard {
             drop(record);
             return self.recycle(Some(parcel.frame));
         }
-        let mouth = &shared.mouths[parcel.destination.0 as usize];
+        let Some(host) = shared.seats.host_at(parcel.destination) else {
+            let mut record = shared.record(self.me);
+            record.released(parcel.train.segments(), late);
+            record.missed(parcel.train.segments(), parcel.train.bytes());
+            drop(record);
+            return self.recycle(Some(parcel.frame));
+        };
+        let mouth = &shared.mouths[host];
         let written = rustix::io::write(&mouth.fd, &parcel.frame);
         let mut record = shared.record(self.me);
         record.released(parcel.train.segments(), late);

@@ -17,6 +17,7 @@ use super::{
     drops::Drops,
     network::{Network, NodeIndex, PipeIndex, RouteIndex},
     record::Record,
+    seats::Seats,
 };
 
 /// A frame under way.
@@ -152,8 +153,9 @@ fn share(node: usize, threads: usize) -> usize {
 pub(super) struct Shared {
     pub(super) network: Network,
     pub(super) framing: Framing,
-    /// One for each node, in the fabric's order.
+    /// One for each host, in the fabric's order.
     pub(super) mouths: Vec<Mouth>,
+    pub(super) seats: Seats,
     /// One for each thread.
     pub(super) inboxes: Vec<Inbox>,
     records: Vec<Mutex<Record>>,
@@ -167,6 +169,7 @@ impl Shared {
     pub(super) fn new(network: Network, framing: Framing, ports: Vec<Port>, threads: u32) -> Result<Self, WireError> {
         let inboxes: io::Result<Vec<Inbox>> = (0..threads).map(|_| Inbox::new()).collect();
         Ok(Self {
+            seats: Seats::new(ports.len(), network.attachments()),
             network,
             framing,
             mouths: ports.into_iter().map(Mouth::new).collect(),
@@ -231,8 +234,7 @@ impl Shared {
     }
 
     /// A packet that its source's kernel handed over, ready for its first stage; none if nobody is to get it.
-    pub(super) fn address(&self, source: NodeIndex, frame: &[u8]) -> Option<Parcel> {
-        let parsed = Frame::parse(frame, self.framing).ok()?;
+    pub(super) fn address(&self, source: NodeIndex, parsed: Frame) -> Option<Parcel> {
         let destination = self.network.node_at(parsed.destination)?;
         let route = self.network.route(source, destination)?;
         let most = match parsed.geometry {

@@ -56,7 +56,7 @@ fn the_ledger_and_the_downlinks_count_the_same() {
     assert_eq!(
         more(18_001),
         [
-            "the ledger counted 2214250 bytes and address translation kept 0 from hosts, but the downlinks carried 2232251: they differ by \
+            "the ledger counted 2214250 bytes, address translation kept 0 from hosts and 0 came to places that hosts had left, but the downlinks carried 2232251: they differ by \
           more than the 18000 bytes that can be under way"
         ]
     );

@@ -2,15 +2,16 @@
 
 mod counters;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use peerbed_contract::{Event, EventKind, TerminalStatus};
+use peerbed_link::{FabricNode, FabricPlace};
 use peerbed_model::{Act, Action, NewLink};
 
 use super::*;
 use crate::{
     fixture::{self, change},
-    record::{NodeExit, RunRecord},
+    record::{Carried, NodeExit, RunRecord},
 };
 
 fn judge(record: &RunRecord) -> Validity {
@@ -105,6 +106,75 @@ fn a_run_that_is_mostly_broken_is_not_reconciled() {
         reasons,
         ["2105000 of 2105000 content bytes belong to connections that broke, so most could not be reconciled"]
     );
+}
+
+#[test]
+fn what_moves_broke_is_set_apart_and_the_rest_is_judged() {
+    // Everything of peer-1 broke, or everything of everybody.
+    let run = |moved: &[&str], broken: &[&str]| {
+        let mut record = fixture::record("hybrid", 0);
+        let nodes = moved.iter().map(|node| fixture::name(node)).collect();
+        let act = Act::Move { nodes, to: Vec::new() };
+        record.acts.push(Carried { at: Duration::from_secs(5), began_ns: 5_000_000_000, done_ns: 5_001_000_000, act });
+        let addresses: Vec<IpAddr> = broken.iter().map(|node| fixture::address(node).into()).collect();
+        for event in &mut record.events {
+            let own = broken.contains(&event.node.as_str());
+            if let EventKind::Transfer(transfer) = &mut event.kind {
+                transfer.broken |= own || addresses.contains(&transfer.remote);
+            }
+        }
+        judge(&record)
+    };
+    let one = run(&["peer-1"], &["peer-1"]);
+    assert_eq!(one.reasons(), [""; 0]);
+    assert!(one.set_apart().moved_bytes > 0 && one.set_apart().broken_pairs == 0, "{:?}", one.set_apart());
+    assert!(run(&[], &["peer-1"]).set_apart().broken_pairs > 0);
+    let all = ["peer-0", "peer-1", "peer-2"];
+    let nothing_left = run(&all, &all);
+    let reasons = nothing_left.reasons();
+    assert!(reasons.len() == 1 && reasons[0].contains("broke when their nodes moved"), "{reasons:?}");
+}
+
+#[test]
+fn what_a_mover_exchanged_is_told_apart_by_where_it_was() {
+    // peer-1 has a place in the other AS; what it got there from peer-2 crosses no border any more.
+    let mut record = fixture::record("hybrid", 0);
+    let plan = Arc::make_mut(&mut record.plan);
+    let there = plan.nodes.iter().find(|node| node.name.as_str() == "peer-2").unwrap().config.as_number;
+    let home = plan.fabric.nodes.iter().find(|node| node.name.as_str() == "peer-1").unwrap().clone();
+    let address: IpAddr = [10, 0, 9, 9].into();
+    let at = FabricNode { name: fixture::name("peer-1.1"), as_number: there, address, ..home.clone() };
+    plan.fabric.places.push(FabricPlace { of: home.name, at });
+    let between = |record: &RunRecord| {
+        let view = RunView::of(record);
+        assert_eq!(view.strange, [""; 0]);
+        let bytes = view.peer_bytes_by_as();
+        let sum = |same: bool| bytes.iter().filter(|((a, b), _)| (a == b) == same).map(|(_, bytes)| bytes).sum::<u64>();
+        (sum(true), sum(false))
+    };
+    let before = between(&record);
+    let mut told = 0;
+    for event in &mut record.events {
+        let node = event.node.to_string();
+        let EventKind::Transfer(transfer) = &mut event.kind else { continue };
+        if node == "peer-1" && transfer.remote == IpAddr::from(fixture::address("peer-2")) {
+            transfer.local = Some(address);
+            told += transfer.received + transfer.sent;
+        } else if node == "peer-2" && transfer.remote == IpAddr::from(fixture::address("peer-1")) {
+            transfer.remote = address;
+        }
+    }
+    assert!(told > 0, "they exchanged something");
+    assert_eq!(between(&record), (before.0 + told, before.1 - told));
+    // An address that is not its own is strange.
+    change(&mut record, |event| match &mut event.kind {
+        EventKind::Transfer(transfer) if event.node.as_str() == "peer-2" => {
+            transfer.local = Some(address);
+            Some(())
+        }
+        _ => None,
+    });
+    assert!(RunView::of(&record).strange[0].contains("peer-2 exchanged content from 10.0.9.9"));
 }
 
 #[test]

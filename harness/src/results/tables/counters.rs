@@ -69,7 +69,7 @@ pub(super) fn links(outcome: &RunOutcome, rows: &mut Rows) {
     let fabric = &outcome.record().plan.fabric;
     for pair in outcome.record().samples.windows(2) {
         let head = head(outcome, &pair[0], &pair[1]);
-        let names = fabric.nodes.iter().map(|node| node.name.as_str());
+        let names = fabric.attachments().map(|node| node.name.as_str());
         for (name, (before, after)) in names.zip(pair[0].access.iter().zip(&pair[1].access)) {
             both(rows, &head, [name, "access", "up", "down"], before, after);
         }

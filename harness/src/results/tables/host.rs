@@ -35,6 +35,7 @@ pub(super) const TABLE: Table = Table {
         Column::maybe("engine_overruns_packets", Type::Int),
         Column::maybe("engine_strays_packets", Type::Int),
         Column::maybe("engine_nat_dropped_packets", Type::Int),
+        Column::maybe("engine_missed_packets", Type::Int),
         Column::new("marks", Type::Text),
     ],
 };
@@ -76,9 +77,9 @@ fn machine<'a>(interval: &Interval<'_>) -> [Cell<'a>; 12] {
 }
 
 /// The engine's health in the samples of the interval: mostly one, and then it is that one.
-fn engine<'a>(interval: &Interval<'_>) -> [Cell<'a>; 7] {
+fn engine<'a>(interval: &Interval<'_>) -> [Cell<'a>; 8] {
     if !interval.has_engine() {
-        return [Cell::Null; 7];
+        return [Cell::Null; 8];
     }
     [
         interval.released().into(),
@@ -88,5 +89,6 @@ fn engine<'a>(interval: &Interval<'_>) -> [Cell<'a>; 7] {
         interval.rise(|health| health.overruns).into(),
         interval.rise(|health| health.strays).into(),
         interval.rise(|health| health.nat.packets()).into(),
+        interval.rise(|health| health.missed.packets).into(),
     ]
 }

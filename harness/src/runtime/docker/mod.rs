@@ -14,14 +14,14 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use peerbed_contract::NodeName;
+use peerbed_contract::{NodeName, Place};
 use peerbed_model::{Plan, PlannedNode};
 
 use self::nodes::{Nodes, Prepared};
 pub(crate) use self::ship::Ship;
 use super::{
     AgentContainer, Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet, calls,
-    client::Client, config, fit::unfit_for_tc, programs::position, ready,
+    client::Client, config, config_at, fit::unfit_for_tc, programs::position, ready,
 };
 use crate::{
     agent::{
@@ -298,6 +298,11 @@ impl Deployment for DockerDeployment {
     async fn spawn(&self, node: &NodeName) -> Result<u32, RuntimeError> {
         position(&self.plan, node)?;
         self.nodes.begin_again(node).await
+    }
+
+    fn settle(&self, node: &NodeName, place: &Place) -> Result<(), RuntimeError> {
+        self.nodes.settle(node, config_at(&self.plan.nodes[position(&self.plan, node)?], place));
+        Ok(())
     }
 
     async fn down(&self) -> Result<(), RuntimeError> {

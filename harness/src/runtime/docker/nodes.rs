@@ -55,6 +55,8 @@ pub(super) struct Nodes {
 struct Known {
     prepared: BTreeMap<NodeName, Prepared>,
     lives: Mutex<BTreeMap<NodeName, Life>>,
+    /// The configurations of nodes that have moved.
+    moved: Mutex<BTreeMap<NodeName, Vec<u8>>>,
     /// None when the agent has ended, so that the notices end as well.
     notify: Mutex<Option<Notifier>>,
 }
@@ -83,7 +85,12 @@ impl Nodes {
         notify: Notifier,
     ) -> Self {
         let prepared = prepared.into_iter().map(|one| (one.node.clone(), one)).collect();
-        let known = Arc::new(Known { prepared, lives: Mutex::default(), notify: Mutex::new(Some(notify)) });
+        let known = Arc::new(Known {
+            prepared,
+            lives: Mutex::default(),
+            moved: Mutex::default(),
+            notify: Mutex::new(Some(notify)),
+        });
         tokio::spawn(Arc::clone(&known).watch(engine.clone(), run.clone(), client.ended()));
         Self { engine, run, client, known }
     }
@@ -124,10 +131,11 @@ impl Nodes {
             let Some(pid) = self.engine.pid(&container).await? else { return Ok(0) };
             done("plug", self.client.call(Request::Plug { node: node.clone(), pid }).await?)?;
             let mut voice = attached.voice;
-            let header = Header { path: NodeBody::config().into(), bytes: prepared.config.len() as u64 };
+            let config = locked(&self.known.moved).get(node).unwrap_or(&prepared.config).clone();
+            let header = Header { path: NodeBody::config().into(), bytes: config.len() as u64 };
             let opened = async {
                 voice.write_all(&header.line()).await?;
-                voice.write_all(&prepared.config).await?;
+                voice.write_all(&config).await?;
                 voice.flush().await
             };
             let refused = |error| RuntimeError::Refused(format!("node {node}: its standard input: {error}"));
@@ -161,6 +169,11 @@ impl Nodes {
             let _ = over.wait_for(|over| *over).await;
         }
         self.begin(node).await
+    }
+
+    /// From now on a node is started with this configuration.
+    pub(super) fn settle(&self, node: &NodeName, config: Vec<u8>) {
+        locked(&self.known.moved).insert(node.clone(), config);
     }
 
     /// Write a line to a node's standard input; the answer comes when it is written.

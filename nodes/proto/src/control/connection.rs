@@ -294,7 +294,7 @@ impl ConnectionNode {
                     self.notice("a control plane has no use for the policy of another role".to_owned());
                 }
             },
-            Order::Outage { .. } => {
+            Order::Outage { .. } | Order::Move(_) => {
                 self.notice(format!("a control plane has no use for the order `{}`", order.word()));
             }
         }

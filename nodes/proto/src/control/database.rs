@@ -129,7 +129,7 @@ impl DatabaseNode {
                     self.notice("a database node has no use for the policy of another role".to_owned());
                 }
             },
-            Order::Outage { .. } => {
+            Order::Outage { .. } | Order::Move(_) => {
                 self.notice(format!("a database node has no use for the order `{}`", order.word()));
             }
         }

@@ -76,7 +76,7 @@ impl EdgeMachine {
                 }
                 NodePolicy::Control(_) | NodePolicy::Peer(_) => "the policy of another role".to_owned(),
             },
-            Order::Wipe => format!("the order `{}`", order.word()),
+            Order::Wipe | Order::Move(_) => format!("the order `{}`", order.word()),
         };
         let message = format!("an edge has no use for {unused}");
         self.outputs.push_back(Output::Event(EventKind::Notice { message }));
@@ -132,7 +132,7 @@ impl EdgeMachine {
         }
         for (content, bytes) in sent {
             let broken = !clean || unfinished.as_ref() == Some(&content);
-            let record = TransferRecord { remote, content, sent: bytes, received: 0, broken };
+            let record = TransferRecord { remote, local: None, content, sent: bytes, received: 0, broken };
             self.outputs.push_back(Output::Event(EventKind::Transfer(record)));
         }
     }

@@ -110,6 +110,7 @@ fn counted(served: u64, refused: u64) -> Output {
 fn transfer(content: &str, sent: u64, broken: bool) -> Output {
     Output::Event(EventKind::Transfer(TransferRecord {
         remote: client().address.ip(),
+        local: None,
         content: content.parse().unwrap(),
         sent,
         received: 0,

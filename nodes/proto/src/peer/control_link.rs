@@ -288,6 +288,12 @@ impl PeerMachine {
         self.control.state = State::Away { until: now };
     }
 
+    /// Other connection nodes are the nearest.
+    pub(super) fn prefer_control(&mut self, nodes: Vec<SocketAddr>) {
+        self.control.nodes = nodes;
+        self.control.at = 0;
+    }
+
     /// A copy may be asked for here, in whole or in part.
     pub(super) fn control_offer(&mut self, content: &ContentId, complete: bool) {
         if self.control.offered.get(content).is_some_and(|known| *known || !complete) {

@@ -7,8 +7,8 @@ use std::{
 };
 
 use peerbed_contract::{
-    ContentId, DownloadRecord, Guid, Manifest, NatClass, Object, PeerConfig, Role, ScriptStep, SignedToken,
-    SourceBytes, TerminalStatus, UserMoment,
+    AsNumber, ContentId, DownloadRecord, EdgeMode, Guid, Manifest, NatClass, Object, PeerConfig, Role, ScriptStep,
+    SignedToken, SourceBytes, TerminalStatus, UserMoment,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -38,7 +38,15 @@ pub(super) enum Run {
 #[derive(Debug)]
 pub(super) struct Grant {
     pub(super) manifest: Manifest,
-    pub(super) token: SignedToken,
+    /// None: that which it gave was of an address that this peer no longer has.
+    pub(super) token: Option<SignedToken>,
+}
+
+impl Grant {
+    /// The token, while it is valid.
+    pub(super) fn valid(&self, now: Time) -> Option<&SignedToken> {
+        self.token.as_ref().filter(|token| token.token.expires > now)
+    }
 }
 
 /// What is known of one edge.
@@ -46,6 +54,14 @@ pub(super) struct Grant {
 pub(super) struct EdgeState {
     pub(super) not_before: Time,
     pub(super) backoff: Backoff,
+}
+
+impl EdgeState {
+    /// Of every edge of a peer; nothing is known of any.
+    fn of(config: &PeerConfig) -> Vec<Self> {
+        let fresh = || Self { not_before: 0, backoff: Backoff::new(&config.constants.waits) };
+        config.edges.iter().map(|_| fresh()).collect()
+    }
 }
 
 /// The edges of a download and the connection in use.
@@ -140,7 +156,7 @@ pub(super) struct Download {
     stalls: u32,
     heard: Time,
     stalled: bool,
-    sources: BTreeMap<(IpAddr, Role, Option<Guid>), u64>,
+    sources: BTreeMap<(IpAddr, Role, Option<Guid>, AsNumber), u64>,
 }
 
 impl Download {
@@ -159,11 +175,7 @@ impl Download {
             run: Run::Active,
             grant: None,
             edges: EdgePlan {
-                states: config
-                    .edges
-                    .iter()
-                    .map(|_| EdgeState { not_before: 0, backoff: Backoff::new(waits) })
-                    .collect(),
+                states: EdgeState::of(config),
                 current: None,
                 dialling: None,
                 asking: None,
@@ -217,7 +229,10 @@ impl Download {
 
     /// Whether the provider lets it use peers.
     pub(super) fn peers_allowed(&self) -> bool {
-        self.grant.as_ref().is_some_and(|grant| grant.manifest.peers_allowed && grant.token.token.peers_allowed)
+        let by_token = |token: &SignedToken| token.token.peers_allowed;
+        self.grant
+            .as_ref()
+            .is_some_and(|grant| grant.manifest.peers_allowed && grant.token.as_ref().is_some_and(by_token))
     }
 
     /// When the user's next act is due while active.
@@ -231,6 +246,18 @@ impl Download {
         self.pauses += 1;
         self.stop_clock(now);
         self.run = Run::Paused { resume_at };
+    }
+
+    /// Its machine has another address, with this configuration: nothing that was learnt of the edges holds, and the token is
+    /// of no use any more.
+    pub(super) fn moved(&mut self, now: Time, config: &PeerConfig) {
+        self.edges.states = EdgeState::of(config);
+        self.edges.renew = None;
+        self.edges.renewals = Backoff::new(&config.constants.waits);
+        self.share = EdgeShare::new(now, (config.edge_mode, config.edge_target_bps), config.constants.backstop);
+        if let Some(grant) = &mut self.grant {
+            grant.token = None;
+        }
     }
 
     pub(super) fn resume(&mut self, now: Time) {
@@ -300,8 +327,8 @@ impl Download {
         (self.is_active() && !self.stalled).then_some(self.heard + STALL)
     }
 
-    /// Verified bytes of a source were used.
-    pub(super) fn used(&mut self, source: (IpAddr, Role, Option<Guid>), bytes: u32) {
+    /// Verified bytes of a source were used, in this AS.
+    pub(super) fn used(&mut self, source: (IpAddr, Role, Option<Guid>, AsNumber), bytes: u32) {
         *self.sources.entry(source).or_default() += u64::from(bytes);
     }
 
@@ -312,7 +339,7 @@ impl Download {
 
     /// Bytes used from sources of a role.
     pub(super) fn bytes_from(&self, role: Role) -> u64 {
-        self.sources.iter().filter(|((_, of, _), _)| *of == role).map(|(_, bytes)| bytes).sum()
+        self.sources.iter().filter(|((_, of, ..), _)| *of == role).map(|(_, bytes)| bytes).sum()
     }
 
     /// The record of a download that is over.
@@ -345,7 +372,13 @@ impl Download {
             sources: self
                 .sources
                 .iter()
-                .map(|(&(address, role, guid), &bytes)| SourceBytes { address, role, guid, bytes })
+                .map(|(&(address, role, guid, to), &bytes)| SourceBytes {
+                    address,
+                    role,
+                    guid,
+                    bytes,
+                    to: Some(to).filter(|to| *to != who.as_number),
+                })
                 .collect(),
             copies_registered: self.swarm.answered.map(|(_, copies)| copies),
             peers_returned: self.swarm.answered.map(|(returned, _)| returned),

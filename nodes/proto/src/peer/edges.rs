@@ -80,7 +80,7 @@ impl PeerMachine {
     fn keep_grant(&mut self, now: Time, number: u32) {
         let Some(download) = self.downloads.get_mut(&number) else { return };
         let wanted = download.edges.renew.is_some_and(|at| at <= now);
-        let lasts = |grant: &Grant| grant.token.token.expires > now + RENEW_BEFORE;
+        let lasts = |grant: &Grant| grant.valid(now + RENEW_BEFORE).is_some();
         let valid = !wanted && download.grant.as_ref().is_some_and(lasts);
         let Some(conn) = download.edges.current.filter(|_| !valid && download.edges.asking.is_none()) else { return };
         download.edges.asking = Some(now);
@@ -229,5 +229,5 @@ fn check_grant(
     if token.token.content != object.id || token.token.guid != guid {
         return Err("its token is for something else".to_owned());
     }
-    Ok(Grant { manifest, token })
+    Ok(Grant { manifest, token: Some(token) })
 }

@@ -58,11 +58,8 @@ impl PeerMachine {
     pub(super) fn greet(&mut self, now: Time, conn: ConnId) {
         let Some(link) = self.links.get(&conn) else { return };
         let download = link.download.and_then(|number| self.downloads.get(&number));
-        let Some(grant) = download.filter(|download| download.is_active()).and_then(|download| download.grant.as_ref())
-        else {
-            return self.close(now, conn, true);
-        };
-        let token = grant.token.clone();
+        let grant = download.filter(|download| download.is_active()).and_then(|download| download.grant.as_ref());
+        let Some(token) = grant.and_then(|grant| grant.token.clone()) else { return self.close(now, conn, true) };
         let Some(object) = self.objects.get(&token.token.content) else { return };
         let announced = self.uploader.offers(&object.id);
         let have = self.uploader.map(object, announced);
@@ -169,7 +166,7 @@ impl PeerMachine {
         link.pull.offers = Some(offers);
         let map = self.uploader.map(&object, true);
         let token = number.and_then(|number| self.downloads.get(&number)).and_then(|download| download.grant.as_ref());
-        let token = token.map(|grant| grant.token.clone());
+        let token = token.and_then(|grant| grant.token.clone());
         let me = self.me.guid;
         self.send(conn, Message::HelloBack { guid: me, have: map, token });
         if let Some(number) = number {

@@ -79,14 +79,7 @@ impl PeerMachine {
         }
         self.stage = Stage::Offline;
         self.event(EventKind::Offline { clean });
-        let running: Vec<u32> =
-            self.downloads.iter().filter(|(_, download)| !download.is_over()).map(|(number, _)| *number).collect();
-        for number in running {
-            if let Some(download) = self.downloads.get_mut(&number) {
-                download.go_away(now);
-            }
-            self.release_links(now, number, true);
-        }
+        self.stand_still(now);
         let open: Vec<ConnId> = self.links.keys().copied().collect();
         for conn in open {
             if clean {
@@ -97,6 +90,18 @@ impl PeerMachine {
             }
         }
         self.leave_control();
+    }
+
+    /// Every download that is not over waits until its machine is back.
+    pub(super) fn stand_still(&mut self, now: Time) {
+        let running: Vec<u32> =
+            self.downloads.iter().filter(|(_, download)| !download.is_over()).map(|(number, _)| *number).collect();
+        for number in running {
+            if let Some(download) = self.downloads.get_mut(&number) {
+                download.go_away(now);
+            }
+            self.release_links(now, number, true);
+        }
     }
 
     /// A new start of the same installation: it logs in anew, and downloads go on where they were.
@@ -111,6 +116,11 @@ impl PeerMachine {
         }
         self.draw_secondary(now);
         self.return_to_control(now);
+        self.go_on(now);
+    }
+
+    /// Every download that waited goes on where it was.
+    pub(super) fn go_on(&mut self, now: Time) {
         self.cache.stir = true;
         let away: Vec<u32> = self.downloads.keys().copied().collect();
         for number in away {

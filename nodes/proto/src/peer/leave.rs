@@ -195,7 +195,8 @@ impl PeerMachine {
         let broken = broken && touched;
         if sent > 0 || received > 0 || broken {
             let remote = link.remote.ip().to_canonical();
-            self.event(EventKind::Transfer(TransferRecord { remote, content, sent, received, broken }));
+            let local = Some(self.me.listen.ip());
+            self.event(EventKind::Transfer(TransferRecord { remote, local, content, sent, received, broken }));
         }
     }
 

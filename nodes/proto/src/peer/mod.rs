@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `script` | the user's acts: downloads begin, pause, resume, end; the end of the run |
 //! | `habits` | the upload setting, the link's other use, going and coming back |
+//! | `moving` | another address, in the same AS or another |
 //! | `edges` | the edge connection of a download: failover, authorisation |
 //! | `swarm` | which other peers are dialled and used |
 //! | `greeting` | connections of peers: greetings, and which message goes where |
@@ -37,6 +38,7 @@ mod leave;
 mod limit;
 mod link;
 mod misbehave;
+mod moving;
 mod news;
 mod offences;
 mod params;

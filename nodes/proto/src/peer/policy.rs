@@ -17,6 +17,7 @@ impl PeerMachine {
                     self.notice("a peer has no use for the policy of another role".to_owned());
                 }
             },
+            Order::Move(place) => self.move_to(now, *place),
             Order::Wipe | Order::Outage { .. } => {
                 self.notice(format!("a peer has no use for the order `{}`", order.word()));
             }

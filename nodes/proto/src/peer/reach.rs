@@ -102,7 +102,7 @@ impl PeerMachine {
         let Some(object) = self.objects.get(&content) else { return self.close(now, conn, true) };
         let pieces = object.piece_count() as usize;
         let Some(download) = self.downloads.get_mut(&number) else { return };
-        let valid = download.grant.as_ref().is_some_and(|grant| grant.token.token.expires > now);
+        let valid = download.grant.as_ref().is_some_and(|grant| grant.valid(now).is_some());
         let usable = room && valid && download.peers_allowed() && !download.swarm.banned.contains(&guid);
         let Some(candidate) = download.swarm.candidates.iter_mut().find(|candidate| candidate.guid == guid) else {
             return; // It may be named in a moment; else the greeting's time runs out.

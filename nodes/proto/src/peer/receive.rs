@@ -88,7 +88,7 @@ impl PeerMachine {
         }
         download.board.got(wanted.piece, wanted.bytes);
         let role = if link.is_edge() { Role::Edge } else { Role::Peer };
-        download.used((link.remote.ip().to_canonical(), role, link.guid), wanted.bytes);
+        download.used((link.remote.ip().to_canonical(), role, link.guid, self.me.as_number), wanted.bytes);
         let complete = download.board.is_complete();
         self.spread(now, number, wanted.piece);
         if complete {

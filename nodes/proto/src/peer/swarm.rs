@@ -22,8 +22,7 @@ impl PeerMachine {
         if !download.is_active() || !download.peers_allowed() {
             return;
         }
-        let Some(grant) = download.grant.as_ref().filter(|grant| grant.token.token.expires > now) else { return };
-        let token = grant.token.clone();
+        let Some(token) = download.grant.as_ref().and_then(|grant| grant.valid(now)).cloned() else { return };
         let links = self.peer_links(number);
         let mut room = (self.config.max_sources as usize).saturating_sub(links);
         let first = download.swarm.answered.is_none();

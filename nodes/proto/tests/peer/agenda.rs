@@ -60,6 +60,12 @@ pub(crate) enum Todo {
     Serve(usize),
     Stop(usize),
     Wipe(usize),
+    /// The host has another address from then on, in this AS; nobody hears of it.
+    Move {
+        host: usize,
+        to: std::net::IpAddr,
+        as_number: u32,
+    },
     /// A program that took another's place begins.
     Begin(usize),
 }

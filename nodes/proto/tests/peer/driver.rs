@@ -13,7 +13,7 @@ impl Net {
     /// A chunk reached its host.
     pub(crate) fn deliver(&mut self, stream: usize, chunk: &Chunk) {
         let host = self.streams[stream].to;
-        let Some(conn) = self.streams[stream].to_conn else { return };
+        let Some(conn) = self.streams[stream].to_conn.filter(|_| !self.streams[stream].lost) else { return };
         if !self.hosts[host].alive || self.hosts[host].silent {
             return;
         }
@@ -118,6 +118,7 @@ impl Net {
                 self.streams.push(Stream::new(peer, None, host, Some(conn)));
                 self.hosts[host].conns.insert(conn, stream);
                 self.streams[stream].to_port = to.port();
+                self.streams[stream].lost = self.hosts[peer].address != to.ip();
                 if from_listener {
                     self.streams[stream].from_listener = true;
                     self.crossing.insert((host, peer), stream);
@@ -152,6 +153,7 @@ impl Net {
                     self.offer(stream);
                 }
             }
+            Output::Listen { at } => self.hosts[host].address = at.ip(),
             Output::Event(event) => self.events.push((self.now, host, event)),
             Output::Finished => self.hosts[host].finished = true,
             Output::Remember { .. } | Output::Reply { .. } | Output::Idle { .. } => {}

@@ -12,6 +12,7 @@ mod edge;
 mod faults;
 mod greeting;
 mod habits;
+mod moving;
 mod nat;
 mod net;
 mod orders;

@@ -10,7 +10,7 @@ use std::{
     rc::Rc,
 };
 
-use peerbed_contract::{EventKind, NatClass};
+use peerbed_contract::{EventKind, NatClass, Order, Place};
 use peerbed_proto::{ConnId, ControlMachine, Endpoint, Input, PeerMachine, RequestId, Time};
 
 use crate::{
@@ -78,6 +78,8 @@ pub(crate) struct Net {
     pub(crate) sent: BTreeMap<usize, u64>,
     /// Dials under way from listening ports: by whom, to whom.
     pub(crate) crossing: BTreeMap<(usize, usize), usize>,
+    /// What peers are told of where they are.
+    pub(crate) places: BTreeMap<usize, Place>,
     /// From whom to whom something was lost in a silence; nothing repeats it here, though TCP would.
     pub(crate) lost: BTreeSet<(IpAddr, IpAddr)>,
     /// Everything that machines said.
@@ -124,7 +126,7 @@ impl Net {
 
     /// Lets time pass.
     /// Orders something of a host now.
-    pub(crate) fn order(&mut self, host: usize, order: peerbed_contract::Order) {
+    pub(crate) fn order(&mut self, host: usize, order: Order) {
         self.input(host, Input::Order(order));
     }
 
@@ -211,8 +213,23 @@ impl Net {
             }
             Todo::Stop(host) => self.input(host, Input::Stop),
             Todo::Begin(host) => self.input(host, Input::Start),
-            Todo::Wipe(host) => self.input(host, Input::Order(peerbed_contract::Order::Wipe)),
+            Todo::Move { host, to, as_number } => self.move_host(host, to, as_number),
+            Todo::Wipe(host) => self.input(host, Input::Order(Order::Wipe)),
         }
+    }
+
+    /// Nothing that is under way to or from its old address arrives, and whoever dials that hears nothing.
+    fn move_host(&mut self, host: usize, to: IpAddr, as_number: u32) {
+        for stream in self.streams.iter_mut().filter(|stream| stream.from == host || stream.to == host) {
+            (stream.dead, stream.lost) = (true, true);
+        }
+        let config = match &self.hosts[host].program {
+            Program::Peer(_) => self.places[&host].clone(),
+            _ => panic!("only peers move"),
+        };
+        let as_number = as_number.try_into().expect("not 0");
+        let place = Place { address: to, as_number, ..config };
+        self.input(host, Input::Order(Order::Move(Box::new(place))));
     }
 
     /// The sender's end of `stream` dies: the other end hears of it, nothing more travels.
@@ -242,7 +259,8 @@ impl Net {
 
     fn connect(&mut self, stream: usize) {
         let (from, to) = (self.streams[stream].from, self.streams[stream].to);
-        if self.hosts[to].silent || self.hosts[from].silent || self.streams[stream].dead {
+        let silent = self.hosts[to].silent || self.hosts[from].silent;
+        if silent || self.streams[stream].dead || self.streams[stream].lost {
             return;
         }
         if !self.lets_in(stream) {
@@ -303,8 +321,11 @@ impl Net {
                 self.input(from, Input::Writable { conn });
             }
         }
-        if let (Item::Body { content, .. }, Program::Edge(edge)) = (&*item, &mut self.hosts[from].program) {
-            *edge.sent.entry((address_of(to), content.clone())).or_default() += bytes;
+        let to_address = self.hosts[to].address;
+        if let (Item::Body { content, .. }, Program::Edge(edge)) = (&*item, &mut self.hosts[from].program)
+            && !self.streams[stream].lost
+        {
+            *edge.sent.entry((to_address, content.clone())).or_default() += bytes;
         }
         self.uplink_next(from);
     }

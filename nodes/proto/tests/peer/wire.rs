@@ -73,6 +73,8 @@ pub(crate) struct Stream {
     in_flight: u64,
     window: u64,
     pub(crate) dead: bool,
+    /// An end of it has another address now: nothing arrives, and nobody is told.
+    pub(crate) lost: bool,
     /// Of the dialling side's: the port dialled.
     pub(crate) to_port: u16,
     /// It was dialled from the port at which its host listens.
@@ -88,6 +90,7 @@ impl Stream {
             from_conn,
             queue: VecDeque::new(),
             arrived: VecDeque::new(),
+            lost: false,
             in_flight: 0,
             window: FIRST_WINDOW,
             dead: false,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use peerbed_contract::{
     AsNumber, CachePolicy, Constants, ContentId, ControlConfig, ControlLimits, ControlPart, DatabaseAddress,
     DirectoryEntry, DownloadRecord, EdgeMode, EventKind, Filters, Guid, Misbehaviour, NatClass, NodeConfig, Object,
-    PeerConfig, Prefix, ReAddPolicy, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy,
+    PeerConfig, Place, Prefix, ReAddPolicy, Requery, Role, RoleConfig, ScriptStep, Selection, Storage, Strategy,
     TerminalStatus, UploadPolicy, UserMoment,
 };
 use peerbed_proto::{ControlMachine, PeerMachine, Time, token};
@@ -175,6 +175,19 @@ impl World {
             let machine = self.peer_machine(index);
             let host = net.add(Program::Peer(Box::new(machine)), peer.up, peer.down, peer.delay);
             net.hosts[host].nat = peer.config.nat;
+            let NodeConfig { address, as_number, region, .. } = self.node("a-place", host, 0);
+            let place = Place {
+                address,
+                as_number,
+                region,
+                lan: None,
+                control: self.control_nodes(),
+                edges: self.edge_addresses(),
+                rate_bps: peer.config.uploads.rate_bps,
+                courtesy: peer.config.courtesy,
+                edge_target_bps: peer.config.edge_target_bps,
+            };
+            net.places.insert(host, place);
         }
         net.start();
         net
@@ -184,15 +197,22 @@ impl World {
     pub(crate) fn peer_machine(&self, index: usize) -> PeerMachine {
         let mut config = self.peers[index].config.clone();
         config.objects.clone_from(&self.objects);
-        config.edges = (0..self.edges.len()).map(|edge| SocketAddr::new(address_of(edge), EDGE_PORT)).collect();
-        if self.control {
-            // Each begins with another, as planned peers do.
-            let node =
-                |turn| SocketAddr::new(address_of(self.control_host((index + turn) % self.controls)), CONTROL_PORT);
-            config.control = (0..self.controls).map(node).collect();
-        }
+        config.edges = self.edge_addresses();
+        config.control = self.control_nodes();
+        // Each begins with another, as planned peers do.
+        let turn = if config.control.is_empty() { 0 } else { index % config.control.len() };
+        config.control.rotate_left(turn);
         let node = self.node(&format!("peer-{index}"), self.peer_host(index), index as u64);
         PeerMachine::new(&node, &config)
+    }
+
+    fn edge_addresses(&self) -> Vec<SocketAddr> {
+        (0..self.edges.len()).map(|edge| SocketAddr::new(address_of(edge), EDGE_PORT)).collect()
+    }
+
+    fn control_nodes(&self) -> Vec<SocketAddr> {
+        let nodes = (0..self.controls).filter(|_| self.control);
+        nodes.map(|index| SocketAddr::new(address_of(self.control_host(index)), CONTROL_PORT)).collect()
     }
 
     /// A fresh connection node, for the start and after a loss.
@@ -364,7 +384,7 @@ impl Outcome {
         }
         let mut pairs: BTreeMap<(std::net::IpAddr, std::net::IpAddr, &ContentId), Pair> = BTreeMap::new();
         for (host, transfer) in self.transfers() {
-            let (me, remote) = (address_of(host), transfer.remote);
+            let (me, remote) = (transfer.local.unwrap_or(address_of(host)), transfer.remote);
             let out = pairs.entry((me, remote, &transfer.content)).or_default();
             out.sent += transfer.sent;
             out.broken |= transfer.broken;

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use peerbed_contract::NodeName;
 
-use super::verb::{Life, Turn};
+use super::{
+    moving::Departure,
+    verb::{Life, Turn},
+};
 use crate::{
     experiment::Policy,
     plan::{Act, Action, PolicyChange},
@@ -23,6 +26,8 @@ pub(crate) struct Step {
 pub(super) enum What {
     /// To known nodes and links.
     Known(Box<Act>),
+    /// Hosts change their places.
+    Move(Box<Departure>),
     /// To the policy: the one before and the new one, of which each node is told what concerns it.
     Policy { policies: Box<(Policy, Policy)>, changes: Vec<PolicyChange> },
     /// To some of a group.
@@ -88,6 +93,7 @@ pub(crate) fn draw(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Action
     for Step { at, what } in steps {
         let act = match what {
             What::Known(act) => Act::clone(act),
+            What::Move(_) => continue, // See `moves`.
             What::Policy { policies, changes } => {
                 let (old, new) = &**policies;
                 Act::SetPolicy { changes: changes.clone(), orders: policies::orders(old, new, layout) }

@@ -16,6 +16,7 @@ pub(super) enum Verb {
     Heal,
     Wipe,
     Outage,
+    Move,
     SetPolicy,
 }
 
@@ -33,6 +34,7 @@ pub(super) const VERBS: &[(&str, Verb)] = &[
     ("set-access", Verb::SetAccess),
     ("wipe", Verb::Wipe),
     ("outage", Verb::Outage),
+    ("move", Verb::Move),
     ("set-policy", Verb::SetPolicy),
 ];
 
@@ -54,6 +56,7 @@ impl Verb {
             Verb::Turn(_) => matches!(key, "node" | "group" | "share"),
             Verb::Outage => matches!(key, "node" | "for"),
             Verb::Wipe => key == "node",
+            Verb::Move => matches!(key, "node" | "group" | "share" | "to" | "access"),
             Verb::SetPolicy => key == "policy",
         }
     }
@@ -65,6 +68,7 @@ impl Verb {
             Verb::Partition => &["ases"],
             Verb::Outage => &["node", "for"],
             Verb::Wipe | Verb::SetAccess => &["node"],
+            Verb::Move => &["to"],
             Verb::SetPolicy => &["policy"],
             Verb::Turn(Turn::Add) => &["group"],
             // Other turns need a node or a group, a heal may have nothing.

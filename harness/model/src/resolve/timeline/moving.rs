@@ -1,0 +1,122 @@
+//! `move` of a timeline: who goes where; what that means for each follows in `resolve::moves`.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use peerbed_contract::Role;
+use peerbed_link::Duplex;
+
+use super::{Draft, Pick, Step, World, draw::What};
+use crate::{
+    diagnostic::{Report, Spanned},
+    read::listed,
+    resolve::{layout::Layout, seeds::Seeds},
+    topology::Topology,
+    yaml::{Node, Value},
+};
+
+/// Who goes where.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Departure {
+    who: Who,
+    to: (usize, Duplex),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Who {
+    /// By index among the hosts.
+    Host(usize),
+    /// So many of a group; none: all.
+    Group { group: usize, count: Option<u32> },
+}
+
+/// A move with everybody drawn whom it is about.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Wanted {
+    pub(crate) at: Duration,
+    /// Indexes of hosts.
+    pub(crate) hosts: Vec<usize>,
+    /// The AS, and the link there.
+    pub(crate) to: (usize, Duplex),
+}
+
+/// The ASes that a timeline moves somebody to, by index. What is wrong with it is said elsewhere.
+pub(crate) fn visited(node: &Node, topology: &Topology) -> BTreeSet<usize> {
+    let Value::List(items) = &node.value else { return BTreeSet::new() };
+    let text = |node: &Node, key: &str| match &node.get(key)?.value {
+        Value::Scalar { text, .. } => Some(text.clone()),
+        _ => None,
+    };
+    let moves = items.iter().filter(|item| text(item, "do").as_deref() == Some("move"));
+    let at = |name: String| topology.ases.iter().position(|one| one.name.value == name);
+    moves.filter_map(|item| at(text(item, "to")?)).collect()
+}
+
+/// The moves of a timeline. Who is drawn depends on the time and the group, so arms draw the same ones.
+pub(crate) fn wanted(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Wanted> {
+    let moves = steps.iter().filter_map(|step| match &step.what {
+        What::Move(departure) => Some((step.at, departure)),
+        _ => None,
+    });
+    let drawn = moves.map(|(at, departure)| {
+        let Departure { who, to } = &**departure;
+        let hosts = match *who {
+            Who::Host(host) => vec![host],
+            Who::Group { group, count } => {
+                let (first, peers) = (layout.first_peer[group], layout.peers(group));
+                let count = count.unwrap_or(peers.len() as u32);
+                let draw = format!("timeline/{}/move", at.as_nanos());
+                let chosen = seeds.choose(&draw, peers.iter().map(|host| host.name.as_str()), count);
+                (first..).zip(chosen).filter(|(_, chosen)| *chosen).map(|(host, _)| host).collect()
+            }
+        };
+        Wanted { at, hosts, to: *to }
+    });
+    drawn.collect()
+}
+
+impl World<'_> {
+    /// Reads a move.
+    pub(super) fn depart(&mut self, draft: &Draft<'_>, pick: Option<Pick>, report: &mut Report) -> Option<Departure> {
+        let (who, number, group) = if draft.fields.get("group").is_some() {
+            let Pick { group, count } = pick?;
+            let peers = self.layout.peers(group).len();
+            (Who::Group { group, count }, count.map_or(peers as u64, u64::from), group)
+        } else {
+            let host = self.host(draft, report)?;
+            let Some(group) = host.group.filter(|_| host.role == Role::Peer) else {
+                let message = format!("`move` is of a peer, `{}` is none", host.name);
+                report
+                    .error(draft.fields.span_of("node"), message)
+                    .help("edges and the control plane stay where they are");
+                return None;
+            };
+            let index = self.layout.hosts.iter().position(|other| other.name == host.name)?;
+            (Who::Host(index), 1, group)
+        };
+        let name = report.name(draft.fields.get("to")?, 63)?;
+        let Some(at) = self.layout.ases.iter().position(|one| one.name == name.value) else {
+            report.dangling("AS", &name.value, name.span, self.layout.ases.iter().map(|one| one.name.as_str()));
+            return None;
+        };
+        let access = match draft.fields.get("access") {
+            Some(node) => report.name(node, 63)?,
+            None => Spanned { value: self.groups[group].access.value.clone(), span: name.span },
+        };
+        let one = &self.layout.ases[at];
+        let Some(link) = one.access.get(&access.value).copied() else {
+            let message = format!("no access profile of `{}` is named `{}`", one.name, access.value);
+            let known = listed(one.access.keys().map(String::as_str));
+            report.error(access.span, message).help(format!("say which with `access`; there are: {known}"));
+            return None;
+        };
+        let left = &mut self.room[at];
+        if *left < number {
+            let message =
+                format!("places for {number} movers, but the prefix of `{}` has {left} addresses left", one.name);
+            report.error(name.span, message).help("make the AS's prefix larger, or move fewer");
+            return None;
+        }
+        *left -= number;
+        Some(Departure { who, to: (at, link) })
+    }
+}
