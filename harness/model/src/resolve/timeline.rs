@@ -206,7 +206,8 @@ impl<'a> World<'a> {
 
     fn act(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {
         Some(match draft.verb {
-            Verb::SetPolicy => return None, // What each node is told is not known before the plan.
+            // What each node is told of a policy is not known before the plan; of moves see `depart`.
+            Verb::SetPolicy | Verb::Move => return None,
             Verb::Turn(turn) => turn.act(vec![self.live(draft, turn.from(), turn.to(), report)?]),
             Verb::SetLink => self.set_link(draft, report)?,
             Verb::CutLink | Verb::HealLink => self.cut_link(draft, report)?,
@@ -225,7 +226,6 @@ impl<'a> World<'a> {
                 self.access.insert(name.clone(), new);
                 Act::SetAccess { node: name, up: new.up, down: new.down }
             }
-            Verb::Move => return None, // See `depart`.
             Verb::Wipe => {
                 let node = self.ordered(draft, Role::Control, "a node of the control plane", report)?;
                 Act::Order { node, order: Order::Wipe }

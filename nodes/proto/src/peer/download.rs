@@ -7,8 +7,8 @@ use std::{
 };
 
 use peerbed_contract::{
-    AsNumber, ContentId, DownloadRecord, EdgeMode, Guid, Manifest, NatClass, Object, PeerConfig, Role, ScriptStep,
-    SignedToken, SourceBytes, TerminalStatus, UserMoment,
+    AsNumber, ContentId, DownloadRecord, Guid, Manifest, NatClass, Object, PeerConfig, Role, ScriptStep, SignedToken,
+    SourceBytes, TerminalStatus, UserMoment,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
