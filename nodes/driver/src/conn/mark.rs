@@ -6,7 +6,7 @@ use tokio::{net::TcpStream, time::Instant};
 
 use crate::sys;
 
-/// Content is read in steps of about so many bytes, a quarter of a piece at most.
+/// Content is read in steps of about so many bytes.
 const STEP: u32 = 16 * 1024;
 /// What came is read after so long, however little it is.
 const PATIENCE: Duration = Duration::from_millis(200);

@@ -12,14 +12,15 @@ use peerbed_contract::{
 use proptest::{prelude::*, strategy::Strategy as _};
 
 use super::*;
-
-mod eligible;
-mod floods;
-mod nodes;
-
 use crate::{
     ConnId, Endpoint, Message, PROGRAM_MAX, PROTOCOL_VERSION, PeerAddress, SECONDARY_MAX, USAGE_MAX, UsageEntry, token,
 };
+
+mod eligible;
+mod floods;
+mod logins;
+mod nodes;
+mod steps;
 
 const SECRET: [u8; 32] = [5; 32];
 
@@ -260,112 +261,6 @@ fn bad_tokens_are_refused_and_the_connection_stays() {
 }
 
 #[test]
-fn a_login_must_come_first_and_speak_the_version() {
-    let mut control = control(Strategy::Nested, 40, 0.0);
-    accept(&mut control, 1, 1);
-    let outputs = tell(&mut control, 1, register("patch", true));
-    assert!(refused(&outputs).contains("first message"));
-    assert_eq!(outputs.last(), Some(&Output::Close { conn: ConnId(1) }));
-
-    accept(&mut control, 3, 3);
-    let mut other = login(3, true);
-    let Message::Login { version, .. } = &mut other else { unreachable!() };
-    *version += 1;
-    let outputs = tell(&mut control, 3, other);
-    assert!(refused(&outputs).contains("version"));
-    assert_eq!(outputs.last(), Some(&Output::Close { conn: ConnId(3) }));
-}
-
-#[test]
-fn logins_and_logouts_are_logged_as_they_were_seen() {
-    let mut control = control(Strategy::Nested, 40, 0.0);
-    let log = |control: &mut ControlMachine, conn: u64, message: Message| {
-        control.handle(10, Input::Message { conn: ConnId(conn), message });
-        drain(control).into_iter().filter(is_log).collect::<Vec<_>>()
-    };
-    accept(&mut control, 1, 4);
-    let address = (ip(4), 50_000).into();
-    let login_of_4 = Output::Event(EventKind::Login(Box::new(LoginRecord {
-        guid: guid(4),
-        secondary: vec![guid(200), guid(201)],
-        address,
-        as_number: Some(2.try_into().unwrap()),
-        region: Some("north".to_owned()),
-        country: None,
-        uploads: true,
-        nat: NatClass::FullCone,
-        version: "test 1".to_owned(),
-    })));
-    let logout_of_4 = Output::Event(EventKind::Logout { guid: guid(4), address });
-    assert_eq!(log(&mut control, 1, login(4, true)), std::slice::from_ref(&login_of_4));
-    // The same installation from elsewhere: the former login ends first.
-    accept(&mut control, 3, 4);
-    assert_eq!(log(&mut control, 3, login(4, true)), [logout_of_4.clone(), login_of_4]);
-    control.handle(10, Input::Closed { conn: ConnId(1), clean: true });
-    assert_eq!(drain(&mut control), [], "the former connection is no login any more");
-    control.handle(10, Input::Closed { conn: ConnId(3), clean: false });
-    assert_eq!(drain(&mut control), [logout_of_4]);
-}
-
-#[test]
-fn a_login_that_tells_too_much_is_refused() {
-    for (secondary, program) in [(SECONDARY_MAX + 1, 0), (0, PROGRAM_MAX + 1)] {
-        let mut control = control(Strategy::Nested, 40, 0.0);
-        accept(&mut control, 1, 1);
-        let Message::Login { version, guid, listen, uploads, nat, lan, .. } = login(1, true) else { unreachable!() };
-        let (secondary, program) = (vec![guid; secondary], "x".repeat(program));
-        let outputs =
-            tell(&mut control, 1, Message::Login { version, guid, listen, uploads, secondary, program, nat, lan });
-        assert!(refused(&outputs).contains("at most 5 secondary GUIDs"));
-        assert_eq!(outputs.last(), Some(&Output::Close { conn: ConnId(1) }));
-    }
-}
-
-#[test]
-fn a_message_between_peers_ends_the_connection() {
-    let mut control = control(Strategy::Nested, 40, 0.0);
-    arrive(&mut control, 1, true);
-    let outputs = tell(&mut control, 1, Message::Have { piece: 3 });
-    assert_eq!(outputs.last(), Some(&Output::Close { conn: ConnId(1) }));
-    assert_eq!(tell(&mut control, 1, query(1, "patch")), [], "a closed connection is forgotten");
-}
-
-#[test]
-fn a_second_login_of_a_guid_replaces_the_first() {
-    let mut control = control(Strategy::Nested, 40, 0.0);
-    arrive(&mut control, 1, true);
-    tell(&mut control, 1, register("patch", true));
-    arrive(&mut control, 2, true);
-    accept(&mut control, 21, 21);
-    let outputs = tell(&mut control, 21, login(1, true));
-    assert!(refused(&outputs).contains("elsewhere"));
-    assert_eq!(outputs[1], Output::Close { conn: ConnId(1) });
-    assert_eq!(outputs[2], Output::Send { conn: ConnId(21), message: Message::Welcome });
-    assert_eq!(answer(&tell(&mut control, 2, query(2, "patch"))), (vec![], 0), "the copies went with the login");
-    // What is still under way on the former connection changes nothing.
-    assert_eq!(tell(&mut control, 1, register("patch", true)), []);
-    control.handle(10, Input::Closed { conn: ConnId(1), clean: true });
-    tell(&mut control, 21, register("patch", true));
-    assert_eq!(answer(&tell(&mut control, 2, query(2, "patch"))), (vec![1], 1));
-}
-
-#[test]
-fn a_second_login_on_the_same_connection_begins_anew() {
-    let mut control = control(Strategy::Nested, 40, 0.0);
-    arrive(&mut control, 1, true);
-    arrive(&mut control, 2, true);
-    tell(&mut control, 1, register("patch", true));
-    let welcome = [Output::Send { conn: ConnId(1), message: Message::Welcome }];
-    assert_eq!(tell(&mut control, 1, login(1, true)), welcome, "the connection stays");
-    assert_eq!(answer(&tell(&mut control, 2, query(2, "patch"))), (vec![], 0));
-    tell(&mut control, 1, register("patch", true));
-    assert_eq!(answer(&tell(&mut control, 2, query(2, "patch"))), (vec![1], 1));
-    // Under another name the former one is gone.
-    assert_eq!(tell(&mut control, 1, login(3, true)), welcome);
-    assert_eq!(answer(&tell(&mut control, 2, query(2, "patch"))), (vec![], 0));
-}
-
-#[test]
 fn rotation_is_fair() {
     let mut control = control(Strategy::Nested, 4, 0.0);
     for number in 1..=12 {
@@ -444,128 +339,4 @@ fn who_sends_what_is_no_frame_is_shut_out_for_a_minute() {
 
 fn strategy() -> impl proptest::strategy::Strategy<Value = Strategy> {
     prop::sample::select(vec![Strategy::Nested, Strategy::Random, Strategy::Local])
-}
-
-/// What may happen to a control plane.
-#[derive(Debug, Clone)]
-enum Step {
-    Arrive { number: u8, uploads: bool },
-    Leave { number: u8 },
-    Register { number: u8, complete: bool },
-    Unregister { number: u8 },
-    Query { number: u8 },
-    Nonsense { number: u8 },
-}
-
-fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
-    let number = 1_u8..20;
-    let step = prop_oneof![
-        (number.clone(), any::<bool>()).prop_map(|(number, uploads)| Step::Arrive { number, uploads }),
-        number.clone().prop_map(|number| Step::Leave { number }),
-        (number.clone(), any::<bool>()).prop_map(|(number, complete)| Step::Register { number, complete }),
-        number.clone().prop_map(|number| Step::Unregister { number }),
-        number.clone().prop_map(|number| Step::Query { number }),
-        number.prop_map(|number| Step::Nonsense { number }),
-    ];
-    prop::collection::vec(step, 0..200)
-}
-
-/// What a reader of the rules expects: who is logged in on which connection, and who offers what.
-#[derive(Default)]
-struct Expected {
-    conn: BTreeMap<u8, u64>,
-    uploads: BTreeSet<u8>,
-    copies: BTreeMap<u8, bool>,
-}
-
-impl Expected {
-    fn leave(&mut self, number: u8) {
-        self.conn.remove(&number);
-        self.uploads.remove(&number);
-        self.copies.remove(&number);
-    }
-
-    fn arrive(&mut self, number: u8, conn: u64, uploads: bool) {
-        self.leave(number);
-        self.conn.insert(number, conn);
-        if uploads {
-            self.uploads.insert(number);
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn answers_keep_the_rules_whatever_happened_before(
-        steps in steps(), max in 0_u32..8, diversity in 0.0..=1.0_f64, strategy in strategy(),
-    ) {
-        let mut control = control(strategy, max, diversity);
-        let mut expected = Expected::default();
-        let mut next = 1;
-        for step in steps {
-            match step {
-                Step::Arrive { number, uploads } => {
-                    let conn = next;
-                    next += 2;
-                    accept(&mut control, conn, number);
-                    let outputs = tell(&mut control, conn, login(number, uploads));
-                    let welcome = Output::Send { conn: ConnId(conn), message: Message::Welcome };
-                    prop_assert_eq!(outputs.last(), Some(&welcome));
-                    expected.arrive(number, conn, uploads);
-                }
-                Step::Leave { number } => {
-                    if let Some(conn) = expected.conn.get(&number) {
-                        control.handle(10, Input::Closed { conn: ConnId(*conn), clean: true });
-                        expected.leave(number);
-                    }
-                }
-                Step::Register { number, complete } => {
-                    if let Some(conn) = expected.conn.get(&number) {
-                        let outputs = tell(&mut control, *conn, register("patch", complete));
-                        let uploads = expected.uploads.contains(&number);
-                        prop_assert_eq!(outputs.is_empty(), uploads);
-                        if uploads {
-                            expected.copies.insert(number, complete);
-                        }
-                    }
-                }
-                Step::Unregister { number } => {
-                    if let Some(conn) = expected.conn.get(&number) {
-                        tell(&mut control, *conn, Message::Unregister { content: content("patch") });
-                        expected.copies.remove(&number);
-                    }
-                }
-                Step::Nonsense { number } => {
-                    if let Some(conn) = expected.conn.get(&number) {
-                        tell(&mut control, *conn, Message::Bye);
-                        expected.leave(number);
-                    }
-                }
-                Step::Query { number } => {
-                    let Some(conn) = expected.conn.get(&number) else { continue };
-                    let outputs = tell(&mut control, *conn, query(number, "patch"));
-                    let (peers, copies) = answer(&outputs);
-                    let others: BTreeMap<_, _> = expected.copies.iter().filter(|(peer, _)| **peer != number).collect();
-                    // A third of the numbers share an AS.
-                    let near = |peer: &&u8| strategy != Strategy::Local || **peer % 3 == number % 3;
-                    let eligible = others.keys().filter(|peer| near(peer)).count();
-                    let distinct: BTreeSet<_> = peers.iter().collect();
-                    prop_assert_eq!(distinct.len(), peers.len(), "nobody is returned twice");
-                    let offers = |peer: &&u8| others.contains_key(*peer) && near(peer);
-                    prop_assert!(distinct.iter().all(offers), "only who offers a copy");
-                    prop_assert_eq!(peers.len(), eligible.min(max as usize), "as many as there are");
-                    prop_assert_eq!(copies as usize, others.values().filter(|complete| ***complete).count());
-                    let introduced: BTreeSet<_> = outputs[..outputs.len() - 1].iter().map(|output| match output {
-                        Output::Send { conn, message: Message::Introduce { peer, .. } } => {
-                            assert_eq!(peer.guid, guid(number));
-                            conn.0
-                        }
-                        other => panic!("{other:?}"),
-                    }).collect();
-                    let conns: BTreeSet<_> = peers.iter().map(|peer| expected.conn[peer]).collect();
-                    prop_assert_eq!(introduced, conns, "each of them is told, on its present connection");
-                }
-            }
-        }
-    }
 }

@@ -90,12 +90,12 @@ impl PeerMachine {
             .filter(|(conn, link)| link.source && (dead(link) || mute(*conn, link)))
             .map(|(conn, link)| (conn, link.kind))
             .collect();
-        let crawling: Vec<ConnId> = download.links.iter().copied().collect();
-        let slow = |conn: &ConnId| {
-            let link = self.links.get_mut(conn)?;
-            (link.source && !link.is_edge() && link.pull.crawls(now)).then_some((*conn, link.kind))
+        let slow = |(conn, link): (&ConnId, &mut Link)| {
+            let gives = link.source || link.phase == Phase::Leaving;
+            let crawls = gives && !link.is_edge() && link.download == Some(number) && link.pull.crawls(now);
+            crawls.then_some((*conn, link.kind))
         };
-        let slow: Vec<(ConnId, Kind)> = crawling.iter().filter_map(slow).collect();
+        let slow: Vec<(ConnId, Kind)> = self.links.iter_mut().filter_map(slow).collect();
         for (conn, kind) in lost.iter().chain(slow.iter().filter(|slow| !lost.contains(slow))).copied() {
             match kind {
                 Kind::Edge(index) => {
@@ -105,7 +105,12 @@ impl PeerMachine {
                 Kind::Dialled | Kind::Accepted => {
                     self.offended(now, conn, Offence::Stall);
                     self.candidate_stalled(now, conn);
-                    self.detach(now, conn, true);
+                    if self.links.get(&conn).is_some_and(|link| link.source) {
+                        self.detach(now, conn, true);
+                    } else {
+                        // It was being left, and what it owes from before would never be whole.
+                        self.break_off(now, conn);
+                    }
                 }
             }
         }
