@@ -98,6 +98,7 @@ impl Experiment {
             for ScaleTree { tree, arms } in scales::apply(node, (&root, &topology), &names, &mut report) {
                 let mut own = report.beside();
                 let (head, arms) = read_all(&tree, scale, arms.as_deref(), &mut layouts, &mut own);
+                compared(&arms, &tree, &mut own);
                 report.absorb(own, &format!("at scale `{}`", tree.name.value));
                 resolved.extend(head.map(|head| Scaled { name: tree.name.value, head, arms }));
             }
@@ -241,6 +242,19 @@ impl Layouts {
         let (topology, groups) = (topology.clone(), groups.to_vec());
         self.known.push(Known { topology, groups, visited, layout: Arc::clone(&layout) });
         Some(layout)
+    }
+}
+
+/// At a scale that leaves arms out, bounds that compare with one of those would never be judged.
+fn compared(arms: &[Arm], tree: &ArmTree, report: &mut Report) {
+    let missing = |arm: &&str| !arms.iter().any(|known| known.name == **arm);
+    let others = arms.iter().flat_map(|arm| arm.expect.iter().filter_map(Expected::other));
+    let missing: BTreeSet<&str> = others.filter(missing).collect();
+    for arm in missing {
+        let message = format!("bounds are multiples of what arm `{arm}` has, but this scale leaves it out");
+        report
+            .error(tree.name.span, message)
+            .help("add it to the scale's `arms`, or give the scale an `expect` of its own");
     }
 }
 

@@ -71,6 +71,12 @@ impl Node {
         }
     }
 
+    /// The same, to change it.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Arc<Node>> {
+        let Value::Map(entries) = &mut self.value else { return None };
+        entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node)
+    }
+
     /// The keys, if this is a map.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
         let entries = match &self.value {

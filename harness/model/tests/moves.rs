@@ -213,3 +213,36 @@ fn what_is_wrong_with_moves_is_said() {
     let crowd = crowd.replace(", staying: {groups.homes.moves.share: 0%}", "");
     insta::assert_snapshot!(only(&read(crowd.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err()), @"experiments/e.yaml:7:3 about 3600000 moves in 10h are more than one run can have [about 20000 are allowed, over all groups; make `every` of `moves` longer]");
 }
+
+#[test]
+fn a_link_that_is_named_is_the_one_at_home_too() {
+    let timeline = "timeline:\n  - {at: 1s, do: move, node: homes-0, to: isp-y}\n  - {at: 2s, do: move, node: homes-0, to: isp-x, access: server}\n  \
+                    - {at: 3s, do: move, node: homes-0, to: isp-y}\n  - {at: 4s, do: move, node: homes-0, to: isp-x}\n";
+    let plan = plan(", moves: {share: 0%, to: [isp-y], every: 10s}", timeline, 1, "hybrid");
+    let rates: Vec<Option<u64>> = moves(&plan).iter().map(|(.., place)| place.rate_bps).collect();
+    assert_eq!(rates, [Some(1_600_000), Some(80_000_000), Some(1_600_000), Some(3_200_000)]);
+}
+
+#[test]
+fn latecomers_move_only_once_they_are_there() {
+    let timeline = "timeline:\n  - {at: 40s, do: add, group: homes, share: 50%}\n";
+    let plan = plan(", moves: {to: [isp-y], every: 4s}", timeline, 1, "hybrid");
+    let added = plan.timeline.iter().find(|action| matches!(action.act, Act::Add { .. })).expect("an add");
+    let late: Vec<String> = added.act.nodes().iter().map(ToString::to_string).collect();
+    assert_eq!(late.len(), 5);
+    let moves = moves(&plan);
+    assert!(moves.iter().filter(|(_, who, ..)| late.contains(who)).all(|(at, ..)| *at > Duration::from_secs(40)));
+    assert!(moves.iter().any(|(_, who, ..)| late.contains(who)) && moves.iter().any(|(at, ..)| at.as_secs() < 20));
+}
+
+#[test]
+fn a_timeline_moves_so_many_and_no_more() {
+    let one = "  - {at: 1s, do: move, group: homes, to: isp-y}\n  - {at: 2s, do: move, group: homes, to: isp-x}\n";
+    let text = text("", &format!("timeline:\n{}", one.repeat(120)))
+        .replace(", staying: {groups.homes.moves.share: 0%}", "")
+        .replace("peers: 10", "peers: 100");
+    let topology =
+        TOPOLOGY.replace("0/24", "0/16").replace("10.2.0.0/27", "10.2.0.0/16").replace("10.0.0.0/16", "10.0.0.0/24");
+    let wrong = read(text.as_bytes(), topology.as_bytes()).unwrap_err().to_string();
+    assert!(wrong.contains("the timeline moves 20100 peers up to here"), "{wrong}");
+}

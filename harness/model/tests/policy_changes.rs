@@ -165,3 +165,16 @@ fn what_a_peer_is_made_with_cannot_change() {
         .replace("  few: {", "  few: {policy.downloads.duplicates: 9, ");
     read(experiment.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
 }
+
+#[test]
+fn both_ways_to_write_a_path_hold_beside_each_other() {
+    let timeline = "{at: 5s, do: set-policy, policy: {uploads.per_copy: 2, edge.mode: only}}";
+    let text = text(timeline).replace("  few: {", "  few: {timeline.0.policy.uploads.connections: 4, ");
+    let experiment = read(text.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let plan = experiment.plan("few", 0, None).unwrap();
+    let changed: Vec<&str> = plan.timeline[0].act.changes().iter().map(|change| change.path.as_str()).collect();
+    assert_eq!(changed, ["edge.mode", "uploads.connections", "uploads.per_copy"]);
+    let twice = text.replace("edge.mode: only}", "edge.mode: only, edge: {mode: first}}");
+    let wrong = read(twice.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
+    assert!(wrong.contains("`edge.mode` stands twice"), "{wrong}");
+}

@@ -156,3 +156,42 @@ fn the_shipped_small_scales_are_small() {
         }
     }
 }
+
+#[test]
+fn what_an_arm_sets_by_paths_stays_beside_what_a_scale_sets_in_it() {
+    let text = EXPERIMENT.replace(
+        "arms:\n  hybrid: {}\n",
+        "arms:\n  hybrid: {policy.uploads.connections: 3}\nscales:\n  ci: {arms.hybrid.policy.uploads.per_copy: 7}\n",
+    );
+    let experiment = read(text.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let plan = experiment.at_scale("ci").unwrap().plan("hybrid", 0, None).unwrap();
+    let peer = peers(&plan).next().unwrap().1;
+    assert_eq!((peer.uploads.connections, peer.uploads.per_copy), (3, 7));
+}
+
+#[test]
+fn bounds_that_could_not_hold_at_a_scale_are_errors() {
+    let wrong = |scale: &str| with(&format!("  ci: {scale}\n")).unwrap_err();
+    assert!(wrong("{arms.nope.duration: 5s}").contains("`nope`"));
+    let text = EXPERIMENT.replace(
+        "arms:\n  hybrid: {}\n",
+        "arms:\n  one: {}\n  two: {}\nexpect: [{arm: two, speed_mbps.p50: {at_least: 0.9, of: one}}]\nscales: {ci: {arms: [two]}}\n",
+    );
+    let wrong = read(text.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
+    assert!(wrong.contains("multiples of what arm `one` has, but this scale leaves it out"), "{wrong}");
+}
+
+#[test]
+fn paths_that_contain_one_another_are_errors() {
+    for (map, inner) in [
+        ("{policy.edge.mode: only, policy.edge: {retry_after: 9s}}", "policy.edge.mode"),
+        ("{policy.edge: {retry_after: 9s}, duration: 9s, policy.edge.mode: only}", "policy.edge.mode"),
+    ] {
+        let arms = EXPERIMENT.replace("arms:\n  hybrid: {}\n", &format!("arms:\n  hybrid: {map}\n"));
+        let arm = read(arms.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
+        let scale = with(&format!("  ci: {map}\n")).unwrap_err();
+        for wrong in [arm, scale] {
+            assert!(wrong.contains(&format!("`{inner}` is set by `policy.edge` as well")), "{wrong}");
+        }
+    }
+}

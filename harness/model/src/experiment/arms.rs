@@ -58,6 +58,7 @@ pub(crate) fn apply(node: &Node, experiment: &Arc<Node>, topology: &Arc<Node>, r
         match &node.value {
             _ if node.is_null() => {}
             Value::Map(overrides) => {
+                contained(overrides, report);
                 for one in overrides {
                     override_one(&mut tree, one, ("an arm", SHARED), report);
                 }
@@ -68,6 +69,20 @@ pub(crate) fn apply(node: &Node, experiment: &Arc<Node>, topology: &Arc<Node>, r
         trees.push(tree);
     }
     trees
+}
+
+/// Paths of one map of which one leads to what another sets as a whole: which of them holds would hang on their order.
+pub(super) fn contained(overrides: &[Entry], report: &mut Report) {
+    let mut sorted: Vec<&Entry> = overrides.iter().collect();
+    sorted.sort_by(|one, other| one.key.split('.').cmp(other.key.split('.')));
+    for pair in sorted.windows(2) {
+        if let Some(rest) = pair[1].key.strip_prefix(pair[0].key.as_str())
+            && rest.starts_with('.')
+        {
+            let message = format!("`{}` is set by `{}` as well", shorten(&pair[1].key), shorten(&pair[0].key));
+            report.error(pair[1].key_span, message).help("write a path for each value, or all of them in one map");
+        }
+    }
 }
 
 /// Sets one value by its path; `whose` says what sets it, and which values that cannot, with the reasons.

@@ -64,6 +64,11 @@ impl Expected {
         self.arm.as_deref().is_none_or(|name| name == arm)
     }
 
+    /// The arm that it compares with.
+    pub(crate) fn other(&self) -> Option<&str> {
+        self.of.as_deref()
+    }
+
     /// The bound in numbers, for a plan with so many downloads.
     pub(crate) fn resolve(&self, downloads: usize) -> Expectation {
         let number = |limit: Limit| match limit {

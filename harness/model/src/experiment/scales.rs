@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::{
     diagnostic::Report,
-    experiment::arms::{ArmTree, override_one},
+    experiment::arms::{ArmTree, contained, override_one},
     limits,
-    yaml::{Node, Value},
+    yaml::{Entry, Node, Value},
 };
 
 /// What is the same at every scale, with the reason.
@@ -45,9 +45,16 @@ pub(crate) fn apply(
         };
         let tree = ArmTree { name, varied: true, experiment: Arc::clone(experiment), topology: Arc::clone(topology) };
         let mut scale = ScaleTree { tree, arms: None };
+        contained(overrides, report);
         for one in overrides {
             if one.key == "arms" {
                 scale.arms = Some(named_arms(&one.node, arms, report));
+            } else if let Some((name, path)) = one.key.strip_prefix("arms.").and_then(|rest| rest.split_once('.')) {
+                if arms.contains(&name) {
+                    set_in_arm(&mut scale.tree, name, path, one);
+                } else if !arms.is_empty() {
+                    report.dangling("arm", name, one.key_span, arms.iter().copied());
+                }
             } else {
                 override_one(&mut scale.tree, one, ("a scale", FIXED), report);
             }
@@ -55,6 +62,20 @@ pub(crate) fn apply(
         Some(scale)
     });
     read.collect()
+}
+
+/// Has an arm set `path` too, or to another value than it does.
+fn set_in_arm(tree: &mut ArmTree, name: &str, path: &str, one: &Entry) {
+    let experiment = Arc::make_mut(&mut tree.experiment);
+    let arm = experiment.get_mut("arms").and_then(|arms| Arc::make_mut(arms).get_mut(name));
+    let Some(arm) = arm.map(Arc::make_mut) else { return };
+    if arm.is_null() {
+        arm.value = Value::Map(Vec::new());
+    }
+    if let Value::Map(overrides) = &mut arm.value {
+        overrides.retain(|known| known.key != path);
+        overrides.push(Entry { key: path.to_owned(), key_span: one.key_span, node: Arc::clone(&one.node) });
+    }
 }
 
 /// The arms that a scale has.

@@ -55,7 +55,8 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     let (body, layout) = (&arm.body, &*arm.layout);
     let seeds = Seeds::new(seed);
     let mut timeline = timeline::draw(&arm.timeline, layout, &seeds);
-    let context = Context::draw(body, layout, &beginnings(&timeline, layout), seeds);
+    let begins = beginnings(&timeline, layout);
+    let context = Context::draw(body, layout, &begins, seeds);
     let mut nodes: Vec<(FabricNode, PlannedNode)> = Vec::with_capacity(layout.hosts.len());
     let mut in_group = 0;
     for (index, host) in layout.hosts.iter().enumerate() {
@@ -67,7 +68,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     nodes.sort_by_key(|(node, _)| node.address);
     let (fabric_nodes, nodes) = nodes.into_iter().unzip();
     let wanted = timeline::wanted(&arm.timeline, layout, &context.seeds);
-    let journeys = moves::draw(&body.groups, layout, &wanted, body.duration, &context.seeds);
+    let journeys = moves::draw(&body.groups, layout, (&wanted, &begins), body.duration, &context.seeds);
     timeline.extend(context.moves(&journeys, &wanted));
     timeline.sort_by_key(|action| action.at);
 

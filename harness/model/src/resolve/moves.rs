@@ -56,15 +56,23 @@ enum Cause {
     Wanted(usize),
 }
 
-/// Draws the journeys of a run that ends at `end`.
-pub(super) fn draw(groups: &[Group], layout: &Layout, wanted: &[Wanted], end: Duration, seeds: &Seeds) -> Journeys {
+/// Draws the journeys of a run that ends at `end`; `begins` says when each peer is first there, by group and peer.
+pub(super) fn draw(
+    groups: &[Group],
+    layout: &Layout,
+    (wanted, begins): (&[Wanted], &[Vec<Duration>]),
+    end: Duration,
+    seeds: &Seeds,
+) -> Journeys {
     let mut causes: BTreeMap<usize, Vec<(Duration, Cause)>> = BTreeMap::new();
     for (index, group) in groups.iter().enumerate() {
         let Some(moves) = &group.users.moves else { continue };
         let peers = layout.peers(index);
         let chosen = seeds.choose("moves", peers.iter().map(|host| host.name.as_str()), moves.movers);
-        for (host, (peer, _)) in (layout.first_peer[index]..).zip(peers.iter().zip(chosen)).filter(|(_, (_, is))| *is) {
-            causes.entry(host).or_default().extend(stays(moves, peer, end, seeds).map(|at| (at, Cause::Pattern)));
+        let movers = peers.iter().zip(&begins[index]).zip(chosen);
+        for (host, ((peer, begin), _)) in (layout.first_peer[index]..).zip(movers).filter(|(_, (_, is))| *is) {
+            let times = stays(moves, peer, end.saturating_sub(*begin), seeds).map(|at| *begin + at);
+            causes.entry(host).or_default().extend(times.map(|at| (at, Cause::Pattern)));
         }
     }
     for (index, one) in wanted.iter().enumerate() {
@@ -125,7 +133,7 @@ impl<'a> Journey<'a> {
                     let others: Vec<usize> = (0..=pattern).filter(|place| *place != self.here).collect();
                     others[draws.below(others.len())]
                 }
-                Cause::Wanted(index) => self.place_in(wanted[index].to),
+                Cause::Wanted(index) => self.place_in(wanted[index].to, wanted[index].named),
             };
             self.here = to;
             let to = (to > 0).then(|| self.settle(to, next, all));
@@ -134,11 +142,11 @@ impl<'a> Journey<'a> {
         }
     }
 
-    /// The first of its places in an AS where it is not; else a new one.
-    fn place_in(&mut self, (at, access): (usize, Duplex)) -> usize {
+    /// The first of its places in an AS where it is not; else a new one. Its own place has the link that it has, which will do
+    /// where no link is `named`.
+    fn place_in(&mut self, (at, access): (usize, Duplex), named: bool) -> usize {
         let there = |(index, place): (usize, &(usize, Duplex, Option<usize>))| {
-            // Its own place has the link that it has.
-            index != self.here && place.0 == at && (index == 0 || place.1 == access)
+            index != self.here && place.0 == at && (index == 0 && !named || place.1 == access)
         };
         if let Some(index) = self.places.iter().enumerate().position(there) {
             return index;

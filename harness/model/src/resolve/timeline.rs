@@ -68,6 +68,7 @@ pub(crate) fn decode(
         access: BTreeMap::new(),
         ways: Ways::new(layout),
         room: layout.ases.iter().map(|one| one.room).collect(),
+        moves: 0,
         policy: *policy,
     };
     let added = drafts.iter().zip(&picks).filter(|(draft, _)| draft.verb == Verb::Turn(Turn::Add));
@@ -179,6 +180,8 @@ struct World<'a> {
     ways: Ways<'a>,
     /// By AS, the addresses that are left.
     room: Vec<u64>,
+    /// Moves so far.
+    moves: u64,
     policy: Policy,
 }
 

@@ -8,6 +8,7 @@ use peerbed_link::Duplex;
 use super::{Draft, Pick, Step, World, draw::What};
 use crate::{
     diagnostic::{Report, Spanned},
+    limits,
     read::listed,
     resolve::{layout::Layout, seeds::Seeds},
     topology::Topology,
@@ -19,6 +20,7 @@ use crate::{
 pub(super) struct Departure {
     who: Who,
     to: (usize, Duplex),
+    named: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +39,8 @@ pub(crate) struct Wanted {
     pub(crate) hosts: Vec<usize>,
     /// The AS, and the link there.
     pub(crate) to: (usize, Duplex),
+    /// The timeline says which link.
+    pub(crate) named: bool,
 }
 
 /// The ASes that a timeline moves somebody to, by index. What is wrong with it is said elsewhere.
@@ -58,7 +62,7 @@ pub(crate) fn wanted(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Want
         _ => None,
     });
     let drawn = moves.map(|(at, departure)| {
-        let Departure { who, to } = &**departure;
+        let Departure { who, to, named } = &**departure;
         let hosts = match *who {
             Who::Host(host) => vec![host],
             Who::Group { group, count } => {
@@ -69,7 +73,7 @@ pub(crate) fn wanted(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Want
                 (first..).zip(chosen).filter(|(_, chosen)| *chosen).map(|(host, _)| host).collect()
             }
         };
-        Wanted { at, hosts, to: *to }
+        Wanted { at, hosts, to: *to, named: *named }
     });
     drawn.collect()
 }
@@ -109,6 +113,12 @@ impl World<'_> {
             report.error(access.span, message).help(format!("say which with `access`; there are: {known}"));
             return None;
         };
+        self.moves += number;
+        if self.moves as f64 > limits::MOVES {
+            let message = format!("the timeline moves {} peers up to here, more than one run can have", self.moves);
+            report.error(draft.verb_span, message).help(format!("at most {} moves are allowed", limits::MOVES));
+            return None;
+        }
         let left = &mut self.room[at];
         if *left < number {
             let message =
@@ -117,6 +127,6 @@ impl World<'_> {
             return None;
         }
         *left -= number;
-        Some(Departure { who, to: (at, link) })
+        Some(Departure { who, to: (at, link), named: draft.fields.get("access").is_some() })
     }
 }

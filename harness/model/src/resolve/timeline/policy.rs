@@ -1,13 +1,23 @@
 //! `set-policy`: a change of the policy, read over the policy that holds then.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     diagnostic::Report,
     experiment::{Policy, arms},
     plan::PolicyChange,
-    yaml::{Node, Value},
+    yaml::{Entry, Node, Value},
 };
+
+/// A path and its map as one path for each value in it, so that `{edge: {mode: only}}` and `{edge.mode: only}` are the same.
+fn spread(one: &Entry, path: &str, leaves: &mut Vec<Entry>) {
+    match &one.node.value {
+        Value::Map(entries) if !entries.is_empty() => {
+            entries.iter().for_each(|inner| spread(inner, &format!("{path}.{}", inner.key), leaves));
+        }
+        _ => leaves.push(Entry { key: path.to_owned(), key_span: one.key_span, node: Arc::clone(&one.node) }),
+    }
+}
 
 /// The constants of a peer's behaviour: it is made with them.
 const BUILT_IN: [&str; 6] =
@@ -24,8 +34,14 @@ pub(super) fn read(node: &Arc<Node>, before: &Policy, report: &mut Report) -> Op
         return None;
     }
     let errors = report.errors();
+    let mut leaves = Vec::new();
+    entries.iter().for_each(|one| spread(one, &one.key, &mut leaves));
     let mut tree = Node::new(node.span, Value::Map(Vec::new()));
-    for one in entries {
+    let mut seen = BTreeSet::new();
+    for one in &leaves {
+        if !seen.insert(&one.key) {
+            report.error(one.key_span, format!("`{}` stands twice", one.key)).help("remove one of them");
+        }
         arms::lay(&mut tree, one, report);
     }
     if report.errors() > errors {
