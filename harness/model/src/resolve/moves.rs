@@ -69,8 +69,8 @@ pub(super) fn draw(
         let Some(moves) = &group.users.moves else { continue };
         let peers = layout.peers(index);
         let chosen = seeds.choose("moves", peers.iter().map(|host| host.name.as_str()), moves.movers);
-        let movers = peers.iter().zip(&begins[index]).zip(chosen);
-        for (host, ((peer, begin), _)) in (layout.first_peer[index]..).zip(movers).filter(|(_, (_, is))| *is) {
+        let each = peers.iter().zip(&begins[index]).zip(chosen);
+        for (host, ((peer, begin), _)) in (layout.first_peer[index]..).zip(each).filter(|(_, (_, is))| *is) {
             let times = stays(moves, peer, end.saturating_sub(*begin), seeds).map(|at| *begin + at);
             causes.entry(host).or_default().extend(times.map(|at| (at, Cause::Pattern)));
         }

@@ -13,7 +13,9 @@ use crate::{
 fn spread(one: &Entry, path: &str, leaves: &mut Vec<Entry>) {
     match &one.node.value {
         Value::Map(entries) if !entries.is_empty() => {
-            entries.iter().for_each(|inner| spread(inner, &format!("{path}.{}", inner.key), leaves));
+            for inner in entries {
+                spread(inner, &format!("{path}.{}", inner.key), leaves);
+            }
         }
         _ => leaves.push(Entry { key: path.to_owned(), key_span: one.key_span, node: Arc::clone(&one.node) }),
     }
@@ -35,7 +37,9 @@ pub(super) fn read(node: &Arc<Node>, before: &Policy, report: &mut Report) -> Op
     }
     let errors = report.errors();
     let mut leaves = Vec::new();
-    entries.iter().for_each(|one| spread(one, &one.key, &mut leaves));
+    for one in entries {
+        spread(one, &one.key, &mut leaves);
+    }
     let mut tree = Node::new(node.span, Value::Map(Vec::new()));
     let mut seen = BTreeSet::new();
     for one in &leaves {
