@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::program::{alone, bin_dir, json, measure, nothing_is_left, peerbed, said};
+use crate::program::{alone, bin_dir, nothing_is_left, project, run_in};
 
 const TOPOLOGY: &str = "\
 access:
@@ -44,23 +44,11 @@ expect: [{downloads.completed: {at_least: 100%}}]
 #[test]
 fn a_download_begun_at_one_address_is_completed_at_another_by_real_nodes() {
     let _alone = alone();
-    let project = tempfile::tempdir().expect("a temporary directory");
-    for (directory, text) in [("experiments", EXPERIMENT), ("topologies", TOPOLOGY)] {
-        let directory = project.path().join(directory);
-        std::fs::create_dir(&directory).expect("a directory");
-        std::fs::write(directory.join("two.yaml"), text).expect("a file");
-    }
-    let output = measure(|| {
-        let mut command = peerbed(&["run", "two", "--json", "--results", "results"]);
-        command.current_dir(project.path());
-        command
-    });
-    assert!(output.status.success(), "{}", said(&output));
-    let arm = json(&output)["arms"]["moving"].clone();
+    let project = project(("two", EXPERIMENT), ("two", TOPOLOGY));
+    let (summary, events) = run_in(project.path(), "two");
+    let arm = &summary["arms"]["moving"];
     assert_eq!((&arm["valid"], &arm["downloads"]["completed"]), (&Value::Bool(true), &Value::from(2)), "{arm:#}");
     let latest = project.path().join("results/two/latest");
-    let events = std::fs::read_to_string(latest.join("events.jsonl")).expect("events");
-    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let of = |word: &str| events.iter().filter(move |event| event["event"] == word).collect::<Vec<_>>();
 
     // It was one download, whose bytes came at both addresses, from the edge and from peers, and which was verified whole.

@@ -6,7 +6,7 @@ use peerbed_contract::NatClass;
 use peerbed_proto::nat::may_connect;
 use serde_json::Value;
 
-use crate::program::{alone, json, measure, peerbed, said};
+use crate::program::{alone, project, run_in};
 
 const TOPOLOGY: &str = "\
 access:
@@ -62,23 +62,11 @@ fn exactly_those_exchange_pieces_that_may_connect() {
     let _alone = alone();
     // An experiment has at most 16 workloads.
     for askers in [&NatClass::ALL[..3], &NatClass::ALL[3..]] {
-        let project = tempfile::tempdir().expect("a temporary directory");
-        for (directory, text) in [("experiments", experiment(askers)), ("topologies", TOPOLOGY.to_owned())] {
-            let directory = project.path().join(directory);
-            std::fs::create_dir(&directory).expect("a directory");
-            std::fs::write(directory.join("pairs.yaml"), text).expect("a file");
-        }
-        let output = measure(|| {
-            let mut command = peerbed(&["run", "pairs", "--json", "--results", "results"]);
-            command.current_dir(project.path());
-            command
-        });
-        assert!(output.status.success(), "{}", said(&output));
-        let arm = json(&output)["arms"]["all"].clone();
+        let project = project(("pairs", &experiment(askers)), ("pairs", TOPOLOGY));
+        let (summary, events) = run_in(project.path(), "pairs");
+        let arm = &summary["arms"]["all"];
         assert_eq!(arm["downloads"]["completed"], 5 * askers.len(), "{arm:#}");
-        let events = std::fs::read_to_string(project.path().join("results/pairs/latest/events.jsonl")).expect("events");
-        let events = events.lines().map(|line| serde_json::from_str::<Value>(line).expect("every line is JSON"));
-        let finished: Vec<Value> = events.filter(|event| event["event"] == "download_finished").collect();
+        let finished: Vec<Value> = events.into_iter().filter(|event| event["event"] == "download_finished").collect();
         for &asker in askers {
             for holder in NatClass::ALL {
                 let name = format!("{}.{}", word(asker), word(holder));

@@ -50,15 +50,31 @@ pub(crate) fn peerbed(args: &[&str]) -> Command {
 /// A project with an experiment `tiny`: one AS, two peers, two downloads, over in some three seconds.
 /// Its congestion control is not the one that machines have by default.
 pub(crate) fn tiny() -> tempfile::TempDir {
+    project(("tiny", TINY), ("one", ONE))
+}
+
+/// A project with one experiment and one topology, each a name and a text.
+pub(crate) fn project(experiment: (&str, &str), topology: (&str, &str)) -> tempfile::TempDir {
     let project = tempfile::tempdir().expect("a temporary directory");
-    let write = |directory: &str, file: &str, text: &str| {
+    for (directory, (name, text)) in [("experiments", experiment), ("topologies", topology)] {
         let directory = project.path().join(directory);
         std::fs::create_dir(&directory).expect("a directory");
-        std::fs::write(directory.join(file), text).expect("a file");
-    };
-    write("experiments", "tiny.yaml", TINY);
-    write("topologies", "one.yaml", ONE);
+        std::fs::write(directory.join(format!("{name}.yaml")), text).expect("a file");
+    }
     project
+}
+
+/// Runs an experiment of a project and measures until the machine was up to it; what it printed, and its events.
+pub(crate) fn run_in(project: &Path, name: &str) -> (Value, Vec<Value>) {
+    let output = measure(|| {
+        let mut command = peerbed(&["run", name, "--json", "--results", "results"]);
+        command.current_dir(project);
+        command
+    });
+    assert!(output.status.success(), "{}", said(&output));
+    let events = project.join("results").join(name).join("latest/events.jsonl");
+    let events = std::fs::read_to_string(events).expect("events");
+    (json(&output), events.lines().map(|line| serde_json::from_str(line).expect("every line is JSON")).collect())
 }
 
 const TINY: &str = "\

@@ -175,10 +175,7 @@ impl Client<'_> {
                 self.take(&mut input)?;
             }
             let left = if let Reading::Piece { piece, .. } = &self.reading { piece.left } else { 0 };
-            self.mark.set(stream, left)?;
-            if length < scratch.len() {
-                sockets::drained(stream);
-            }
+            self.mark.set(stream, left, length < scratch.len())?;
             Ok(length)
         })
     }

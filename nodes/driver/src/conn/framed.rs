@@ -132,10 +132,7 @@ impl Framed<'_> {
                     Decoded::Content { request, bytes } => self.content(request, bytes)?,
                 }
             }
-            self.mark.set(stream, self.decoder.part_left())?;
-            if length < scratch.len() {
-                sockets::drained(stream);
-            }
+            self.mark.set(stream, self.decoder.part_left(), length < scratch.len())?;
             Ok(length)
         })
     }

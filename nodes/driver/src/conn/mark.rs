@@ -4,7 +4,7 @@ use std::{io, time::Duration};
 
 use tokio::{net::TcpStream, time::Instant};
 
-use crate::sys;
+use crate::{sockets, sys};
 
 /// Content is read in steps of about so many bytes.
 const STEP: u32 = 16 * 1024;
@@ -24,8 +24,11 @@ impl Mark {
         Self { bytes: 1, until: Instant::now() }
     }
 
-    /// After a read: `left` bytes of a part are still to come before anything else does.
-    pub(super) fn set(&mut self, stream: &TcpStream, left: u32) -> io::Result<()> {
+    /// After a read, which took everything that had come or not: `left` bytes of a part are still to come before anything else.
+    pub(super) fn set(&mut self, stream: &TcpStream, left: u32, everything: bool) -> io::Result<()> {
+        if everything {
+            sockets::drained(stream);
+        }
         self.put(stream, left.clamp(1, STEP))?;
         if self.bytes > 1 {
             self.until = Instant::now() + PATIENCE;

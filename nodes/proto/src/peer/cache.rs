@@ -7,7 +7,7 @@
 
 use peerbed_contract::{CachePolicy, ContentId, EventKind, Eviction};
 
-use super::{PeerMachine, Stage, link::Phase, upload::Copy};
+use super::{PeerMachine, Stage, link::Phase, uploader::Copy};
 use crate::{ConnId, Time};
 
 /// The rule of the cache, and when it next applies by itself.

@@ -7,7 +7,7 @@ use super::{
     PeerMachine, Stage,
     link::{Kind, Link, Phase},
     params::{GREETERS_MAX, MILLISECOND, SECOND},
-    upload::NoSlot,
+    uploader::NoSlot,
 };
 use crate::{
     ConnId, Endpoint, Message, Output, PROTOCOL_VERSION, PieceMap, Time,

@@ -54,6 +54,7 @@ mod standing;
 mod swarm;
 mod timers;
 mod upload;
+mod uploader;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -69,7 +70,7 @@ use rand_chacha::ChaCha8Rng;
 
 use self::{
     accounts::Accounts, cache::Cache, control_link::ControlLink, download::Download, link::Link, misbehave::Misdeeds,
-    news::News, offences::Offences, upload::Uploader,
+    news::News, offences::Offences, uploader::Uploader,
 };
 use crate::{ConnId, Input, Machine, Message, Output, Time};
 
