@@ -29,6 +29,7 @@ mod policies;
 mod seeds;
 mod timeline;
 mod users;
+mod whereabouts;
 
 use layout::Layout;
 use timeline::Step;

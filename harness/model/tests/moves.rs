@@ -206,12 +206,52 @@ fn what_is_wrong_with_moves_is_said() {
     experiments/e.yaml:9:52 a share of 0% is nobody [give it a larger one]
     experiments/e.yaml:9:53 `share` is of a group [write `group` instead of `node`, or remove it]
     "#);
-    let many = (0..3).map(|second| format!("  - {{at: {second}s, do: move, group: homes, to: isp-y}}\n"));
-    let many = format!("timeline:\n{}", many.collect::<String>());
+    let many = ["", "", ", access: server"]
+        .map(|link| format!("  - {{at: 1s, do: move, group: homes, to: isp-y{link}}}\n"))
+        .concat();
+    let many = format!("timeline:\n{many}");
     insta::assert_snapshot!(wrong("", &many), @"experiments/e.yaml:12:42 places for 10 movers, but the prefix of `isp-y` has 9 addresses left [make the AS's prefix larger, or move fewer]");
     let crowd = text(", moves: {to: [isp-y], every: 100ms}", "").replace("duration: 60s", "duration: 10h");
     let crowd = crowd.replace(", staying: {groups.homes.moves.share: 0%}", "");
     insta::assert_snapshot!(only(&read(crowd.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err()), @"experiments/e.yaml:7:3 about 3600000 moves in 10h are more than one run can have [about 20000 are allowed, over all groups; make `every` of `moves` longer]");
+}
+
+#[test]
+fn places_that_were_left_are_free_for_who_comes_back() {
+    let ways = ["isp-y", "isp-x"].iter().cycle().zip(1..=40);
+    let ways = ways.map(|(to, second)| format!("  - {{at: {second}s, do: move, group: homes, to: {to}}}\n"));
+    let plan = plan("", &format!("timeline:\n{}", ways.collect::<String>()), 1, "hybrid");
+    assert_eq!((moves(&plan).len(), plan.fabric.places.len()), (400, 10));
+}
+
+/// One move of a timeline: whom it takes, where to, and by which link.
+fn a_move() -> impl Strategy<Value = String> {
+    let who = prop_oneof![
+        (0..10u32).prop_map(|number| format!("node: homes-{number}")),
+        Just("group: homes".to_owned()),
+        (1..100u32).prop_map(|share| format!("group: homes, share: {share}%")),
+    ];
+    let to = prop::sample::select(vec!["isp-x", "isp-y", "transit, access: server", "isp-y, access: server"]);
+    (who, to).prop_map(|(who, to)| format!("  - {{at: 1s, do: move, {who}, to: {to}}}\n"))
+}
+
+proptest! {
+    #[test]
+    fn no_draw_wants_more_addresses_than_there_are(
+        pattern in any::<bool>(), moves in prop::collection::vec(a_move(), 1..12), seed in 0u64..1 << 53,
+    ) {
+        let group = if pattern { ", moves: {share: 40%, to: [isp-y], every: 20s}" } else { "" };
+        let text = text(group, &format!("timeline:\n{}", moves.concat())).replace("seed: 1", &format!("seed: {seed}"));
+        let text = text.replace(", staying: {groups.homes.moves.share: 0%}", "");
+        let Ok(experiment) = read(text.as_bytes(), TOPOLOGY.as_bytes()) else { return Ok(()) };
+        let plan = experiment.plan("hybrid", 0, None).unwrap();
+        let places = plan.fabric.places.iter().map(|place| place.at.address);
+        let all: Vec<IpAddr> = plan.nodes.iter().map(|node| node.config.address).chain(places).collect();
+        let different: std::collections::BTreeSet<&IpAddr> = all.iter().collect();
+        prop_assert_eq!(different.len(), all.len());
+        let in_y = all.iter().filter(|address| address.to_string().starts_with("10.2.0.")).count();
+        prop_assert!(in_y <= 30, "{} in a /27", in_y);
+    }
 }
 
 #[test]

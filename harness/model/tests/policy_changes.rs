@@ -80,6 +80,34 @@ fn a_share_of_the_uplink_is_of_each_peers_own() {
     assert_eq!(rates, [(10, Some(2_500_000)), (2, Some(50_000_000))]);
 }
 
+/// What the peers of the first group are told to give at most, at each action of a timeline that tells them.
+fn rates_told(timeline: &str) -> Vec<Option<u64>> {
+    let topology = TOPOLOGY.replace("access:\n  cable", "access:\n  fibre: {up: 100mbit, down: 100mbit}\n  cable");
+    let experiment = read(text(timeline).as_bytes(), topology.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let plan = experiment.plan("hybrid", 0, None).unwrap();
+    let told = plan.timeline.iter().map(|action| match &action.act {
+        Act::SetPolicy { orders, .. } => match policy(&orders[0]) {
+            NodePolicy::Peer(peer) => peer.uploads.rate_bps,
+            other => panic!("{other:?}"),
+        },
+        Act::Move { to, .. } => to[0].config.rate_bps,
+        other => panic!("{other:?}"),
+    });
+    told.collect()
+}
+
+#[test]
+fn shares_are_of_the_link_where_a_peer_is_then() {
+    let group = peers(&plan("hybrid", "")).next().unwrap().0.rsplit_once('-').unwrap().0.to_owned();
+    let timeline = format!(
+        "{{at: 5s, do: move, group: {group}, to: transit, access: fibre}}, \
+         {{at: 6s, do: set-policy, policy: {{uploads.rate: 50%}}}}, {{at: 7s, do: move, group: {group}, to: isp-x, access: cable}}, \
+         {{at: 8s, do: set-policy, policy: {{uploads.rate: 40%}}}}, {{at: 9s, do: move, group: {group}, to: transit, access: fibre}}"
+    );
+    let mbit = |rate: f64| Some((rate * 1e6) as u64);
+    assert_eq!(rates_told(&timeline), [mbit(80.0), mbit(50.0), mbit(2.5), mbit(2.0), mbit(40.0)]);
+}
+
 #[test]
 fn every_key_of_the_policy_but_a_peers_constants_can_change() {
     let all = "selection: {strategy: random, max_returned: 7, diversity: 3%, rotation: false, filters: {uploads_on: false, free_slots: false, \

@@ -170,6 +170,21 @@ fn what_an_arm_sets_by_paths_stays_beside_what_a_scale_sets_in_it() {
 }
 
 #[test]
+fn a_scale_names_its_arms_and_changes_them() {
+    let text = EXPERIMENT.replace(
+        "arms:\n  hybrid: {}\n",
+        "arms:\n  hybrid: {}\n  other: {}\nscales:\n  ci: {arms: [hybrid], arms.hybrid.policy.uploads.per_copy: 7}\n",
+    );
+    let ci =
+        read(text.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}")).at_scale("ci").unwrap();
+    assert_eq!(ci.arms().collect::<Vec<_>>(), ["hybrid"]);
+    assert_eq!(peers(&ci.plan("hybrid", 0, None).unwrap()).next().unwrap().1.uploads.per_copy, 7);
+    let twice = text.replace("[hybrid]", "[hybrid, other, hybrid]");
+    let wrong = read(twice.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
+    assert!(wrong.contains("arm `hybrid` is named twice"), "{wrong}");
+}
+
+#[test]
 fn bounds_that_could_not_hold_at_a_scale_are_errors() {
     let wrong = |scale: &str| with(&format!("  ci: {scale}\n")).unwrap_err();
     assert!(wrong("{arms.nope.duration: 5s}").contains("`nope`"));

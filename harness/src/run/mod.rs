@@ -8,7 +8,7 @@ mod watch;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use peerbed_contract::{Command, NodeName, Order};
+use peerbed_contract::{Command, NodeName, NodePolicy, Order};
 use peerbed_link::Kind;
 use peerbed_model::{Act, Action, Plan, PolicyOrder};
 use tokio::time::{Instant, sleep_until};
@@ -315,6 +315,15 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
                 Act::Freeze { .. } => self.watch.expect_frozen(node),
                 Act::Thaw { .. } => self.watch.expect_thawed(node),
                 _ => {}
+            }
+        }
+        if let Act::Move { nodes, to } = &act {
+            for (node, to) in nodes.iter().zip(to) {
+                if let Some(Order::Policy(policy)) = self.policies.get_mut(node)
+                    && let NodePolicy::Peer(policy) = &mut **policy
+                {
+                    policy.put(&to.config);
+                }
             }
         }
         let mut doable = act.clone();

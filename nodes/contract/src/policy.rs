@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CachePolicy, ControlLimits, Courtesy, EdgeLimits, EdgeMode, PeerConfig, ReAddPolicy, Requery, Selection};
+use crate::{
+    CachePolicy, ControlLimits, Courtesy, EdgeLimits, EdgeMode, PeerConfig, Place, ReAddPolicy, Requery, Selection,
+};
 
 /// The whole policy of a node, by its role.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -75,6 +77,15 @@ pub struct UploadLimits {
     pub rate_bps: Option<u64>,
     /// [`UploadPolicy::connection_rate_bps`](crate::UploadPolicy::connection_rate_bps).
     pub connection_rate_bps: Option<u64>,
+}
+
+impl PeerPolicy {
+    /// The same in another place.
+    pub fn put(&mut self, place: &Place) {
+        self.uploads.rate_bps = place.rate_bps;
+        self.courtesy = place.courtesy;
+        self.edge_target_bps = place.edge_target_bps;
+    }
 }
 
 impl PeerConfig {

@@ -58,7 +58,7 @@ pub(crate) fn apply(node: &Node, experiment: &Arc<Node>, topology: &Arc<Node>, r
         match &node.value {
             _ if node.is_null() => {}
             Value::Map(overrides) => {
-                contained(overrides, report);
+                contained(overrides.iter(), report);
                 for one in overrides {
                     override_one(&mut tree, one, ("an arm", SHARED), report);
                 }
@@ -72,8 +72,8 @@ pub(crate) fn apply(node: &Node, experiment: &Arc<Node>, topology: &Arc<Node>, r
 }
 
 /// Paths of one map of which one leads to what another sets as a whole: which of them holds would hang on their order.
-pub(super) fn contained(overrides: &[Entry], report: &mut Report) {
-    let mut sorted: Vec<&Entry> = overrides.iter().collect();
+pub(super) fn contained<'e>(overrides: impl Iterator<Item = &'e Entry>, report: &mut Report) {
+    let mut sorted: Vec<&Entry> = overrides.collect();
     sorted.sort_by(|one, other| one.key.split('.').cmp(other.key.split('.')));
     for pair in sorted.windows(2) {
         if let Some(rest) = pair[1].key.strip_prefix(pair[0].key.as_str())

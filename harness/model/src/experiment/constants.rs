@@ -12,6 +12,7 @@ use crate::{
         control::FLAGS,
         policy::{count, set},
     },
+    limits,
     plan::Setting,
     read::Fields,
     shape::{
@@ -67,11 +68,18 @@ pub(super) fn defences(read: &mut Defences, node: &Node, report: &mut Report) {
     set(&mut read.drop_corrupt, &fields, "drop_corrupt", |node| report.word(node, &FLAGS));
     set(&mut read.slow_bytes, &fields, "slow_bytes", |node| report.size(node, (0, 1 << 30)));
     set(&mut read.stalls, &fields, "stalls", |node| count(report, node, 1_000_000));
+    // Of a rule that is switched off nothing is expected.
+    if Duration::from_nanos(read.stuck_ns) < limits::DURATION.1 {
+        let pair = [("stuck_after", read.stuck_ns), ("dead_after", read.dead_ns)];
+        ordered(&fields, pair, "a source is left before it can be stuck; `24h` switches a rule off", report);
+    }
 }
 
 pub(super) fn waits(read: &mut Waits, node: &Node, report: &mut Report) {
     let Some(fields) = report.map(node, &WAITS) else { return };
     times(read, WAIT_TIMES, (&fields, &WAITS), report);
+    let pair = [("back_off", read.back_off_ns), ("back_off_most", read.back_off_most_ns)];
+    ordered(&fields, pair, "every wait after a failure is as long as `back_off_most` then", report);
 }
 
 pub(super) fn backstop(read: &mut Backstop, node: &Node, report: &mut Report) {
@@ -79,6 +87,24 @@ pub(super) fn backstop(read: &mut Backstop, node: &Node, report: &mut Report) {
     times(read, BACKSTOP_TIMES, (&fields, &BACKSTOP), report);
     for (key, at) in BACKSTOP_SHARES {
         set(at(read), &fields, key, |node| report.share(node).map(Probability::get));
+    }
+    let pair = [("fill", read.fill_ns), ("fill_most", read.fill_most_ns)];
+    ordered(&fields, pair, "after its first step the edge fills for `fill_most` then", report);
+    let pair = [("tolerance", read.tolerance), ("step", read.step)];
+    ordered(&fields, pair, "a step for which no peer stands in goes unnoticed then", report);
+    if read.step <= 0.0 {
+        report
+            .warning(fields.span_of("step"), "with steps of 0% the edge never gives way")
+            .help("write `mode: first`, or a step");
+    }
+}
+
+/// Notes that the first of two values is more than the second, and what comes of it.
+fn ordered<V: PartialOrd>(fields: &Fields<'_>, pair: [(&'static str, V); 2], so: &str, report: &mut Report) {
+    let [(less, low), (more, high)] = pair;
+    if low > high {
+        let span = fields.get(less).or_else(|| fields.get(more)).map_or(fields.span, |node| node.span);
+        report.warning(span, format!("`{less}` is more than `{more}`")).help(so);
     }
 }
 

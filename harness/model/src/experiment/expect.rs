@@ -59,9 +59,9 @@ impl Unit {
 }
 
 impl Expected {
-    /// Whether it is about this arm.
+    /// Whether it is about this arm. No arm is compared with itself.
     pub(crate) fn concerns(&self, arm: &str) -> bool {
-        self.arm.as_deref().is_none_or(|name| name == arm)
+        self.arm.as_deref().is_none_or(|name| name == arm) && self.of.as_deref() != Some(arm)
     }
 
     /// The arm that it compares with.
@@ -99,6 +99,9 @@ fn decode_one(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Expected> 
     let mut found = Vec::new();
     for (metric, node) in fields.given().filter(|(key, _)| *key != "arm") {
         let Some((at_least, at_most, of)) = read_bound(node, metric, arms, report) else { continue };
+        if of.is_some() && of == arm {
+            report.error(node.span, "an arm cannot be compared with itself").help("name another arm in `of`");
+        }
         found.push(Expected { arm: arm.clone(), metric, at_least, at_most, of });
     }
     // An unknown key was meant to be a metric.

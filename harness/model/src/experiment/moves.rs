@@ -31,14 +31,13 @@ impl Moves {
         let fields = report.map(node, &MOVES)?;
         let share = fields.get("share").map_or(Some(1.0), |node| report.share(node).map(Probability::get));
         let ases = fields.get("to").and_then(|node| report.bounded_list(node, "ASes to move to", (1, limits::PLACES)));
-        let to: Option<Vec<Spanned<String>>> =
-            ases.map(|ases| ases.iter().map(|node| report.name(node, 63)).collect::<Vec<_>>())?.into_iter().collect();
+        let to = ases.map(|ases| ases.iter().map(|node| report.name(node, 63)).collect::<Vec<_>>());
         let every = fields.get("every").and_then(|node| report.time(node, PERIOD));
-        let access = match fields.get("access") {
-            Some(node) => Some(report.name(node, 63)?),
-            None => None,
-        };
-        Some(Self { movers: (share? * f64::from(peers)).round() as u32, to: to?, every: every?, access })
+        let access = fields.get("access").map(|node| report.name(node, 63));
+        // Everything that is wrong was said; a pattern has all of it.
+        let to = to?.into_iter().collect::<Option<Vec<_>>>()?;
+        let access = access.map_or(Some(None), |access| access.map(Some))?;
+        Some(Self { movers: (share? * f64::from(peers)).round() as u32, to, every: every?, access })
     }
 
     /// About how many moves are to be expected.

@@ -1,7 +1,7 @@
 //! `scales`: the same experiment in other sizes, each under a name. A scale sets values by dotted paths before the arms do, and
 //! may leave arms out.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     diagnostic::Report,
@@ -45,7 +45,8 @@ pub(crate) fn apply(
         };
         let tree = ArmTree { name, varied: true, experiment: Arc::clone(experiment), topology: Arc::clone(topology) };
         let mut scale = ScaleTree { tree, arms: None };
-        contained(overrides, report);
+        // The key `arms` names arms; a path that begins with it leads into one.
+        contained(overrides.iter().filter(|one| one.key != "arms"), report);
         for one in overrides {
             if one.key == "arms" {
                 scale.arms = Some(named_arms(&one.node, arms, report));
@@ -88,8 +89,12 @@ fn named_arms(node: &Node, known: &[&str], report: &mut Report) -> Vec<String> {
     if items.is_empty() {
         report.error(node.span, "there is no arm").help("without `arms` a scale has all of them");
     }
+    let mut seen = BTreeSet::new();
     let names = items.iter().filter_map(|item| {
         let name = report.name(item, 63)?;
+        if !seen.insert(name.value.clone()) {
+            report.error(name.span, format!("arm `{}` is named twice", name.value)).help("remove one of them");
+        }
         if !known.contains(&name.value.as_str()) && !known.is_empty() {
             report.dangling("arm", &name.value, name.span, known.iter().copied());
         }

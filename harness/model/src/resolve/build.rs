@@ -69,7 +69,8 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     let (fabric_nodes, nodes) = nodes.into_iter().unzip();
     let wanted = timeline::wanted(&arm.timeline, layout, &context.seeds);
     let journeys = moves::draw(&body.groups, layout, (&wanted, &begins), body.duration, &context.seeds);
-    timeline.extend(context.moves(&journeys, &wanted));
+    timeline.extend(context.policies(&arm.timeline, &journeys));
+    timeline.extend(context.moves(&arm.timeline, &journeys, &wanted));
     timeline.sort_by_key(|action| action.at);
 
     let mut parameters = body.policy.parameters();
@@ -279,7 +280,7 @@ impl<'a> Context<'a> {
     }
 
     fn peer(&self, host: &Host, group: usize, number: usize) -> PeerConfig {
-        let policy = policies::peer(&self.body.policy, host);
+        let policy = policies::peer(&self.body.policy, host.access);
         // Copies of an installation have what the first of them had.
         let (clones, peers) = (self.body.groups[group].users.clones as usize, self.layout.peers(group));
         let original = &peers[number - number % clones].name;
@@ -292,7 +293,7 @@ impl<'a> Context<'a> {
         let known =
             |index: usize, object: &Object| held.contains(&index) || script.iter().any(|s| s.content == object.id);
         let objects = self.objects.iter().enumerate().filter(|(index, object)| known(*index, object));
-        let Place { lan, control, edges, .. } = self.place(host, group, (host.at, host.access, host.address));
+        let Place { lan, control, edges, .. } = self.home(host, group, &self.body.policy);
         PeerConfig {
             guid: users::guid(&self.seeds, &format!("node/{original}/guid")),
             secondary: before.into_iter().collect(),

@@ -238,6 +238,12 @@ fn pattern(topology: &Topology, group: &Group) -> Vec<Spot> {
     moves.to.iter().filter_map(place).collect()
 }
 
+/// How many places beside their own the movers of groups have by their patterns.
+pub(crate) fn places_of(groups: &[Group], patterns: &[Vec<Spot>]) -> u64 {
+    let moving = |group: &Group| u64::from(group.users.moves.as_ref().map_or(0, |moves| moves.movers));
+    groups.iter().zip(patterns).map(|(group, pattern)| moving(group) * pattern.len() as u64).sum()
+}
+
 /// Whether there are addresses for all hosts and the places of movers; gives how many are left in each AS.
 fn check_room(
     topology: &Topology,
@@ -246,8 +252,7 @@ fn check_room(
     groups_span: Span,
     report: &mut Report,
 ) -> Vec<u64> {
-    let moving = |group: &Group| u64::from(group.users.moves.as_ref().map_or(0, |moves| moves.movers));
-    let places: u64 = groups.iter().zip(patterns).map(|(group, pattern)| moving(group) * pattern.len() as u64).sum();
+    let places = places_of(groups, patterns);
     let total = batches.iter().map(|batch| u64::from(batch.count)).sum::<u64>() + places;
     if total > limits::NODES {
         let message = match places {

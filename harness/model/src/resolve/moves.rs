@@ -14,6 +14,7 @@ use super::{
     layout::{Host, Layout},
     seeds::Seeds,
     timeline::Wanted,
+    whereabouts::Whereabouts,
 };
 use crate::experiment::{Group, moves::Moves};
 
@@ -108,67 +109,43 @@ struct Journey<'a> {
     host: usize,
     layout: &'a Layout,
     seeds: &'a Seeds,
-    /// Its own place, those of its pattern, then those that the timeline made: AS, link and, once it was there, the index among all.
-    places: Vec<(usize, Duplex, Option<usize>)>,
-    here: usize,
-    /// How many it has been to beside its own.
-    visited: u32,
+    whereabouts: Whereabouts,
+    /// The index among all of each place that it has been to beside its own.
+    visited: BTreeMap<usize, usize>,
 }
 
 impl<'a> Journey<'a> {
     fn new(host: usize, layout: &'a Layout, seeds: &'a Seeds) -> Self {
         let own = &layout.hosts[host];
         let pattern = own.group.map_or(&[][..], |group| &layout.patterns[group]);
-        let places = [(own.at, own.access)].iter().chain(pattern).map(|(at, access)| (*at, *access, None)).collect();
-        Self { host, layout, seeds, places, here: 0, visited: 0 }
+        Self { host, layout, seeds, whereabouts: Whereabouts::new(own, pattern), visited: BTreeMap::new() }
     }
 
     fn follow(mut self, causes: &[(Duration, Cause)], wanted: &[Wanted], next: &mut [u32], all: &mut Journeys) {
         let mut draws = self.seeds.draws(&format!("moves/{}/places", self.layout.hosts[self.host].name));
         for &(at, cause) in causes {
-            let to = match cause {
-                Cause::Pattern => {
-                    let pattern =
-                        self.layout.hosts[self.host].group.map_or(0, |group| self.layout.patterns[group].len());
-                    let others: Vec<usize> = (0..=pattern).filter(|place| *place != self.here).collect();
-                    others[draws.below(others.len())]
-                }
-                Cause::Wanted(index) => self.place_in(wanted[index].to, wanted[index].named),
+            let (to, wanted) = match cause {
+                Cause::Pattern => (self.whereabouts.wander(|places| draws.below(places)), None),
+                Cause::Wanted(index) => (self.whereabouts.go(wanted[index].to, wanted[index].named), Some(index)),
             };
-            self.here = to;
             let to = (to > 0).then(|| self.settle(to, next, all));
-            let wanted = if let Cause::Wanted(index) = cause { Some(index) } else { None };
             all.moves.push(Move { at, host: self.host, to, wanted });
         }
     }
 
-    /// The first of its places in an AS where it is not; else a new one. Its own place has the link that it has, which will do
-    /// where no link is `named`.
-    fn place_in(&mut self, (at, access): (usize, Duplex), named: bool) -> usize {
-        let there = |(index, place): (usize, &(usize, Duplex, Option<usize>))| {
-            index != self.here && place.0 == at && (index == 0 && !named || place.1 == access)
-        };
-        if let Some(index) = self.places.iter().enumerate().position(there) {
-            return index;
-        }
-        self.places.push((at, access, None));
-        self.places.len() - 1
-    }
-
     /// Gives a place its address at the first visit; its index among all.
     fn settle(&mut self, place: usize, next: &mut [u32], all: &mut Journeys) -> usize {
-        let (at, access, known) = self.places[place];
-        if let Some(index) = known {
-            return index;
+        if let Some(index) = self.visited.get(&place) {
+            return *index;
         }
-        self.visited += 1;
-        let name = format!("{}.{}", self.layout.hosts[self.host].name, self.visited);
+        let (at, access) = self.whereabouts.place(place);
+        let index = all.spots.len();
+        self.visited.insert(place, index);
+        let name = format!("{}.{}", self.layout.hosts[self.host].name, self.visited.len());
         let address = self.layout.ases[at].entry.prefix.nth(next[at]);
         next[at] += 1;
-        let index = all.spots.len();
         let name = name.parse().expect("names of groups leave room for it");
         all.spots.push((self.host, Spot { name, at, access, address }));
-        self.places[place].2 = Some(index);
         index
     }
 }

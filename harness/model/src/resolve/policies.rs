@@ -6,12 +6,12 @@ use peerbed_contract::{
     CachePolicy, ControlPolicy, Courtesy, EdgePolicy, NodePolicy, Order, PeerPolicy, Requery, Role, Selection,
     UploadLimits,
 };
-use peerbed_link::{Bandwidth, Probability, Rate};
+use peerbed_link::{Bandwidth, Duplex, Probability, Rate};
 
 use crate::{
     experiment::{Cap, Policy},
     plan::PolicyOrder,
-    resolve::layout::{Host, Layout},
+    resolve::layout::Layout,
 };
 
 pub(super) fn edge(policy: &Policy) -> EdgePolicy {
@@ -32,9 +32,9 @@ pub(super) fn control(policy: &Policy) -> ControlPolicy {
     }
 }
 
-/// That of a peer; shares are of its links as they are at the start.
-pub(super) fn peer(policy: &Policy, host: &Host) -> PeerPolicy {
-    let (uplink, downlink) = (host.access.up.bandwidth, host.access.down.bandwidth);
+/// That of a peer behind a link; shares are of what the link is at the start.
+pub(super) fn peer(policy: &Policy, link: Duplex) -> PeerPolicy {
+    let (uplink, downlink) = (link.up.bandwidth, link.down.bandwidth);
     PeerPolicy {
         uploads: UploadLimits {
             per_copy: policy.per_copy,
@@ -56,14 +56,15 @@ pub(super) fn peer(policy: &Policy, host: &Host) -> PeerPolicy {
     }
 }
 
-/// What tells every node of another policy that concerns it, nodes that are told the same together.
-pub(super) fn orders(old: &Policy, new: &Policy, layout: &Layout) -> Vec<PolicyOrder> {
+/// What tells every node of another policy that concerns it, nodes that are told the same together. `links` are those that the
+/// hosts have then.
+pub(super) fn orders(old: &Policy, new: &Policy, layout: &Layout, links: &[Duplex]) -> Vec<PolicyOrder> {
     let mut orders: Vec<PolicyOrder> = Vec::new();
-    for host in &layout.hosts {
+    for (host, link) in layout.hosts.iter().zip(links) {
         let of = |policy: &Policy| match host.role {
             Role::Edge => NodePolicy::Edge(edge(policy)),
             Role::Control => NodePolicy::Control(control(policy)),
-            Role::Peer => NodePolicy::Peer(peer(policy, host)),
+            Role::Peer => NodePolicy::Peer(peer(policy, *link)),
         };
         let told = of(new);
         if told == of(old) {

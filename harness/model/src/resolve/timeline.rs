@@ -18,9 +18,11 @@ use peerbed_link::Duplex;
 pub(crate) use self::{
     draw::{Arrival, Step, arrivals, draw},
     moving::{Wanted, visited, wanted},
+    policy::{Change, changes},
 };
 use self::{
     draw::{What, absent},
+    moving::Trips,
     verb::{Life, Turn, VERBS, Verb},
     ways::Ways,
 };
@@ -67,8 +69,7 @@ pub(crate) fn decode(
         crowds: BTreeMap::new(),
         access: BTreeMap::new(),
         ways: Ways::new(layout),
-        room: layout.ases.iter().map(|one| one.room).collect(),
-        moves: 0,
+        trips: Trips::new(layout, groups),
         policy: *policy,
     };
     let added = drafts.iter().zip(&picks).filter(|(draft, _)| draft.verb == Verb::Turn(Turn::Add));
@@ -121,6 +122,10 @@ fn draft<'n>(node: &'n Node, duration: Duration, report: &mut Report) -> Option<
     let verb = fields.get("do").and_then(|node| report.word(node, VERBS));
     if let Some(at) = at.filter(|at| *at > duration) {
         late(fields.span_of("at"), at, duration, report);
+    }
+    if at.is_some_and(|at| at == duration) {
+        let message = "this is the moment at which the run ends: nothing comes of it";
+        report.warning(fields.span_of("at"), message).help("make `duration` longer, or this earlier");
     }
     let (at, verb) = (at?, verb?);
     for (key, node) in fields.given().filter(|(key, _)| !matches!(*key, "at" | "do") && !verb.takes(key)) {
@@ -178,10 +183,7 @@ struct World<'a> {
     /// Those that were changed.
     access: BTreeMap<NodeName, Duplex>,
     ways: Ways<'a>,
-    /// By AS, the addresses that are left.
-    room: Vec<u64>,
-    /// Moves so far.
-    moves: u64,
+    trips: Trips<'a>,
     policy: Policy,
 }
 
@@ -201,15 +203,15 @@ impl<'a> World<'a> {
     }
 
     fn set_policy(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<What> {
-        let (after, changes) = policy::read(draft.fields.get("policy")?, &self.policy, report)?;
-        nothing_changed(changes.is_empty(), draft, report);
-        let before = std::mem::replace(&mut self.policy, after);
-        Some(What::Policy { policies: Box::new((before, after)), changes })
+        let change = policy::read(draft.fields.get("policy")?, &self.policy, report)?;
+        nothing_changed(change.changes.is_empty(), draft, report);
+        self.policy = change.after;
+        Some(What::Policy(Box::new(change)))
     }
 
     fn act(&mut self, draft: &Draft<'_>, report: &mut Report) -> Option<Act> {
         Some(match draft.verb {
-            // What each node is told of a policy is not known before the plan; of moves see `depart`.
+            // What nodes are told of these is not known before the plan: see `set_policy` and `depart`.
             Verb::SetPolicy | Verb::Move => return None,
             Verb::Turn(turn) => turn.act(vec![self.live(draft, turn.from(), turn.to(), report)?]),
             Verb::SetLink => self.set_link(draft, report)?,
@@ -277,25 +279,44 @@ impl<'a> World<'a> {
     /// Moves a share of a group from one life to another.
     fn turn_some(&mut self, draft: &Draft<'_>, turn: Turn, pick: Pick, report: &mut Report) -> Option<What> {
         let Pick { group, count } = pick;
-        let name = &self.groups[group].name.value;
         let peers = self.layout.peers(group);
-        let crowd = self.crowds.entry(group).or_insert_with(|| {
+        let life = |host: &Host| self.lives.get(&host.name).copied().unwrap_or(Life::Running);
+        let drawn = self.crowds.get(&group).cloned();
+        let certain = drawn.is_none();
+        let mut crowd = drawn.unwrap_or_else(|| {
             let mut crowd = Crowd::default();
             for host in peers {
-                *crowd.0.entry(self.lives.get(&host.name).copied().unwrap_or(Life::Running)).or_default() += 1;
+                *crowd.0.entry(life(host)).or_default() += 1;
             }
             crowd
         });
         let able = crowd.0.entry(turn.of()).or_default();
-        let wanted = count.unwrap_or((*able).max(1));
+        let (wanted, all) = (count.unwrap_or((*able).max(1)), count.is_none_or(|count| count == *able));
         if wanted > *able {
-            let (verb, word) = (turn.word(), turn.of().word());
-            let message = format!("`{verb}` of {wanted} of `{name}`, but {able} are {word} then");
+            let (verb, word, name) = (turn.word(), turn.of().word(), &self.groups[group].name.value);
+            let message = match count {
+                Some(count) => format!("`{verb}` of {count} of `{name}`, but {able} are {word} then"),
+                None if turn == Turn::Add => format!("`{verb}` of `{name}`, but all of it is there then"),
+                None => format!("`{verb}` of `{name}`, but nobody of it is {word} then"),
+            };
             report.error(draft.verb_span, message).help(format!("`{verb}` takes its share of those who are {word}"));
             return None;
         }
+        if certain && all {
+            // Nobody is drawn.
+            let turned: Vec<_> =
+                peers.iter().filter(|host| life(host) == turn.of()).map(|host| host.name.clone()).collect();
+            self.lives.extend(turned.into_iter().map(|name| (name, turn.to())));
+            return Some(What::Some { turn, group, count });
+        }
         *able -= wanted;
         *crowd.0.entry(turn.to()).or_default() += wanted;
+        let same = crowd.0.iter().find(|(_, number)| **number as usize == peers.len()).map(|(life, _)| *life);
+        self.crowds.insert(group, crowd);
+        if let Some(life) = same {
+            self.crowds.remove(&group);
+            self.lives.extend(peers.iter().map(|host| (host.name.clone(), life)));
+        }
         Some(What::Some { turn, group, count })
     }
 

@@ -40,8 +40,7 @@ impl PeerMachine {
             return;
         }
         let (peers, edge) = self.ranked(now, number);
-        let rest = if edge.is_some() { self.rest(now, number) } else { None };
-        let late = self.ask_peers(now, number, &peers, rest);
+        let late = self.ask_peers(now, number, &peers, self.due(now, number, edge));
         if let Some(edge) = edge {
             self.ask_edge(now, number, edge, late);
         }
@@ -78,8 +77,17 @@ impl PeerMachine {
         (total > 0.0).then(|| time_for(download.object.size - download.board.held_bytes(), total))
     }
 
+    /// What comes later than this from a peer is better asked of the edge: it would keep the download waiting, and the edge
+    /// would give it sooner. None while that is not known.
+    fn due(&self, now: Time, number: u32, edge: Option<ConnId>) -> Option<Time> {
+        let (rest, edge) = (self.rest(now, number)?, self.links.get(&edge?)?);
+        let length = self.downloads.get(&number)?.object.piece_length;
+        let from_edge = edge.pull.time_for_next(now, length).unwrap_or(0);
+        Some(from_edge.max((rest as f64 * LATE_FACTOR) as Time + LATE_SLACK))
+    }
+
     /// Asks peers in rounds, one piece each, until they have enough. Tells whether one had room but would have been late.
-    fn ask_peers(&mut self, now: Time, number: u32, peers: &[ConnId], rest: Option<Time>) -> bool {
+    fn ask_peers(&mut self, now: Time, number: u32, peers: &[ConnId], due: Option<Time>) -> bool {
         let mut late = false;
         let mut more = true;
         while more {
@@ -95,7 +103,8 @@ impl PeerMachine {
                 if link.pull.fruitless == Some(reopened) || !link.pull.has_room(now) {
                     continue;
                 }
-                if rest.is_some_and(|rest| would_be_late(now, download, link, rest)) {
+                let time = link.pull.time_for_next(now, download.object.piece_length);
+                if due.zip(time).is_some_and(|(due, time)| time > due) {
                     late = true;
                     continue;
                 }
@@ -211,12 +220,6 @@ impl PeerMachine {
             self.out.push_back(Output::ExpectPiece { conn, request, bytes });
         }
     }
-}
-
-/// Whether a piece asked of this source now would come long after everything else.
-fn would_be_late(now: Time, download: &Download, link: &Link, rest: Time) -> bool {
-    let Some(time) = link.pull.time_for_next(now, download.object.piece_length) else { return false };
-    time as f64 > rest as f64 * LATE_FACTOR + LATE_SLACK as f64
 }
 
 /// The piece that would come latest of those that this source would give much sooner, and when it would.

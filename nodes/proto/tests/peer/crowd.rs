@@ -27,9 +27,9 @@ struct Finish {
     wasted: f64,
 }
 
-fn run(peers: usize, seed: u64) -> Finish {
+fn run(peers: usize, mebibytes: u64, seed: u64) -> Finish {
     let mut object = object(34, 65_536);
-    object.size = 32 << 20;
+    object.size = mebibytes << 20;
     let bits = object.size as f64 * 8.0 / 1e6;
     let n = peers as f64;
     let bound = (bits / EDGE).max(bits / DOWN).max(n * bits / (EDGE + n * UP));
@@ -59,7 +59,7 @@ fn run(peers: usize, seed: u64) -> Finish {
 #[test]
 fn a_crowd_is_done_soon_after_the_bound() {
     for (peers, seed) in [(10, 1), (30, 1), (50, 1)] {
-        let finish = run(peers, seed);
+        let finish = run(peers, 32, seed);
         eprintln!("{peers} {finish:.3?}");
         assert!(finish.ratio < 1.12, "{peers} peers: {finish:?}");
         // The edge can give its rate for the whole time, and no more than that.
@@ -67,6 +67,13 @@ fn a_crowd_is_done_soon_after_the_bound() {
         assert!(finish.edge <= share && finish.edge > 0.8 * share, "{peers} peers: {finish:?}");
         assert!(finish.wasted < 0.03, "{peers} peers: {finish:?}");
     }
+}
+
+#[test]
+fn a_large_crowd_does_not_wait_for_the_edge_at_its_end() {
+    // The last pieces come late from peers who serve many, and later still from an edge that serves everybody.
+    let finish = run(100, 16, 1);
+    assert!(finish.ratio < 1.5 && finish.edge < 0.03, "{finish:?}");
 }
 
 /// A downloader that an edge authorises after `waited`, with its control connection open or not.

@@ -1,4 +1,5 @@
-//! Where peers are and go: what they are told of a place, the places of movers in the network, and the actions of their moves.
+//! Where peers are and go: what they are told of a place, the places of movers in the network, the actions of their moves, and
+//! what they are told of another policy where they are.
 
 use std::net::IpAddr;
 
@@ -7,20 +8,32 @@ use peerbed_link::{Duplex, FabricPlace};
 
 use super::{CONTROL_PORT, Context, EDGE_PORT, fabric_node};
 use crate::{
+    experiment::Policy,
     plan::{Act, Action, Relocation},
     resolve::{
         layout::Host,
         moves::{Journeys, Spot},
         policies,
-        timeline::Wanted,
+        timeline::{self, Change, Step, Wanted},
     },
 };
 
 impl Context<'_> {
+    /// What a peer is told of its own place.
+    pub(super) fn home(&self, host: &Host, group: usize, policy: &Policy) -> Place {
+        self.place(host, group, (host.at, host.access, host.address), policy)
+    }
+
     /// What a peer is told of a place. Its local network is where it is at the start.
-    pub(super) fn place(&self, host: &Host, group: usize, (at, access, address): (usize, Duplex, IpAddr)) -> Place {
+    fn place(
+        &self,
+        host: &Host,
+        group: usize,
+        (at, access, address): (usize, Duplex, IpAddr),
+        policy: &Policy,
+    ) -> Place {
         let here = &self.layout.ases[at];
-        let policy = policies::peer(&self.body.policy, &Host { at, address, access, ..host.clone() });
+        let policy = policies::peer(policy, access);
         Place {
             address,
             as_number: here.number,
@@ -51,18 +64,26 @@ impl Context<'_> {
     }
 
     /// The actions of journeys: one for each move of a pattern, and for each of the timeline with all whom it is about.
-    pub(super) fn moves(&self, journeys: &Journeys, wanted: &[Wanted]) -> Vec<Action> {
+    pub(super) fn moves(&self, steps: &[Step], journeys: &Journeys, wanted: &[Wanted]) -> Vec<Action> {
         let mut actions = Vec::new();
+        let mut changes = timeline::changes(steps).peekable();
+        let mut policy = &self.body.policy;
         let mut together: Vec<(Vec<NodeName>, Vec<Relocation>)> = vec![Default::default(); wanted.len()];
         for one in &journeys.moves {
             let host = &self.layout.hosts[one.host];
             let Some(group) = host.group else { continue };
-            let (place, at, access, address) = match one.to.map(|index| &journeys.spots[index].1) {
-                Some(spot) => (spot.name.clone(), spot.at, spot.access, spot.address),
-                None => (host.name.clone(), host.at, host.access, host.address),
+            // What happens at the same moment comes before.
+            while let Some((_, change)) = changes.next_if(|(at, _)| *at <= one.at) {
+                policy = &change.after;
+            }
+            let (place, at, config) = match one.to.map(|index| &journeys.spots[index].1) {
+                Some(Spot { name, at, access, address }) => {
+                    (name, *at, self.place(host, group, (*at, *access, *address), policy))
+                }
+                None => (&host.name, host.at, self.home(host, group, policy)),
             };
             let (node, as_name) = (host.name.clone(), self.layout.ases[at].name.clone());
-            let to = Relocation { place, as_name, config: self.place(host, group, (at, access, address)) };
+            let to = Relocation { place: place.clone(), as_name, config };
             match one.wanted {
                 Some(index) => {
                     together[index].0.push(node);
@@ -74,5 +95,20 @@ impl Context<'_> {
         let wanted = wanted.iter().zip(together);
         actions.extend(wanted.map(|(one, (nodes, to))| Action { at: one.at, act: Act::Move { nodes, to } }));
         actions
+    }
+
+    /// The actions that change the policy: every node is told what it means where the node is then.
+    pub(super) fn policies(&self, steps: &[Step], journeys: &Journeys) -> Vec<Action> {
+        let hosts = &self.layout.hosts;
+        let mut links: Vec<Duplex> = hosts.iter().map(|host| host.access).collect();
+        let mut moves = journeys.moves.iter().peekable();
+        let told = timeline::changes(steps).map(|(at, Change { before, after, changes })| {
+            while let Some(one) = moves.next_if(|one| one.at < at) {
+                links[one.host] = one.to.map_or(hosts[one.host].access, |index| journeys.spots[index].1.access);
+            }
+            let orders = policies::orders(before, after, self.layout, &links);
+            Action { at, act: Act::SetPolicy { changes: changes.clone(), orders } }
+        });
+        told.collect()
     }
 }

@@ -6,12 +6,12 @@ use peerbed_contract::NodeName;
 
 use super::{
     moving::Departure,
+    policy::Change,
     verb::{Life, Turn},
 };
 use crate::{
-    experiment::Policy,
-    plan::{Act, Action, PolicyChange},
-    resolve::{layout::Layout, policies, seeds::Seeds},
+    plan::{Act, Action},
+    resolve::{layout::Layout, seeds::Seeds},
 };
 
 /// An action whose nodes may not be drawn yet.
@@ -28,8 +28,8 @@ pub(super) enum What {
     Known(Box<Act>),
     /// Hosts change their places.
     Move(Box<Departure>),
-    /// To the policy: the one before and the new one, of which each node is told what concerns it.
-    Policy { policies: Box<(Policy, Policy)>, changes: Vec<PolicyChange> },
+    /// To the policy, of which each node is told what concerns it.
+    Policy(Box<Change>),
     /// To some of a group.
     Some {
         turn: Turn,
@@ -79,7 +79,7 @@ pub(crate) fn arrivals(steps: &[Step], layout: &Layout) -> Vec<Vec<Arrival>> {
     arrivals
 }
 
-/// Every action with its nodes. Who is drawn depends on the time, the verb and the group, so arms draw the same ones.
+/// Every action with its nodes, but moves and changes of the policy. Who is drawn depends on the time, the verb and the group, so arms draw the same ones.
 pub(crate) fn draw(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Action> {
     let mut lives: BTreeMap<NodeName, Life> = BTreeMap::new();
     for (group, count) in absent(adds(steps).map(|(_, group, count)| (group, count))) {
@@ -93,11 +93,8 @@ pub(crate) fn draw(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Action
     for Step { at, what } in steps {
         let act = match what {
             What::Known(act) => Act::clone(act),
-            What::Move(_) => continue, // See `moves`.
-            What::Policy { policies, changes } => {
-                let (old, new) = &**policies;
-                Act::SetPolicy { changes: changes.clone(), orders: policies::orders(old, new, layout) }
-            }
+            // These hang on where everybody is then.
+            What::Move(_) | What::Policy(_) => continue,
             What::Some { turn, group, count } => {
                 let life = |name| lives.get(name).copied().unwrap_or(Life::Running);
                 let peers = layout.peers(*group).iter().map(|host| &host.name);

@@ -1,16 +1,24 @@
-//! `move` of a timeline: who goes where; what that means for each follows in `resolve::moves`.
+//! `move` of a timeline: who goes where, and whether there are addresses for that; what it means for each follows in
+//! `resolve::moves`.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use peerbed_contract::Role;
-use peerbed_link::Duplex;
 
 use super::{Draft, Pick, Step, World, draw::What};
 use crate::{
     diagnostic::{Report, Spanned},
+    experiment::Group,
     limits,
     read::listed,
-    resolve::{layout::Layout, seeds::Seeds},
+    resolve::{
+        layout::{self, Layout, Spot},
+        seeds::Seeds,
+        whereabouts::Whereabouts,
+    },
     topology::Topology,
     yaml::{Node, Value},
 };
@@ -19,7 +27,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Departure {
     who: Who,
-    to: (usize, Duplex),
+    to: Spot,
     named: bool,
 }
 
@@ -37,8 +45,7 @@ pub(crate) struct Wanted {
     pub(crate) at: Duration,
     /// Indexes of hosts.
     pub(crate) hosts: Vec<usize>,
-    /// The AS, and the link there.
-    pub(crate) to: (usize, Duplex),
+    pub(crate) to: Spot,
     /// The timeline says which link.
     pub(crate) named: bool,
 }
@@ -113,20 +120,91 @@ impl World<'_> {
             report.error(access.span, message).help(format!("say which with `access`; there are: {known}"));
             return None;
         };
-        self.moves += number;
-        if self.moves as f64 > limits::MOVES {
-            let message = format!("the timeline moves {} peers up to here, more than one run can have", self.moves);
+        self.trips.moves += number;
+        let moves = self.trips.moves;
+        if moves as f64 > limits::MOVES {
+            let message = format!("the timeline moves {moves} peers up to here, more than one run can have");
             report.error(draft.verb_span, message).help(format!("at most {} moves are allowed", limits::MOVES));
             return None;
         }
-        let left = &mut self.room[at];
-        if *left < number {
+        let departure = Departure { who, to: (at, link), named: draft.fields.get("access").is_some() };
+        let places = self.trips.places(&departure, group);
+        self.trips.hosts += places;
+        if self.trips.hosts > limits::NODES {
             let message =
-                format!("places for {number} movers, but the prefix of `{}` has {left} addresses left", one.name);
+                format!("{} hosts and places of movers up to here are more than one run can have", self.trips.hosts);
+            report.error(draft.verb_span, message).help(format!("at most {} are allowed", limits::NODES));
+            return None;
+        }
+        let left = &mut self.trips.left[at];
+        if *left < places {
+            let message =
+                format!("places for {places} movers, but the prefix of `{}` has {left} addresses left", one.name);
             report.error(name.span, message).help("make the AS's prefix larger, or move fewer");
             return None;
         }
-        *left -= number;
-        Some(Departure { who, to: (at, link), named: draft.fields.get("access").is_some() })
+        *left -= places;
+        Some(departure)
+    }
+}
+
+/// What the moves of a timeline take of the addresses, whoever is drawn.
+pub(super) struct Trips<'a> {
+    layout: &'a Layout,
+    /// Moves so far.
+    moves: u64,
+    /// Hosts, and the places of movers beside their own.
+    hosts: u64,
+    /// By AS, the addresses that are left.
+    left: Vec<u64>,
+    /// Where those are that have moved, by their index, of groups in which nobody was drawn.
+    certain: BTreeMap<usize, Whereabouts>,
+    /// By index, groups of which it depends on draws who is where.
+    drawn: BTreeSet<usize>,
+    /// How many places are kept, by group and where they are.
+    kept: Vec<((usize, Spot), u64)>,
+}
+
+impl<'a> Trips<'a> {
+    /// Before the first move.
+    pub(super) fn new(layout: &'a Layout, groups: &[Group]) -> Self {
+        let hosts = layout.hosts.len() as u64 + layout::places_of(groups, &layout.patterns);
+        let left = layout.ases.iter().map(|one| one.room).collect();
+        let patterns = layout.patterns.iter().enumerate();
+        let drawn = patterns.filter(|(_, pattern)| !pattern.is_empty()).map(|(group, _)| group).collect();
+        Self { layout, moves: 0, hosts, left, certain: BTreeMap::new(), drawn, kept: Vec::new() }
+    }
+
+    /// How many new places a move takes at most, of peers of a group.
+    fn places(&mut self, departure: &Departure, group: usize) -> u64 {
+        let (layout, Departure { who, to, named }) = (self.layout, departure);
+        let (first, peers) = (layout.first_peer[group], layout.peers(group).len());
+        let (movers, number) = match *who {
+            Who::Host(host) => (host..host + 1, 1),
+            Who::Group { count, .. } => (first..first + peers, count.map_or(peers, |count| count as usize)),
+        };
+        if number < movers.len() {
+            self.drawn.insert(group);
+        }
+        let key = (group, *to);
+        let kept = self.kept.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            self.kept.push((key, 0));
+            self.kept.len() - 1
+        });
+        let kept = &mut self.kept[kept].1;
+        let new = if self.drawn.contains(&group) {
+            // Nobody has more than two places with the same link in an AS: one where it is, and one where it is not.
+            (number as u64).min(2 * peers as u64 - *kept)
+        } else {
+            let goes_to_new = |host: &usize| {
+                let whereabouts =
+                    self.certain.entry(*host).or_insert_with(|| Whereabouts::new(&layout.hosts[*host], &[]));
+                let before = whereabouts.count();
+                whereabouts.go(*to, *named) == before
+            };
+            movers.filter(goes_to_new).count() as u64
+        };
+        *kept += new;
+        new
     }
 }

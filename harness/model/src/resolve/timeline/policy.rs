@@ -1,13 +1,31 @@
 //! `set-policy`: a change of the policy, read over the policy that holds then.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use super::draw::{Step, What};
 use crate::{
     diagnostic::Report,
     experiment::{Policy, arms},
     plan::PolicyChange,
     yaml::{Entry, Node, Value},
 };
+
+/// One policy takes the place of another.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Change {
+    pub(crate) before: Policy,
+    pub(crate) after: Policy,
+    /// What of it that is.
+    pub(crate) changes: Vec<PolicyChange>,
+}
+
+/// The changes of a timeline, in order of time.
+pub(crate) fn changes(steps: &[Step]) -> impl Iterator<Item = (Duration, &Change)> {
+    steps.iter().filter_map(|step| match &step.what {
+        What::Policy(change) => Some((step.at, &**change)),
+        _ => None,
+    })
+}
 
 /// A path and its map as one path for each value in it, so that `{edge: {mode: only}}` and `{edge.mode: only}` are the same.
 fn spread(one: &Entry, path: &str, leaves: &mut Vec<Entry>) {
@@ -25,8 +43,8 @@ fn spread(one: &Entry, path: &str, leaves: &mut Vec<Entry>) {
 const BUILT_IN: [&str; 6] =
     ["defences.", "waits.", "edge.backstop.", "downloads.order", "downloads.duplicates", "downloads.news_"];
 
-/// The policy that a map of paths and values makes of the one before, with what changes by it; none if it is wrong.
-pub(super) fn read(node: &Arc<Node>, before: &Policy, report: &mut Report) -> Option<(Policy, Vec<PolicyChange>)> {
+/// What a map of paths and values makes of the policy before; none if it is wrong.
+pub(super) fn read(node: &Arc<Node>, before: &Policy, report: &mut Report) -> Option<Change> {
     let Value::Map(entries) = &node.value else {
         report.wrong_type(node, "a map of paths and values such as `{uploads.per_copy: 2}`");
         return None;
@@ -70,5 +88,5 @@ pub(super) fn read(node: &Arc<Node>, before: &Policy, report: &mut Report) -> Op
         ));
         return None;
     }
-    Some((after, changed))
+    Some(Change { before: *before, after, changes: changed })
 }
