@@ -2,15 +2,16 @@
 //!
 //! It decides nothing about the experiment (the plan has no choices left) and judges nothing (see `reconcile`).
 
+mod orders;
 pub(crate) mod progress;
 mod watch;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use peerbed_contract::{Command, NodeName, NodePolicy, Order};
+use peerbed_contract::{Command, NodeName};
 use peerbed_link::Kind;
-use peerbed_model::{Act, Action, Plan, PolicyOrder};
+use peerbed_model::{Act, Action, Plan};
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
     record::{Carried, RunRecord},
     runtime::{Deployment, NodeFiles, Notices, Runtime, RuntimeError},
 };
+use orders::Orders;
 use progress::{Progress, Tick};
 use watch::{Reaction, Watch};
 
@@ -145,8 +147,7 @@ struct RunLoop<'a, D> {
     epoch: Instant,
     epoch_ns: u64,
     acts: Vec<Carried>,
-    /// The policies that were set, by whom they are for.
-    policies: BTreeMap<NodeName, Order>,
+    orders: Orders,
     samples: Vec<Sample>,
     host: Vec<HostSample>,
     tick_late: Vec<Duration>,
@@ -163,7 +164,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             epoch: Instant::now(),
             epoch_ns: monotonic_ns(),
             acts: Vec::new(),
-            policies: BTreeMap::new(),
+            orders: Orders::default(),
             samples: Vec::new(),
             host: Vec::new(),
             tick_late: Vec::new(),
@@ -183,7 +184,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         self.tell(&names, &Command::Start { epoch_ns: self.epoch_ns }).await;
         let interrupted = self.follow(interrupt).await?;
         self.progress.phase("stopping");
-        self.watch.miss_latecomers(self.epoch.elapsed());
+        self.watch.miss_the_late(self.epoch.elapsed());
         self.stop(true).await?;
         self.stop(false).await?;
         self.read_counters(Duration::ZERO).await?;
@@ -286,11 +287,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         match notice {
             Notice::Line { node, line } => {
                 if let Reaction::SendStart(node) = self.watch.line(&node, &line) {
-                    // Its configuration has the policy of the beginning.
-                    if let Some(order) = self.policies.get(&node).cloned() {
-                        self.tell(std::slice::from_ref(&node), &Command::Order { order }).await;
-                    }
-                    self.tell(&[node], &Command::Start { epoch_ns: self.epoch_ns }).await;
+                    self.start(node).await?;
                 }
             }
             Notice::Exited { node, code, signal } => {
@@ -305,41 +302,45 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         Ok(())
     }
 
+    /// Starts a node that has become ready during the run.
+    async fn start(&mut self, node: NodeName) -> anyhow::Result<()> {
+        let (policy, place) = self.orders.ready(&node);
+        let nodes = [node];
+        if let Some(order) = policy {
+            self.tell(&nodes, &Command::Order { order }).await;
+        }
+        self.tell(&nodes, &Command::Start { epoch_ns: self.epoch_ns }).await;
+        if let Some((to, order)) = place {
+            let act = Act::Move { nodes: nodes.to_vec(), to: vec![to] };
+            let applied = self.deployment.apply(&act).await;
+            applied.with_context(|| format!("the timeline's `{}` could not be carried out", act.label()))?;
+            self.tell(&nodes, &Command::Order { order }).await;
+        }
+        Ok(())
+    }
+
     /// Begins an action; gives its doing.
     fn act(&mut self, action: &Action) -> impl Future<Output = Result<Carried, anyhow::Error>> + use<'a, D> {
         let act = action.act.clone();
         for node in act.nodes() {
             match act {
-                Act::Add { .. } => self.watch.expect_ready(node, self.epoch.elapsed()),
-                Act::Kill { .. } | Act::Restart { .. } => self.watch.expect_exit(node),
+                Act::Add { .. } | Act::Restart { .. } => self.watch.expect_ready(node, self.epoch.elapsed()),
+                Act::Kill { .. } => self.watch.expect_exit(node),
                 Act::Freeze { .. } => self.watch.expect_frozen(node),
                 Act::Thaw { .. } => self.watch.expect_thawed(node),
                 _ => {}
             }
         }
-        if let Act::Move { nodes, to } = &act {
-            for (node, to) in nodes.iter().zip(to) {
-                if let Some(Order::Policy(policy)) = self.policies.get_mut(node)
-                    && let NodePolicy::Peer(policy) = &mut **policy
-                {
-                    policy.put(&to.config);
-                }
-            }
-        }
-        let mut doable = act.clone();
-        if let Act::SetPolicy { orders, .. } = &mut doable {
-            for PolicyOrder { nodes, order } in orders {
-                self.policies.extend(nodes.iter().map(|node| (node.clone(), order.clone())));
-                // Others are told when they are started.
-                nodes.retain(|node| self.watch.hears(node));
-            }
-        }
+        let (doable, told) = self.orders.of(&act, &self.watch);
         let (deployment, epoch, at) = (self.deployment, self.epoch, action.at);
         let began_ns = epoch.elapsed().as_nanos() as u64;
         self.progress.notice(&format!("{:.1} s: {}", began_ns as f64 / 1e9, act.label()));
         async move {
             let applied = deployment.apply(&doable).await;
             applied.with_context(|| format!("the timeline's `{}` could not be carried out", act.label()))?;
+            for (nodes, order) in told {
+                tell(deployment, &nodes, &Command::Order { order }).await;
+            }
             Ok(Carried { at, began_ns, done_ns: epoch.elapsed().as_nanos() as u64, act })
         }
     }
@@ -350,14 +351,8 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         Ok(())
     }
 
-    /// Writes a command to nodes. One that cannot hear it any more has ended, which its exit tells.
-    async fn tell(&mut self, nodes: &[NodeName], command: &Command) {
-        for (node, error) in self.deployment.tell(nodes, &command.to_line()).await {
-            // The end of the agent is told once, not for every node.
-            if !matches!(error, RuntimeError::Gone(_)) {
-                tracing::warn!(%node, %error, ?command, "a node could not be told");
-            }
-        }
+    async fn tell(&self, nodes: &[NodeName], command: &Command) {
+        tell(self.deployment, nodes, command).await;
     }
 
     async fn signal(&mut self, node: &NodeName, signal: Signal) {
@@ -393,5 +388,15 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
             peer_mbps: mbps(Kind::Peer),
         };
         self.progress.tick(tick, self.plan.duration);
+    }
+}
+
+/// Writes a command to nodes. One that cannot hear it any more has ended, which its exit tells.
+async fn tell(deployment: &impl Deployment, nodes: &[NodeName], command: &Command) {
+    for (node, error) in deployment.tell(nodes, &command.to_line()).await {
+        // The end of the agent is told once, not for every node.
+        if !matches!(error, RuntimeError::Gone(_)) {
+            tracing::warn!(%node, %error, ?command, "a node could not be told");
+        }
     }
 }

@@ -19,10 +19,10 @@ pub(crate) struct Watch {
     plan: Arc<Plan>,
     roles: BTreeMap<NodeName, Role>,
     alive: BTreeSet<NodeName>,
-    /// Latecomers that were started and are not ready yet, with when.
-    coming: BTreeMap<NodeName, Duration>,
-    /// Nodes whose end was asked for.
-    doomed: BTreeSet<NodeName>,
+    /// Nodes that were started during the run and are not ready yet.
+    coming: BTreeMap<NodeName, Coming>,
+    /// How many processes of a node shall end and have not yet.
+    doomed: BTreeMap<NodeName, u32>,
     /// How often they became ready during the run.
     returned: BTreeMap<NodeName, usize>,
     /// What stops and continues nodes.
@@ -37,6 +37,14 @@ pub(crate) struct Watch {
     pub(crate) exits: Vec<NodeExit>,
     /// What makes the run untrustworthy.
     pub(crate) faults: Vec<String>,
+}
+
+/// A process that is being started.
+#[derive(Debug, Clone, Copy)]
+struct Coming {
+    since: Duration,
+    /// Its end was asked for.
+    doomed: bool,
 }
 
 /// Nodes that stand still: by the plan's wish, and as the agent told.
@@ -79,7 +87,7 @@ impl Watch {
             coming: BTreeMap::new(),
             returned: BTreeMap::new(),
             roles,
-            doomed: BTreeSet::new(),
+            doomed: BTreeMap::new(),
             stills: Stills::default(),
             started: BTreeSet::new(),
             ended: BTreeSet::new(),
@@ -108,10 +116,12 @@ impl Watch {
         match &event.kind {
             // The first `ready` of each node but latecomers was awaited before the run.
             EventKind::Ready { .. } if self.alive.insert(node.clone()) => {
-                self.doomed.remove(node);
-                self.coming.remove(node);
+                let coming = self.coming.remove(node);
                 *self.returned.entry(node.clone()).or_default() += 1;
-                reaction = Reaction::SendStart(node.clone());
+                // One that came too late is told to end, or was.
+                if !coming.is_some_and(|coming| coming.doomed) {
+                    reaction = Reaction::SendStart(node.clone());
+                }
             }
             EventKind::DownloadStarted { download, .. } => {
                 self.started.insert(*download);
@@ -127,19 +137,28 @@ impl Watch {
 
     /// The end of this node is asked for from now on.
     pub(crate) fn expect_exit(&mut self, node: &NodeName) {
-        self.doomed.insert(node.clone());
+        let mut processes = u32::from(self.alive.contains(node));
+        if let Some(coming) = self.coming.get_mut(node) {
+            coming.doomed = true;
+            processes += 1;
+        }
+        if processes > 0 {
+            self.doomed.insert(node.clone(), processes);
+        }
     }
 
-    /// This latecomer is being started.
-    pub(crate) fn expect_ready(&mut self, node: &NodeName, at: Duration) {
-        self.coming.insert(node.clone(), at);
+    /// This node is being started, once what there is of it has ended.
+    pub(crate) fn expect_ready(&mut self, node: &NodeName, since: Duration) {
+        self.expect_exit(node);
+        self.coming.insert(node.clone(), Coming { since, doomed: false });
     }
 
-    /// The run is over: latecomers that had their time and are not ready make it untrustworthy.
-    pub(crate) fn miss_latecomers(&mut self, now: Duration) {
-        for (node, since) in self.coming.iter().filter(|(_, since)| now.saturating_sub(**since) >= READY_TIME) {
-            let since = since.as_secs_f64();
-            self.faults.push(format!("{node} was added {since:.1} s into the run and never said that it is ready"));
+    /// The run is over: nodes that had their time and are not ready make it untrustworthy.
+    pub(crate) fn miss_the_late(&mut self, now: Duration) {
+        let late = |coming: &Coming| !coming.doomed && now.saturating_sub(coming.since) >= READY_TIME;
+        for (node, coming) in self.coming.iter().filter(|(_, coming)| late(coming)) {
+            let since = coming.since.as_secs_f64();
+            self.faults.push(format!("{node} was started {since:.1} s into the run and never said that it is ready"));
         }
     }
 
@@ -178,9 +197,11 @@ impl Watch {
 
     /// A node's process ended.
     pub(crate) fn exited(&mut self, node: &NodeName, t: u64, code: Option<i32>, signal: Option<i32>) {
-        let planned = self.doomed.contains(node);
-        self.alive.remove(node);
-        self.coming.remove(node);
+        let planned = self.ended_as_planned(node);
+        // Else it was one that was coming, or its successor is.
+        if !self.alive.remove(node) && self.coming.get(node).is_some_and(|coming| coming.doomed || !planned) {
+            self.coming.remove(node);
+        }
         self.stills.forget(node);
         if !planned {
             let how = match (code, signal) {
@@ -200,6 +221,16 @@ impl Watch {
             }
         }
         self.exits.push(NodeExit { node: node.clone(), t, code, signal, planned });
+    }
+
+    /// Counts the end of a process among those that were asked for; whether it is one.
+    fn ended_as_planned(&mut self, node: &NodeName) -> bool {
+        let Some(left) = self.doomed.get_mut(node) else { return false };
+        *left -= 1;
+        if *left == 0 {
+            self.doomed.remove(node);
+        }
+        true
     }
 
     /// How often the plan starts a node during the run.
@@ -233,12 +264,22 @@ impl Watch {
 
     /// Whether a node runs and shall go on to, so that it can be told something.
     pub(crate) fn hears(&self, node: &NodeName) -> bool {
-        self.alive.contains(node) && !self.doomed.contains(node)
+        self.alive.contains(node) && !self.doomed.contains_key(node)
+    }
+
+    /// Whether a node is being started.
+    pub(crate) fn is_coming(&self, node: &NodeName) -> bool {
+        self.coming.contains_key(node)
+    }
+
+    /// Whether the plan has a node stand still.
+    pub(crate) fn is_still(&self, node: &NodeName) -> bool {
+        self.stills.wanted.contains(node)
     }
 
     /// Living nodes of a role (`true`: peers; `false`: all others), with those that are coming.
     pub(crate) fn alive(&self, peers: bool) -> Vec<NodeName> {
-        let all = self.alive.iter().chain(self.coming.keys());
+        let all = self.alive.iter().chain(self.coming.keys().filter(|node| !self.alive.contains(*node)));
         all.filter(|n| (self.roles.get(*n) == Some(&Role::Peer)) == peers).cloned().collect()
     }
 }
@@ -285,6 +326,8 @@ mod tests {
         assert_eq!(faults(&[FREEZE, Watch::frozen, Watch::thawed]), [woken]);
     }
 
+    const READY: &str = r#"{"node":"peer-2","t":0,"event":"ready","role":"peer","listen":"10.0.0.1:1","version":"0"}"#;
+
     #[test]
     fn a_run_waits_for_downloads_of_nodes_that_come_back() {
         let mut plan = Arc::unwrap_or_clone(fixture::record("hybrid", 0).plan);
@@ -306,8 +349,7 @@ mod tests {
         };
         killed(&mut watch);
         assert!(!watch.all_ended(), "it comes back and asks again");
-        let ready = r#"{"node":"peer-2","t":0,"event":"ready","role":"peer","listen":"10.0.0.1:1","version":"0"}"#;
-        assert_eq!(watch.line(&node, ready), Reaction::SendStart(node.clone()));
+        assert_eq!(watch.line(&node, READY), Reaction::SendStart(node.clone()));
         assert!(!watch.all_ended());
         killed(&mut watch);
         assert!(watch.all_ended(), "it does not come back any more");
@@ -328,10 +370,9 @@ mod tests {
         assert!(!watch.alive(true).contains(&node) && !watch.alive(true).is_empty());
         watch.expect_ready(&node, Duration::from_secs(2));
         assert!(watch.alive(true).contains(&node), "it has to be stopped like the others");
-        let ready = r#"{"node":"peer-2","t":0,"event":"ready","role":"peer","listen":"10.0.0.1:1","version":"0"}"#;
-        assert_eq!(watch.line(&node, ready), Reaction::SendStart(node.clone()));
+        assert_eq!(watch.line(&node, READY), Reaction::SendStart(node.clone()));
         assert_eq!(watch.alive(true).iter().filter(|alive| **alive == node).count(), 1);
-        watch.miss_latecomers(Duration::from_mins(1));
+        watch.miss_the_late(Duration::from_mins(1));
         assert_eq!(watch.faults, [""; 0]);
         let own = watch.script_of(&node);
         watch.expect_exit(&node);
@@ -344,13 +385,64 @@ mod tests {
         let node = fixture::name("peer-2");
         let mut watch = adding(&node);
         watch.expect_ready(&node, Duration::from_secs(2));
-        watch.miss_latecomers(Duration::from_secs(3));
+        watch.miss_the_late(Duration::from_secs(3));
         assert_eq!(watch.faults, [""; 0], "it was only just added");
-        watch.miss_latecomers(Duration::from_mins(1));
-        assert_eq!(watch.faults, ["peer-2 was added 2.0 s into the run and never said that it is ready"]);
+        watch.miss_the_late(Duration::from_mins(1));
+        assert_eq!(watch.faults, ["peer-2 was started 2.0 s into the run and never said that it is ready"]);
         watch.exited(&node, 1, Some(1), None);
         assert_eq!(watch.faults.len(), 2, "its end was not planned");
         assert!(!watch.alive(true).contains(&node));
+    }
+
+    #[test]
+    fn one_that_is_ready_when_the_run_is_over_ends_with_it() {
+        let node = fixture::name("peer-2");
+        let mut watch = adding(&node);
+        watch.expect_ready(&node, Duration::from_secs(2));
+        watch.expect_exit(&node);
+        assert_eq!(watch.line(&node, READY), Reaction::None);
+        assert!(watch.alive(true).contains(&node), "it is waited for");
+        watch.exited(&node, 1, Some(0), None);
+        assert_eq!((watch.faults.len(), watch.alive(true).contains(&node)), (0, false));
+    }
+
+    #[test]
+    fn one_that_is_started_again_is_waited_for() {
+        let node = fixture::name("peer-2");
+        let restarting = |before: fn(&mut Watch, &NodeName)| {
+            let mut watch = Watch::new(fixture::record("hybrid", 0).plan);
+            before(&mut watch, &node);
+            watch.expect_ready(&node, Duration::from_secs(2));
+            watch
+        };
+        let killed: fn(&mut Watch, &NodeName) = |watch, node| {
+            watch.expect_exit(node);
+            watch.exited(node, 1, None, Some(9));
+        };
+        let dying: fn(&mut Watch, &NodeName) = |watch, node| watch.expect_exit(node);
+        let coming: fn(&mut Watch, &NodeName) = |watch, node| {
+            watch.expect_exit(node);
+            watch.exited(node, 1, None, Some(9));
+            watch.expect_ready(node, Duration::from_secs(1));
+        };
+        for (before, still_to_end) in [(killed, false), (dying, true), (coming, true), (|_, _| {}, true)] {
+            let mut watch = restarting(before);
+            if still_to_end {
+                watch.exited(&node, 1, None, Some(9));
+            }
+            assert_eq!(
+                (watch.faults.len(), watch.is_coming(&node), watch.alive(true).contains(&node)),
+                (0, true, true)
+            );
+            let mut dead = restarting(before);
+            if still_to_end {
+                dead.exited(&node, 1, None, Some(9));
+            }
+            dead.exited(&node, 2, Some(3), None);
+            assert_eq!((dead.faults.len(), dead.is_coming(&node)), (1, false), "the new process died");
+            assert_eq!(watch.line(&node, READY), Reaction::SendStart(node.clone()));
+            assert!(watch.hears(&node) && !watch.is_coming(&node));
+        }
     }
 
     #[test]

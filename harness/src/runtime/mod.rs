@@ -25,9 +25,10 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use peerbed_contract::{Command, NodeConfig, NodeName, Order, Place};
-use peerbed_model::{Act, NewLink, Plan, PlannedNode, PolicyOrder, Relocation};
+use peerbed_contract::{Command, NodeConfig, NodeName, Place};
+use peerbed_model::{Act, NewLink, Plan, PlannedNode, Relocation};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use self::client::Client;
 pub use self::{
@@ -40,6 +41,9 @@ use crate::{
     docker::{DockerError, Endpoint},
     engine::{EngineOptions, EngineReport, Sample},
 };
+
+/// A line that a node has not taken within this time waits for it.
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 
 /// What carries nodes.
 pub trait Runtime {
@@ -111,11 +115,12 @@ pub trait Deployment {
         &self.doors().installed.engine
     }
 
-    /// Write one line to all these nodes, without waiting for one before the next. Every node is tried; those that could
-    /// not be told come back with the reason.
+    /// Write one line to all these nodes, without waiting for one before the next, nor long for any: for who does not read, the
+    /// line is kept. Every node is tried; those that could not be told come back with the reason.
     fn tell(&self, nodes: &[NodeName], line: &str) -> impl Future<Output = Vec<(NodeName, RuntimeError)>> {
         async move {
-            let told = join_all(nodes.iter().map(|node| self.line(node, line))).await;
+            let tell = async |node| timeout(TAKEN_WITHIN, self.line(node, line)).await.unwrap_or(Ok(()));
+            let told = join_all(nodes.iter().map(tell)).await;
             let untold = nodes.iter().zip(told).filter_map(|(node, told)| Some((node.clone(), told.err()?)));
             untold.collect()
         }
@@ -126,8 +131,9 @@ pub trait Deployment {
         calls::begin(self.agent(), at_ns)
     }
 
-    /// Carry out a planned act, of several nodes or links for all at once. A restart ends the process first if it runs. All whom
-    /// an order is for must run.
+    /// Carry out a planned act, of several nodes or links for all at once, as far as it is not what nodes are told: of another
+    /// policy, or of the place to which they were moved. A restart ends the process first if it runs. One to whom an order is
+    /// must run.
     fn apply(&self, act: &Act) -> impl Future<Output = Result<(), RuntimeError>> {
         async move {
             match act {
@@ -147,13 +153,8 @@ pub trait Deployment {
                     all(nodes, restart).await
                 }
                 Act::Order { node, order } => self.line(node, &Command::Order { order: order.clone() }.to_line()).await,
-                Act::SetPolicy { orders, .. } => {
-                    let tell = async |PolicyOrder { nodes, order }: &PolicyOrder| {
-                        let line = Command::Order { order: order.clone() }.to_line();
-                        self.tell(nodes, &line).await.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
-                    };
-                    join_all(orders.iter().map(tell)).await.into_iter().collect()
-                }
+                // Nothing but what nodes are told.
+                Act::SetPolicy { .. } => Ok(()),
                 Act::SetLink(_) | Act::Cut { .. } | Act::Heal { .. } => {
                     let set = |new: &NewLink| calls::set_link(self.agent(), new.link, [new.forward, new.backward]);
                     join_all(act.links().iter().map(set)).await.into_iter().collect()
@@ -161,13 +162,7 @@ pub trait Deployment {
                 Act::Move { nodes, to } => {
                     let relocate = async |(node, to): (&NodeName, &Relocation)| {
                         calls::relocate(self.agent(), node, &to.place).await?;
-                        self.settle(node, &to.config)?;
-                        let order = Order::Move(Box::new(to.config.clone()));
-                        match self.line(node, &Command::Order { order }.to_line()).await {
-                            // It does not run, and finds the place in its configuration.
-                            Ok(()) | Err(RuntimeError::Refused(_)) => Ok(()),
-                            Err(error) => Err(error),
-                        }
+                        self.settle(node, &to.config)
                     };
                     join_all(nodes.iter().zip(to).map(relocate)).await.into_iter().collect()
                 }
