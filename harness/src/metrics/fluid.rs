@@ -14,6 +14,7 @@
 
 use peerbed_contract::{ContentId, Object, PeerConfig, RoleConfig};
 use peerbed_link::{Bandwidth, LinkSpec};
+use peerbed_model::Act;
 
 use super::{Better, Metric, RunView, Value};
 
@@ -66,10 +67,11 @@ fn ends(view: &RunView<'_>) -> Option<(f64, f64)> {
 }
 
 /// The bound of the plan; none if it has no crowd of at least two, a link of it follows a trace or has no limit that matters,
-/// or the policy changes meanwhile.
+/// or the policy or an access link becomes another meanwhile.
 fn bound(view: &RunView<'_>) -> Option<Bound> {
     let plan = &view.record.plan;
-    if plan.timeline.iter().any(|action| !action.act.changes().is_empty()) {
+    let changes = |act: &Act| !act.changes().is_empty() || matches!(act, Act::Move { .. } | Act::SetAccess { .. });
+    if plan.timeline.iter().any(|action| changes(&action.act)) {
         return None;
     }
     let (content, downloaders) = crowd(view)?;

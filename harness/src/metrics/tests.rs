@@ -369,6 +369,18 @@ fn a_crowd_is_measured_against_the_fluid_bound() {
 }
 
 #[test]
+fn where_rates_change_there_is_no_fluid_bound() {
+    let node = fixture::name("peer-1");
+    let link = fixture::plan("hybrid", 0).fabric.nodes[0].access.up;
+    let acts = [Act::Move { nodes: vec![node.clone()], to: Vec::new() }, Act::SetAccess { node, up: link, down: link }];
+    for act in acts {
+        let at = Duration::from_secs(2);
+        let changed = crowd(1500, |plan| plan.timeline.push(Action { at, act: act.clone() }));
+        assert_eq!(single(&changed, "fluid_bound_s"), None, "{act:?}");
+    }
+}
+
+#[test]
 fn downloads_that_are_no_crowd_have_no_fluid_bound() {
     assert_eq!(single(&metrics(&fixture::record("hybrid", 0)), "fluid_bound_s"), None);
     let later = [TOLD[0].clone(), Told { start_ms: 2500, ..TOLD[1].clone() }];

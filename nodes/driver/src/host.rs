@@ -255,6 +255,7 @@ fn conn_of(input: &Input) -> Option<ConnId> {
         | Input::PieceEnd { conn, .. }
         | Input::PieceSent { conn, .. }
         | Input::Writable { conn }
+        | Input::AnswerData { conn }
         | Input::Authorized { conn, .. }
         | Input::EdgeRefused { conn, .. }
         | Input::Http { conn, .. }

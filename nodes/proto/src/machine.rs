@@ -111,6 +111,11 @@ pub enum Input {
         /// Which.
         conn: ConnId,
     },
+    /// Bytes of an edge's answer arrived that are no piece's, and more are to come.
+    AnswerData {
+        /// On which connection.
+        conn: ConnId,
+    },
     /// An edge answered [`Output::Authorize`].
     Authorized {
         /// On which connection.

@@ -42,7 +42,8 @@ pub(crate) static DEFENCES: Shape = Shape {
         time(
             "stuck_after",
             "3s",
-            "A source that owes bytes and gave none for so long gets no further requests, and its pieces may be asked elsewhere.",
+            "A source that owes bytes and gave none for so long gets no further requests, and its pieces may be asked elsewhere. Who has \
+             waited for a slot for four fifths of it is turned away.",
         ),
         time("dead_after", "10s", "A peer that owes bytes and gave none for so long is left."),
         time("slow_after", "10s", "So is one that gave less than `slow_bytes` of what it owes in so long."),
@@ -71,11 +72,17 @@ pub(crate) static WAITS: Shape = Shape {
     name: "a set of waits",
     doc: "How long a peer waits for others, and before it tries again.",
     keys: &[
-        time("connect", "5s", "A dialled connection that is not open by then has failed."),
+        Key {
+            name: "connect",
+            form: Form::Time(Duration::from_millis(10), Duration::from_secs(15)),
+            need: Need::Default("5s"),
+            doc: "A dialled connection that is not open by then has failed.",
+        },
         time(
             "greeting",
             "5s",
-            "So has one that is open and not greeted by then; likewise a login or an authorisation that is not answered.",
+            "So has one that is open and not greeted by then; likewise a login that is not answered, and an authorisation of which nothing \
+             more comes for so long.",
         ),
         time(
             "query",
@@ -91,7 +98,8 @@ pub(crate) static WAITS: Shape = Shape {
         time(
             "busy",
             "5s",
-            "When a peer that had no slot may be asked again; six times as long, one that was of no use.",
+            "What a peer without a free slot says: when it may be asked again. Who was of no use is asked again after six times as long. \
+             Neither is longer than `back_off_most`.",
         ),
         time("idle", "20s", "A downloader that asked for nothing for so long loses its upload slot."),
         time("report", "10s", "How long what was received and sent may stay unreported."),

@@ -206,7 +206,11 @@ impl Client<'_> {
                 let (bytes, rest) = input.split_at(input.len().min(head.length as usize - body.len()));
                 *input = rest;
                 body.extend_from_slice(bytes);
-                self.end_text();
+                if body.len() as u64 == head.length {
+                    self.end_text();
+                } else {
+                    self.inbox.push(Input::AnswerData { conn: self.link.id });
+                }
             }
         }
         Ok(())

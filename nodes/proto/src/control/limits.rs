@@ -34,8 +34,9 @@ impl<K: Ord + Copy> Buckets<K> {
     /// Takes one, if there is one.
     fn take(&mut self, now: Time, key: K) -> bool {
         if self.by.len() >= BUCKETS_MAX && !self.by.contains_key(&key) {
-            // A bucket that nobody took from for so long is full.
-            let full_after = self.burst.saturating_add(1_000_000_000);
+            // A bucket that nobody took from for so long is full; it holds one at least.
+            let one = (1e9 / self.rate) as Time;
+            let full_after = self.burst.max(one).saturating_add(1_000_000_000);
             self.by.retain(|_, (_, used)| now.saturating_sub(*used) < full_after);
             if self.by.len() >= BUCKETS_MAX {
                 return false;

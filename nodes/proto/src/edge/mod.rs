@@ -199,6 +199,7 @@ impl Machine for EdgeMachine {
             | Input::PieceEnd { .. }
             | Input::PieceSent { .. }
             | Input::Writable { .. }
+            | Input::AnswerData { .. }
             | Input::Authorized { .. }
             | Input::EdgeRefused { .. } => {}
         }

@@ -40,6 +40,8 @@ pub(super) struct Grant {
     pub(super) manifest: Manifest,
     /// None: that which it gave was of an address that this peer no longer has.
     pub(super) token: Option<SignedToken>,
+    /// How long the token was valid when it came.
+    pub(super) lifetime: Time,
 }
 
 impl Grant {
@@ -252,7 +254,8 @@ impl Download {
     /// of no use any more.
     pub(super) fn moved(&mut self, now: Time, config: &PeerConfig) {
         self.edges.states = EdgeState::of(config);
-        self.edges.renew = None;
+        (self.edges.renew, self.edges.spared) = (None, None);
+        (self.edges.refusals, self.edges.bad_pieces) = (0, 0);
         self.edges.renewals = Backoff::new(&config.constants.waits);
         self.share = EdgeShare::new(now, (config.edge_mode, config.edge_target_bps), config.constants.backstop);
         if let Some(grant) = &mut self.grant {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{ConnId, Output, Purpose, Refusal, Time};
 
-/// A token is renewed when it is valid for less than this.
+/// A token is renewed when it is valid for less than this, or than half of what it was valid for when it came.
 const RENEW_BEFORE: Time = 2 * SECOND;
 /// The longest authorisation that makes a download wait longer for its first piece.
 const LOADED_LAST: Time = SECOND;
@@ -80,7 +80,7 @@ impl PeerMachine {
     fn keep_grant(&mut self, now: Time, number: u32) {
         let Some(download) = self.downloads.get_mut(&number) else { return };
         let wanted = download.edges.renew.is_some_and(|at| at <= now);
-        let lasts = |grant: &Grant| grant.valid(now + RENEW_BEFORE).is_some();
+        let lasts = |grant: &Grant| grant.valid(now + RENEW_BEFORE.min(grant.lifetime / 2)).is_some();
         let valid = !wanted && download.grant.as_ref().is_some_and(lasts);
         let Some(conn) = download.edges.current.filter(|_| !valid && download.edges.asking.is_none()) else { return };
         download.edges.asking = Some(now);
@@ -95,6 +95,13 @@ impl PeerMachine {
         if download.edges.renew.is_none() {
             let wait = download.edges.renewals.failed(&mut self.rng);
             download.edges.renew = Some(now + wait);
+        }
+    }
+
+    /// A part of an edge's answer came: it is slow, not dead.
+    pub(super) fn answer_data(&mut self, now: Time, conn: ConnId) {
+        if let Some(link) = self.links.get_mut(&conn) {
+            link.pull.heard = now;
         }
     }
 
@@ -113,7 +120,7 @@ impl PeerMachine {
             return;
         }
         let granted = result.and_then(|(manifest, token)| {
-            check_grant(manifest, token, download, self.me.guid).map_err(|reason| Refusal {
+            check_grant(now, manifest, token, download, self.me.guid).map_err(|reason| Refusal {
                 status: None,
                 retry_after: None,
                 reason,
@@ -211,6 +218,7 @@ pub(super) fn is_final(status: u16) -> bool {
 
 /// Accepts what an edge granted if it is for this download and agrees with what is known of the object.
 fn check_grant(
+    now: Time,
     manifest: Manifest,
     token: SignedToken,
     download: &super::download::Download,
@@ -229,5 +237,6 @@ fn check_grant(
     if token.token.content != object.id || token.token.guid != guid {
         return Err("its token is for something else".to_owned());
     }
-    Ok(Grant { manifest, token: Some(token) })
+    let lifetime = token.token.expires.saturating_sub(now);
+    Ok(Grant { manifest, token: Some(token), lifetime })
 }

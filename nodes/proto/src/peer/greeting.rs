@@ -6,7 +6,7 @@ use peerbed_contract::{ContentId, EdgeMode, Guid, Object, Offence, SignedToken};
 use super::{
     PeerMachine, Stage,
     link::{Kind, Link, Phase},
-    params::{GREETERS_MAX, MILLISECOND, SECOND},
+    params::{GREETERS_MAX, MILLISECOND},
     uploader::NoSlot,
 };
 use crate::{
@@ -265,11 +265,11 @@ impl PeerMachine {
         {
             return self.break_rules(now, conn, Offence::Protocol);
         }
-        let wait =
-            retry_ms.map_or(self.config.constants.waits.busy_ns, |ms| (Time::from(ms) * MILLISECOND).max(SECOND));
+        // One that will never have a slot is not tried again.
+        let wait = retry_ms.map(|ms| Time::from(ms) * MILLISECOND);
         let download = link.download.and_then(|number| self.downloads.get_mut(&number));
         if let Some(candidate) = download.and_then(|download| download.swarm.by_link(conn)) {
-            candidate.put_off(now, Some(wait), &mut self.rng);
+            candidate.put_off(now, wait, &mut self.rng);
             candidate.banned |= retry_ms.is_none();
         }
         self.close(now, conn, true);

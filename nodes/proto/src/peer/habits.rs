@@ -1,6 +1,6 @@
 //! What the user and the machine do beside downloads: the upload setting, other use of the link, going and coming back.
 
-use peerbed_contract::{ContentId, EventKind, HabitAct};
+use peerbed_contract::{EventKind, HabitAct};
 
 use super::{PeerMachine, Stage, download::Run};
 use crate::{ConnId, Message, Time};
@@ -57,18 +57,23 @@ impl PeerMachine {
         }
         if on {
             self.tell_control(Message::Uploads { on });
-            let offered = self.uploader.offered().into_iter();
-            let offered: Vec<(ContentId, bool)> =
-                offered.filter(|(content, whole)| *whole || self.is_downloading(content)).collect();
-            for (content, whole) in offered {
-                self.control_offer(&content, whole);
-            }
+            self.offer_all();
         } else {
             for content in self.control_offered() {
                 self.control_withdraw(&content);
             }
             self.tell_control(Message::Uploads { on });
             self.end_uploads(now, None);
+        }
+    }
+
+    /// Offers whatever may be given out: whole copies, and what is being downloaded with leave.
+    pub(super) fn offer_all(&mut self) {
+        for (content, _) in self.uploader.offered().into_iter().filter(|(_, whole)| *whole) {
+            self.control_offer(&content, true);
+        }
+        for number in self.downloads.keys().copied().collect::<Vec<_>>() {
+            self.offer_begun(number);
         }
     }
 

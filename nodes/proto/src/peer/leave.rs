@@ -174,6 +174,7 @@ impl PeerMachine {
             self.request_over(now, conn, request);
         }
         let Some(link) = self.links.remove(&conn) else { return };
+        self.uploader.slots.leave(conn);
         if let Some(download) = link.download.and_then(|number| self.downloads.get_mut(&number)) {
             download.links.remove(&conn);
             download.stir = true;

@@ -156,6 +156,11 @@ impl Pull {
         self.progress.1 += u64::from(bytes);
     }
 
+    /// When it is to be asked whether it crawls.
+    pub(super) fn looked_at_by(&self) -> Option<Time> {
+        (!self.wanted.is_empty()).then(|| self.progress.0.saturating_add(self.defences.slow_ns))
+    }
+
     /// It owes bytes and gives next to nothing, however often; to be asked about regularly.
     pub(super) fn crawls(&mut self, now: Time) -> bool {
         let (since, given) = self.progress;
@@ -207,6 +212,8 @@ pub(super) struct Queued {
     pub(super) piece: u32,
     /// Bytes of it already ordered.
     pub(super) ordered: u32,
+    /// When it was asked for.
+    pub(super) since: Time,
 }
 
 /// What the far end asks of this peer.

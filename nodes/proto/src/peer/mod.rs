@@ -224,6 +224,7 @@ impl PeerMachine {
             Input::PieceEnd { conn, request, hash } => self.piece_end(now, conn, request, hash),
             Input::PieceSent { conn, bytes, .. } => self.piece_sent(now, conn, bytes),
             Input::Writable { conn } => self.writable(now, conn),
+            Input::AnswerData { conn } => self.answer_data(now, conn),
             Input::Authorized { conn, result } => self.authorized(now, conn, result),
             Input::EdgeRefused { conn, request, status, retry_after } => {
                 self.edge_refused(now, conn, request, status, retry_after);

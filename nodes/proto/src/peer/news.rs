@@ -94,7 +94,7 @@ impl PeerMachine {
         let Some(link) = self.links.get_mut(&conn) else { return };
         let pieces = link.pull.offers.as_ref().map_or(0, FixedBitSet::len);
         if piece as usize >= pieces {
-            return self.break_off(now, conn);
+            return self.break_rules(now, conn, Offence::Protocol);
         }
         link.pull.fetching.grow(pieces);
         if link.pull.offers(piece) || link.pull.fetching.put(piece as usize) || !link.source {

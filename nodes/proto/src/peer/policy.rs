@@ -2,7 +2,7 @@
 //! new policy forbids it altogether: copies that were given out often enough are withdrawn, copies that are too old or too many
 //! are evicted, and under the mode `only` running downloads let go of their peers.
 
-use peerbed_contract::{ContentId, EdgeMode, NodePolicy, Order, PeerPolicy};
+use peerbed_contract::{EdgeMode, NodePolicy, Order, PeerPolicy};
 
 use super::PeerMachine;
 use crate::{ConnId, Time};
@@ -49,12 +49,7 @@ impl PeerMachine {
                 self.control_withdraw(&content);
             }
         }
-        let offered = self.uploader.offered().into_iter();
-        let offered: Vec<(ContentId, bool)> =
-            offered.filter(|(content, whole)| *whole || self.is_downloading(content)).collect();
-        for (content, whole) in offered {
-            self.control_offer(&content, whole);
-        }
+        self.offer_all();
     }
 
     /// A download that has begun before goes on by the new policy.
@@ -63,7 +58,6 @@ impl PeerMachine {
         let Some(download) = self.downloads.get_mut(&number).filter(|download| !download.is_over()) else { return };
         download.share.set_rule(now, mode, target);
         download.swarm.next_query = download.swarm.next_query.min(now.saturating_add(every));
-        download.swarm.requery = download.swarm.requery.min(every);
         download.stir = true;
         match (was == EdgeMode::Only, mode == EdgeMode::Only) {
             (false, true) => {
@@ -74,7 +68,6 @@ impl PeerMachine {
                 }
             }
             (true, false) if download.is_active() => {
-                self.offer_begun(number);
                 self.attach_kept(number);
                 self.keep_swarm(now, number);
             }

@@ -72,6 +72,11 @@ impl Slots {
         self.serving.iter().copied()
     }
 
+    /// Those who wait.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = ConnId> {
+        self.waiting.iter().copied()
+    }
+
     /// Whether somebody waits whom `ready` accepts.
     pub(super) fn has_waiting(&self, ready: impl Fn(ConnId) -> bool) -> bool {
         self.waiting.iter().any(|conn| ready(*conn))

@@ -89,18 +89,24 @@ impl PeerMachine {
     /// The control plane named peers for a download.
     pub(super) fn candidates_came(&mut self, now: Time, number: u32, peers: Vec<PeerAddress>) {
         let Some(download) = self.downloads.get_mut(&number) else { return };
-        let candidates = &mut download.swarm.candidates;
+        let swarm = &mut download.swarm;
         for peer in peers {
-            if candidates.len() >= CANDIDATES_MAX {
-                break;
-            }
-            if peer.guid == self.me.guid || candidates.iter().any(|known| known.address == peer.address) {
+            if peer.guid == self.me.guid || swarm.candidates.iter().any(|known| known.address == peer.address) {
                 continue;
+            }
+            // One that moved is the same, and is not found where it was; copies of an installation take one another's place.
+            if let Some(known) = swarm.candidates.iter_mut().find(|known| known.guid == peer.guid) {
+                (known.address, known.nat, known.not_before) = (peer.address, peer.nat, 0);
+                known.backoff.reset();
+                continue;
+            }
+            if swarm.candidates.len() >= CANDIDATES_MAX {
+                break;
             }
             // One that is already connected need not be dialled.
             let same =
                 |conn: &&ConnId| self.links.get(conn).is_some_and(|link| link.source && link.guid == Some(peer.guid));
-            candidates.push(Candidate {
+            swarm.candidates.push(Candidate {
                 address: peer.address,
                 guid: peer.guid,
                 nat: peer.nat,
@@ -169,8 +175,9 @@ impl PeerMachine {
             download.board.offers_came(offers);
             link.pull.fetching.ones().for_each(|piece| download.board.fetch_began(piece as u32));
         }
+        // Whichever connection was to it before: this is the one whose stalls and end concern the candidate.
         let guid = link.guid;
-        if let Some(known) = download.swarm.candidates.iter_mut().find(|c| Some(c.guid) == guid && c.link.is_none()) {
+        if let Some(known) = download.swarm.candidates.iter_mut().find(|known| Some(known.guid) == guid) {
             known.link = Some(conn);
         }
     }

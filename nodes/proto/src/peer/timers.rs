@@ -11,6 +11,11 @@ use super::{
 use crate::{ConnId, Time};
 
 impl Link {
+    /// When one that is being left is broken off, unless something moves on it before.
+    fn drained_by(&self) -> Time {
+        self.since.max(self.pull.heard).max(self.push.used) + DRAIN_TIMEOUT
+    }
+
     /// When something must be done about the connection, unless something happens on it before.
     fn deadline(&self, constants: &Constants) -> Option<Time> {
         let Constants { defences, waits, .. } = constants;
@@ -18,14 +23,15 @@ impl Link {
         match self.phase {
             Phase::Dialling => Some(self.since.saturating_add(waits.connect_ns)),
             Phase::Greeting => Some(self.since.saturating_add(waits.greeting_ns)),
-            // As long as something moves, it may go on: a slow piece is waited for.
-            Phase::Leaving => Some(self.since.max(self.pull.heard).max(self.push.used) + DRAIN_TIMEOUT),
-            Phase::Open if !self.push.queue.is_empty() || self.push.unsent > 0 => {
+            // As long as something moves, it may go on: a slow piece is waited for, but not one that next to nothing comes of.
+            Phase::Leaving => Some(self.drained_by().min(self.pull.looked_at_by().unwrap_or(Time::MAX))),
+            Phase::Open if self.push.busy || self.push.unsent > 0 => {
                 // Who takes a byte now and then would hold its slot for ever.
                 let part = self.push.busy.then_some(self.push.ordered.saturating_add(defences.part_dead_ns));
                 Some((self.push.used.saturating_add(defences.upload_dead_ns)).min(part.unwrap_or(Time::MAX)))
             }
-            Phase::Open if self.source => None, // The download looks after it.
+            // It waits for its turn; a source is looked after by the download.
+            Phase::Open if !self.push.queue.is_empty() || self.source => None,
             Phase::Open if owes => Some(self.pull.heard.max(self.since).saturating_add(defences.dead_ns)),
             Phase::Open => Some(self.push.used.max(self.since).saturating_add(waits.idle_ns)),
         }
@@ -123,7 +129,10 @@ impl PeerMachine {
         let due = |link: &Link| link.deadline(&constants).is_some_and(|deadline| deadline <= now);
         let expired: Vec<ConnId> = self.links.iter().filter(|(_, link)| due(link)).map(|(conn, _)| *conn).collect();
         for conn in expired {
-            let Some(link) = self.links.get(&conn) else { continue };
+            let Some(link) = self.links.get_mut(&conn) else { continue };
+            if link.phase == Phase::Leaving && link.drained_by() > now && !link.pull.crawls(now) {
+                continue;
+            }
             let moves = !link.push.queue.is_empty() || link.push.unsent > 0 || !link.pull.wanted.is_empty();
             match (link.phase, link.kind) {
                 (Phase::Dialling, Kind::Edge(index)) => {

@@ -83,7 +83,7 @@ impl PeerMachine {
             link.push.granted = true;
             link.push.asked = true;
             link.push.used = now;
-            link.push.queue.push_back(Queued { request, piece, ordered: 0 });
+            link.push.queue.push_back(Queued { request, piece, ordered: 0, since: now });
         }
         self.count_served(now, &content, guid);
         self.uploader.slots.enter(conn);
@@ -149,7 +149,7 @@ impl PeerMachine {
         }
         let limited = self.keep_limit(now).is_some();
         self.free_slots(now);
-        let mut wake = None;
+        let mut wake = self.keep_line(now);
         // Those whose own rate lets them have nothing at present; the others go first.
         let mut held = Vec::new();
         loop {
@@ -175,6 +175,25 @@ impl PeerMachine {
             wake = busy.chain(wake).min();
         }
         self.uploader.wake = wake;
+    }
+
+    /// Turns away who would wait so long for a turn that it would take this peer for stuck, and goes to others the sooner for
+    /// that. When that is due next.
+    fn keep_line(&mut self, now: Time) -> Option<Time> {
+        let most = self.config.constants.defences.stuck_ns / 5 * 4;
+        let mut next: Option<Time> = None;
+        for conn in self.uploader.slots.waiting().collect::<Vec<_>>() {
+            let Some(link) = self.links.get(&conn) else { continue };
+            let Some(first) = link.push.queue.front().filter(|first| first.ordered == 0) else { continue };
+            let until = first.since.max(link.push.used).saturating_add(most);
+            if until <= now {
+                self.call_off_uploads(conn);
+                self.uploader.slots.leave(conn);
+            } else {
+                next = Some(next.map_or(until, |next| next.min(until)));
+            }
+        }
+        next
     }
 
     /// Takes the limit of this moment; when it falls to nothing, what is asked for is called off, so that downloaders turn

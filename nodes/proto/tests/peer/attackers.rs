@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use peerbed_contract::{EventKind, Flood, Inflate, Misbehaviour, Offence, Stall};
+use peerbed_contract::{EventKind, Flood, Inflate, Misbehaviour, Offence, Stall, UserAct, UserMoment};
 use peerbed_proto::{Input, Message, Output, RequestId};
 
 use crate::{
@@ -53,6 +53,22 @@ fn sources_that_stall_or_trickle_are_left_and_cost_no_speed() {
         }
         assert!(efficiency(record) > 0.6, "trickle {trickle_bps}: {}", efficiency(record));
     }
+}
+
+#[test]
+fn a_download_that_is_paused_for_good_ends_whatever_is_trickled() {
+    let stall = Misbehaviour { stall: Some(Stall { trickle_bps: 800 }), ..Misbehaviour::default() };
+    let mut world = world(0, 4, &stall);
+    world.edges = vec![1.0];
+    let paused = UserMoment { after_active_ns: 4 * SECOND, act: UserAct::Pause { resume_after_ns: None } };
+    world.peers[0].config.script[0].user = vec![paused];
+    let outcome = World::run(world.build(), 120 * SECOND);
+    let host = world.peer_host(0);
+    let ended = |(at, by, event): &(u64, usize, EventKind)| {
+        (*by == host && matches!(event, EventKind::DownloadFinished(_))).then_some(*at)
+    };
+    let ended = outcome.net.events.iter().find_map(ended).expect("it ends");
+    assert!(ended < 40 * SECOND, "{ended}");
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(crate) struct Bench {
     pub(crate) now: Time,
     until: Option<Time>,
     pub(crate) open: Vec<ConnId>,
+    /// Every dial and where to.
+    pub(crate) dialled: Vec<(ConnId, SocketAddr)>,
     edges: BTreeSet<ConnId>,
     pub(crate) asked: Vec<Asked>,
     /// Connections with a part that has no room yet.
@@ -45,6 +47,7 @@ impl Bench {
             now: 0,
             until: None,
             open: Vec::new(),
+            dialled: Vec::new(),
             edges: BTreeSet::new(),
             asked: Vec::new(),
             parts: BTreeSet::new(),
@@ -94,8 +97,9 @@ impl Bench {
     fn carry_out(&mut self, output: Output) {
         assert!(!self.finished, "nothing follows the end: {output:?}");
         match &output {
-            Output::Dial { conn, purpose, .. } => {
+            Output::Dial { conn, purpose, to, .. } => {
                 assert_eq!(conn.0 % 2, 0);
+                self.dialled.push((*conn, *to));
                 self.open.push(*conn);
                 if *purpose == Purpose::Edge {
                     self.edges.insert(*conn);

@@ -83,7 +83,7 @@ fn authorised(waited: Time, control: bool) -> (Bench, ConnId) {
     authorise(&world, waited, control)
 }
 
-fn authorise(world: &World, waited: Time, control: bool) -> (Bench, ConnId) {
+pub(crate) fn authorise(world: &World, waited: Time, control: bool) -> (Bench, ConnId) {
     let mut bench = Bench::new(world.peer_machine(0));
     bench.wait(10);
     let (node, edge) = (bench.open[0], bench.open[1]);

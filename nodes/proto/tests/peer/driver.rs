@@ -33,6 +33,7 @@ impl Net {
             Item::Body { request, hash, .. } => {
                 self.content_came(host, conn, *request, chunk.bytes as u32, *hash);
             }
+            Item::Granted(_) if !chunk.last => self.input(host, Input::AnswerData { conn }),
             _ if !chunk.last => {}
             Item::Frame(message) => {
                 if let Message::Cancelled { request } = message {

@@ -294,3 +294,51 @@ fn the_end_does_not_wait_for_slow_peers() {
     let edge: u64 = record.sources.iter().filter(|s| s.role == Role::Edge).map(|s| s.bytes).sum();
     assert_eq!(edge, record.edge_bytes);
 }
+
+#[test]
+fn an_answer_that_comes_slowly_is_waited_for() {
+    let mut world = World::new(object(64, 65_536));
+    // The manifest is 43 kB, for which this edge takes 7 s.
+    world.edges = vec![0.05];
+    world.downloader(5.0, 50.0, 0, vec![]);
+    for _ in 0..6 {
+        world.seed_peer(10.0);
+    }
+    let outcome = World::run(world.build(), 60 * SECOND);
+    let record = outcome.completed(0);
+    assert!(record.active_ns < 25 * SECOND, "{record:?}");
+}
+
+#[test]
+fn who_stands_in_line_does_not_take_an_honest_peer_for_one_that_stalls() {
+    let mut world = World::new(object(4, 262_144));
+    world.edges = vec![0.5];
+    // The last of all in line would wait half a minute for its first piece.
+    world.seed_peer(3.0);
+    for _ in 0..40 {
+        world.downloader(3.0, 20.0, 0, vec![]).config.uploads.enabled = false;
+    }
+    let outcome = World::run(world.build(), 900 * SECOND);
+    for number in 1..=40 {
+        outcome.completed(number);
+    }
+    let offences = outcome.net.events.iter().filter(|(.., event)| matches!(event, EventKind::Offence { .. }));
+    assert_eq!(offences.count(), 0);
+    // It is busy all the time: turning somebody away costs nothing.
+    let last = (1..=40).map(|number| outcome.records[&number].end_ns).max().unwrap();
+    let bits = outcome.net.sent[&world.peer_host(0)] as f64 * 8.0;
+    assert!(bits > 0.9 * 3e6 * last as f64 / 1e9, "{bits} in {last} ns");
+}
+
+#[test]
+fn a_token_that_is_soon_over_is_renewed_as_often_as_it_needs() {
+    let mut world = World::new(object(32, 262_144));
+    world.token_lifetime = SECOND;
+    world.edges = vec![20.0];
+    world.downloader(5.0, 20.0, 0, vec![]);
+    let outcome = World::run(world.build(), 60 * SECOND);
+    let seconds = outcome.completed(0).active_ns / SECOND;
+    let Program::Edge(edge) = &outcome.net.hosts[World::edge_host(0)].program else { panic!("an edge") };
+    let asked = edge.granting.len() as u64;
+    assert!((seconds..3 * seconds).contains(&asked), "{asked} times in {seconds} s");
+}

@@ -198,6 +198,7 @@ fn nonsense_closes_the_connection() {
     let nonsense = [
         Message::Welcome,
         Message::Have { piece: 31 },
+        Message::Fetching { piece: 31 },
         request(1, 31),
         hello(token::sign(&SECRET, granted())),
         Message::Busy { retry_ms: None },

@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 
-use peerbed_contract::{EventKind, Habit, HabitAct, LoginRecord, TransferRecord};
+use peerbed_contract::{EventKind, Guid, Habit, HabitAct, LoginRecord, NatClass, TransferRecord};
+use peerbed_proto::{ConnId, Input, Message, Output, PeerAddress};
 
 use crate::{
     agenda::Todo,
-    net::{SECOND, address_of},
+    crowd::authorise,
+    net::{MS, SECOND, address_of},
     world::{Outcome, World, object},
 };
 
@@ -168,4 +170,34 @@ fn a_move_at_the_end_changes_nothing_any_more() {
     net.run_until(30 * SECOND);
     assert!(net.hosts[host].finished);
     assert!(!net.events.iter().any(|(_, _, event)| matches!(event, EventKind::Moved { .. })));
+}
+
+#[test]
+fn one_that_moved_is_dialled_where_it_is() {
+    let mut world = World::new(object(4, 131_072));
+    world.downloader(5.0, 5.0, 10, vec![]);
+    let (mut bench, control) = authorise(&world, 100 * MS, true);
+    bench.dialled.clear();
+    for second in 1..60 {
+        bench.wait(second * SECOND);
+        // It is at one place, then at another, and answers nowhere.
+        let place = if second < 20 { 20 } else { 21 };
+        let said = bench.said.remove(&control).unwrap_or_default();
+        for output in said {
+            let Output::Send { message: Message::Query { query, .. }, .. } = output else { continue };
+            let address = (address_of(place), 7001).into();
+            let peer = PeerAddress { guid: Guid::from_bytes([100; 16]), address, nat: NatClass::None };
+            bench.tell(control, Message::Peers { query, peers: vec![peer], copies: 1 });
+        }
+        let mine: Vec<ConnId> =
+            bench.dialled.iter().map(|(conn, _)| *conn).filter(|conn| bench.open.contains(conn)).collect();
+        for conn in mine {
+            bench.open.retain(|open| *open != conn);
+            bench.feed(Input::Closed { conn, clean: false });
+        }
+    }
+    let peers = bench.dialled.iter().filter(|(_, to)| to.port() == 7001);
+    let moved: Vec<bool> = peers.map(|(_, to)| to.ip() == address_of(21)).collect();
+    let first = moved.iter().position(|moved| *moved).expect("it is dialled at the new place");
+    assert!(first > 1 && moved.len() > first + 1 && moved.is_sorted(), "at the old place no more: {moved:?}");
 }

@@ -181,6 +181,22 @@ async fn an_authorisation_must_be_whole_and_about_what_was_asked() {
 }
 
 #[tokio::test]
+async fn what_has_come_of_an_answer_is_told() {
+    on_one_thread(async {
+        let mut pair = Pair::new().await;
+        pair.authorize();
+        pair.heard(1).await;
+        for part in ["HTTP/1.1 403 X\r\ncontent-length: 9\r\n\r\nnot", " fo"] {
+            pair.answer(part).await;
+            assert_eq!(pair.inbox.pop().await, Input::AnswerData { conn: CONN });
+        }
+        pair.answer("r u").await;
+        assert!(matches!(&pair.rest().await[..], [Input::Authorized { result: Err(_), .. }, Input::Closed { .. }]));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_ends_or_begins_out_of_order_is_broken() {
     on_one_thread(async {
         for (answer, data) in [
