@@ -33,6 +33,7 @@ const DEFENCE_TIMES: &Times<Defences> = &[
     ("ban", |of| &mut of.ban_ns),
     ("stuck_after", |of| &mut of.stuck_ns),
     ("dead_after", |of| &mut of.dead_ns),
+    ("edge_dead_after", |of| &mut of.edge_dead_ns),
     ("slow_after", |of| &mut of.slow_ns),
     ("upload_dead_after", |of| &mut of.upload_dead_ns),
     ("part_dead_after", |of| &mut of.part_dead_ns),

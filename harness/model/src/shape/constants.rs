@@ -46,7 +46,17 @@ pub(crate) static DEFENCES: Shape = Shape {
              waited for a slot for four fifths of it is turned away.",
         ),
         time("dead_after", "10s", "A peer that owes bytes and gave none for so long is left."),
-        time("slow_after", "10s", "So is one that gave less than `slow_bytes` of what it owes in so long."),
+        time(
+            "edge_dead_after",
+            "5s",
+            "An edge that owes bytes, or an authorisation, and gave nothing of it for so long is left for another. Where there is no other, \
+             it has three times as long.",
+        ),
+        time(
+            "slow_after",
+            "10s",
+            "A peer is left as well that gave less than `slow_bytes` of what it owes in so long.",
+        ),
         Key {
             name: "slow_bytes",
             form: Form::Size(0, 1 << 30),
@@ -81,8 +91,7 @@ pub(crate) static WAITS: Shape = Shape {
         time(
             "greeting",
             "5s",
-            "So has one that is open and not greeted by then; likewise a login that is not answered, and an authorisation of which nothing \
-             more comes for so long.",
+            "So has one that is open and not greeted by then; likewise a login that is not answered.",
         ),
         time(
             "query",

@@ -15,7 +15,8 @@ pub(crate) static BOUND: Shape = Shape {
             name: "of",
             form: Form::NameOf("arm"),
             need: Need::Optional("the bound is in the metric's unit"),
-            doc: "The bound is so many times the value of this arm: `speed_mbps.p50: {at_least: 0.97, of: edge-only}`.",
+            doc: "The bound is so many times the value of this arm: `speed_mbps.p50: {at_least: 0.97, of: edge-only}`. \
+                  Without `arm` every other arm is compared with it.",
         },
     ],
 };

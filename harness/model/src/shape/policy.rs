@@ -328,7 +328,8 @@ pub(crate) static DOWNLOADS: Shape = Shape {
             name: "news_at_once",
             form: Form::Whole(0, 262_144),
             need: Need::Default("16"),
-            doc: "So many first pieces of a download are told at once all the same.",
+            doc: "So many first pieces of a download are told at once all the same; and as long as a peer has fewer, every second time it turns \
+                  from who had a new piece first to the next who has it.",
         },
     ],
 };

@@ -34,7 +34,9 @@ pub struct Defences {
     pub stuck_ns: u64,
     /// A peer that owes bytes and gave none for so long is left.
     pub dead_ns: u64,
-    /// So is one that gave less than [`Self::slow_bytes`] of what it owes in so long.
+    /// An edge that owes bytes and gave none for so long is left for another; where there is no other, it has three times as long.
+    pub edge_dead_ns: u64,
+    /// A peer is left as well that gave less than [`Self::slow_bytes`] of what it owes in so long.
     pub slow_ns: u64,
     /// See [`Self::slow_ns`]; 0: none is too slow.
     pub slow_bytes: u64,
@@ -54,6 +56,7 @@ impl Default for Defences {
             drop_corrupt: true,
             stuck_ns: 3 * SECOND,
             dead_ns: 10 * SECOND,
+            edge_dead_ns: 5 * SECOND,
             slow_ns: 10 * SECOND,
             // 1 kB a second: less than an eighth of what a peer with 100 kbit/s up gives each of eight.
             slow_bytes: 10_000,

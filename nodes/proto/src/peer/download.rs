@@ -397,6 +397,11 @@ impl EdgePlan {
         self.states.iter().position(|state| state.not_before <= now)
     }
 
+    /// Whether another edge than this may be tried now.
+    pub(super) fn has_other(&self, index: usize, now: Time) -> bool {
+        self.states.iter().enumerate().any(|(other, state)| other != index && state.not_before <= now)
+    }
+
     /// An edge failed: it is left alone for as long as it asked and something longer, so that those whom it sent away at the
     /// same time do not come back in one moment; or else longer each time.
     pub(super) fn failed(&mut self, index: usize, now: Time, retry_after: Option<Time>, rng: &mut ChaCha8Rng) {

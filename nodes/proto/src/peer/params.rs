@@ -15,8 +15,6 @@ pub(super) const DRAIN_TIMEOUT: Time = 5 * SECOND;
 pub(super) const TICK: Time = 250 * MILLISECOND;
 /// So long without a byte while active is a stall (a metric of the contract, not a policy).
 pub(super) const STALL: Time = 2 * SECOND;
-/// An edge that owes bytes and gave none for so long is left for the next.
-pub(super) const EDGE_DEAD: Time = 5 * SECOND;
 
 /// The most requests in flight to a source.
 pub(super) const PIPELINE_MAX: usize = 32;

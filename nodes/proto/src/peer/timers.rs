@@ -6,7 +6,7 @@ use super::{
     PeerMachine, Stage,
     download::Run,
     link::{Kind, Link, Phase},
-    params::{DRAIN_TIMEOUT, EDGE_DEAD, MILLISECOND},
+    params::{DRAIN_TIMEOUT, MILLISECOND},
 };
 use crate::{ConnId, Time};
 
@@ -75,19 +75,25 @@ impl PeerMachine {
 
     /// The regular look of a running download.
     fn tick(&mut self, now: Time, number: u32) {
-        let Constants { defences, waits, .. } = self.config.constants;
+        let Constants { defences, .. } = self.config.constants;
         let Some(download) = self.downloads.get_mut(&number) else { return };
         download.share.look(now);
         download.stir = true;
+        // All that an edge is left for is another. Begun anew at the same one, what has come would come again.
+        let edges = &download.edges;
+        let edge_dead_ns = |link: &Link| match link.kind {
+            Kind::Edge(index) if !edges.has_other(index, now) => defences.edge_dead_ns.saturating_mul(3),
+            _ => defences.edge_dead_ns,
+        };
         // The answer to an authorisation comes after the ranges that were asked for before it.
         let (current, asked) = (download.edges.current, download.edges.asking);
         let mute = |conn: ConnId, link: &Link| {
             let since = asked.filter(|_| current == Some(conn)).map(|since| since.max(link.pull.heard));
-            since.is_some_and(|since| now.saturating_sub(since) >= waits.greeting_ns)
+            since.is_some_and(|since| now.saturating_sub(since) >= edge_dead_ns(link))
         };
         let dead = |link: &Link| {
             let silent = if link.pull.wanted.is_empty() { 0 } else { now.saturating_sub(link.pull.heard) };
-            silent >= if link.is_edge() { EDGE_DEAD } else { defences.dead_ns }
+            silent >= if link.is_edge() { edge_dead_ns(link) } else { defences.dead_ns }
         };
         let lost: Vec<(ConnId, Kind)> = download
             .links

@@ -10,7 +10,7 @@ use super::{
     link::{Link, Phase, Queued},
     params::{MILLISECOND, PART_MAX, PENDING_MAX, SLOT_STALLED},
     rate::Bucket,
-    uploader::NoSlot,
+    uploader::{Copy, NoSlot},
 };
 use crate::{ConnId, Message, Output, RequestId, Time};
 
@@ -27,10 +27,8 @@ impl PeerMachine {
     /// Whether a downloader may have a slot; one that has been served before needs none of the copy's uploads.
     pub(super) fn slot(&self, conn: ConnId, content: &ContentId, guid: Guid) -> Result<(), NoSlot> {
         let uploader = &self.uploader;
-        let Some(copy) = uploader.copies.get(content).filter(|copy| uploader.enabled && copy.object.peers_allowed)
-        else {
-            return Err(NoSlot::Ever);
-        };
+        let given = |copy: &&Copy| uploader.enabled() && copy.object.peers_allowed;
+        let Some(copy) = uploader.copy_of(content).filter(given) else { return Err(NoSlot::Ever) };
         let mut holders = 0_u64;
         let mut reserved = 0_u64;
         for (_, link) in self.links.iter().filter(|(other, link)| **other != conn && link.push.granted) {
@@ -46,7 +44,7 @@ impl PeerMachine {
                 return Err(NoSlot::Now);
             }
         }
-        if uploader.stopped || holders >= uploader.places { Err(NoSlot::Now) } else { Ok(()) }
+        if holders >= uploader.places() { Err(NoSlot::Now) } else { Ok(()) }
     }
 
     /// The message that turns a downloader away.

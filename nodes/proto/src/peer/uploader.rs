@@ -52,11 +52,11 @@ pub(super) enum NoSlot {
 /// The uploading half of a peer.
 #[derive(Debug)]
 pub(super) struct Uploader {
-    pub(super) enabled: bool,
+    enabled: bool,
     pub(super) per_copy: u32,
     pub(super) connections: u32,
     /// How many downloaders may be here, in service or waiting for it.
-    pub(super) places: u64,
+    places: u64,
     pub(super) limit: Limit,
     pub(super) bucket: Bucket,
     /// Nothing may be uploaded at present.

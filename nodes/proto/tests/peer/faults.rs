@@ -342,3 +342,22 @@ fn a_token_that_is_soon_over_is_renewed_as_often_as_it_needs() {
     let asked = edge.granting.len() as u64;
     assert!((seconds..3 * seconds).contains(&asked), "{asked} times in {seconds} s");
 }
+
+#[test]
+fn a_silent_edge_is_left_where_there_is_another() {
+    for (edges, left) in [(1, false), (2, true)] {
+        let mut world = World::new(object(8, 262_144));
+        world.edges = vec![4.0; edges];
+        world.downloader(5.0, 40.0, 0, vec![]);
+        let mut net = world.build();
+        // For eight seconds next to nothing comes of a chunk.
+        let crawl = |up| Todo::Rate { host: World::edge_host(0), up, down: 1000.0 };
+        net.at(3 * SECOND, crawl(0.008));
+        net.at(11 * SECOND, crawl(4.0));
+        let outcome = World::run(net, 90 * SECOND);
+        let record = outcome.completed(0);
+        let failed = |event: &EventKind| matches!(event, EventKind::Notice { message } if message.contains("looking"));
+        assert_eq!(outcome.net.events.iter().any(|(.., event)| failed(event)), left, "{edges}: {record:?}");
+        assert!(left || record.wasted_bytes == 0, "{record:?}");
+    }
+}
