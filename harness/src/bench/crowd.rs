@@ -39,12 +39,12 @@ struct Crowd {
     target: Target,
 }
 
-/// At full rates 200 peers would exchange 2 Gbit/s, which two cores do not carry: theirs take a quarter.
+/// At full rates 200 peers would exchange 2 Gbit/s, which two cores do not carry: theirs take an eighth.
 const CROWDS: [Crowd; 4] = [
     Crowd { peers: 10, slower: 1, target: NEAR },
     Crowd { peers: 30, slower: 1, target: NEAR },
     Crowd { peers: 50, slower: 1, target: NEAR },
-    Crowd { peers: 200, slower: 4, target: (None, None) },
+    Crowd { peers: 200, slower: 8, target: (None, None) },
 ];
 
 const NEAR: Target = (None, Some(1.15));

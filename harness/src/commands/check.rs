@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
+use peerbed_model::LinkEngine;
 
 use crate::{
     project::Project,
+    runtime::fit::unfit_for_tc,
     say::{complain, counted, describe, say},
     status::Status,
 };
@@ -23,22 +25,8 @@ pub(crate) fn run(args: &CheckArgs, project: &Project) -> anyhow::Result<ExitCod
     let names = if args.names.is_empty() { project.experiments()? } else { args.names.clone() };
     let mut bad = 0;
     for name in &names {
-        match project.load(name) {
-            Ok(experiment) => {
-                if !experiment.warnings().is_empty() {
-                    complain(experiment.warnings());
-                }
-                let arm = experiment.arms().next().context("an experiment has at least one arm")?;
-                let plan = experiment.plan(arm, 0, None)?;
-                say(&format!(
-                    "{name}: good ({}, {}, {}, {}, {})\n",
-                    ases(plan.as_names.len()),
-                    counted(plan.nodes.len(), "node"),
-                    counted(plan.downloads(), "download"),
-                    counted(experiment.arms().len(), "arm"),
-                    counted(experiment.repeats() as usize, "repeat"),
-                ))?;
-            }
+        match check(project, name) {
+            Ok(good) => say(&format!("{name}: good ({good})\n"))?,
             Err(error) => {
                 bad += 1;
                 complain(format_args!("{}: {}\n", name.escape_debug(), describe(&error)));
@@ -50,6 +38,32 @@ pub(crate) fn run(args: &CheckArgs, project: &Project) -> anyhow::Result<ExitCod
         return Ok(Status::Usage.into());
     }
     Ok(Status::Good.into())
+}
+
+/// What there is to say of an experiment that is good.
+fn check(project: &Project, name: &str) -> anyhow::Result<String> {
+    let experiment = project.load(name)?;
+    if !experiment.warnings().is_empty() {
+        complain(experiment.warnings());
+    }
+    let arm = experiment.arms().next().context("an experiment has at least one arm")?;
+    let plan = experiment.plan(arm, 0, None)?;
+    if plan.engine == Some(LinkEngine::Tc) {
+        for arm in experiment.arms() {
+            // What no kernel can do; what this one lacks is found before a run.
+            if let Some(unmet) = unfit_for_tc(&experiment.plan(arm, 0, None)?, &[]).first() {
+                bail!("the experiment wants `engine: tc`, which cannot carry arm `{arm}`: {unmet}");
+            }
+        }
+    }
+    Ok(format!(
+        "{}, {}, {}, {}, {}",
+        ases(plan.as_names.len()),
+        counted(plan.nodes.len(), "node"),
+        counted(plan.downloads(), "download"),
+        counted(experiment.arms().len(), "arm"),
+        counted(experiment.repeats() as usize, "repeat"),
+    ))
 }
 
 fn ases(count: usize) -> String {

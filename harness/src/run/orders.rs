@@ -37,6 +37,7 @@ impl Orders {
                 }
                 told
             }
+            Act::Order { node, order } => vec![(vec![node.clone()], order.clone())],
             Act::Move { nodes, to } => return self.moves(nodes, to, watch),
             Act::Thaw { nodes } => {
                 let held = nodes.iter().filter_map(|node| Some((node, self.held.remove(node)?)));

@@ -25,7 +25,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use peerbed_contract::{Command, NodeConfig, NodeName, Place};
+use peerbed_contract::{NodeConfig, NodeName, Place};
 use peerbed_model::{Act, NewLink, Plan, PlannedNode, Relocation};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
@@ -131,9 +131,8 @@ pub trait Deployment {
         calls::begin(self.agent(), at_ns)
     }
 
-    /// Carry out a planned act, of several nodes or links for all at once, as far as it is not what nodes are told: of another
-    /// policy, or of the place to which they were moved. A restart ends the process first if it runs. One to whom an order is
-    /// must run.
+    /// Carry out a planned act, of several nodes or links for all at once, as far as it is not what nodes are told: an order, or
+    /// the place to which they were moved. A restart ends the process first if it runs.
     fn apply(&self, act: &Act) -> impl Future<Output = Result<(), RuntimeError>> {
         async move {
             match act {
@@ -152,9 +151,8 @@ pub trait Deployment {
                     };
                     all(nodes, restart).await
                 }
-                Act::Order { node, order } => self.line(node, &Command::Order { order: order.clone() }.to_line()).await,
                 // Nothing but what nodes are told.
-                Act::SetPolicy { .. } => Ok(()),
+                Act::Order { .. } | Act::SetPolicy { .. } => Ok(()),
                 Act::SetLink(_) | Act::Cut { .. } | Act::Heal { .. } => {
                     let set = |new: &NewLink| calls::set_link(self.agent(), new.link, [new.forward, new.backward]);
                     join_all(act.links().iter().map(set)).await.into_iter().collect()

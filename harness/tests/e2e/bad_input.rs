@@ -111,6 +111,22 @@ fn what_is_no_file_is_refused_at_once_and_not_listed() {
 }
 
 #[test]
+fn what_the_tc_engine_can_never_carry_is_found_by_check() {
+    let project = tiny();
+    let path = project.path().join("experiments/tiny.yaml");
+    let dir = project.path().to_str().expect("UTF-8");
+    let text = std::fs::read_to_string(&path).expect("a file").replace("seed: 1", "seed: 1\nengine: tc");
+    for (group, what) in [("nat: symmetric", "translat"), ("moves: {to: [isp], every: 5s}", "places")] {
+        let text = text.replace("access: home}", &format!("access: home, {group}}}"));
+        std::fs::write(&path, text).expect("a file");
+        refused(&["--project", dir, "check"], &["engine: tc", "arm `only`", what, "--engine wire"]);
+    }
+    std::fs::write(&path, text).expect("a file");
+    let output = peerbed(&["--project", dir, "check"]).output().expect("peerbed runs");
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[test]
 fn a_cause_is_said_once() {
     for args in [&["run", "quick", "--results", "/proc/nowhere"][..], &["ls", "--results", "/dev/null"]] {
         let output = peerbed(args).output().expect("peerbed runs");

@@ -64,6 +64,7 @@ fn suite<B: Bed>() -> Vec<Trial> {
             nothing_printed_before_the_end_is_lost,
             killed_nodes_start_again,
             latecomers_are_started_when_they_are_added,
+            a_line_that_nobody_reads_holds_nothing_up,
             frozen_nodes_stand_still,
             orders_are_lines_to_their_node,
             a_frozen_node_can_be_killed_and_starts_again,

@@ -1,6 +1,9 @@
 //! Nodes that behave badly, end, and begin again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use peerbed::{
@@ -8,7 +11,7 @@ use peerbed::{
     engine::EndsChoice,
     runtime::{Deployment, Notices, RuntimeError},
 };
-use peerbed_contract::Order;
+use peerbed_contract::{Command, Order};
 use peerbed_model::{Act, Action};
 
 use crate::{
@@ -109,6 +112,19 @@ pub(crate) async fn latecomers_are_started_when_they_are_added<B: Bed>() {
     up.deployment.down().await.unwrap();
 }
 
+pub(crate) async fn a_line_that_nobody_reads_holds_nothing_up<B: Bed>() {
+    let up = Up::<B>::of(vec![shell("exec sleep 600"), idle()]).await;
+    let node = [name("n0")];
+    let line = "x".repeat(3_000);
+    let began = Instant::now();
+    for _ in 0..4 {
+        assert_eq!(up.deployment.tell(&node, &line).await.len(), 0, "it is kept");
+    }
+    // Four times at most the second that a line is waited for; without that, for ever.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    up.deployment.down().await.unwrap();
+}
+
 pub(crate) async fn frozen_nodes_stand_still<B: Bed>() {
     let mut up = Up::<B>::of(vec![idle()]).await;
     let node = name("n0");
@@ -130,9 +146,10 @@ pub(crate) async fn frozen_nodes_stand_still<B: Bed>() {
 
 pub(crate) async fn orders_are_lines_to_their_node<B: Bed>() {
     let mut up = Up::<B>::of(vec![idle(), idle()]).await;
-    let order = |order| Act::Order { node: name("n0"), order };
-    up.deployment.apply(&order(Order::Outage { for_ns: 5 })).await.unwrap();
-    up.deployment.apply(&order(Order::Wipe)).await.unwrap();
+    for order in [Order::Outage { for_ns: 5 }, Order::Wipe] {
+        let untold = up.deployment.tell(&[name("n0")], &Command::Order { order }.to_line()).await;
+        assert_eq!(untold.len(), 0);
+    }
     let expected = [r#"{"command":"order","order":{"outage":{"for_ns":5}}}"#, r#"{"command":"order","order":"wipe"}"#];
     // The node prints what it is told, after the line that says it is ready.
     for line in expected {

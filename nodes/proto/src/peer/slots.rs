@@ -59,6 +59,14 @@ impl Slots {
         }
     }
 
+    /// One that waits is the next to be served.
+    pub(super) fn hurry(&mut self, conn: ConnId) {
+        if let Some(at) = self.waiting.iter().position(|other| *other == conn) {
+            self.waiting.remove(at);
+            self.waiting.push_front(conn);
+        }
+    }
+
     /// The first in service that `ready` accepts; its next turn is after everybody else's.
     pub(super) fn next(&mut self, ready: impl Fn(ConnId) -> bool) -> Option<ConnId> {
         let at = self.serving.iter().position(|conn| ready(*conn))?;
@@ -126,11 +134,24 @@ mod tests {
         assert_eq!(slots.next(|conn| conn != ConnId(1)), Some(ConnId(3)));
     }
 
+    #[test]
+    fn who_can_take_something_again_is_next() {
+        let mut slots = Slots::new(1);
+        for number in [1, 3, 5] {
+            slots.enter(ConnId(number));
+        }
+        slots.give_way(ConnId(1));
+        slots.hurry(ConnId(1));
+        slots.hurry(ConnId(3)); // It is in service.
+        slots.leave(ConnId(3));
+        assert_eq!(slots.next(|_| true), Some(ConnId(1)));
+    }
+
     proptest! {
         /// Whatever happens, nobody is forgotten, nobody stands twice, and no slot is empty while somebody waits.
         #[test]
         fn everybody_is_served_or_waits(
-            mut most in 1_usize..5, acts in proptest::collection::vec((0_u64..8, 0_u8..5), 0..100),
+            mut most in 1_usize..5, acts in proptest::collection::vec((0_u64..8, 0_u8..6), 0..100),
         ) {
             let mut slots = Slots::new(most);
             let mut present = std::collections::BTreeSet::new();
@@ -141,6 +162,7 @@ mod tests {
                     1 => { slots.leave(conn); present.remove(&conn); }
                     2 => slots.give_way(conn),
                     3 => { most = number as usize % 5 + 1; slots.set_most(most); }
+                    4 => slots.hurry(conn),
                     _ => { slots.next(|other| other == conn); }
                 }
                 let mut all: Vec<ConnId> = slots.serving.iter().chain(&slots.waiting).copied().collect();

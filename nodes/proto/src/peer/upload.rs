@@ -136,6 +136,10 @@ impl PeerMachine {
     pub(super) fn writable(&mut self, now: Time, conn: ConnId) {
         let Some(link) = self.links.get_mut(&conn) else { return };
         link.push.busy = false;
+        // It made room because it took nothing for a while, in the middle of a piece: it has waited for that long enough.
+        if link.push.queue.front().is_some_and(|first| first.ordered > 0) {
+            self.uploader.slots.hurry(conn);
+        }
         self.try_to_leave(now, conn);
     }
 

@@ -72,7 +72,7 @@ impl Context<'_> {
         for one in &journeys.moves {
             let host = &self.layout.hosts[one.host];
             let Some(group) = host.group else { continue };
-            // What happens at the same moment comes before.
+            // A change of the policy at the same moment comes first.
             while let Some((_, change)) = changes.next_if(|(at, _)| *at <= one.at) {
                 policy = &change.after;
             }

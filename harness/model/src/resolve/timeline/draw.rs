@@ -79,7 +79,8 @@ pub(crate) fn arrivals(steps: &[Step], layout: &Layout) -> Vec<Vec<Arrival>> {
     arrivals
 }
 
-/// Every action with its nodes, but moves and changes of the policy. Who is drawn depends on the time, the verb and the group, so arms draw the same ones.
+/// Every action with its nodes, but moves and changes of the policy. Who is drawn depends on the time, the verb and the group, so
+/// arms draw the same ones.
 pub(crate) fn draw(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Action> {
     let mut lives: BTreeMap<NodeName, Life> = BTreeMap::new();
     for (group, count) in absent(adds(steps).map(|(_, group, count)| (group, count))) {
