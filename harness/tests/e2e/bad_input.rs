@@ -116,7 +116,7 @@ fn what_the_tc_engine_can_never_carry_is_found_by_check() {
     let path = project.path().join("experiments/tiny.yaml");
     let dir = project.path().to_str().expect("UTF-8");
     let text = std::fs::read_to_string(&path).expect("a file").replace("seed: 1", "seed: 1\nengine: tc");
-    for (group, what) in [("nat: symmetric", "translat"), ("moves: {to: [isp], every: 5s}", "places")] {
+    for (group, what) in [("nat: symmetric", "translat"), ("moves: {to: [isp], every: 5s}", "another address")] {
         let text = text.replace("access: home}", &format!("access: home, {group}}}"));
         std::fs::write(&path, text).expect("a file");
         refused(&["--project", dir, "check"], &["engine: tc", "arm `only`", what, "--engine wire"]);
