@@ -102,3 +102,56 @@ fn a_download_begun_at_one_address_is_completed_at_another_by_real_nodes() {
     assert!(wire("64501") > 1_000_000 && wire("64502") > 200_000);
     nothing_is_left(&bin_dir(), 5);
 }
+
+/// Who stands still, and who is being started at that moment, move as well.
+const AT_ONE_MOMENT: &str = "\
+question: Does everybody arrive?
+topology: two
+seed: 12
+duration: 20s
+content: [{id: movie, size: 6MiB, piece: 64KiB, provider: A}]
+groups:
+  - {name: holders, as: two, peers: 3, access: home, holds: {movie: 3}}
+  - {name: laptops, as: one, peers: 2, access: home}
+  - {name: late, as: one, peers: 1, access: home}
+workload: {groups: [laptops], arrivals: {burst: all, at: 500ms}}
+timeline:
+  - {at: 1s, do: freeze, node: holders-1}
+  - {at: 2s, do: add, group: late}
+  - {at: 2s, do: move, group: late, to: two}
+  - {at: 2500ms, do: kill, node: laptops-1}
+  - {at: 3s, do: restart, node: laptops-1}
+  - {at: 3s, do: move, node: laptops-1, to: two}
+  - {at: 3500ms, do: set-policy, policy: {uploads.rate: 50%}}
+  - {at: 5s, do: thaw, node: holders-1}
+MOVESarms: {moving: {}}
+expect: [{downloads.completed: {at_least: 100%}}]
+";
+
+#[test]
+fn who_stands_still_or_is_being_started_moves_as_well() {
+    let _alone = alone();
+    // Their orders are more than its input would hold.
+    let ways = (0..41).zip(["one", "two"].iter().cycle());
+    let moves =
+        ways.map(|(way, to)| format!("  - {{at: {}ms, do: move, node: holders-1, to: {to}}}\n", 1100 + 40 * way));
+    let experiment = AT_ONE_MOMENT.replace("MOVES", &moves.collect::<String>());
+    let project = project(("two", &experiment), ("two", TOPOLOGY));
+    let (summary, events) = run_in(project.path(), "two");
+    let arm = &summary["arms"]["moving"];
+    assert_eq!((&arm["valid"], &arm["downloads"]["completed"]), (&Value::Bool(true), &Value::from(2)), "{arm:#}");
+    let of = |word: &str, node: &str| -> Vec<&Value> {
+        events.iter().filter(|event| event["event"] == word && event["node"] == node).collect()
+    };
+    let address = |event: &Value| event["address"].as_str().expect("an address").to_owned();
+    let [woken] = of("moved", "holders-1")[..] else { panic!("it is told once, when it goes on") };
+    assert_eq!(address(woken).split('.').nth(1), Some("1"));
+    assert!(woken["t"].as_u64() >= Some(5_000_000_000), "{woken}");
+    for node in ["late-0", "laptops-1"] {
+        let started = of("ready", node).into_iter().next_back().expect("it was started");
+        let [moved] = of("moved", node)[..] else { panic!("{node} moves once") };
+        let listen = started["listen"].as_str().expect("an address");
+        assert!(listen.starts_with("10.1.0.") && address(moved).starts_with("10.2.0."), "{node}: {started} {moved}");
+    }
+    nothing_is_left(&bin_dir(), 5);
+}
