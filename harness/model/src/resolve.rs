@@ -96,9 +96,10 @@ impl Experiment {
         let mut resolved = Vec::new();
         if let Some(node) = root.get("scales").filter(|_| scale == Scale::ONE) {
             let names: Vec<&str> = root.get("arms").map_or_else(Vec::new, |node| node.keys().collect());
-            for ScaleTree { tree, arms } in scales::apply(node, (&root, &topology), &names, &mut report) {
+            for ScaleTree { tree, arms, expects } in scales::apply(node, (&root, &topology), &names, &mut report) {
                 let mut own = report.beside();
-                let (head, arms) = read_all(&tree, scale, arms.as_deref(), &mut layouts, &mut own);
+                let wanted = arms.as_deref().map(|arms| (arms, expects));
+                let (head, arms) = read_all(&tree, scale, wanted, &mut layouts, &mut own);
                 compared(&arms, &tree, &mut own);
                 report.absorb(own, &format!("at scale `{}`", tree.name.value));
                 resolved.extend(head.map(|head| Scaled { name: tree.name.value, head, arms }));
@@ -259,11 +260,12 @@ fn compared(arms: &[Arm], tree: &ArmTree, report: &mut Report) {
     }
 }
 
-/// Reads and checks the trees as they stand, and every arm of them; or only the arms that are named.
+/// Reads and checks the trees as they stand, and every arm of them; or only the arms that are named, and whether bounds may speak
+/// of no others.
 fn read_all(
     base: &ArmTree,
     scale: Scale,
-    wanted: Option<&[String]>,
+    wanted: Option<(&[String], bool)>,
     layouts: &mut Layouts,
     report: &mut Report,
 ) -> (Option<Head>, Vec<Arm>) {
@@ -273,9 +275,10 @@ fn read_all(
     let arms_node = root.get("arms");
     let mut trees = arms_node.map_or_else(Vec::new, |node| arms::apply(node, root, topology, report));
     let names: Vec<String> = trees.iter().map(|tree| tree.name.value.clone()).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, &names, report));
-    if let Some(wanted) = wanted {
+    let speak_of = if let Some((wanted, true)) = wanted { wanted } else { &names };
+    let speak_of: Vec<&str> = speak_of.iter().map(String::as_str).collect();
+    let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, &speak_of, report));
+    if let Some((wanted, _)) = wanted {
         trees.retain(|tree| wanted.contains(&tree.name.value));
     }
     let mut arms = Vec::new();

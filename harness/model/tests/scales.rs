@@ -179,6 +179,9 @@ fn a_scale_names_its_arms_and_changes_them() {
         read(text.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}")).at_scale("ci").unwrap();
     assert_eq!(ci.arms().collect::<Vec<_>>(), ["hybrid"]);
     assert_eq!(peers(&ci.plan("hybrid", 0, None).unwrap()).next().unwrap().1.uploads.per_copy, 7);
+    let absent = text.replace("[hybrid],", "[hybrid], expect: [{arm: other, peer_efficiency: {at_least: 1%}}],");
+    let wrong = read(absent.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
+    assert!(wrong.contains("no arm named `other`") && wrong.contains("at scale `ci`"), "{wrong}");
     let twice = text.replace("[hybrid]", "[hybrid, other, hybrid]");
     let wrong = read(twice.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
     assert!(wrong.contains("arm `hybrid` is named twice"), "{wrong}");

@@ -74,7 +74,7 @@ policy:
   edge: {mode: deficit, target_rate: 50%, token_lifetime: 1h, requests: 10, rate: 5/s, retry_after: 2s,
     backstop: {peers_from: 20%, step: 10%, tolerance: 5%, fill: 1s, fill_most: 8s, probe: 5s}}
   downloads: {max_sources: 5, requery_below: 50%, requery_every: 3s, both_sides: false, order: in-order, duplicates: 1, news_every: 0s, news_at_once: 0}
-  defences: {ban: 0s, offences_to_ban: 9, drop_corrupt: false, stuck_after: 1s, dead_after: 24h, slow_after: 24h, slow_bytes: 0B,
+  defences: {ban: 0s, offences_to_ban: 9, drop_corrupt: false, stuck_after: 1s, dead_after: 24h, edge_dead_after: 5s, slow_after: 24h, slow_bytes: 0B,
     stalls: 5, upload_dead_after: 5s, part_dead_after: 20s}
   waits: {connect: 2s, greeting: 3s, query: 4s, back_off: 100ms, back_off_most: 5s, busy: 1s, idle: 6s, report: 2s, loaded: 24h}
 arms:

@@ -23,6 +23,8 @@ pub(crate) struct ScaleTree {
     pub(crate) tree: ArmTree,
     /// None: all.
     pub(crate) arms: Option<Vec<String>>,
+    /// It has bounds of its own, which speak of no other arms.
+    pub(crate) expects: bool,
 }
 
 /// Lays every scale's overrides into the trees of both files; `arms` are the names that there are.
@@ -44,7 +46,7 @@ pub(crate) fn apply(
             return None;
         };
         let tree = ArmTree { name, varied: true, experiment: Arc::clone(experiment), topology: Arc::clone(topology) };
-        let mut scale = ScaleTree { tree, arms: None };
+        let mut scale = ScaleTree { tree, arms: None, expects: false };
         // The key `arms` names arms; a path that begins with it leads into one.
         contained(overrides.iter().filter(|one| one.key != "arms"), report);
         for one in overrides {
@@ -57,6 +59,7 @@ pub(crate) fn apply(
                     report.dangling("arm", name, one.key_span, arms.iter().copied());
                 }
             } else {
+                scale.expects |= one.key == "expect";
                 override_one(&mut scale.tree, one, ("a scale", FIXED), report);
             }
         }
