@@ -55,6 +55,11 @@ impl Plan {
         }
     }
 
+    /// Whether an act is one of many moves of single peers, as patterns make them: told of together, not one by one.
+    pub fn is_one_of_many_moves(&self, act: &Act) -> bool {
+        act.moves_one() && self.timeline.iter().filter(|action| action.act.moves_one()).count() > MANY_MOVES
+    }
+
     /// Downloads that the script asks for before [`Plan::duration`].
     pub fn downloads(&self) -> usize {
         let scripts = self.nodes.iter().filter_map(|node| match &node.config.role {
@@ -240,6 +245,9 @@ pub struct PolicyOrder {
     pub order: Order,
 }
 
+/// More moves of single peers than these are many.
+pub const MANY_MOVES: usize = 8;
+
 /// What happens.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -332,6 +340,11 @@ impl Act {
         }
     }
 
+    /// Whether it moves a single peer.
+    pub fn moves_one(&self) -> bool {
+        matches!(self, Act::Move { nodes, .. } if nodes.len() == 1)
+    }
+
     /// What of the policy it changes.
     pub fn changes(&self) -> &[PolicyChange] {
         if let Act::SetPolicy { changes, .. } = self { changes } else { &[] }
@@ -368,6 +381,10 @@ impl Act {
                 let to = to.first().map_or(String::new(), |to| format!(" to {} ({})", to.as_name, to.config.address));
                 format!("{word} {}{to}", nodes[0])
             }
+            Act::Move { to, .. } if !to.is_empty() && to.iter().all(|one| one.as_name == to[0].as_name) => {
+                format!("{word} {} nodes to {}", to.len(), to[0].as_name)
+            }
+            Act::SetPolicy { changes, .. } if changes.is_empty() => format!("{word} (nothing changes)"),
             Act::SetPolicy { changes, .. } => {
                 let changes = changes.iter().map(|change| format!("{} {} → {}", change.path, change.from, change.to));
                 format!("{word} {}", changes.collect::<Vec<_>>().join(", "))

@@ -136,6 +136,11 @@ impl Experiment {
         Ok(Self { head, arms, scale: Some(name), scales: Vec::new(), ..self })
     }
 
+    /// Which of its scales it is; none: as it is written.
+    pub fn scale(&self) -> Option<&str> {
+        self.scale.as_deref()
+    }
+
     /// The names of its scales, in the order of the file.
     pub fn scales(&self) -> impl ExactSizeIterator<Item = &str> {
         self.scales.iter().map(|scaled| scaled.name.as_str())

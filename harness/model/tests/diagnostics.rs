@@ -519,8 +519,8 @@ fn shares_of_groups_are_followed_by_their_numbers() {
     experiments/e.yaml:11:53 `share` is of a group [write `group` instead of `node`, or remove it]
     experiments/e.yaml:11:38 no group named `homse`, did you mean `homes`? [there are: homes]
     experiments/e.yaml:11:52 a share of 0% is nobody [give it a larger one]
-    experiments/e.yaml:11:71 `freeze` of 5 of `homes`, but 4 are running then [`freeze` takes its share of those who are running]
-    experiments/e.yaml:11:25 `restart` of `homes`, but nobody of it is killed then [`restart` takes its share of those who are killed]
+    experiments/e.yaml:11:71 `freeze` of 5 of `homes`, but 4 are running then [a share is of the whole group; without one `freeze` takes all who are running]
+    experiments/e.yaml:11:25 `restart` of `homes`, but nobody of it is killed then [a share is of the whole group; without one `restart` takes all who are killed]
     experiments/e.yaml:11:86 what `homes-1` is doing then depends on the draw of a share of `homes` [name `group: homes`]
     "#);
 }

@@ -137,7 +137,7 @@ fn a_timeline_sends_nodes_and_groups() {
     assert_eq!(of(7)[0].3.lan.as_deref(), Some("hall"));
     assert_eq!(of(8)[0].3, of(5)[0].3);
     assert_eq!(plan.timeline[0].act.label(), "move homes-3 to isp-y (10.2.0.2)");
-    assert_eq!(plan.timeline[4].act.label(), "move 10 nodes");
+    assert_eq!(plan.timeline[4].act.label(), "move 10 nodes to transit");
     // The last one leads to an AS in which no peer is at the start; its way is known all the same.
     let transit = plan.fabric.places.iter().filter(|place| place.at.as_number.get() == 64_500).count();
     assert_eq!(transit, 10);
@@ -210,7 +210,7 @@ fn what_is_wrong_with_moves_is_said() {
         .map(|link| format!("  - {{at: 1s, do: move, group: homes, to: isp-y{link}}}\n"))
         .concat();
     let many = format!("timeline:\n{many}");
-    insta::assert_snapshot!(wrong("", &many), @"experiments/e.yaml:12:42 places for 10 movers, but the prefix of `isp-y` has 9 addresses left [make the AS's prefix larger, or move fewer]");
+    insta::assert_snapshot!(wrong("", &many), @"experiments/e.yaml:12:42 up to 10 new places, but addresses left in the prefix of `isp-y`: 9 [make the AS's prefix larger, or move fewer]");
     let crowd = text(", moves: {to: [isp-y], every: 100ms}", "").replace("duration: 60s", "duration: 10h");
     let crowd = crowd.replace(", staying: {groups.homes.moves.share: 0%}", "");
     insta::assert_snapshot!(only(&read(crowd.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err()), @"experiments/e.yaml:7:3 about 3600000 moves in 10h are more than one run can have [about 20000 are allowed, over all groups; make `every` of `moves` longer]");
@@ -222,6 +222,40 @@ fn places_that_were_left_are_free_for_who_comes_back() {
     let ways = ways.map(|(to, second)| format!("  - {{at: {second}s, do: move, group: homes, to: {to}}}\n"));
     let plan = plan("", &format!("timeline:\n{}", ways.collect::<String>()), 1, "hybrid");
     assert_eq!((moves(&plan).len(), plan.fabric.places.len()), (400, 10));
+}
+
+#[test]
+fn what_happens_at_one_moment_keeps_its_order_and_draws_others() {
+    let timeline = "timeline:
+  - {at: 5s, do: move, group: homes, share: 50%, to: isp-y}
+  - {at: 5s, do: freeze, node: homes-3}
+  - {at: 5s, do: set-policy, policy: {uploads.rate: 50%}}
+  - {at: 5s, do: move, group: homes, share: 50%, to: transit, access: server}
+  - {at: 5s, do: thaw, node: homes-3}
+";
+    let plan = plan("", timeline, 1, "hybrid");
+    let words: Vec<&str> = plan.timeline.iter().map(|action| action.act.word()).collect();
+    assert_eq!(words, ["move", "freeze", "set-policy", "move", "thaw"]);
+    let all = moves(&plan);
+    let who: std::collections::BTreeSet<&String> = all.iter().map(|(_, who, ..)| who).collect();
+    assert_eq!((all.len(), who.len()), (10, 10), "each goes once");
+    // The rate is that of the policy at the moment of the move: 80 % of 2 Mbit/s, 50 % of 100.
+    let rates: Vec<Option<u64>> = all.iter().map(|(.., place)| place.rate_bps).collect();
+    assert_eq!((rates[0], rates[9]), (Some(1_600_000), Some(50_000_000)));
+}
+
+#[test]
+fn a_pattern_that_nobody_follows_draws_nobody() {
+    let text = text(
+        ", moves: {share: 0%, to: [isp-y], every: 5s}",
+        "timeline:\n  - {at: 1s, do: move, group: homes, to: isp-y}\n  - {at: 2s, do: move, group: homes, to: isp-x}\n",
+    )
+    .replace("{hybrid: {}, staying: {groups.homes.moves.share: 0%}}", "{hybrid: {}}");
+    // Ten hosts are at home already.
+    let topology = TOPOLOGY.replace("10.1.0.0/24", "10.1.0.0/28");
+    let plan =
+        read(text.as_bytes(), topology.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}")).plan("hybrid", 0, None);
+    assert_eq!(plan.unwrap().fabric.places.len(), 10);
 }
 
 /// One move of a timeline: whom it takes, where to, and by which link.

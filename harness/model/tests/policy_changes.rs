@@ -188,6 +188,14 @@ fn what_a_peer_is_made_with_cannot_change() {
         let wrong = read(text(&timeline).as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
         assert!(wrong.contains(&format!("`{path}` is what a peer has from its start to its end")), "{wrong}");
     }
+    let two =
+        text("{at: 5s, do: set-policy, policy: {uploads.per_copy: 9, downloads.order: random, defences.stalls: 9}}");
+    let wrong = read(two.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err();
+    assert_eq!(wrong.iter().count(), 2, "each where it stands: {wrong}");
+    assert!(wrong.to_string().contains(":11:67") && wrong.to_string().contains(":11:92"), "{wrong}");
+    let whole = text("{at: 5s, do: set-policy, policy: {policy.uploads.per_copy: 9}}");
+    let wrong = read(whole.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
+    assert!(wrong.contains("leave `policy.` out"), "{wrong}");
     // A constant that an arm sets stays as it is when something else of its section changes.
     let experiment = text("{at: 5s, do: set-policy, policy: {downloads.max_sources: 3}}")
         .replace("  few: {", "  few: {policy.downloads.duplicates: 9, ");

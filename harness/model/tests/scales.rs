@@ -188,6 +188,22 @@ fn a_scale_names_its_arms_and_changes_them() {
 }
 
 #[test]
+fn names_of_arms_may_have_dots_and_must_be_there() {
+    let text = |scale: &str| {
+        let arms = format!("arms:\n  v1: {{}}\n  v1.2: {{}}\nscales:\n  ci: {scale}\n");
+        EXPERIMENT.replace("arms:\n  hybrid: {}\n", &arms)
+    };
+    let ci = text("{arms.v1.2.policy.uploads.per_copy: 7, arms.v1.policy.uploads.per_copy: 6}");
+    let ci = read(ci.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}")).at_scale("ci").unwrap();
+    let copies = |arm: &str| peers(&ci.plan(arm, 0, None).unwrap()).next().unwrap().1.uploads.per_copy;
+    assert_eq!((copies("v1"), copies("v1.2")), (6, 7));
+    for scale in ["{arms.v2: {policy.uploads.per_copy: 1}}", "{arms.v2.policy.uploads.per_copy: 1}"] {
+        let wrong = read(text(scale).as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
+        assert!(wrong.contains("no arm named `v2`"), "{wrong}");
+    }
+}
+
+#[test]
 fn bounds_that_could_not_hold_at_a_scale_are_errors() {
     let wrong = |scale: &str| with(&format!("  ci: {scale}\n")).unwrap_err();
     assert!(wrong("{arms.nope.duration: 5s}").contains("`nope`"));

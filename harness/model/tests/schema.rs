@@ -79,6 +79,7 @@ policy:
   waits: {connect: 2s, greeting: 3s, query: 4s, back_off: 100ms, back_off_most: 5s, busy: 1s, idle: 6s, report: 2s, loaded: 24h}
 arms:
   hybrid: {policy.edge.mode: backstop}
+  other: {}
 scales: {small: {duration: 55s, arms: [hybrid]}}
 timeline:
   - {at: 1s, do: kill, node: homes-1}
@@ -108,7 +109,8 @@ expect:
   - {bytes.edge: {at_least: 0}, bytes.peer: {at_least: 0}, bytes.intra_as: {at_most: 1TiB}, bytes.inter_as: {at_least: 0},
      bytes.misattributed: {at_most: 1GiB},
      bytes.control: {at_least: 0}}
-  - {requests.refused: {at_least: 0}, fluid_bound.last: {at_most: 1.5, of: hybrid}}
+  - {requests.refused: {at_least: 0}}
+  - {arm: other, fluid_bound.last: {at_most: 1.5, of: hybrid}}
 ";
 
 /// Every (kind of map, key) of a schema.

@@ -23,7 +23,7 @@ fn values_that_leave_one_another_without_meaning_are_noticed() {
     experiments/e.yaml:11:28 `back_off` is more than `back_off_most` [every wait after a failure is as long as `back_off_most` then]
     experiments/e.yaml:11:33 `stuck_after` is more than `dead_after` [a source is left before it can be stuck; `24h` switches a rule off]
     experiments/e.yaml:11:34 `fill` is more than `fill_most` [after its first step the edge fills for `fill_most` then]
-    experiments/e.yaml:11:39 `tolerance` is more than `step` [a step for which no peer stands in goes unnoticed then]
+    experiments/e.yaml:11:39 `tolerance` is not less than `step` [a step for which no peer stands in goes unnoticed then; `100%` says that it shall]
     experiments/e.yaml:11:34 with steps of 0% the edge never gives way [write `mode: first`, or a step]
     experiments/e.yaml:11:17 this is the moment at which the run ends: nothing comes of it [make `duration` longer, or this earlier]
     "#);
@@ -55,6 +55,9 @@ fn an_arm_is_not_compared_with_itself() {
     let wrong = with("{arm: other, speed_mbps.p50: {at_least: 1, of: other}}");
     let wrong = read(wrong.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
     assert!(wrong.contains("an arm cannot be compared with itself"), "{wrong}");
+    let alone = EXPERIMENT.replace("arms:", "expect: [{speed_mbps.p50: {at_least: 2, of: hybrid}}]\narms:");
+    let wrong = read(alone.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err().to_string();
+    assert!(wrong.contains("there is no arm to compare"), "{wrong}");
     let all = with("{speed_mbps.p50: {at_least: 2, of: other}}");
     let all = read(all.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
     let bounds = |arm| all.plan(arm, 0, None).unwrap().expect.len();

@@ -9,7 +9,7 @@ use std::{
 use peerbed_contract::{EventKind, Guid, NodeName, Offence, RoleConfig};
 use serde::Serialize;
 
-use crate::metrics::RunView;
+use crate::{metrics::RunView, say::counted};
 
 /// One node and one kind of offence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,7 +37,8 @@ impl fmt::Display for Offender {
             Offence::Excess => "asked for more at once than is allowed",
             Offence::Token => "showed a bad token",
         };
-        write!(f, "{} {what}: {} times, seen by {} nodes", self.node, self.count, self.seen_by)
+        let (times, nodes) = (counted(self.count as usize, "time"), counted(self.seen_by as usize, "node"));
+        write!(f, "{} {what}: {times}, seen by {nodes}", self.node)
     }
 }
 

@@ -201,7 +201,7 @@ fn accusations_are_scored_against_the_plan_and_told() {
     assert!(found.false_accusations.is_empty() && found.missed.is_empty());
     let told = found.sentences();
     assert!(told[0].starts_with("peer-1 lied: 2 of 2 partners contradict it"), "{told:?}");
-    assert!(told[1].starts_with("peer-1 owed bytes") && told[1].contains("2 times, seen by 1 nodes"), "{told:?}");
+    assert!(told[1].starts_with("peer-1 owed bytes") && told[1].contains("2 times, seen by 1 node"), "{told:?}");
     let json = serde_json::to_value(&found).unwrap();
     assert!(json["accused"][0]["evidence"][0].as_str().unwrap().contains("partners contradict it"), "{json}");
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::Args;
-use peerbed_model::LinkEngine;
+use peerbed_model::{Experiment, LinkEngine};
 
 use crate::{
     project::Project,
@@ -48,13 +48,9 @@ fn check(project: &Project, name: &str) -> anyhow::Result<String> {
     }
     let arm = experiment.arms().next().context("an experiment has at least one arm")?;
     let plan = experiment.plan(arm, 0, None)?;
-    if plan.engine == Some(LinkEngine::Tc) {
-        for arm in experiment.arms() {
-            // What no kernel can do; what this one lacks is found before a run.
-            if let Some(unmet) = unfit_for_tc(&experiment.plan(arm, 0, None)?, &[]).first() {
-                bail!("the experiment wants `engine: tc`, which cannot carry arm `{arm}`: {unmet}");
-            }
-        }
+    fit(&experiment, "")?;
+    for scale in experiment.scales() {
+        fit(&experiment.clone().at_scale(scale)?, &format!(" at scale `{scale}`"))?;
     }
     Ok(format!(
         "{}, {}, {}, {}, {}",
@@ -64,6 +60,20 @@ fn check(project: &Project, name: &str) -> anyhow::Result<String> {
         counted(experiment.arms().len(), "arm"),
         counted(experiment.repeats() as usize, "repeat"),
     ))
+}
+
+/// Refuses what wants the `tc` engine and no kernel could carry; what this one lacks is found before a run.
+fn fit(experiment: &Experiment, at: &str) -> anyhow::Result<()> {
+    for arm in experiment.arms() {
+        let plan = experiment.plan(arm, 0, None)?;
+        if plan.engine != Some(LinkEngine::Tc) {
+            break; // It is the same for all arms.
+        }
+        if let Some(unmet) = unfit_for_tc(&plan, &[]).first() {
+            bail!("the experiment wants `engine: tc`, which cannot carry arm `{arm}`{at}: {unmet}");
+        }
+    }
+    Ok(())
 }
 
 fn ases(count: usize) -> String {

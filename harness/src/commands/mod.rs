@@ -147,7 +147,8 @@ pub(crate) fn choose_arm<'a>(experiment: &'a Experiment, wanted: Option<&str>) -
     let Some(found) = found else {
         let known: Vec<&str> = experiment.arms().collect();
         let wanted = wanted.unwrap_or_default().escape_debug();
-        bail!("experiment `{}` has no arm `{wanted}`; it has: {}", experiment.name(), known.join(", "));
+        let at = experiment.scale().map_or(String::new(), |scale| format!(" at scale `{scale}`"));
+        bail!("experiment `{}` has no arm `{wanted}`{at}; it has: {}", experiment.name(), known.join(", "));
     };
     Ok(found)
 }

@@ -58,6 +58,7 @@ pub fn html(summary: &Summary, outcomes: &[RunOutcome], manifest: &Manifest) -> 
                         Some(commit) => { "commit " code { (commit) } @if summary.dirty { ", with uncommitted changes" } },
                         None => { "no commit" },
                     }
+                    @if let Some(scale) = summary.scale() { ", scale " code { (scale) } }
                     @if let Some(runtime) = summary.runtime() { ", runtime " code { (runtime) } }
                     @if let Some(engine) = summary.engine() { ", link engine " code { (engine) } }
                     "."

@@ -59,6 +59,9 @@ fn attackers(summary: &Summary) -> Vec<String> {
 
 /// `hybrid: peer_efficiency.bytes is 0.42, expected at least 0.5`.
 fn expected(result: &ExpectationResult) -> String {
+    if let (Some(of), None, None) = (&result.of, result.bound.at_least, result.bound.at_most) {
+        return format!("{}: {} cannot be compared with that of {}, which has none", result.arm, result.metric, of.arm);
+    }
     let bounds = [("at least", result.bound.at_least), ("at most", result.bound.at_most)];
     let bounds: Vec<String> = bounds
         .iter()

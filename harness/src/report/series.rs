@@ -4,6 +4,7 @@
 use std::fmt::Write;
 
 use maud::{Markup, html};
+use peerbed_model::MANY_MOVES;
 
 use crate::{metrics::Moment, record::Carried};
 
@@ -17,6 +18,10 @@ pub(super) struct Course<'a> {
 const WIDTH: f64 = 640.0;
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 12.0;
+/// How high the lines are of moves that are too many to be told of one by one.
+const WANDERING: f64 = 8.0;
+/// What the number of an act takes.
+const NUMBER_WIDTH: f64 = 14.0;
 /// Room for the numbers of acts.
 const TOP: f64 = 20.0;
 const RATES: f64 = 150.0;
@@ -108,6 +113,13 @@ fn picture(run: &Course<'_>, end: f64, most: &Most) -> Markup {
     };
     let peers_on = |moment: &Moment| on(moment.peers_on as f64);
     let first_on = drawn(&run.moments).next().map_or(on(0.0), peers_on);
+    let many = run.acts.iter().filter(|act| act.act.moves_one()).count() > MANY_MOVES;
+    let (wandering, told): (Vec<&Carried>, Vec<&Carried>) =
+        run.acts.iter().partition(|act| many && act.act.moves_one());
+    let told: Vec<(usize, &Carried)> = (1..).zip(told).collect();
+    // A number that would stand on the one before it is left out; the list has it.
+    let crowded =
+        |number: usize| number > 1 && x(told[number - 1].1.began_s()) - x(told[number - 2].1.began_s()) < NUMBER_WIDTH;
     let step = [1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 300.0, 600.0, 3600.0].into_iter().find(|step| end / step <= 10.0);
     let step = step.unwrap_or(end);
     let ticks = || (0..=10).map(|number| f64::from(number) * step).filter(|tick| *tick <= end);
@@ -129,9 +141,14 @@ fn picture(run: &Course<'_>, end: f64, most: &Most) -> Markup {
                 text transform=(format!("translate(12 {:.1}) rotate(-90)", rates(rate / 2.0))) text-anchor="middle" { "Mbit/s" }
                 text transform=(format!("translate(12 {:.1}) rotate(-90)", counts(downloads / 2.0))) text-anchor="middle" { "downloads" }
                 text transform=(format!("translate(12 {:.1}) rotate(-90)", on(peers / 2.0))) text-anchor="middle" { "peers" }
-                @for (index, act) in run.acts.iter().enumerate() {
+                @for act in &wandering {
+                    line .act x1=(at(x(act.began_s()))) x2=(at(x(act.began_s()))) y1=(at(floor - WANDERING)) y2=(at(floor)) {}
+                }
+                @for (number, act) in &told {
                     line .act x1=(at(x(act.began_s()))) x2=(at(x(act.began_s()))) y1=(TOP) y2=(at(floor)) {}
-                    text x=(at(x(act.began_s()))) y=(TOP - 6.0) text-anchor="middle" { (index + 1) }
+                    @if !crowded(*number) {
+                        text x=(at(x(act.began_s()))) y=(TOP - 6.0) text-anchor="middle" { (number) }
+                    }
                 }
                 path d=(line(0)) fill="none" stroke=(EDGE.0) stroke-dasharray=(EDGE.1) stroke-width="2" {}
                 path d=(line(1)) fill="none" stroke=(PEER.0) stroke-dasharray=(PEER.1) stroke-width="2" {}
@@ -140,8 +157,11 @@ fn picture(run: &Course<'_>, end: f64, most: &Most) -> Markup {
             }
             figcaption {
                 b { (run.name) }
-                @if !run.acts.is_empty() {
-                    ol .acts { @for act in run.acts { li { (format!("{:.1} s: {}", act.began_s(), act.act.label())) } } }
+                @if !told.is_empty() {
+                    ol .acts { @for (_, act) in &told { li { (format!("{:.1} s: {}", act.began_s(), act.act.label())) } } }
+                }
+                @if !wandering.is_empty() {
+                    p { (format!("Short lines at the foot: {} moves of single peers.", wandering.len())) }
                 }
             }
         }

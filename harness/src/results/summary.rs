@@ -147,6 +147,11 @@ impl Summary {
         self.arms.iter().find_map(|arm| arm.runtime.as_deref())
     }
 
+    /// Which of the experiment's scales it is, the same in every arm; none: as the file stands.
+    pub fn scale(&self) -> Option<&str> {
+        self.arms.iter().find_map(|arm| arm.scale.as_deref())
+    }
+
     /// What made the links behave, the same in every arm; none if no run was made.
     pub fn engine(&self) -> Option<&str> {
         self.arms.iter().find_map(|arm| arm.engine.as_deref())

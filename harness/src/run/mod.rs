@@ -30,6 +30,8 @@ use watch::{Reaction, Watch};
 
 /// How long nodes may take to finish after they were told to stop.
 const STOP_TIME: Duration = Duration::from_secs(15);
+/// How long actions may take that are due right before the end.
+const LAST_ACTIONS: Duration = Duration::from_secs(5);
 /// How often counters and the host are read.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -237,13 +239,21 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
                 () = sleep_until(action), if action < end && doing.is_none() => {
                     doing = actions.next().map(|action| Box::pin(self.act(action)));
                 }
-                () = sleep_until(end) => break,
+                // What is due by then is still carried out, unless that takes too long.
+                () = sleep_until(end), if doing.is_none() && action >= end => break,
+                () = sleep_until(end + LAST_ACTIONS) => break,
                 () = interrupt.wait() => {
                     self.progress.notice("interrupted: ending this run and keeping what was measured");
                     interrupted = true;
                     break;
                 }
             }
+        }
+        let left =
+            actions.filter(|action| !self.plan.is_one_of_many_moves(&action.act)).map(|action| action.act.label());
+        let left: Vec<String> = left.filter(|_| !interrupted).collect();
+        if !left.is_empty() {
+            self.progress.happened(&format!("every download has ended; not done any more: {}", left.join("; ")));
         }
         // Whom it starts is stopped like all others.
         if let Some(doing) = doing {
@@ -259,7 +269,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         for name in &names {
             self.watch.expect_exit(name);
             // A frozen node could not hear it.
-            self.watch.expect_thawed(name);
+            self.watch.expect_thawed(name, self.epoch.elapsed());
             self.signal(name, Signal::Continue).await;
         }
         self.tell(&names, &Command::Stop).await;
@@ -327,14 +337,16 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
                 Act::Add { .. } | Act::Restart { .. } => self.watch.expect_ready(node, self.epoch.elapsed()),
                 Act::Kill { .. } => self.watch.expect_exit(node),
                 Act::Freeze { .. } => self.watch.expect_frozen(node),
-                Act::Thaw { .. } => self.watch.expect_thawed(node),
+                Act::Thaw { .. } => self.watch.expect_thawed(node, self.epoch.elapsed()),
                 _ => {}
             }
         }
         let (doable, told) = self.orders.of(&act, &self.watch);
         let (deployment, epoch, at) = (self.deployment, self.epoch, action.at);
         let began_ns = epoch.elapsed().as_nanos() as u64;
-        self.progress.notice(&format!("{:.1} s: {}", began_ns as f64 / 1e9, act.label()));
+        if !self.plan.is_one_of_many_moves(&act) {
+            self.progress.happened(&format!("{:.1} s: {}", began_ns as f64 / 1e9, act.label()));
+        }
         async move {
             let applied = deployment.apply(&doable).await;
             applied.with_context(|| format!("the timeline's `{}` could not be carried out", act.label()))?;

@@ -61,6 +61,7 @@ impl Orders {
                 self.waiting.insert(node.clone(), to.clone());
                 continue;
             }
+            self.waiting.remove(node);
             let order = self.moved(node, to);
             if self.hears_now(node, &order, watch) {
                 told.push((vec![node.clone()], order));
@@ -173,7 +174,7 @@ mod tests {
             let (done, said) = orders.of(&act, &watch);
             assert_eq!((&done, said.len()), (&act, 0), "the host moves all the same");
         }
-        watch.expect_thawed(&node);
+        watch.expect_thawed(&node, Duration::from_secs(9));
         let thaw = Act::Thaw { nodes: vec![node.clone()] };
         assert_eq!(told(&orders.of(&thaw, &watch).1), ["policy Some(3)", "place 10.9.0.2"]);
         assert_eq!(orders.of(&thaw, &watch).1, [], "it was told");
@@ -202,6 +203,11 @@ mod tests {
         let (policy, place) = orders.ready(&node);
         assert_eq!(policy.map(|order| said(&order)).as_deref(), Some("policy Some(2)"), "of where it is started");
         assert_eq!(place.map(|(_, order)| said(&order)).as_deref(), Some("place 10.9.0.1"));
+        // One whose start was given up moves at once, and does not go back later.
+        watch.expect_ready(&node, Duration::from_secs(2));
+        orders.of(&move_to(&node, 1, 20), &watch);
+        watch.expect_exit(&node);
+        assert_eq!(orders.of(&move_to(&node, 2, 20), &watch).0.nodes().len(), 1);
         // From then on its policy is that of the place.
         let (policy, place) = orders.ready(&node);
         assert_eq!((policy.map(|order| said(&order)).as_deref(), place), (Some("policy Some(20)"), None));

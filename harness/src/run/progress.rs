@@ -135,6 +135,15 @@ impl Progress {
         }
     }
 
+    /// Something happened as it was planned.
+    pub(crate) fn happened(&mut self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None if self.plain => complain(text),
+            None => {}
+        }
+    }
+
     /// Something the user should know at once.
     pub(crate) fn notice(&mut self, text: &str) {
         match &self.bar {

@@ -155,10 +155,14 @@ impl Watch {
 
     /// The run is over: nodes that had their time and are not ready make it untrustworthy.
     pub(crate) fn miss_the_late(&mut self, now: Duration) {
-        let late = |coming: &Coming| !coming.doomed && now.saturating_sub(coming.since) >= READY_TIME;
-        for (node, coming) in self.coming.iter().filter(|(_, coming)| late(coming)) {
-            let since = coming.since.as_secs_f64();
-            self.faults.push(format!("{node} was started {since:.1} s into the run and never said that it is ready"));
+        for (node, coming) in &self.coming {
+            // Who stands still by the plan's wish says nothing.
+            let had_time = now.saturating_sub(coming.since) >= READY_TIME && !self.stills.wanted.contains(node);
+            if had_time && !coming.doomed {
+                let since = coming.since.as_secs_f64();
+                self.faults
+                    .push(format!("{node} was started {since:.1} s into the run and never said that it is ready"));
+            }
         }
     }
 
@@ -168,7 +172,10 @@ impl Watch {
     }
 
     /// This node shall go on from now on.
-    pub(crate) fn expect_thawed(&mut self, node: &NodeName) {
+    pub(crate) fn expect_thawed(&mut self, node: &NodeName, now: Duration) {
+        if let Some(coming) = self.coming.get_mut(node) {
+            coming.since = now;
+        }
         if self.stills.wanted.remove(node) {
             self.stills.waking.insert(node.clone());
         }
@@ -267,9 +274,9 @@ impl Watch {
         self.alive.contains(node) && !self.doomed.contains_key(node)
     }
 
-    /// Whether a node is being started.
+    /// Whether a node is being started, and shall go on.
     pub(crate) fn is_coming(&self, node: &NodeName) -> bool {
-        self.coming.contains_key(node)
+        self.coming.get(node).is_some_and(|coming| !coming.doomed)
     }
 
     /// Whether the plan has a node stand still.
@@ -299,7 +306,7 @@ mod tests {
     }
 
     const FREEZE: fn(&mut Watch, &NodeName, Duration) = |watch, node, _| watch.expect_frozen(node);
-    const THAW: fn(&mut Watch, &NodeName, Duration) = |watch, node, _| watch.expect_thawed(node);
+    const THAW: fn(&mut Watch, &NodeName, Duration) = Watch::expect_thawed;
 
     #[test]
     fn the_plan_may_freeze_and_thaw() {
@@ -443,6 +450,20 @@ mod tests {
             assert_eq!(watch.line(&node, READY), Reaction::SendStart(node.clone()));
             assert!(watch.hears(&node) && !watch.is_coming(&node));
         }
+    }
+
+    #[test]
+    fn who_stands_still_need_not_be_ready() {
+        let node = fixture::name("peer-2");
+        let mut watch = adding(&node);
+        watch.expect_ready(&node, Duration::from_secs(2));
+        watch.expect_frozen(&node);
+        watch.miss_the_late(Duration::from_mins(1));
+        watch.expect_thawed(&node, Duration::from_secs(55));
+        watch.miss_the_late(Duration::from_mins(1));
+        assert_eq!(watch.faults, [""; 0]);
+        watch.miss_the_late(Duration::from_mins(2));
+        assert_eq!(watch.faults.len(), 1);
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub(super) fn waits(read: &mut Waits, node: &Node, report: &mut Report) {
     times(read, WAIT_TIMES, (&fields, &WAITS), report);
     let pair = [("back_off", read.back_off_ns), ("back_off_most", read.back_off_most_ns)];
     ordered(&fields, pair, "every wait after a failure is as long as `back_off_most` then", report);
+    let pair = [("busy", read.busy_ns), ("back_off_most", read.back_off_most_ns)];
+    ordered(&fields, pair, "no wait is longer than `back_off_most`", report);
 }
 
 pub(super) fn backstop(read: &mut Backstop, node: &Node, report: &mut Report) {
@@ -91,12 +93,14 @@ pub(super) fn backstop(read: &mut Backstop, node: &Node, report: &mut Report) {
     }
     let pair = [("fill", read.fill_ns), ("fill_most", read.fill_most_ns)];
     ordered(&fields, pair, "after its first step the edge fills for `fill_most` then", report);
-    let pair = [("tolerance", read.tolerance), ("step", read.step)];
-    ordered(&fields, pair, "a step for which no peer stands in goes unnoticed then", report);
+    let tolerance = fields.get("tolerance").or_else(|| fields.get("step")).map_or(fields.span, |node| node.span);
     if read.step <= 0.0 {
+        let message = "with steps of 0% the edge never gives way";
+        report.warning(fields.span_of("step"), message).help("write `mode: first`, or a step");
+    } else if read.tolerance >= read.step && read.tolerance < 1.0 {
         report
-            .warning(fields.span_of("step"), "with steps of 0% the edge never gives way")
-            .help("write `mode: first`, or a step");
+            .warning(tolerance, "`tolerance` is not less than `step`")
+            .help("a step for which no peer stands in goes unnoticed then; `100%` says that it shall");
     }
 }
 

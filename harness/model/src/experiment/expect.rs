@@ -99,8 +99,11 @@ fn decode_one(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Expected> 
     let mut found = Vec::new();
     for (metric, node) in fields.given().filter(|(key, _)| *key != "arm") {
         let Some((at_least, at_most, of)) = read_bound(node, metric, arms, report) else { continue };
-        if of.is_some() && of == arm {
-            report.error(node.span, "an arm cannot be compared with itself").help("name another arm in `of`");
+        let itself = of.is_some() && of == arm;
+        let alone = arm.is_none() && of.as_deref().is_some_and(|of| arms == [of]);
+        if itself || alone {
+            let message = if itself { "an arm cannot be compared with itself" } else { "there is no arm to compare" };
+            report.error(node.span, message).help("name another arm in `of`");
         }
         found.push(Expected { arm: arm.clone(), metric, at_least, at_most, of });
     }

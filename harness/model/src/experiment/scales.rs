@@ -52,11 +52,14 @@ pub(crate) fn apply(
         for one in overrides {
             if one.key == "arms" {
                 scale.arms = Some(named_arms(&one.node, arms, report));
-            } else if let Some((name, path)) = one.key.strip_prefix("arms.").and_then(|rest| rest.split_once('.')) {
-                if arms.contains(&name) {
-                    set_in_arm(&mut scale.tree, name, path, one);
-                } else if !arms.is_empty() {
-                    report.dangling("arm", name, one.key_span, arms.iter().copied());
+            } else if let Some(rest) = one.key.strip_prefix("arms.").filter(|_| !arms.is_empty()) {
+                match in_arm(rest, arms) {
+                    Some((name, Some(path))) => set_in_arm(&mut scale.tree, name, path, one),
+                    Some((_, None)) => override_one(&mut scale.tree, one, ("a scale", FIXED), report),
+                    None => {
+                        let name = rest.split('.').next().unwrap_or(rest);
+                        report.dangling("arm", name, one.key_span, arms.iter().copied());
+                    }
                 }
             } else {
                 scale.expects |= one.key == "expect";
@@ -66,6 +69,15 @@ pub(crate) fn apply(
         Some(scale)
     });
     read.collect()
+}
+
+/// The arm that a path begins with, and where it leads in it. Names may have dots: the longest that fits is meant.
+fn in_arm<'a>(rest: &'a str, arms: &[&'a str]) -> Option<(&'a str, Option<&'a str>)> {
+    let fits = |name: &&'a str| {
+        let after = rest.strip_prefix(*name)?;
+        if after.is_empty() { Some((*name, None)) } else { Some((*name, Some(after.strip_prefix('.')?))) }
+    };
+    arms.iter().filter_map(fits).max_by_key(|(name, _)| name.len())
 }
 
 /// Has an arm set `path` too, or to another value than it does.

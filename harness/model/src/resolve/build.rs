@@ -55,7 +55,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     let (body, layout) = (&arm.body, &*arm.layout);
     let seeds = Seeds::new(seed);
     let mut timeline = timeline::draw(&arm.timeline, layout, &seeds);
-    let begins = beginnings(&timeline, layout);
+    let begins = beginnings(timeline.iter().map(|(_, action)| action), layout);
     let context = Context::draw(body, layout, &begins, seeds);
     let mut nodes: Vec<(FabricNode, PlannedNode)> = Vec::with_capacity(layout.hosts.len());
     let mut in_group = 0;
@@ -69,9 +69,11 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     let (fabric_nodes, nodes) = nodes.into_iter().unzip();
     let wanted = timeline::wanted(&arm.timeline, layout, &context.seeds);
     let journeys = moves::draw(&body.groups, layout, (&wanted, &begins), body.duration, &context.seeds);
-    timeline.extend(context.policies(&arm.timeline, &journeys));
+    timeline.extend(context.policies(&arm.timeline, &journeys, &wanted));
     timeline.extend(context.moves(&arm.timeline, &journeys, &wanted));
-    timeline.sort_by_key(|action| action.at);
+    // What happens at one moment does so in the order of the file; patterns come first.
+    timeline.sort_by_key(|(number, action)| (action.at, *number));
+    let timeline = timeline.into_iter().map(|(_, action)| action).collect();
 
     let mut parameters = body.policy.parameters();
     parameters.insert("congestion_control".to_owned(), Setting::Text(body.congestion_control.clone()));
@@ -108,8 +110,8 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
 }
 
 /// When each peer is first there, by group and peer.
-fn beginnings(timeline: &[Action], layout: &Layout) -> Vec<Vec<Duration>> {
-    let added = timeline.iter().filter(|action| matches!(action.act, Act::Add { .. }));
+fn beginnings<'a>(timeline: impl Iterator<Item = &'a Action>, layout: &Layout) -> Vec<Vec<Duration>> {
+    let added = timeline.filter(|action| matches!(action.act, Act::Add { .. }));
     let at: BTreeMap<&NodeName, Duration> =
         added.flat_map(|action| action.act.nodes().iter().map(|node| (node, action.at))).collect();
     let of_host = |host: &Host| at.get(&host.name).copied().unwrap_or_default();

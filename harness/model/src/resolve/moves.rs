@@ -46,7 +46,7 @@ pub(super) struct Move {
 pub(super) struct Journeys {
     /// The places beside hosts' own, each with the index of its host.
     pub(super) spots: Vec<(usize, Spot)>,
-    /// In order of time.
+    /// In the order in which they happen.
     pub(super) moves: Vec<Move>,
 }
 
@@ -87,7 +87,7 @@ pub(super) fn draw(
         causes.sort();
         Journey::new(host, layout, seeds).follow(&causes, wanted, &mut next, &mut journeys);
     }
-    journeys.moves.sort_by_key(|one| (one.at, one.host));
+    journeys.moves.sort_by_key(|one| (one.at, one.wanted, one.host));
     journeys
 }
 

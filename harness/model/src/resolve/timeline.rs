@@ -74,16 +74,17 @@ pub(crate) fn decode(
     };
     let added = drafts.iter().zip(&picks).filter(|(draft, _)| draft.verb == Verb::Turn(Turn::Add));
     world.begin(&absent(added.filter_map(|(_, pick)| pick.map(|pick| (pick.group, pick.count)))));
-    let mut step = |draft: &Draft<'_>, pick: Option<Pick>, report: &mut Report| {
+    let mut step = |number: usize, draft: &Draft<'_>, pick: Option<Pick>, report: &mut Report| {
         let what = match draft.verb {
             Verb::Move => world.depart(draft, pick, report).map(|departure| What::Move(Box::new(departure))),
             Verb::Turn(turn) if draft.fields.get("group").is_some() => world.turn_some(draft, turn, pick?, report),
             Verb::SetPolicy => world.set_policy(draft, report),
             _ => world.act(draft, report).map(|act| What::Known(Box::new(act))),
         };
-        Some(Step { at: draft.at, what: what? })
+        Some(Step { at: draft.at, number, what: what? })
     };
-    drafts.iter().zip(picks).filter_map(|(draft, pick)| step(draft, pick, report)).collect()
+    let numbered = drafts.iter().zip(picks).enumerate();
+    numbered.filter_map(|(number, (draft, pick))| step(number, draft, pick, report)).collect()
 }
 
 /// The group that an action names, and how many of it.
@@ -299,7 +300,8 @@ impl<'a> World<'a> {
                 None if turn == Turn::Add => format!("`{verb}` of `{name}`, but all of it is there then"),
                 None => format!("`{verb}` of `{name}`, but nobody of it is {word} then"),
             };
-            report.error(draft.verb_span, message).help(format!("`{verb}` takes its share of those who are {word}"));
+            let help = format!("a share is of the whole group; without one `{verb}` takes all who are {word}");
+            report.error(draft.verb_span, message).help(help);
             return None;
         }
         if certain && all {

@@ -38,11 +38,6 @@ impl Whereabouts {
         self.here
     }
 
-    /// How many places it has.
-    pub(super) fn count(&self) -> usize {
-        self.places.len()
-    }
-
     /// One of them.
     pub(super) fn place(&self, index: usize) -> Spot {
         self.places[index]

@@ -227,7 +227,7 @@ pub(crate) static EXPERIMENT: Shape = Shape {
             name: "duration",
             form: Form::Time(limits::DURATION.0, limits::DURATION.1),
             need: Need::Required,
-            doc: "The run ends at this time even if downloads are under way.",
+            doc: "The run ends at this time even if downloads are under way; and before, when every download has ended.",
         },
         Key {
             name: "providers",
@@ -294,7 +294,7 @@ pub(crate) static EXPERIMENT: Shape = Shape {
             name: "timeline",
             form: Form::List(&Form::Map(&ACTION)),
             need: Need::Optional("nothing happens"),
-            doc: "What happens from outside.",
+            doc: "What happens from outside, at one moment in the order of the list; not what would happen after every download has ended.",
         },
         Key {
             name: "repeats",

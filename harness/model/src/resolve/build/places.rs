@@ -1,7 +1,7 @@
 //! Where peers are and go: what they are told of a place, the places of movers in the network, the actions of their moves, and
 //! what they are told of another policy where they are.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use peerbed_contract::{NatClass, NodeName, Place};
 use peerbed_link::{Duplex, FabricPlace};
@@ -12,11 +12,19 @@ use crate::{
     plan::{Act, Action, Relocation},
     resolve::{
         layout::Host,
-        moves::{Journeys, Spot},
+        moves::{Journeys, Move, Spot},
         policies,
         timeline::{self, Change, Step, Wanted},
     },
 };
+
+/// An action with its number in the timeline; none: a pattern's.
+type Numbered = (Option<usize>, Action);
+
+/// Its time, and its number in the timeline.
+fn when(one: &Move, wanted: &[Wanted]) -> (Duration, Option<usize>) {
+    (one.at, one.wanted.map(|index| wanted[index].number))
+}
 
 impl Context<'_> {
     /// What a peer is told of its own place.
@@ -64,7 +72,7 @@ impl Context<'_> {
     }
 
     /// The actions of journeys: one for each move of a pattern, and for each of the timeline with all whom it is about.
-    pub(super) fn moves(&self, steps: &[Step], journeys: &Journeys, wanted: &[Wanted]) -> Vec<Action> {
+    pub(super) fn moves(&self, steps: &[Step], journeys: &Journeys, wanted: &[Wanted]) -> Vec<Numbered> {
         let mut actions = Vec::new();
         let mut changes = timeline::changes(steps).peekable();
         let mut policy = &self.body.policy;
@@ -72,8 +80,7 @@ impl Context<'_> {
         for one in &journeys.moves {
             let host = &self.layout.hosts[one.host];
             let Some(group) = host.group else { continue };
-            // A change of the policy at the same moment comes first.
-            while let Some((_, change)) = changes.next_if(|(at, _)| *at <= one.at) {
+            while let Some((_, change)) = changes.next_if(|(at, _)| *at < when(one, wanted)) {
                 policy = &change.after;
             }
             let (place, at, config) = match one.to.map(|index| &journeys.spots[index].1) {
@@ -89,25 +96,27 @@ impl Context<'_> {
                     together[index].0.push(node);
                     together[index].1.push(to);
                 }
-                None => actions.push(Action { at: one.at, act: Act::Move { nodes: vec![node], to: vec![to] } }),
+                None => actions.push((None, Action { at: one.at, act: Act::Move { nodes: vec![node], to: vec![to] } })),
             }
         }
         let wanted = wanted.iter().zip(together);
-        actions.extend(wanted.map(|(one, (nodes, to))| Action { at: one.at, act: Act::Move { nodes, to } }));
+        let action =
+            |(one, (nodes, to)): (&Wanted, _)| (Some(one.number), Action { at: one.at, act: Act::Move { nodes, to } });
+        actions.extend(wanted.map(action));
         actions
     }
 
     /// The actions that change the policy: every node is told what it means where the node is then.
-    pub(super) fn policies(&self, steps: &[Step], journeys: &Journeys) -> Vec<Action> {
+    pub(super) fn policies(&self, steps: &[Step], journeys: &Journeys, wanted: &[Wanted]) -> Vec<Numbered> {
         let hosts = &self.layout.hosts;
         let mut links: Vec<Duplex> = hosts.iter().map(|host| host.access).collect();
         let mut moves = journeys.moves.iter().peekable();
         let told = timeline::changes(steps).map(|(at, Change { before, after, changes })| {
-            while let Some(one) = moves.next_if(|one| one.at < at) {
+            while let Some(one) = moves.next_if(|one| when(one, wanted) < at) {
                 links[one.host] = one.to.map_or(hosts[one.host].access, |index| journeys.spots[index].1.access);
             }
             let orders = policies::orders(before, after, self.layout, &links);
-            Action { at, act: Act::SetPolicy { changes: changes.clone(), orders } }
+            (at.1, Action { at: at.0, act: Act::SetPolicy { changes: changes.clone(), orders } })
         });
         told.collect()
     }

@@ -18,6 +18,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Step {
     pub(super) at: Duration,
+    /// Its place among all, in the order in which they happen.
+    pub(super) number: usize,
     pub(super) what: What,
 }
 
@@ -80,8 +82,8 @@ pub(crate) fn arrivals(steps: &[Step], layout: &Layout) -> Vec<Vec<Arrival>> {
 }
 
 /// Every action with its nodes, but moves and changes of the policy. Who is drawn depends on the time, the verb and the group, so
-/// arms draw the same ones.
-pub(crate) fn draw(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Action> {
+/// arms draw the same ones. Each comes with its number.
+pub(crate) fn draw(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<(Option<usize>, Action)> {
     let mut lives: BTreeMap<NodeName, Life> = BTreeMap::new();
     for (group, count) in absent(adds(steps).map(|(_, group, count)| (group, count))) {
         let peers = layout.peers(group);
@@ -91,7 +93,7 @@ pub(crate) fn draw(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Action
         lives.extend(drawn.map(|(host, _)| (host.name.clone(), Life::Absent)));
     }
     let mut actions = Vec::with_capacity(steps.len());
-    for Step { at, what } in steps {
+    for Step { at, number, what } in steps {
         let act = match what {
             What::Known(act) => Act::clone(act),
             // These hang on where everybody is then.
@@ -116,7 +118,7 @@ pub(crate) fn draw(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Action
         if let Some(life) = life {
             lives.extend(act.nodes().iter().map(|name| (name.clone(), life)));
         }
-        actions.push(Action { at: *at, act });
+        actions.push((Some(*number), Action { at: *at, act }));
     }
     actions
 }

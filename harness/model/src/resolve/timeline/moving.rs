@@ -43,6 +43,8 @@ enum Who {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Wanted {
     pub(crate) at: Duration,
+    /// Of the timeline's actions.
+    pub(crate) number: usize,
     /// Indexes of hosts.
     pub(crate) hosts: Vec<usize>,
     pub(crate) to: Spot,
@@ -65,22 +67,27 @@ pub(crate) fn visited(node: &Node, topology: &Topology) -> BTreeSet<usize> {
 /// The moves of a timeline. Who is drawn depends on the time and the group, so arms draw the same ones.
 pub(crate) fn wanted(steps: &[Step], layout: &Layout, seeds: &Seeds) -> Vec<Wanted> {
     let moves = steps.iter().filter_map(|step| match &step.what {
-        What::Move(departure) => Some((step.at, departure)),
+        What::Move(departure) => Some((step.at, step.number, departure)),
         _ => None,
     });
-    let drawn = moves.map(|(at, departure)| {
+    // Who goes somewhere at one moment is not drawn again for the same.
+    let mut gone: BTreeSet<(Duration, usize)> = BTreeSet::new();
+    let drawn = moves.map(|(at, number, departure)| {
         let Departure { who, to, named } = &**departure;
         let hosts = match *who {
             Who::Host(host) => vec![host],
             Who::Group { group, count } => {
                 let (first, peers) = (layout.first_peer[group], layout.peers(group));
+                let able = (first..first + peers.len()).filter(|host| count.is_none() || !gone.contains(&(at, *host)));
+                let able: Vec<usize> = able.collect();
                 let count = count.unwrap_or(peers.len() as u32);
                 let draw = format!("timeline/{}/move", at.as_nanos());
-                let chosen = seeds.choose(&draw, peers.iter().map(|host| host.name.as_str()), count);
-                (first..).zip(chosen).filter(|(_, chosen)| *chosen).map(|(host, _)| host).collect()
+                let chosen = seeds.choose(&draw, able.iter().map(|host| layout.hosts[*host].name.as_str()), count);
+                able.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(host, _)| *host).collect()
             }
         };
-        Wanted { at, hosts, to: *to, named: *named }
+        gone.extend(hosts.iter().map(|host| (at, *host)));
+        Wanted { at, number, hosts, to: *to, named: *named }
     });
     drawn.collect()
 }
@@ -139,7 +146,7 @@ impl World<'_> {
         let left = &mut self.trips.left[at];
         if *left < places {
             let message =
-                format!("places for {places} movers, but the prefix of `{}` has {left} addresses left", one.name);
+                format!("up to {places} new places, but addresses left in the prefix of `{}`: {left}", one.name);
             report.error(name.span, message).help("make the AS's prefix larger, or move fewer");
             return None;
         }
@@ -157,8 +164,8 @@ pub(super) struct Trips<'a> {
     hosts: u64,
     /// By AS, the addresses that are left.
     left: Vec<u64>,
-    /// Where those are that have moved, by their index, of groups in which nobody was drawn.
-    certain: BTreeMap<usize, Whereabouts>,
+    /// Where those are that have moved and which places they have been to, by their index, of groups in which nobody was drawn.
+    certain: BTreeMap<usize, (Whereabouts, BTreeSet<usize>)>,
     /// By index, groups of which it depends on draws who is where.
     drawn: BTreeSet<usize>,
     /// How many places are kept, by group and where they are.
@@ -170,8 +177,8 @@ impl<'a> Trips<'a> {
     pub(super) fn new(layout: &'a Layout, groups: &[Group]) -> Self {
         let hosts = layout.hosts.len() as u64 + layout::places_of(groups, &layout.patterns);
         let left = layout.ases.iter().map(|one| one.room).collect();
-        let patterns = layout.patterns.iter().enumerate();
-        let drawn = patterns.filter(|(_, pattern)| !pattern.is_empty()).map(|(group, _)| group).collect();
+        let moving = |group: &Group| group.users.moves.as_ref().is_some_and(|moves| moves.movers > 0);
+        let drawn = groups.iter().enumerate().filter(|(_, group)| moving(group)).map(|(index, _)| index).collect();
         Self { layout, moves: 0, hosts, left, certain: BTreeMap::new(), drawn, kept: Vec::new() }
     }
 
@@ -197,10 +204,9 @@ impl<'a> Trips<'a> {
             (number as u64).min(2 * peers as u64 - *kept)
         } else {
             let goes_to_new = |host: &usize| {
-                let whereabouts =
-                    self.certain.entry(*host).or_insert_with(|| Whereabouts::new(&layout.hosts[*host], &[]));
-                let before = whereabouts.count();
-                whereabouts.go(*to, *named) == before
+                let at_home = || (Whereabouts::new(&layout.hosts[*host], &layout.patterns[group]), [0].into());
+                let (whereabouts, visited) = self.certain.entry(*host).or_insert_with(at_home);
+                visited.insert(whereabouts.go(*to, *named))
             };
             movers.filter(goes_to_new).count() as u64
         };

@@ -19,10 +19,10 @@ pub(crate) struct Change {
     pub(crate) changes: Vec<PolicyChange>,
 }
 
-/// The changes of a timeline, in order of time.
-pub(crate) fn changes(steps: &[Step]) -> impl Iterator<Item = (Duration, &Change)> {
+/// The changes of a timeline in the order in which they happen, each with its time and number.
+pub(crate) fn changes(steps: &[Step]) -> impl Iterator<Item = ((Duration, Option<usize>), &Change)> {
     steps.iter().filter_map(|step| match &step.what {
-        What::Policy(change) => Some((step.at, &**change)),
+        What::Policy(change) => Some(((step.at, Some(step.number)), &**change)),
         _ => None,
     })
 }
@@ -64,6 +64,10 @@ pub(super) fn read(node: &Arc<Node>, before: &Policy, report: &mut Report) -> Op
         if !seen.insert(&one.key) {
             report.error(one.key_span, format!("`{}` stands twice", one.key)).help("remove one of them");
         }
+        if one.key.starts_with("policy.") {
+            report.error(one.key_span, "paths begin inside of the policy here").help("leave `policy.` out");
+            continue;
+        }
         arms::lay(&mut tree, one, report);
     }
     if report.errors() > errors {
@@ -79,13 +83,15 @@ pub(super) fn read(node: &Arc<Node>, before: &Policy, report: &mut Report) -> Op
         Some(PolicyChange { path: path.trim_start_matches("policy.").to_owned(), from, to })
     });
     let changed: Vec<PolicyChange> = changed.collect();
-    // The paths are sorted; what names several keys is refused for the first of them.
-    if let Some(one) = changed.iter().find(|one| BUILT_IN.iter().any(|prefix| one.path.starts_with(prefix))) {
+    for one in changed.iter().filter(|one| BUILT_IN.iter().any(|prefix| one.path.starts_with(prefix))) {
         let message = format!("`{}` is what a peer has from its start to its end", one.path);
-        report.error(node.span, message).help(format!(
+        let span = leaves.iter().find(|leaf| leaf.key == one.path).map_or(node.span, |leaf| leaf.key_span);
+        report.error(span, message).help(format!(
             "set it in an arm instead; what `set-policy` cannot change begins with {}",
             BUILT_IN.map(|prefix| format!("`{prefix}`")).join(", ")
         ));
+    }
+    if report.errors() > errors {
         return None;
     }
     Some(Change { before: *before, after, changes: changed })
