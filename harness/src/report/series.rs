@@ -125,6 +125,7 @@ fn picture(run: &Course<'_>, end: f64, most: &Most) -> Markup {
     let ticks = || (0..=10).map(|number| f64::from(number) * step).filter(|tick| *tick <= end);
     html! {
         figure {
+            figcaption { b { (run.name) } }
             svg viewBox=(format!("0 0 {WIDTH} {height:.0}")) role="img" aria-label=(format!("{}: traffic, downloads and peers over time", run.name)) {
                 @for share in [0.0, 0.5, 1.0] {
                     line .grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(at(rates(share * rate))) y2=(at(rates(share * rate))) {}
@@ -155,14 +156,11 @@ fn picture(run: &Course<'_>, end: f64, most: &Most) -> Markup {
                 path d=(steps(counts(0.0), &|moment| counts(moment.under_way as f64))) fill="none" stroke="currentColor" stroke-width="1.5" {}
                 path d=(steps(first_on, &peers_on)) fill="none" stroke="currentColor" stroke-width="1.5" {}
             }
-            figcaption {
-                b { (run.name) }
-                @if !told.is_empty() {
-                    ol .acts { @for (_, act) in &told { li { (format!("{:.1} s: {}", act.began_s(), act.act.label())) } } }
-                }
-                @if !wandering.is_empty() {
-                    p { (format!("Short lines at the foot: {} moves of single peers.", wandering.len())) }
-                }
+            @if !told.is_empty() {
+                ol .acts { @for (_, act) in &told { li { (format!("{:.1} s: {}", act.began_s(), act.act.label())) } } }
+            }
+            @if !wandering.is_empty() {
+                p { (format!("Short lines at the foot: {} moves of single peers.", wandering.len())) }
             }
         }
     }
@@ -178,6 +176,30 @@ mod tests {
 
     fn moment(t_s: f64, edge_bytes: u64, peer_bytes: u64, under_way: u64) -> Moment {
         Moment { t_s, interval_s: 1.0, edge_bytes, peer_bytes, under_way, peers_on: 2 }
+    }
+
+    #[test]
+    fn many_moves_of_single_peers_are_told_of_together() {
+        let act = |second: u64, act| Carried {
+            at: Duration::from_secs(second),
+            began_ns: second * 1_000_000_000,
+            done_ns: second * 1_000_000_000,
+            act,
+        };
+        let node = |name: &str| vec![name.parse().unwrap()];
+        let mut acts: Vec<Carried> =
+            (1..=12).map(|second| act(second, Act::Move { nodes: node("x-1"), to: Vec::new() })).collect();
+        acts.insert(3, act(3, Act::Kill { nodes: node("control-0") }));
+        let moments: Vec<Moment> = (1..=14).map(|second| moment(f64::from(second), 1, 1, 1)).collect();
+        let told = |acts: &[Carried]| {
+            courses(&[Course { name: "a".to_owned(), moments: moments.clone(), acts }])
+                .expect("a picture")
+                .into_string()
+        };
+        let text = told(&acts);
+        assert_eq!(text.matches("<li>").count(), 1, "{text}");
+        assert!(text.contains("12 moves of single peers") && text.contains("kill control-0"), "{text}");
+        assert_eq!(told(&acts[..5]).matches("<li>").count(), 5);
     }
 
     #[test]

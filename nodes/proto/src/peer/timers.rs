@@ -19,21 +19,23 @@ impl Link {
     /// When something must be done about the connection, unless something happens on it before.
     fn deadline(&self, constants: &Constants) -> Option<Time> {
         let Constants { defences, waits, .. } = constants;
-        let owes = !self.pull.wanted.is_empty();
         match self.phase {
             Phase::Dialling => Some(self.since.saturating_add(waits.connect_ns)),
             Phase::Greeting => Some(self.since.saturating_add(waits.greeting_ns)),
             // As long as something moves, it may go on: a slow piece is waited for, but not one that next to nothing comes of.
             Phase::Leaving => Some(self.drained_by().min(self.pull.looked_at_by().unwrap_or(Time::MAX))),
-            Phase::Open if self.push.busy || self.push.unsent > 0 => {
+            Phase::Open => {
+                let sends = self.push.busy || self.push.unsent > 0;
                 // Who takes a byte now and then would hold its slot for ever.
-                let part = self.push.busy.then_some(self.push.ordered.saturating_add(defences.part_dead_ns));
-                Some((self.push.used.saturating_add(defences.upload_dead_ns)).min(part.unwrap_or(Time::MAX)))
+                let part = self.push.busy.then(|| self.push.ordered.saturating_add(defences.part_dead_ns));
+                let taken = sends.then(|| self.push.used.saturating_add(defences.upload_dead_ns));
+                // A source is looked after by its download.
+                let owes = !self.pull.wanted.is_empty() && !self.source;
+                let given = owes.then(|| self.pull.heard.max(self.since).saturating_add(defences.dead_ns));
+                let rests = !sends && !owes && !self.source && self.push.queue.is_empty();
+                let idle = rests.then(|| self.push.used.max(self.since).saturating_add(waits.idle_ns));
+                [part, taken, given, idle].into_iter().flatten().min()
             }
-            // It waits for its turn; a source is looked after by the download.
-            Phase::Open if !self.push.queue.is_empty() || self.source => None,
-            Phase::Open if owes => Some(self.pull.heard.max(self.since).saturating_add(defences.dead_ns)),
-            Phase::Open => Some(self.push.used.max(self.since).saturating_add(waits.idle_ns)),
         }
     }
 }

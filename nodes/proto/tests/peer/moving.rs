@@ -201,3 +201,25 @@ fn one_that_moved_is_dialled_where_it_is() {
     let first = moved.iter().position(|moved| *moved).expect("it is dialled at the new place");
     assert!(first > 1 && moved.len() > first + 1 && moved.is_sorted(), "at the old place no more: {moved:?}");
 }
+
+#[test]
+fn a_download_that_is_over_does_not_wait_long_for_one_that_moved() {
+    let lags = (0..24).map(|step| {
+        let mut world = World::new(object(8, 131_072));
+        world.edges = vec![4.0];
+        world.seed_peer(6.0);
+        for _ in 0..2 {
+            world.downloader(5.0, 40.0, 0, vec![]);
+        }
+        let mut net = world.build();
+        net.at(2 * SECOND + step * 200 * MS, moved(world.peer_host(2), 7));
+        let outcome = World::run(net, 200 * SECOND);
+        let (host, record) = (world.peer_host(1), outcome.completed(1));
+        let finished = |event: &EventKind| matches!(event, EventKind::DownloadFinished(_));
+        let told = outcome.net.events.iter().find(|(_, by, event)| *by == host && finished(event)).expect("it is told");
+        told.0 - record.end_ns
+    });
+    let longest = lags.max().unwrap();
+    // What the other owes is given up after 10 s, not only once it has taken nothing for 30 s.
+    assert!((SECOND..12 * SECOND).contains(&longest), "{longest}");
+}
