@@ -132,10 +132,10 @@ expect: [{downloads.completed: {at_least: 100%}}]
 fn who_stands_still_or_is_being_started_moves_as_well() {
     let _alone = alone();
     // Their orders are more than its input would hold.
-    let ways = (0..41).zip(["one", "two"].iter().cycle());
-    let moves =
-        ways.map(|(way, to)| format!("  - {{at: {}ms, do: move, node: holders-1, to: {to}}}\n", 1100 + 40 * way));
-    let experiment = AT_ONE_MOMENT.replace("MOVES", &moves.collect::<String>());
+    let turns = (0..41).zip(["one", "two"].iter().cycle());
+    let journey =
+        turns.map(|(way, to)| format!("  - {{at: {}ms, do: move, node: holders-1, to: {to}}}\n", 1100 + 40 * way));
+    let experiment = AT_ONE_MOMENT.replace("MOVES", &journey.collect::<String>());
     let project = project(("two", &experiment), ("two", TOPOLOGY));
     let (summary, events) = run_in(project.path(), "two");
     let arm = &summary["arms"]["moving"];
