@@ -21,6 +21,8 @@ pub(super) struct Claims<'a> {
     pub(super) whole: BTreeSet<Guid>,
     /// Where control planes saw installations.
     pub(super) addresses: BTreeMap<Guid, BTreeSet<IpAddr>>,
+    /// How often they saw one come back from another address than before: what was under way to or from it then is lost.
+    pub(super) moves: BTreeMap<Guid, u64>,
     /// Bytes that edges served, by address and content; none if an edge did not tell to its end.
     pub(super) edge_log: Option<BTreeMap<(IpAddr, &'a ContentId), u64>>,
     /// Bytes of each object.
@@ -47,7 +49,7 @@ impl<'a> Claims<'a> {
         // Several control planes may have heard of one start, each of them a part: totals only grow.
         let mut by_start: BTreeMap<_, (u64, u64)> = BTreeMap::new();
         let mut ended: BTreeMap<(Guid, Option<Guid>), bool> = BTreeMap::new();
-        let mut log = BTreeMap::new();
+        let (mut log, mut here) = (BTreeMap::new(), BTreeMap::new());
         for event in &record.events {
             match (&event.kind, roles.get(&event.node)) {
                 (EventKind::Usage(usage), Some(Role::Control)) => {
@@ -59,6 +61,9 @@ impl<'a> Claims<'a> {
                 }
                 (EventKind::Login(login), Some(Role::Control)) => {
                     let address = login.address.ip().to_canonical();
+                    if here.insert(login.guid, address).is_some_and(|before| before != address) {
+                        *claims.moves.entry(login.guid).or_default() += 1;
+                    }
                     claims.addresses.entry(login.guid).or_default().insert(address);
                 }
                 (EventKind::Transfer(transfer), Some(Role::Edge)) => {

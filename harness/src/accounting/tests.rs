@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use peerbed_contract::{ContentId, Event, EventKind, Guid, Inflate, Offence, RoleConfig, UsageRecord};
+use peerbed_contract::{
+    ContentId, Event, EventKind, Guid, Inflate, LoginRecord, NatClass, Offence, Role, RoleConfig, UsageRecord,
+};
 
 use super::{Accounting, claims::Claims, verdict::judge};
 use crate::{fixture, metrics::RunView, record::RunRecord};
@@ -45,6 +47,11 @@ fn nobody_is_accused_of_the_truth_nor_of_what_was_lost_on_the_way() {
     honest.totals.get_mut(&(guid(6), content(), Some(guid(1)))).unwrap().0 -= 150_000;
     assert_eq!(accused(&honest), (vec![], 0));
     assert_eq!(judge(&honest).pairs_judged, 4);
+    // As much again each time that one of them moved.
+    honest.totals.get_mut(&(guid(6), content(), Some(guid(1)))).unwrap().0 -= 250_000;
+    assert_eq!(accused(&honest), (vec![], 1));
+    honest.moves.insert(guid(1), 1);
+    assert_eq!(accused(&honest), (vec![], 0));
 }
 
 #[test]
@@ -185,6 +192,32 @@ fn record(lies: bool) -> RunRecord {
         record.events.insert(0, Event { node: node.clone(), t: 9_000_000_000, kind });
     }
     record
+}
+
+#[test]
+fn a_login_from_another_address_is_a_move() {
+    let mut record = fixture::record("hybrid", 0);
+    let login = |record: &mut RunRecord, address: &str| {
+        let control =
+            record.plan.nodes.iter().find(|node| node.role == Role::Control).expect("there is one").name.clone();
+        let login = LoginRecord {
+            guid: guid(1),
+            secondary: Vec::new(),
+            address: address.parse().unwrap(),
+            as_number: None,
+            region: None,
+            country: None,
+            uploads: true,
+            nat: NatClass::None,
+            version: String::new(),
+        };
+        record.events.push(Event { node: control, t: 1, kind: EventKind::Login(Box::new(login)) });
+    };
+    for address in ["10.0.0.9:1", "10.0.0.9:2", "10.1.0.9:1", "10.0.0.9:1"] {
+        login(&mut record, address);
+    }
+    let view = RunView::of(&record);
+    assert_eq!(Claims::of(&view).moves, [(guid(1), 2)].into());
 }
 
 #[test]

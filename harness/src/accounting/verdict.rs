@@ -21,7 +21,8 @@ use serde::{Serialize, Serializer};
 
 use super::claims::Claims;
 
-/// Claims of both sides may differ by so much: bytes that were under way on a connection that broke.
+/// Claims of both sides may differ by so much: bytes that were under way on a connection that broke. As much again for each move
+/// of either to another address.
 pub(super) const TOLERANCE_BYTES: u64 = 128 * 1024;
 /// … and by this share of the larger.
 pub(super) const TOLERANCE_SHARE: f64 = 0.05;
@@ -194,15 +195,17 @@ fn pairs(claims: &Claims<'_>, verdict: &mut Verdict) -> Partners {
             let (received, sent) = (claim(receiver, sender).0, claim(sender, receiver).1);
             let whole = claims.whole.contains(&receiver) && claims.whole.contains(&sender);
             let larger = received.max(sent);
+            let moves = |one| claims.moves.get(&one).copied().unwrap_or(0);
+            let allowed = tolerance(larger) + TOLERANCE_BYTES * (moves(receiver) + moves(sender));
             // So small that twice the truth would pass for it.
-            if !whole || larger <= 2 * tolerance(larger) {
+            if !whole || larger <= 2 * allowed {
                 verdict.pairs_not_judged += 1;
                 continue;
             }
             verdict.pairs_judged += 1;
             partners.entry(receiver).or_default().insert(sender);
             partners.entry(sender).or_default().insert(receiver);
-            if received.abs_diff(sent) > tolerance(larger) {
+            if received.abs_diff(sent) > allowed {
                 verdict.disputes.push(Dispute { receiver, sender, content: content.to_string(), received, sent });
             }
         }
