@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     bench,
-    commands::{calibrate, capacity, check, clean, down, exec, ls, plan, run, schema, up},
+    commands::{calibrate, capacity, check, clean, down, exec, ls, plan, report, run, schema, up},
     doctor, hold, probe,
     project::Project,
     say::{complain, describe, say},
@@ -42,6 +42,8 @@ enum Verb {
     Schema(schema::SchemaArgs),
     /// List past results
     Ls(ls::LsArgs),
+    /// Rebuild report.html from the files of finished results, or show several side by side
+    Report(report::ReportArgs),
     /// Remove old or incomplete results, and what is left in a Docker engine
     Clean(clean::CleanArgs),
     /// Bring an experiment up and leave it running, to look around in
@@ -112,6 +114,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Plan(args) => plan::run(args, &project()?),
         Verb::Schema(args) => schema::run(args),
         Verb::Ls(args) => ls::run(args, &results(&args.results)?),
+        Verb::Report(args) => report::run(args, || results(&args.results)),
         Verb::Clean(args) => clean::run(args, &results(&args.results)?),
         Verb::Up(args) => up::run(args, &project()?),
         Verb::Exec(args) => exec::run(args),

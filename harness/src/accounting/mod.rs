@@ -13,10 +13,10 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use peerbed_contract::{Guid, RoleConfig};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use offenders::Offender;
-pub use verdict::{Dispute, Evidence};
+pub use verdict::Dispute;
 
 use crate::metrics::{Better, Metric, RunView, Value};
 use claims::Claims;
@@ -25,7 +25,7 @@ use claims::Claims;
 const DISPUTES_SHOWN: usize = 20;
 
 /// What the comparison found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Accounting {
     /// Who must have lied, with the evidence.
     pub accused: Vec<Accused>,
@@ -51,14 +51,14 @@ pub struct Accounting {
 }
 
 /// Somebody who must have lied.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Accused {
     /// The installation.
     pub guid: Guid,
     /// The node that has this GUID in the plan, if one has.
     pub node: Option<String>,
-    /// Why.
-    pub evidence: Vec<Evidence>,
+    /// Why, one sentence each.
+    pub evidence: Vec<String>,
 }
 
 impl Accounting {
@@ -89,7 +89,7 @@ impl Accounting {
                 .map(|(guid, evidence)| Accused {
                     guid,
                     node: names.get(&guid).map(|name| (*name).to_owned()),
-                    evidence,
+                    evidence: evidence.iter().map(ToString::to_string).collect(),
                 })
                 .collect(),
             disputes: verdict.disputes.into_iter().take(DISPUTES_SHOWN).collect(),

@@ -7,12 +7,12 @@ use std::{
 };
 
 use peerbed_contract::{EventKind, Guid, NodeName, Offence, RoleConfig};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{metrics::RunView, say::counted};
 
 /// One node and one kind of offence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offender {
     /// Its name; its address, if no node of the plan has it.
     pub node: String,

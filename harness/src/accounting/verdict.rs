@@ -17,7 +17,7 @@ use std::{
 };
 
 use peerbed_contract::Guid;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::claims::Claims;
 
@@ -32,7 +32,7 @@ pub(super) const SIZES_MAX: u64 = 2;
 const PARTNERS_MIN: usize = 2;
 
 /// A pair whose claims contradict each other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dispute {
     /// Who says that it received.
     pub receiver: Guid,
@@ -48,7 +48,7 @@ pub struct Dispute {
 
 /// Why somebody must have lied.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Evidence {
+pub(super) enum Evidence {
     /// The edges' logs contradict it.
     EdgeLog {
         /// Of what.
@@ -117,12 +117,6 @@ impl fmt::Display for Evidence {
                 write!(f, "{contradict} of {of} partners contradict it; {example}")
             }
         }
-    }
-}
-
-impl Serialize for Evidence {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod down;
 pub(crate) mod exec;
 pub(crate) mod ls;
 pub(crate) mod plan;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod up;

@@ -1,6 +1,12 @@
 //! The figures of a run that summaries, tables and expectations speak of, under the keys of `summary.json`.
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::collections::BTreeMap;
+
+use serde::{
+    Deserialize,
+    de::{Deserializer, Error as _},
+    ser::{Serialize, SerializeMap, Serializer},
+};
 
 use super::{RunMetrics, Value, median};
 
@@ -189,5 +195,34 @@ impl Serialize for Figures {
             }
         }
         map.end()
+    }
+}
+
+/// Numbers below words, as they are in `summary.json`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Number(Option<f64>),
+    Group(BTreeMap<String, Option<f64>>),
+    /// What is beside the figures.
+    Other(serde::de::IgnoredAny),
+}
+
+/// Figures that the file does not have (those of a later version of the program) are undefined; keys that are no figures are
+/// passed over, for figures stand among other keys.
+impl<'de> Deserialize<'de> for Figures {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = BTreeMap::<String, Written>::deserialize(deserializer)?;
+        let mut values = [None; FIGURES.len()];
+        for (value, figure) in values.iter_mut().zip(&FIGURES) {
+            let (first, rest) = figure.key.split_once('.').map_or((figure.key, None), |(first, rest)| (first, Some(rest)));
+            *value = match (written.get(first), rest) {
+                (None, _) => None,
+                (Some(Written::Number(number)), None) => *number,
+                (Some(Written::Group(group)), Some(rest)) => group.get(rest).copied().flatten(),
+                (Some(_), _) => return Err(D::Error::custom(format!("`{}` is no number", figure.key))),
+            };
+        }
+        Ok(Self(values))
     }
 }

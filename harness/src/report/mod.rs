@@ -1,18 +1,20 @@
-//! How results are shown: the table at the end of a run, `summary.md`, `report.html`. Pure: a [`Summary`] goes in, text
-//! comes out.
+//! How results are shown: the table at the end of a run and `summary.md` from a [`Summary`], `report.html` from the files of
+//! finished results alone.
 
-mod cdf;
+mod chart;
+mod figures;
 mod format;
-mod html;
+mod page;
 mod rows;
-mod series;
+mod source;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
 pub use format::{bytes, number, percent, shown};
-pub use html::html;
+pub use page::html;
+pub use source::Source;
 pub use table::{markdown, table};
 
 use crate::results::{ArmSummary, ExpectationResult, Summary};

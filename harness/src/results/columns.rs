@@ -26,6 +26,31 @@ pub enum Type {
     Bool,
 }
 
+impl Type {
+    /// What it is called in messages.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Type::Int => "whole numbers",
+            Type::Float => "numbers",
+            Type::Text => "text",
+            Type::Bool => "true or false",
+        }
+    }
+
+    /// Whether a value that was read is of it; null is of any.
+    pub(super) fn fits(self, field: &parquet::record::Field) -> bool {
+        use parquet::record::Field;
+        match field {
+            Field::Null => true,
+            Field::Long(_) => self == Type::Int,
+            Field::Double(_) => self == Type::Float,
+            Field::Str(_) => self == Type::Text,
+            Field::Bool(_) => self == Type::Bool,
+            _ => false,
+        }
+    }
+}
+
 /// One column; its name ends with its unit where it has one.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {

@@ -158,8 +158,10 @@ impl ResultsDir {
         };
         write_json(&file(layout::SUMMARY_JSON), &summary)?;
         write_text(&file(layout::SUMMARY_MD), &report::markdown(&summary))?;
-        write_text(&file(layout::REPORT), &report::html(&summary, outcomes, &manifest))?;
         write_json(&file(layout::MANIFEST), &manifest)?;
+        // From the files, as `peerbed report` would later.
+        let source = report::Source::read(&[&self.partial])?;
+        write_text(&file(layout::REPORT), &report::html(&source))?;
 
         let path = self.finished_path();
         rename_new(&self.partial, &path).map_err(ResultsError::io(&path))?;

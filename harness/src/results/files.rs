@@ -46,6 +46,9 @@ pub enum ResultsError {
     /// A name that would lead out of the results directory.
     #[error("`{0}` cannot be the name of a directory")]
     Name(String),
+    /// What was written could not be read back.
+    #[error(transparent)]
+    Read(#[from] super::ReadError),
     /// There is nothing to keep results of.
     #[error("an experiment without any run has no results")]
     NoPlans,
@@ -79,6 +82,23 @@ pub(super) fn write_whole(
         let _ = fs::remove_file(&beside);
     }
     written
+}
+
+/// Writes a text in place of the file that is there, in one step: whoever reads it finds the one or the other.
+pub fn replace_text(path: &Path, text: &str) -> Result<(), ResultsError> {
+    let mut name = std::ffi::OsString::from(format!(".writing-{}-", std::process::id()));
+    name.push(path.file_name().unwrap_or_default());
+    let beside = path.with_file_name(name);
+    let written = File::create(&beside).and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    });
+    if written.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&beside);
+    }
+    written.map_err(ResultsError::io(path))
 }
 
 /// Writes text as [`write_whole`] does.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use peerbed_model::{Plan, Setting};
 use serde::Serialize;
 
-use super::{Identity, RunOutcome, layout};
+use super::{Identity, Outline, RunOutcome, layout};
 use crate::{
     calibrate::Calibrated,
     engine::EngineReport,
@@ -48,6 +48,8 @@ pub struct Manifest {
     pub fingerprint: Option<String>,
     /// Policy parameters by arm, defaults included.
     pub parameters: BTreeMap<String, BTreeMap<String, Setting>>,
+    /// What the first run of each arm was to be, by arm.
+    pub plans: BTreeMap<String, Outline>,
     /// Every class of links with what was measured of it before the runs; none if that was not wanted.
     pub calibration: Option<Vec<Calibrated>>,
     /// The runs that were made.
@@ -127,6 +129,7 @@ impl Manifest {
             machine_unknown_because,
             fingerprint,
             parameters: plans.iter().map(|plan| (plan.arm.clone(), plan.parameters.clone())).collect(),
+            plans: plans.iter().rev().map(|plan| (plan.arm.clone(), Outline::of(plan))).collect(),
             calibration: None,
             runs: outcomes.iter().map(entry).collect(),
         }

@@ -1,10 +1,14 @@
 //! What an experiment found, arm by arm: the content of `summary.json`, from which the table, `summary.md` and the report
 //! are drawn.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use peerbed_model::{Bound, Expectation, Plan};
-use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+    ser::SerializeMap,
+};
 
 use super::{Ending, Identity, RunOutcome, layout};
 use crate::{
@@ -13,7 +17,7 @@ use crate::{
 };
 
 /// What an experiment found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Summary {
     /// The version of this file's shape.
     pub layout: u32,
@@ -32,14 +36,14 @@ pub struct Summary {
     /// The user ended it early.
     pub interrupted: bool,
     /// The arms by name, in the order of the experiment.
-    #[serde(serialize_with = "as_map")]
+    #[serde(serialize_with = "as_map", deserialize_with = "from_map")]
     pub arms: Vec<ArmSummary>,
     /// What was expected and what came.
     pub expectations: Vec<ExpectationResult>,
 }
 
 /// One arm: medians over its runs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ArmSummary {
     /// Its name.
     #[serde(skip)]
@@ -57,7 +61,7 @@ pub struct ArmSummary {
     /// The runtime; none if no run was made.
     pub runtime: Option<String>,
     /// Which of the experiment's scales it is; none: as the file stands.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scale: Option<String>,
     /// TCP's congestion control.
     pub congestion_control: String,
@@ -69,13 +73,14 @@ pub struct ArmSummary {
     /// Sums over the runs, so that one bad run among several shows.
     pub downloads_total: DownloadTotals,
     /// GUIDs of installations that the login logs of its runs show more than once: copied, or gone back to an older image.
+    #[serde(default)]
     pub copied_installations: Vec<String>,
     /// Each run by itself.
     pub runs_detail: Vec<RunDetail>,
 }
 
 /// Downloads of all runs of an arm together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DownloadTotals {
     /// In the plan.
     pub planned: u64,
@@ -96,7 +101,7 @@ pub struct DownloadTotals {
 }
 
 /// One run of an arm.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunDetail {
     /// Which repeat, from 0.
     pub repeat: u32,
@@ -110,12 +115,12 @@ pub struct RunDetail {
     #[serde(flatten)]
     pub figures: Figures,
     /// Who lied about transfers, who broke the rules; nothing if nobody did.
-    #[serde(skip_serializing_if = "Accounting::is_quiet")]
+    #[serde(default, skip_serializing_if = "Accounting::is_quiet")]
     pub attackers: Accounting,
 }
 
 /// What was expected of an arm and what came.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ExpectationResult {
     /// Of which arm.
     pub arm: String,
@@ -124,7 +129,7 @@ pub struct ExpectationResult {
     /// What it was to be, in the figure's unit.
     pub bound: Bound,
     /// The arm that it was compared with, and the bound as multiples of that arm's value.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<Multiple>,
     /// What it is; none if it is undefined.
     pub value: Option<f64>,
@@ -133,7 +138,7 @@ pub struct ExpectationResult {
 }
 
 /// A bound as multiples of another arm's value.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Multiple {
     /// The other arm.
     pub arm: String,
@@ -342,4 +347,25 @@ fn as_map<S: Serializer>(arms: &[ArmSummary], serializer: S) -> Result<S::Ok, S:
         map.serialize_entry(&arm.arm, arm)?;
     }
     map.end()
+}
+
+/// The arms in the order of the file.
+fn from_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ArmSummary>, D::Error> {
+    struct Arms;
+    impl<'de> Visitor<'de> for Arms {
+        type Value = Vec<ArmSummary>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map of arms by name")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut arms = Vec::new();
+            while let Some((arm, summary)) = map.next_entry::<String, ArmSummary>()? {
+                arms.push(ArmSummary { arm, ..summary });
+            }
+            Ok(arms)
+        }
+    }
+    deserializer.deserialize_map(Arms)
 }

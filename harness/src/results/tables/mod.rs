@@ -27,6 +27,11 @@ pub const TABLES: [&Table; 7] = [
     &host::TABLE,
 ];
 
+/// What became of every planned download.
+pub(super) const DOWNLOADS: &Table = &downloads::TABLE;
+/// Runs over time.
+pub(super) const SERIES: &Table = &series::TABLE;
+
 /// Writes all tables into a directory.
 pub(super) fn write_all(directory: &Path, outcomes: &[RunOutcome]) -> Result<(), ResultsError> {
     write(directory, &downloads::TABLE, outcomes, downloads::rows)?;

@@ -1,0 +1,126 @@
+//! `peerbed report`: `report.html` once more from the files of finished results, or of several results side by side.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::bail;
+use clap::Args;
+
+use crate::{
+    report::{Source, html},
+    results::{layout, replace_text},
+    say::say,
+    status::Status,
+};
+
+/// Rebuild report.html from the files of finished results
+///
+/// One RUN: its own report.html is replaced, nothing else is touched. Several: side by side in the file that --output names.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Results: a directory, the name of an experiment (its latest results), or EXPERIMENT/DIRECTORY
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// Where the page goes
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Where results are, instead of the project's results/
+    #[arg(long, value_name = "DIR")]
+    pub(crate) results: Option<PathBuf>,
+}
+
+/// Rebuilds it.
+pub(crate) fn run(args: &ReportArgs, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Result<ExitCode> {
+    let directories = args.runs.iter().map(|run| find(run, &root)).collect::<anyhow::Result<Vec<_>>>()?;
+    let output = match (&args.output, &directories[..]) {
+        (Some(output), _) => output.clone(),
+        (None, [only]) => only.join(layout::REPORT),
+        (None, several) => bail!("{} results side by side go into a file of their own: name it with --output FILE", several.len()),
+    };
+    let paths: Vec<&Path> = directories.iter().map(PathBuf::as_path).collect();
+    let source = Source::read(&paths)?;
+    replace_text(&output, &html(&source))?;
+    say(&format!("{}\n", output.display()))?;
+    Ok(Status::Good.into())
+}
+
+/// The directory that is meant.
+fn find(run: &Path, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Result<PathBuf> {
+    let in_it = |path: PathBuf| {
+        let latest = path.join(layout::LATEST);
+        let found = if latest.is_dir() { latest } else { path };
+        // The link may point elsewhere tomorrow.
+        found.canonicalize().ok().filter(|path| path.is_dir())
+    };
+    if run.is_dir() {
+        return Ok(in_it(run.to_owned()).unwrap_or_else(|| run.to_owned()));
+    }
+    let root = root()?;
+    if run.is_relative()
+        && let Some(found) = in_it(root.join(run))
+    {
+        return Ok(found);
+    }
+    bail!("there are no results {}, neither as a directory from here nor in {}; `peerbed ls` lists what there is", run.display(), root.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::results::test_tree::Tree;
+
+    fn args(runs: &[&str], output: Option<PathBuf>) -> ReportArgs {
+        ReportArgs { runs: runs.iter().map(PathBuf::from).collect(), output, results: None }
+    }
+
+    #[test]
+    fn one_is_replaced_and_several_need_a_file() {
+        let tree = Tree::new();
+        let (first, second) = (tree.finished("small", 1), tree.finished("small", 2));
+        let root = || Ok(tree.root().to_owned());
+        let page = tree.root().join("small").join(&second).join("report.html");
+        let before = fs::read_to_string(&page).expect("written");
+        fs::write(&page, "damaged").expect("written");
+        assert!(run(&args(&["small"], None), root).is_ok());
+        assert_eq!(fs::read_to_string(&page).expect("written"), before, "the same from the same files");
+
+        let both = [format!("small/{first}"), format!("small/{second}")];
+        let both: Vec<&str> = both.iter().map(String::as_str).collect();
+        let error = run(&args(&both, None), root).expect_err("no file").to_string();
+        assert!(error.contains("--output"), "{error}");
+        let output = tree.root().join("both.html");
+        assert!(run(&args(&both, Some(output.clone())), root).is_ok());
+        let text = fs::read_to_string(&output).expect("written");
+        assert!(text.contains("2 results side by side") && text.contains("hybrid · 0123456789-dirty 1970-01-01 00:00:01"), "{text}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_with_its_file() {
+        let tree = Tree::new();
+        let root = || Ok(tree.root().to_owned());
+        let name = tree.finished("small", 1);
+        let directory = tree.root().join("small").join(&name);
+        let error = |runs: &[&str]| run(&args(runs, None), root).expect_err("an error").to_string();
+        assert!(error(&["smal"]).contains("no results smal"));
+        assert!(error(&[&tree.abandoned("small", 3).replace("small/", "")]).contains("no"));
+        let damage = |file: &str, text: &str| {
+            let path = directory.join(file);
+            let whole = fs::read(&path).expect("it is there");
+            fs::write(&path, text).expect("written");
+            let said = error(&["small"]);
+            fs::write(&path, whole).expect("written");
+            said
+        };
+        assert!(damage("summary.json", "{").contains("summary.json"), "{}", damage("summary.json", "{"));
+        assert!(damage("summary.json", r#"{"layout": 99}"#).contains("layout is 99"));
+        assert!(damage("metrics.jsonl", "{}\n").contains("metrics.jsonl: line 1"));
+        assert!(damage("downloads.parquet", "PAR1").contains("downloads.parquet"));
+        assert!(damage("events.jsonl", "{\"event\":\"action\"}\n").contains("events.jsonl: line 1"));
+        fs::remove_file(directory.join("series.parquet")).expect("removed");
+        assert!(error(&["small"]).contains("series.parquet"));
+    }
+}

@@ -1,0 +1,60 @@
+//! Who gave how much to whom, between ASes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::counts;
+use crate::{
+    metrics::median,
+    report::{chart::Heat, source::Column},
+};
+
+/// So many arms at most get a matrix of their own.
+const MATRICES: usize = 4;
+
+/// Content bytes that peers sent, by the ASes of sender and receiver: the median over the arm's runs of each.
+pub(super) fn between(column: &Column<'_>) -> BTreeMap<(String, String), f64> {
+    let mut values: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
+    let rows = column.set.metrics.iter().filter(|row| row.arm == column.arm.arm && row.name == "peer_bytes_between");
+    for row in rows {
+        if let (Some(from), Some(to), Some(bytes)) = (row.labels.get("from"), row.labels.get("to"), row.value) {
+            values.entry((from.clone(), to.clone())).or_default().push(bytes);
+        }
+    }
+    // A pair that a run has no row of gave nothing in it.
+    let runs = column.runs();
+    let all = values.into_iter().map(|(pair, mut bytes)| {
+        bytes.resize(runs.max(bytes.len()), 0.0);
+        (pair, median(bytes).unwrap_or(0.0))
+    });
+    all.collect()
+}
+
+/// A matrix for each of the first arms in which peers gave anything.
+pub(super) fn matrices(columns: &[Column<'_>]) -> Vec<Heat> {
+    let giving = columns.iter().map(|column| (column, between(column)));
+    let giving: Vec<_> = giving.filter(|(_, between)| between.values().any(|bytes| *bytes > 0.0)).collect();
+    // The same ASes in all of them, so that they can be compared.
+    let numbers: BTreeSet<u32> = giving
+        .iter()
+        .flat_map(|(_, between)| between.keys())
+        .flat_map(|(from, to)| [from, to])
+        .filter_map(|number| number.parse().ok())
+        .collect();
+    let order: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    let left = giving.len().saturating_sub(MATRICES);
+    let heats = giving.iter().take(MATRICES).map(|(column, between)| {
+        let cell = |from: &String, to: &String| between.get(&(from.clone(), to.clone())).copied().unwrap_or(0.0);
+        let more = if left > 0 { format!(" {left} more arms are in metrics.jsonl.") } else { String::new() };
+        Heat {
+            id: format!("as-matrix-{}", column.look),
+            title: format!("Bytes of peers between ASes: {}", column.name()),
+            counts: counts(order.len(), "AS", &[**column]).replace("ASs", "ASes"),
+            definition: format!(
+                "Content bytes that peers sent, by the AS of sender and receiver; of several runs the median.{more}"
+            ),
+            names: order.iter().map(|number| format!("AS{number}")).collect(),
+            cells: order.iter().map(|from| order.iter().map(|to| cell(from, to)).collect()).collect(),
+        }
+    });
+    heats.collect()
+}

@@ -1,0 +1,208 @@
+//! `report.html`: one file without anything from elsewhere; its own policy forbids it to load anything, and any script but its
+//! own. It is readable without that script, which only lets pictures be looked at closely.
+
+mod answer;
+mod setup;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use super::{
+    attackers, expected,
+    figures::{self, Figure},
+    number, percent,
+    rows::{rows, runs_note},
+    shown,
+    source::{Column, Set, Source},
+};
+use crate::results::{ArmSummary, RunDetail};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// The whole page.
+pub fn html(source: &Source) -> String {
+    let columns = source.columns();
+    let style = format!("{STYLE}{}", rules());
+    let policy = format!(
+        "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
+        hash(&style),
+        hash(SCRIPT)
+    );
+    let title = title(source);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(policy);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                // No icon: a browser would ask for one otherwise.
+                link rel="icon" href="data:,";
+                title { (title) @if !source.valid() { " — INVALID" } }
+                style { (PreEscaped(style)) }
+            }
+            body {
+                header {
+                    h1 { (title) }
+                    @for question in questions(source) { p .question { (question) } }
+                }
+                main {
+                    (answer::section(source))
+                    @for set in &source.sets { (validity(set)) }
+                    h2 { "Figures by arm" }
+                    (table(&columns))
+                    @for set in &source.sets { @if let Some(note) = runs_note(&set.summary) { p .note { (note) } } }
+                    @for set in &source.sets { (expectations(set)) (attackers_list(set)) }
+                    h2 { "Pictures" }
+                    div .figures {
+                        @for figure in figures::usual(source) {
+                            @match figure { Figure::Chart(chart) => { (chart.figure().unwrap_or_default()) }, Figure::Heat(heat) => { (heat.figure().unwrap_or_default()) } }
+                        }
+                    }
+                    (runs(&columns))
+                    @for set in &source.sets { (setup::section(set)) }
+                }
+                script { (PreEscaped(SCRIPT)) }
+            }
+        }
+    };
+    page.into_string()
+}
+
+/// How a policy names a text that may be there.
+fn hash(text: &str) -> String {
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(text.as_bytes())))
+}
+
+fn title(source: &Source) -> String {
+    let mut names: Vec<&str> = source.sets.iter().map(|set| set.summary.experiment.as_str()).collect();
+    names.dedup();
+    let side_by_side = if source.sets.len() > 1 { format!(": {} results side by side", source.sets.len()) } else { String::new() };
+    format!("{}{side_by_side}", names.join(", "))
+}
+
+fn questions(source: &Source) -> Vec<&str> {
+    let mut questions: Vec<&str> = source.sets.iter().map(|set| set.summary.question.as_str()).collect();
+    questions.dedup();
+    questions
+}
+
+/// The heading of a section that each set has.
+fn of_set(set: &Set, what: &str) -> String {
+    set.label.as_ref().map_or(what.to_owned(), |label| format!("{what}: {label}"))
+}
+
+fn validity(set: &Set) -> Markup {
+    let summary = &set.summary;
+    html! {
+        @if summary.valid {
+            p .valid { (of_set(set, "Valid")) ": links as asked for where they were calibrated, the machine kept up, the byte ledger reconciles, in every run." }
+        } @else {
+            section .banner {
+                p .bad { (of_set(set, "INVALID")) ". Figures in brackets say nothing about the question." }
+                ul {
+                    @for arm in &summary.arms {
+                        @for reason in &arm.invalid_reasons { li { b { (arm.arm) } ": " (reason) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn table(columns: &[Column<'_>]) -> Markup {
+    let class = |arm: &ArmSummary| if arm.valid { "" } else { "bad" };
+    let arms: Vec<&ArmSummary> = columns.iter().map(|column| column.arm).collect();
+    html! {
+        div .wide {
+            table {
+                thead { tr { th { "" } @for column in columns { th class=(class(column.arm)) { (column.name()) } } } }
+                tbody {
+                    @for row in rows(&arms) {
+                        tr {
+                            th scope="row" { (row.label) }
+                            @for (value, arm) in row.values.iter().zip(&arms) { td class=(class(arm)) { (value) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn attackers_list(set: &Set) -> Markup {
+    let sentences = attackers(&set.summary);
+    html! {
+        @if !sentences.is_empty() {
+            h2 { (of_set(set, "Attackers")) }
+            ul { @for sentence in &sentences { li { (sentence) } } }
+        }
+    }
+}
+
+fn expectations(set: &Set) -> Markup {
+    html! {
+        @if !set.summary.expectations.is_empty() {
+            h2 { (of_set(set, "Expectations")) }
+            ul {
+                @for expectation in &set.summary.expectations {
+                    li {
+                        @match expectation.met {
+                            Some(true) => { "met" },
+                            Some(false) => { span .bad { "UNMET" } },
+                            None => { "not judged" },
+                        }
+                        ": " (expected(expectation))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn runs(columns: &[Column<'_>]) -> Markup {
+    if columns.iter().all(|column| column.runs() == 0) {
+        return html! { h2 { "Runs" } p { "No run was made." } };
+    }
+    let count = |run: &RunDetail, key| run.figures.get(key).unwrap_or(0.0);
+    html! {
+        h2 { "Runs" }
+        div .wide {
+            table {
+                thead { tr {
+                    th { "arm" } th { "repeat" } th { "seed" } th { "validity" } th { "done / begun" }
+                    th { "p10" } th { "speed p50" } th { "p90" } th { "paused" } th { "efficiency" }
+                } }
+                tbody {
+                    @for column in columns { @for run in &column.arm.runs_detail {
+                        tr {
+                            th scope="row" { (column.name()) } td { (run.repeat) } td { (run.seed) }
+                            td class=(if run.valid { "" } else { "bad" }) { (if run.valid { "valid" } else { "INVALID" }) }
+                            td { (shown(run.valid, format!("{} / {}", count(run, "downloads.completed"), count(run, "downloads.started")))) }
+                            @for key in ["speed_mbps.p10", "speed_mbps.p50", "speed_mbps.p90"] {
+                                td { (shown(run.valid, number(run.figures.get(key)))) }
+                            }
+                            @for key in ["pause_rate", "peer_efficiency.bytes"] {
+                                td { (shown(run.valid, percent(run.figures.get(key)))) }
+                            }
+                        }
+                    } }
+                }
+            }
+        }
+        p .note { "Speeds in Mbit/s; efficiency by bytes." }
+    }
+}
+
+/// Rules that hide the series whose box is not ticked, without any script.
+fn rules() -> String {
+    (0..super::chart::LOOKS * 4)
+        .map(|index| {
+            format!(
+                ".chart:has(input[data-series=\"{index}\"]:not(:checked)) .series[data-series=\"{index}\"]{{display:none}}\n"
+            )
+        })
+        .collect()
+}

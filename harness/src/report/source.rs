@@ -1,0 +1,169 @@
+//! What a report is made of: finished results as their files tell them, one directory or several side by side.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
+
+use peerbed_model::Setting;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::rows::heading;
+use crate::results::{ArmSummary, Deed, MetricRow, Outline, Read, ReadError, Results, Summary};
+
+/// Names of metrics that figures are drawn from.
+const BY_AS: &str = "peer_bytes_between";
+
+/// The results that a report shows together.
+#[derive(Debug)]
+pub struct Source {
+    pub(super) sets: Vec<Set>,
+}
+
+/// One directory of results.
+#[derive(Debug)]
+pub(super) struct Set {
+    /// What tells it from the others; nothing where it is alone.
+    pub(super) label: Option<String>,
+    pub(super) summary: Summary,
+    pub(super) manifest: Manifest,
+    /// The manifest as it stands.
+    pub(super) manifest_text: String,
+    pub(super) downloads: Read,
+    pub(super) series: Read,
+    pub(super) metrics: Vec<MetricRow>,
+    pub(super) deeds: Vec<Deed>,
+}
+
+/// Of the manifest, what a report speaks of.
+#[derive(Debug, Deserialize)]
+pub(super) struct Manifest {
+    #[serde(default)]
+    pub(super) machine: Option<Machine>,
+    #[serde(default)]
+    pub(super) fingerprint: Option<String>,
+    #[serde(default)]
+    pub(super) parameters: BTreeMap<String, BTreeMap<String, Setting>>,
+    #[serde(default)]
+    pub(super) plans: BTreeMap<String, Outline>,
+    #[serde(default)]
+    pub(super) calibration: Option<Vec<Calibrated>>,
+}
+
+/// The machine that it was measured on.
+#[derive(Debug, Deserialize)]
+pub(super) struct Machine {
+    pub(super) kernel: String,
+    pub(super) cpu_model: String,
+    pub(super) cores: usize,
+    pub(super) memory_bytes: u64,
+}
+
+/// A class of links that was calibrated.
+#[derive(Debug, Deserialize)]
+pub(super) struct Calibrated {
+    pub(super) place: crate::calibrate::Place,
+    pub(super) users: Vec<String>,
+    pub(super) cached: bool,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// One quantity of it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Finding {
+    pub(super) what: String,
+    pub(super) unit: String,
+    pub(super) asked: f64,
+    pub(super) got: f64,
+    pub(super) tolerance: f64,
+    pub(super) good: bool,
+}
+
+/// One arm of one set, as it is a column of tables and a series of pictures.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column<'a> {
+    pub(super) set: &'a Set,
+    pub(super) arm: &'a ArmSummary,
+    /// Its place among all columns, and so its look.
+    pub(super) look: usize,
+}
+
+impl Source {
+    /// Reads one directory, or several to show side by side.
+    pub fn read(paths: &[&Path]) -> Result<Self, ReadError> {
+        let mut sets = paths.iter().map(|path| Set::read(path)).collect::<Result<Vec<_>, _>>()?;
+        if sets.len() > 1 {
+            let one = sets.iter().map(|set| &set.summary.experiment).collect::<BTreeSet<_>>().len() == 1;
+            let mut labels: Vec<String> = sets.iter().map(|set| set.own_label(!one)).collect();
+            for index in 0..labels.len() {
+                // Two of one commit and one second: the same directory twice, or a second one of that second.
+                let same = labels[..index].iter().filter(|label| label.as_str() == labels[index]).count();
+                if same > 0 {
+                    labels[index] = format!("{} ({})", labels[index], same + 1);
+                }
+            }
+            sets.iter_mut().zip(labels).for_each(|(set, label)| set.label = Some(label));
+        }
+        Ok(Self { sets })
+    }
+
+    /// Every arm of every set.
+    pub(super) fn columns(&self) -> Vec<Column<'_>> {
+        let all = self.sets.iter().flat_map(|set| set.summary.arms.iter().map(move |arm| (set, arm)));
+        all.enumerate().map(|(look, (set, arm))| Column { set, arm, look }).collect()
+    }
+
+    /// Whether everything in it can be believed.
+    pub(super) fn valid(&self) -> bool {
+        self.sets.iter().all(|set| set.summary.valid)
+    }
+}
+
+impl Set {
+    fn read(path: &Path) -> Result<Self, ReadError> {
+        let results = Results::open(path)?;
+        let whole: Value = results.manifest()?;
+        Ok(Self {
+            label: None,
+            summary: results.summary().clone(),
+            manifest: results.manifest()?,
+            // It was JSON a moment ago.
+            manifest_text: serde_json::to_string_pretty(&whole).unwrap_or_default(),
+            downloads: results.downloads()?,
+            series: results.series()?,
+            metrics: results.metrics(|name| name == BY_AS || name.starts_with("as_") || name.contains("_by_"))?,
+            deeds: results.deeds()?,
+        })
+    }
+
+    fn own_label(&self, with_experiment: bool) -> String {
+        let time = self.summary.created.strftime("%Y-%m-%d %H:%M:%S");
+        let commit = self.summary.commit.as_ref().map_or("no commit".to_owned(), |commit| {
+            let dirty = if self.summary.dirty { "-dirty" } else { "" };
+            commit.chars().take(10).collect::<String>() + dirty
+        });
+        let experiment = if with_experiment { format!("{} ", self.summary.experiment) } else { String::new() };
+        format!("{experiment}{commit} {time}")
+    }
+}
+
+impl Column<'_> {
+    /// How it is headed.
+    pub(super) fn name(&self) -> String {
+        match &self.set.label {
+            Some(label) => format!("{} · {label}", heading(self.arm)),
+            None => heading(self.arm),
+        }
+    }
+
+    /// The first repeat of which there is anything.
+    pub(super) fn first_repeat(&self) -> Option<u32> {
+        self.arm.runs_detail.iter().map(|run| run.repeat).min()
+    }
+
+    /// `in 3 runs`.
+    pub(super) fn runs(&self) -> usize {
+        self.arm.runs_detail.len()
+    }
+}

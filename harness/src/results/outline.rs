@@ -1,0 +1,106 @@
+//! A plan in a few lines: what `manifest.json` says of it beside the parameters, for readers who would not go through
+//! `plan.yaml`.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use peerbed_contract::{Object, Role, RoleConfig};
+use peerbed_model::Plan;
+use serde::{Deserialize, Serialize};
+
+/// What an arm's first run was to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outline {
+    /// Its longest duration, seconds.
+    pub duration_s: f64,
+    /// How many downloads its users ask for.
+    pub downloads: usize,
+    /// Its nodes, by what they were declared as.
+    pub groups: Vec<Group>,
+    /// What can be downloaded.
+    pub content: Vec<Content>,
+    /// What happens from outside, in order; moves of single peers that are too many to be told of one by one are left out.
+    pub timeline: Vec<String>,
+}
+
+/// Nodes that were declared together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    /// `edges`, `control`, or the name of a group of peers.
+    pub name: String,
+    /// `edge`, `control` or `peer`.
+    pub role: String,
+    /// How many in each AS, by its number.
+    pub by_as: BTreeMap<u32, usize>,
+}
+
+/// An object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Its name.
+    pub id: String,
+    /// Bytes.
+    pub size: u64,
+    /// Whose it is.
+    pub provider: String,
+    /// Whether peers may distribute it.
+    pub peers_allowed: bool,
+}
+
+impl Outline {
+    /// Of one plan.
+    pub fn of(plan: &Plan) -> Self {
+        let mut groups: Vec<Group> = Vec::new();
+        for node in &plan.nodes {
+            let place = groups.iter().position(|group| group.name == node.group);
+            let place = place.unwrap_or_else(|| {
+                groups.push(Group { name: node.group.clone(), role: node.role.to_string(), by_as: BTreeMap::new() });
+                groups.len() - 1
+            });
+            *groups[place].by_as.entry(node.config.as_number.get()).or_default() += 1;
+        }
+        let edge = plan.nodes.iter().find(|node| node.role == Role::Edge);
+        let objects: &[Object] = match edge.map(|edge| &edge.config.role) {
+            Some(RoleConfig::Edge(edge)) => &edge.objects,
+            _ => &[],
+        };
+        let told = plan.timeline.iter().filter(|action| !plan.is_one_of_many_moves(&action.act));
+        Self {
+            duration_s: plan.duration.as_secs_f64(),
+            downloads: plan.downloads(),
+            groups,
+            content: objects.iter().map(content).collect(),
+            timeline: told.map(|action| format!("{}: {}", seconds(action.at), action.act.label())).collect(),
+        }
+    }
+}
+
+fn content(object: &Object) -> Content {
+    Content {
+        id: object.id.to_string(),
+        size: object.size,
+        provider: object.provider.clone(),
+        peers_allowed: object.peers_allowed,
+    }
+}
+
+fn seconds(at: Duration) -> String {
+    format!("{:.1} s", at.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn it_counts_nodes_by_group_and_as() {
+        let outline = Outline::of(&fixture::plan("hybrid", 0));
+        let of = |role: &str| {
+            let groups = outline.groups.iter().filter(|group| group.role == role);
+            groups.flat_map(|group| group.by_as.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((of("edge"), of("control"), of("peer")), (vec![(1, 1), (2, 1)], vec![(1, 1)], vec![(1, 2), (2, 1)]));
+        let sizes: Vec<(&str, u64)> = outline.content.iter().map(|one| (one.id.as_str(), one.size)).collect();
+        assert_eq!(sizes, [("patch", 1_000_000), ("film", 2_000_000)]);
+    }
+}
