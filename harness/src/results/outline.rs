@@ -95,11 +95,10 @@ mod tests {
     #[test]
     fn it_counts_nodes_by_group_and_as() {
         let outline = Outline::of(&fixture::plan("hybrid", 0));
-        let of = |role: &str| {
-            let groups = outline.groups.iter().filter(|group| group.role == role);
-            groups.flat_map(|group| group.by_as.clone()).collect::<Vec<_>>()
-        };
-        assert_eq!((of("edge"), of("control"), of("peer")), (vec![(1, 1), (2, 1)], vec![(1, 1)], vec![(1, 2), (2, 1)]));
+        let [infrastructure, peers] = &outline.groups[..] else { panic!("{outline:?}") };
+        let places = |group: &Group| group.by_as.iter().map(|(number, count)| (*number, *count)).collect::<Vec<_>>();
+        assert_eq!((infrastructure.role.as_str(), places(infrastructure)), ("edge", vec![(1, 2), (2, 1)]));
+        assert_eq!((peers.role.as_str(), places(peers)), ("peer", vec![(1, 2), (2, 1)]));
         let sizes: Vec<(&str, u64)> = outline.content.iter().map(|one| (one.id.as_str(), one.size)).collect();
         assert_eq!(sizes, [("patch", 1_000_000), ("film", 2_000_000)]);
     }

@@ -181,7 +181,7 @@ fn what_the_timeline_did_is_an_event_and_in_the_report() {
     });
     assert_eq!(*act, expected);
     let report = text(&done.path.join("report.html"));
-    assert!(report.contains("<li>2.0 s: kill peer-1</li>"), "the report names it");
+    assert!(report.contains("<li>2 s: kill peer-1</li>"), "the report names it");
 }
 
 #[test]

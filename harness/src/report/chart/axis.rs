@@ -159,9 +159,11 @@ fn round_up(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
     }
-    let power = 10_f64.powf(value.log10().floor());
+    // By way of text, so that 3e-1 is 0.3.
+    let power = value.log10().floor() as i32;
     let steps = [1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0];
-    steps.into_iter().map(|step| step * power).find(|step| *step >= value * (1.0 - 1e-9)).unwrap_or(value)
+    let mut steps = steps.into_iter().map(|step: f64| format!("{step}e{power}").parse().unwrap_or(value));
+    steps.find(|step| *step >= value * (1.0 - 1e-9)).unwrap_or(value)
 }
 
 /// A round step of which about five fit.
@@ -184,7 +186,7 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
     };
     let decades = (high / low).log10();
     if decades > 2.5 {
-        return within(&[1.0], (decades / 6.0).ceil().max(1.0) as usize);
+        return within(&[1.0], (decades / 7.0).ceil().max(1.0) as usize);
     }
     let tenths: Vec<f64> = (10..100).map(|tenth| f64::from(tenth) / 10.0).collect();
     let finer: [&[f64]; 4] =

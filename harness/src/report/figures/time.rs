@@ -113,7 +113,9 @@ pub(super) fn charts(columns: &[Column<'_>]) -> Vec<Chart> {
 }
 
 fn one(column: &Column<'_>, kind: &Kind) -> Series {
-    let mut points: Vec<Point> = Vec::new();
+    // A state holds from the start on, where nobody downloads yet.
+    let first = (kind.id == "downloads-under-way").then(|| Point::at(0.0, 0.0));
+    let mut points: Vec<Point> = first.into_iter().collect();
     let repeat = column.first_repeat();
     let rows = column.set.series.rows().filter(|row| repeat.is_some_and(|repeat| row.is_of(&column.arm.arm, repeat)));
     for row in rows {

@@ -4,6 +4,9 @@
 mod answer;
 mod setup;
 
+#[cfg(test)]
+mod tests;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
