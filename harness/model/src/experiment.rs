@@ -18,6 +18,7 @@ pub(crate) mod constants;
 pub(crate) mod control;
 pub(crate) mod decode;
 pub(crate) mod expect;
+pub(crate) mod matrix;
 pub(crate) mod moves;
 pub(crate) mod nat;
 pub(crate) mod policy;

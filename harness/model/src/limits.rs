@@ -16,7 +16,7 @@ pub(crate) const CONTENTS: usize = 1_000;
 pub(crate) const GROUPS: usize = 256;
 /// Copies held at the start, over all groups.
 pub(crate) const COPIES: u64 = 1_000_000;
-/// Arms of one experiment.
+/// Arms of one experiment, those of its matrix included.
 pub(crate) const ARMS: usize = 64;
 /// Scales of one experiment; every arm is checked at each.
 pub(crate) const SCALES: usize = 8;

@@ -1,6 +1,7 @@
 //! The plan: an experiment resolved for one arm of one repeat. Everything later reads this and nothing else.
 
 mod act;
+mod coordinates;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +13,10 @@ use peerbed_contract::{AsNumber, NodeConfig, NodeName, Role};
 use peerbed_link::{Fabric, LinkSpec, Probability};
 use serde::{Deserialize, Serialize};
 
-pub use self::act::{Act, Action, MANY_MOVES, NewLink, PolicyChange, PolicyOrder, Relocation};
+pub use self::{
+    act::{Act, Action, MANY_MOVES, NewLink, PolicyChange, PolicyOrder, Relocation},
+    coordinates::Coordinates,
+};
 
 /// What one run does, with no randomness left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +28,13 @@ pub struct Plan {
     pub question: String,
     /// Which variant this is.
     pub arm: String,
+    /// Which of the experiment's `arms` it comes from, where a matrix made several of it; none: it is that arm, or there is a
+    /// matrix alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// Where it is in the experiment's matrix; empty if it has none.
+    #[serde(default, skip_serializing_if = "Coordinates::is_empty")]
+    pub matrix: Coordinates,
     /// Which repeat, from 0.
     pub repeat: u32,
     /// The seed of this repeat, shared by its arms; every other seed in the plan is derived from it.

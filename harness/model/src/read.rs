@@ -15,6 +15,8 @@ use crate::{
     yaml::{Node, Value, shorten},
 };
 
+/// The name of an arm has so many characters at most; it is that of a directory.
+pub(crate) const ARM_NAME: usize = 200;
 /// Keys that files had once: whose, which, and what takes its place.
 const MOVED: &[(&str, &str, &str)] = &[("a group", "corrupts", "behaviour: {corrupt: 25%}")];
 
@@ -253,6 +255,21 @@ impl Report {
         Some(Spanned { value, span: node.span })
     }
 
+    /// The name of an arm, which a matrix makes longer than others.
+    pub(crate) fn arm_name(&mut self, node: &Node) -> Option<Spanned<String>> {
+        let value = self.scalar(node, "the name of an arm", |text| {
+            let help = format!("at most {ARM_NAME} characters are allowed");
+            match check_name(text, 63) {
+                Err(_) if is_of_arms(text) && text.len() > ARM_NAME => {
+                    Err(Bad::new(format!("`{}` is too long for a name", shorten(text)), help))
+                }
+                Err(_) if is_of_arms(text) => Ok(text.to_owned()),
+                other => other,
+            }
+        })?;
+        Some(Spanned { value, span: node.span })
+    }
+
     /// A map from names to values; bad names are noted and left out.
     pub(crate) fn named<'n>(&mut self, node: &'n Node, of: &str) -> Option<Vec<(Spanned<String>, &'n Arc<Node>)>> {
         let Value::Map(entries) = &node.value else {
@@ -295,6 +312,12 @@ impl Report {
             }
         }
     }
+}
+
+/// Whether a text has the characters of an arm's name: those of names, and what a matrix puts between them or takes from values.
+pub(crate) fn is_of_arms(text: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+' | '=' | '%' | '~');
+    text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(good)
 }
 
 /// Names go into paths, addresses of overrides and names of nodes, so that few characters are allowed.

@@ -8,13 +8,14 @@ use crate::{
         Body, Group, Head, Policy,
         arms::{self, ArmTree},
         decode::{Decoded, decode},
-        expect::{self, Expected},
+        expect::{self, Expected, Which},
+        matrix,
         scale::Scale,
         scales::{self, ScaleTree},
     },
     files::{EXPERIMENT_FILE, ExperimentFile, TopologyFile},
     limits,
-    plan::Plan,
+    plan::{Coordinates, Plan},
     read::{did_you_mean, listed},
     source::{ExperimentName, Source},
     topology::{self, Topology, trace::TraceFiles},
@@ -61,6 +62,9 @@ struct Scaled {
 #[derive(Debug, Clone)]
 struct Arm {
     name: String,
+    /// Which of `arms` it comes from, where a matrix made several of it.
+    base: Option<String>,
+    matrix: Coordinates,
     body: Body,
     layout: Arc<Layout>,
     timeline: Vec<Step>,
@@ -92,21 +96,24 @@ impl Experiment {
         let base = ArmTree::base(&root, &topology);
         let mut layouts = Layouts { known: Vec::new(), traces };
 
-        let (head, arms) = read_all(&base, scale, None, &mut layouts, &mut report);
+        let (head, arms) = read_all(&base, scale, (None, &[]), &mut layouts, &mut report);
+        let written: Vec<String> = arms.iter().map(|arm| arm.name.clone()).collect();
         let mut resolved = Vec::new();
         if let Some(node) = root.get("scales").filter(|_| scale == Scale::ONE) {
             let names: Vec<&str> = root.get("arms").map_or_else(Vec::new, |node| node.keys().collect());
             for ScaleTree { tree, arms, expects } in scales::apply(node, (&root, &topology), &names, &mut report) {
                 let mut own = report.beside();
                 let wanted = arms.as_deref().map(|arms| (arms, expects));
-                let (head, arms) = read_all(&tree, scale, wanted, &mut layouts, &mut own);
+                let written: Vec<&str> = written.iter().map(String::as_str).collect();
+                let (head, arms) = read_all(&tree, scale, (wanted, &written), &mut layouts, &mut own);
                 compared(&arms, &tree, &mut own);
                 report.absorb(own, &format!("at scale `{}`", tree.name.value));
                 resolved.extend(head.map(|head| Scaled { name: tree.name.value, head, arms }));
             }
         }
         let span_of = |key| root.get(key).map_or(root.span, |node| node.span);
-        let (arms_span, scales_span) = (span_of("arms"), span_of("scales"));
+        let arms_span = if root.get("arms").is_some() { span_of("arms") } else { span_of("matrix") };
+        let scales_span = span_of("scales");
         let failed = report.errors() > 0;
         let warnings = report.into_diagnostics();
         match head {
@@ -161,6 +168,11 @@ impl Experiment {
         self.arms.iter().map(|arm| arm.name.as_str())
     }
 
+    /// The arms that a name means: the one that is called so, or those that a matrix made of it.
+    pub fn arms_called(&self, name: &str) -> Vec<&str> {
+        self.arms.iter().filter(|arm| arm.which().is(name)).map(|arm| arm.name.as_str()).collect()
+    }
+
     /// How many runs of each arm.
     pub fn repeats(&self) -> u32 {
         self.head.repeats
@@ -198,17 +210,26 @@ impl Experiment {
 
 impl ArmTree {
     /// The files without any override.
-    fn base(experiment: &Arc<Node>, topology: &Arc<Node>) -> Self {
+    pub(crate) fn base(experiment: &Arc<Node>, topology: &Arc<Node>) -> Self {
         let name = Spanned { value: String::new(), span: Span::new(EXPERIMENT_FILE, 0, 0) };
-        Self { name, varied: false, experiment: Arc::clone(experiment), topology: Arc::clone(topology) }
+        let (experiment, topology) = (Arc::clone(experiment), Arc::clone(topology));
+        Self { name, base: None, matrix: Coordinates::default(), varied: false, experiment, topology }
+    }
+
+    fn which(&self) -> Which<'_> {
+        Which { name: &self.name.value, base: self.base.as_deref() }
     }
 }
 
 impl Arm {
     /// The same arm under another name.
-    fn renamed(&self, name: &str, expected: &[Expected]) -> Self {
-        let expect = expected.iter().filter(|one| one.concerns(name)).cloned().collect();
-        Self { name: name.to_owned(), expect, ..self.clone() }
+    fn renamed(&self, tree: &ArmTree, expected: &[Expected]) -> Self {
+        let expect = expected.iter().filter(|one| one.concerns(&tree.which())).cloned().collect();
+        Self { name: tree.name.value.clone(), expect, ..self.clone() }
+    }
+
+    fn which(&self) -> Which<'_> {
+        Which { name: &self.name, base: self.base.as_deref() }
     }
 }
 
@@ -254,9 +275,9 @@ impl Layouts {
 
 /// At a scale that leaves arms out, bounds that compare with one of those would never be judged.
 fn compared(arms: &[Arm], tree: &ArmTree, report: &mut Report) {
-    let missing = |arm: &&str| !arms.iter().any(|known| known.name == **arm);
-    let others = arms.iter().flat_map(|arm| arm.expect.iter().filter_map(Expected::other));
-    let missing: BTreeSet<&str> = others.filter(missing).collect();
+    let missing = |arm: &String| !arms.iter().any(|known| known.name == *arm);
+    let others = arms.iter().flat_map(|arm| arm.expect.iter().filter_map(|one| one.other(&arm.which())));
+    let missing: BTreeSet<String> = others.filter(missing).collect();
     for arm in missing {
         let message = format!("bounds are multiples of what arm `{arm}` has, but this scale leaves it out");
         report
@@ -266,26 +287,37 @@ fn compared(arms: &[Arm], tree: &ArmTree, report: &mut Report) {
 }
 
 /// Reads and checks the trees as they stand, and every arm of them; or only the arms that are named, and whether bounds may speak
-/// of no others.
+/// of no others. Else they may speak of those that the file has as it stands, too.
 fn read_all(
     base: &ArmTree,
     scale: Scale,
-    wanted: Option<(&[String], bool)>,
+    (wanted, written): (Option<(&[Spanned<String>], bool)>, &[&str]),
     layouts: &mut Layouts,
     report: &mut Report,
 ) -> (Option<Head>, Vec<Arm>) {
     let ArmTree { experiment: root, topology, .. } = base;
     // The files as they stand come first; an arm then says only what it adds.
     let read = read_arm(base, scale, &[], layouts, report);
-    let arms_node = root.get("arms");
-    let mut trees = arms_node.map_or_else(Vec::new, |node| arms::apply(node, root, topology, report));
-    let names: Vec<String> = trees.iter().map(|tree| tree.name.value.clone()).collect();
-    let speak_of = if let Some((wanted, true)) = wanted { wanted } else { &names };
-    let speak_of: Vec<&str> = speak_of.iter().map(String::as_str).collect();
-    let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, &speak_of, report));
-    if let Some((wanted, _)) = wanted {
-        trees.retain(|tree| wanted.contains(&tree.name.value));
+    let (arms_node, matrix) = (root.get("arms"), root.get("matrix"));
+    let mut trees = match arms_node {
+        Some(node) => arms::apply(node, root, topology, report),
+        None => matrix.iter().map(|_| ArmTree::base(root, topology)).collect(),
+    };
+    if let Some(node) = matrix {
+        trees = matrix::cross(node, trees, arms_node.map(|node| &**node), report);
     }
+    let names = speakable(&trees);
+    if let Some((wanted, _)) = wanted {
+        trees.retain(|tree| wanted.iter().any(|wanted| tree.which().is(&wanted.value)));
+        let dangling = wanted.iter().filter(|wanted| !names.is_empty() && !names.contains(&wanted.value));
+        for wanted in dangling {
+            report.dangling("arm", &wanted.value, wanted.span, names.iter().map(String::as_str));
+        }
+    }
+    let names = if matches!(wanted, Some((_, true))) { speakable(&trees) } else { names };
+    let also = written.iter().copied().filter(|_| !matches!(wanted, Some((_, true))));
+    let speak_of: Vec<&str> = names.iter().map(String::as_str).chain(also).collect();
+    let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, &speak_of, report));
     let mut arms = Vec::new();
     for tree in &trees {
         let arm = if tree.varied {
@@ -295,12 +327,22 @@ fn read_all(
             report.absorb(own, &format!("in arm `{}`{at}", tree.name.value));
             arm
         } else {
-            read.as_ref()
-                .map(|read| Read { head: read.head.clone(), arm: read.arm.renamed(&tree.name.value, &expected) })
+            read.as_ref().map(|read| Read { head: read.head.clone(), arm: read.arm.renamed(tree, &expected) })
         };
         arms.extend(arm.map(|read| read.arm));
     }
     (read.map(|read| read.head), arms)
+}
+
+/// What arms may be called: what they are, and those that a matrix made several of.
+fn speakable(trees: &[ArmTree]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for tree in trees {
+        let base = tree.base.as_ref().filter(|base| !names.contains(base)).cloned();
+        names.extend(base);
+        names.push(tree.name.value.clone());
+    }
+    names
 }
 
 /// Reads and checks one arm.
@@ -339,7 +381,7 @@ fn read_arm(
     let body = body?;
     let arrivals = layout.as_deref().map_or_else(Vec::new, |layout| timeline::arrivals(&timeline, layout));
     demand::check(&body, &arrivals, fields.span_of("workload"), report);
-    let name = tree.name.value.clone();
-    let expect = expected.iter().filter(|one| one.concerns(&name)).cloned().collect();
-    Some(Read { head: head?, arm: Arm { name, body, layout: layout?, timeline, expect } })
+    let expect = expected.iter().filter(|one| one.concerns(&tree.which())).cloned().collect();
+    let (name, base, matrix) = (tree.name.value.clone(), tree.base.clone(), tree.matrix.clone());
+    Some(Read { head: head?, arm: Arm { name, base, matrix, body, layout: layout?, timeline, expect } })
 }

@@ -12,6 +12,7 @@ use crate::{
 
 const NUMBER: &str = r"^[0-9]+(\.[0-9]+)?";
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]*$";
+const ARM: &str = "^[A-Za-z0-9][A-Za-z0-9._+=%~-]*$";
 
 /// The JSON Schema of experiment files.
 pub fn experiment() -> Value {
@@ -97,11 +98,10 @@ fn form_schema(form: &Form) -> Value {
     let text = |pattern: String| json!({"type": "string", "pattern": pattern});
     match form {
         Form::Name
-        | Form::NameOf(
-            "AS" | "group" | "content object" | "arm" | "node" | "topology" | "access profile" | "provider",
-        ) => {
+        | Form::NameOf("AS" | "group" | "content object" | "node" | "topology" | "access profile" | "provider") => {
             json!({"type": ["string", "integer"], "pattern": NAME})
         }
+        Form::NameOf("arm") => json!({"type": ["string", "integer"], "pattern": ARM}),
         Form::Text | Form::NameOf(_) => json!({"type": "string"}),
         Form::Whole(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Form::Number(least, most) => json!({"type": "number", "minimum": least, "maximum": most}),

@@ -44,7 +44,7 @@ workload:
   groups: [home]
   arrivals: {poisson: NaN/s}
 policy:
-  selection: {max_returned: 0, diversity: 0.1}
+  selection: {max_returned: 1001, diversity: 0.1}
 arms:
   edge-only: {policy.edge.mod: only}
   hybrid: {seed: 5, groups.flats.peers: 4}
@@ -56,7 +56,7 @@ expect:
     peer_eficiency: {at_least: 50%}
 ";
     let wrong = read(experiment.as_bytes(), TOPOLOGY.replace("up: 5mbit", "up: 0bit").as_bytes()).unwrap_err();
-    insta::assert_snapshot!(wrong, @r#"
+    insta::assert_snapshot!(wrong, @r"
     error: `-1` is not a whole number
      --> experiments/e.yaml:3:7
       |
@@ -71,7 +71,7 @@ expect:
     5 | polcy: {}
       | ^^^^^
       |
-      = help: the keys of an experiment are question, topology, seed, duration, providers, content, groups, workload, policy, congestion_control, engine, tolerance, arms, scales, timeline, repeats, expect
+      = help: the keys of an experiment are question, topology, seed, duration, providers, content, groups, workload, policy, congestion_control, engine, tolerance, arms, matrix, scales, timeline, repeats, expect
 
     error: 99999999999999GiB is out of range
      --> experiments/e.yaml:7:23
@@ -153,19 +153,19 @@ expect:
        |
        = help: write it as `0.5/s`, `30/min` or `2/h`
 
-    error: 0 is out of range
+    error: 1001 is out of range
       --> experiments/e.yaml:15:29
        |
-    15 |   selection: {max_returned: 0, diversity: 0.1}
-       |                             ^
+    15 |   selection: {max_returned: 1001, diversity: 0.1}
+       |                             ^^^^
        |
-       = help: a whole number from 1 to 1000 is expected
+       = help: a whole number from 0 to 1000 is expected
 
     error: `0.1` is not a percentage: it has no `%`
-      --> experiments/e.yaml:15:43
+      --> experiments/e.yaml:15:46
        |
-    15 |   selection: {max_returned: 0, diversity: 0.1}
-       |                                           ^^^
+    15 |   selection: {max_returned: 1001, diversity: 0.1}
+       |                                              ^^^
        |
        = help: write a share as `31%`, from 0% to 100%
 
@@ -233,7 +233,7 @@ expect:
       |               ^^^^
       |
       = help: a rate is from 1kbit to 400gbit; to cut a link off, use a loss of 100%
-    "#);
+    ");
 }
 
 /// The single thing that is wrong in each case, one line each.

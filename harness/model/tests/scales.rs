@@ -44,7 +44,7 @@ fn what_is_wrong_at_a_scale_is_said_with_its_name() {
         "  a: {groups.homes.pers: 3, question: Why?}\n  b: {groups.flats.peers: 3}\n  c: {arms: [hybird]}\n  d: {arms: {hybrid: {}}}\n  \
          e: []\n  f: {duration: 0s}\n  g: {workload.arrivals.burst: 20}\n",
     );
-    insta::assert_snapshot!(wrong.unwrap_err(), @r#"
+    insta::assert_snapshot!(wrong.unwrap_err(), @r"
     error: this workload cannot be placed: 20 downloads, but only 10 are possible
       --> experiments/e.yaml:10:3
        |
@@ -94,6 +94,7 @@ fn what_is_wrong_at_a_scale_is_said_with_its_name() {
     20 |   c: {arms: [hybird]}
        |              ^^^^^^
        |
+       = note: at scale `c`
        = help: there are: many, hybrid
 
     error: expected a list of the arms that the scale has, found a map
@@ -118,7 +119,7 @@ fn what_is_wrong_at_a_scale_is_said_with_its_name() {
        |
        = note: at scale `f`
        = help: from 100ms to 24h is allowed
-    "#);
+    ");
 }
 
 #[test]

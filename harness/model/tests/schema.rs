@@ -80,6 +80,7 @@ policy:
 arms:
   hybrid: {policy.edge.mode: backstop}
   other: {}
+matrix: {policy.selection.rotation: [true, false], policy.downloads.order: [{label: straight, value: in-order}]}
 scales: {small: {duration: 55s, arms: [hybrid]}}
 timeline:
   - {at: 1s, do: kill, node: homes-1}

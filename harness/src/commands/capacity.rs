@@ -10,7 +10,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use peerbed_model::{Experiment, ExperimentFile, ExperimentName, Plan, Scale, TopologyFile};
 use serde::Serialize;
 
-use super::{CarrierArgs, choose_arm};
+use super::{CarrierArgs, choose_arms};
 use crate::{
     project::Project,
     reconcile::overload::Interval,
@@ -122,9 +122,7 @@ pub(crate) fn run(args: &CapacityArgs, project: &Project) -> anyhow::Result<Exit
     let files = project.files(&args.name)?;
     let (name, file, topology) = files.clone();
     let written = Experiment::resolve(name, file, topology)?;
-    if let Some(arm) = &args.arm {
-        choose_arm(&written, Some(arm))?;
-    }
+    choose_arms(&written, args.arm.as_slice())?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
     let plans: Vec<Plan> = written.arms().map(|arm| written.plan(arm, 0, None)).collect::<Result<_, _>>()?;
@@ -192,9 +190,8 @@ async fn try_scale(
             return Ok(Some(tried));
         }
     };
-    let wanted = |arm: &&str| args.arm.as_deref().is_none_or(|wanted| wanted == *arm);
-    let plans: Vec<Plan> =
-        experiment.arms().filter(wanted).map(|arm| experiment.plan(arm, 0, None)).collect::<Result<_, _>>()?;
+    let arms = choose_arms(&experiment, args.arm.as_slice())?;
+    let plans: Vec<Plan> = arms.into_iter().map(|arm| experiment.plan(arm, 0, None)).collect::<Result<_, _>>()?;
     tried.peers = plans.iter().map(peers).max();
     tried.downloads = plans.iter().map(Plan::downloads).max();
     let quiet = args.quiet || args.json;

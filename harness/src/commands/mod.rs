@@ -13,7 +13,7 @@ pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod up;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use peerbed_model::{Experiment, MAX_SEED, Plan};
 
@@ -146,12 +146,37 @@ pub(crate) fn choose_arm<'a>(experiment: &'a Experiment, wanted: Option<&str>) -
         None => arms.next(),
     };
     let Some(found) = found else {
-        let known: Vec<&str> = experiment.arms().collect();
-        let wanted = wanted.unwrap_or_default().escape_debug();
-        let at = experiment.scale().map_or(String::new(), |scale| format!(" at scale `{scale}`"));
-        bail!("experiment `{}` has no arm `{wanted}`{at}; it has: {}", experiment.name(), known.join(", "));
+        let wanted = wanted.unwrap_or_default();
+        if let [first, ..] = experiment.arms_called(wanted)[..] {
+            bail!(
+                "the matrix makes several arms of `{}`: name one of them, for example `{first}`",
+                wanted.escape_debug()
+            );
+        }
+        return Err(no_arm(experiment, wanted));
     };
     Ok(found)
+}
+
+/// The arms of these names, in the order of the experiment; of an arm that its matrix makes several of, all. Without names every
+/// arm.
+pub(crate) fn choose_arms<'a>(experiment: &'a Experiment, wanted: &[String]) -> anyhow::Result<Vec<&'a str>> {
+    let mut chosen: Vec<&str> = Vec::new();
+    for name in wanted {
+        let called = experiment.arms_called(name);
+        if called.is_empty() {
+            return Err(no_arm(experiment, name));
+        }
+        chosen.extend(called);
+    }
+    Ok(experiment.arms().filter(|arm| wanted.is_empty() || chosen.contains(arm)).collect())
+}
+
+fn no_arm(experiment: &Experiment, wanted: &str) -> anyhow::Error {
+    let known: Vec<&str> = experiment.arms().collect();
+    let at = experiment.scale().map_or(String::new(), |scale| format!(" at scale `{scale}`"));
+    let (name, wanted) = (experiment.name(), wanted.escape_debug());
+    anyhow!("experiment `{name}` has no arm `{wanted}`{at}; it has: {}", known.join(", "))
 }
 
 #[cfg(test)]

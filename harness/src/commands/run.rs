@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use peerbed_model::{Experiment, Plan};
 
-use super::{CarrierArgs, choose_arm};
+use super::{CarrierArgs, choose_arms};
 use crate::{
     calibrate::{Calibrator, When, complaints},
     project::Project,
@@ -30,7 +30,7 @@ pub(crate) struct RunArgs {
     /// One of the scales that the file names, instead of the file as it stands
     #[arg(long, value_name = "NAME")]
     scale: Option<String>,
-    /// Only this arm; may be given several times
+    /// Only this arm, or those that the matrix makes of it; may be given several times
     #[arg(long = "arm", value_name = "ARM")]
     arms: Vec<String>,
     /// How often to repeat each arm, instead of the file's number
@@ -137,11 +137,7 @@ fn unkept(error: ResultsError, failure: Option<&str>, outcomes: &[RunOutcome], u
 
 /// Every run in its order: arms take turns at going first, so that drift of the machine favours none.
 fn plans(args: &RunArgs, experiment: &Experiment) -> anyhow::Result<Vec<Arc<Plan>>> {
-    for arm in &args.arms {
-        choose_arm(experiment, Some(arm))?;
-    }
-    let wanted = |arm: &&str| args.arms.is_empty() || args.arms.iter().any(|wanted| wanted == arm);
-    let arms: Vec<&str> = experiment.arms().filter(wanted).collect();
+    let arms = choose_arms(experiment, &args.arms)?;
     let repeats = args.repeats.unwrap_or(experiment.repeats());
     let mut plans = Vec::new();
     for repeat in 0..repeats {

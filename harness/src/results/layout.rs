@@ -121,7 +121,7 @@ impl fmt::Display for DirName {
 
 /// Whether a name of an experiment or an arm may be a directory: no way out of where it stands, nothing hidden.
 pub fn is_plain(name: &str) -> bool {
-    let good = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '=' | ' ');
+    let good = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '=' | '%' | '~' | ' ');
     !name.is_empty() && name.len() <= 200 && !name.starts_with('.') && name.chars().all(good)
 }
 
@@ -185,6 +185,7 @@ mod tests {
     #[test]
     fn a_plain_name_does_not_lead_anywhere() {
         assert!(is_plain("hybrid") && is_plain("edge-only_2.5"));
+        assert!(is_plain("hybrid+isp-x~transit.rate=2mbit+diversity=10%"));
         for name in ["", ".", "..", "a/b", "/", "a\0", ".hidden", "a\nb"] {
             assert!(!is_plain(name), "{name:?}");
         }

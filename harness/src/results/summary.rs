@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use peerbed_model::{Bound, Expectation, Plan};
+use peerbed_model::{Bound, Coordinates, Expectation, Plan};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
@@ -48,6 +48,12 @@ pub struct ArmSummary {
     /// Its name.
     #[serde(skip)]
     pub arm: String,
+    /// Which of the experiment's `arms` it comes from, where a matrix made several of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// Where it is in the experiment's matrix: for each of its paths, what the value is called; empty without a matrix.
+    #[serde(default, skip_serializing_if = "Coordinates::is_empty")]
+    pub matrix: Coordinates,
     /// All planned runs were made, and each can be believed.
     pub valid: bool,
     /// Why not.
@@ -222,6 +228,8 @@ fn arm(first: &Plan, plans: &[Arc<Plan>], outcomes: &[RunOutcome], ending: &Endi
     let figures: Vec<Figures> = runs.iter().map(|run| run.figures().clone()).collect();
     ArmSummary {
         arm: first.arm.clone(),
+        base: first.base.clone(),
+        matrix: first.matrix.clone(),
         valid: reasons.is_empty(),
         invalid_reasons: reasons,
         runs: runs.len() as u32,

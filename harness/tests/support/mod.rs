@@ -117,6 +117,8 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
         experiment: "test".to_owned(),
         question: "does it stand?".to_owned(),
         arm: "only".to_owned(),
+        base: None,
+        matrix: peerbed_model::Coordinates::default(),
         repeat: 0,
         seed: 1,
         duration: Duration::from_secs(10),

@@ -6,19 +6,23 @@ use std::sync::Arc;
 use crate::{
     diagnostic::{Report, Span, Spanned},
     limits,
+    plan::Coordinates,
     read::{did_you_mean, listed},
     yaml::{Entry, Node, Value, shorten},
 };
 
 /// Values that every arm shares, with the reason.
-const SHARED: &[(&str, &str)] = &[
+pub(crate) const SHARED: &[(&str, &str)] = &[
     ("question", "an experiment asks one question"),
     ("seed", "arms of one repeat share every seed, or their difference would be chance"),
     ("repeats", "every arm is repeated as often"),
     ("engine", "all arms run on links of one engine; `--engine` says another for all of them"),
     ("arms", "arms are not nested"),
+    ("matrix", "the matrix is of all arms; a scale may set it, or `matrix.PATH`"),
     ("scales", "a scale is of the whole experiment; it may set `arms.NAME.PATH`"),
     ("expect", "an expectation names its arm itself"),
+    ("claims", "a claim names the arms that show it itself"),
+    ("figures", "the report is of all arms"),
     ("topology", "one file is read; a path such as `topology.links.isp-x~transit.rate` changes a value of it"),
 ];
 
@@ -32,6 +36,10 @@ const OF_LINKS: &[&str] = &[
 #[derive(Debug, Clone)]
 pub(crate) struct ArmTree {
     pub(crate) name: Spanned<String>,
+    /// Which of `arms` it comes from, where a matrix made several of it.
+    pub(crate) base: Option<String>,
+    /// Where it is in the matrix.
+    pub(crate) matrix: Coordinates,
     /// Whether it differs from the files at all.
     pub(crate) varied: bool,
     pub(crate) experiment: Arc<Node>,
@@ -53,8 +61,14 @@ pub(crate) fn apply(node: &Node, experiment: &Arc<Node>, topology: &Arc<Node>, r
     }
     let mut trees = Vec::new();
     for (name, node) in arms {
-        let mut tree =
-            ArmTree { name, varied: false, experiment: Arc::clone(experiment), topology: Arc::clone(topology) };
+        let mut tree = ArmTree {
+            name,
+            base: None,
+            matrix: Coordinates::default(),
+            varied: false,
+            experiment: Arc::clone(experiment),
+            topology: Arc::clone(topology),
+        };
         match &node.value {
             _ if node.is_null() => {}
             Value::Map(overrides) => {

@@ -50,6 +50,10 @@ pub(crate) struct Place {
 /// Reads everything but the arms, the timeline and the expectations, which need more than the file.
 pub(crate) fn decode<'n>(root: &'n Node, report: &mut Report) -> Option<Decoded<'n>> {
     let fields = report.map(root, &EXPERIMENT)?;
+    if fields.get("arms").is_none() && fields.get("matrix").is_none() {
+        let finding = report.error(root.span, "an experiment needs the key `arms`, or `matrix`");
+        finding.help("write `arms: {baseline: {}}` for an experiment without variants");
+    }
     let before = report.errors();
     let head = read_head(&fields, report);
     let duration = fields.get("duration").and_then(|node| report.time(node, limits::DURATION));

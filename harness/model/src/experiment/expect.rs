@@ -21,6 +21,31 @@ pub(crate) struct Expected {
     of: Option<String>,
 }
 
+/// An arm, as expectations see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Which<'a> {
+    pub(crate) name: &'a str,
+    /// Which of `arms` it comes from, where a matrix made several of it.
+    pub(crate) base: Option<&'a str>,
+}
+
+impl Which<'_> {
+    /// Whether it is called so, or comes from an arm that is.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name || self.base == Some(name)
+    }
+
+    /// The arm that is meant where this one is compared with another: of those that the matrix made of it, the one at the same
+    /// place.
+    fn counterpart(&self, of: &str) -> String {
+        match self.base.and_then(|base| self.name.strip_prefix(base)) {
+            // What the matrix makes has `=` in its name.
+            Some(place) if !of.contains('=') => format!("{of}{place}"),
+            _ => of.to_owned(),
+        }
+    }
+}
+
 /// What was read of one bound: at least, at most, and the arm that it is a multiple of.
 type Read = (Option<Limit>, Option<Limit>, Option<String>);
 
@@ -60,24 +85,24 @@ impl Unit {
 
 impl Expected {
     /// Whether it is about this arm. No arm is compared with itself.
-    pub(crate) fn concerns(&self, arm: &str) -> bool {
-        self.arm.as_deref().is_none_or(|name| name == arm) && self.of.as_deref() != Some(arm)
+    pub(crate) fn concerns(&self, arm: &Which<'_>) -> bool {
+        self.arm.as_deref().is_none_or(|name| arm.is(name)) && self.other(arm).as_deref() != Some(arm.name)
     }
 
-    /// The arm that it compares with.
-    pub(crate) fn other(&self) -> Option<&str> {
-        self.of.as_deref()
+    /// The arm that it compares this one with.
+    pub(crate) fn other(&self, arm: &Which<'_>) -> Option<String> {
+        self.of.as_deref().map(|of| arm.counterpart(of))
     }
 
-    /// The bound in numbers, for a plan with so many downloads.
-    pub(crate) fn resolve(&self, downloads: usize) -> Expectation {
+    /// The bound in numbers, for a plan of this arm with so many downloads.
+    pub(crate) fn resolve(&self, arm: &Which<'_>, downloads: usize) -> Expectation {
         let number = |limit: Limit| match limit {
             Limit::Value(value) => value,
             Limit::OfPlanned(share) => (share * downloads as f64).ceil(),
         };
         let metric = if self.metric == "peer_efficiency" { "peer_efficiency.bytes" } else { self.metric };
         let bound = Bound { at_least: self.at_least.map(number), at_most: self.at_most.map(number) };
-        Expectation { metric: metric.to_owned(), bound, of: self.of.clone() }
+        Expectation { metric: metric.to_owned(), bound, of: self.other(arm) }
     }
 }
 
@@ -99,8 +124,10 @@ fn decode_one(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Expected> 
     let mut found = Vec::new();
     for (metric, node) in fields.given().filter(|(key, _)| *key != "arm") {
         let Some((at_least, at_most, of)) = read_bound(node, metric, arms, report) else { continue };
-        let itself = of.is_some() && of == arm;
-        let alone = arm.is_none() && of.as_deref().is_some_and(|of| arms == [of]);
+        let made_of =
+            |name: &str, of: &str| name.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('+'));
+        let itself = of.as_deref().zip(arm.as_deref()).is_some_and(|(of, arm)| made_of(arm, of));
+        let alone = arm.is_none() && of.as_deref().is_some_and(|of| arms.iter().all(|name| made_of(name, of)));
         if itself || alone {
             let message = if itself { "an arm cannot be compared with itself" } else { "there is no arm to compare" };
             report.error(node.span, message).help("name another arm in `of`");
@@ -117,7 +144,7 @@ fn decode_one(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Expected> 
 
 /// The name of one of the arms; one that there is not is noted and given all the same.
 fn read_arm(node: &Node, arms: &[&str], report: &mut Report) -> Option<String> {
-    let name = report.name(node, 63)?;
+    let name = report.arm_name(node)?;
     if !arms.contains(&name.value.as_str()) && !arms.is_empty() {
         report.dangling("arm", &name.value, name.span, arms.iter().copied());
     }

@@ -75,7 +75,9 @@ impl Policy {
         if let Some(selection) = section("selection", &SELECTION, report) {
             let words = [("nested", Strategy::Nested), ("random", Strategy::Random), ("local", Strategy::Local)];
             set(&mut policy.strategy, &selection, "strategy", |node| report.word(node, &words));
-            set(&mut policy.max_returned, &selection, "max_returned", |node| count(report, node, 1_000));
+            set(&mut policy.max_returned, &selection, "max_returned", |node| {
+                report.whole(node, 0, 1_000).map(|value| value as u32)
+            });
             set(&mut policy.diversity, &selection, "diversity", |node| report.share(node));
             set(&mut policy.rotation, &selection, "rotation", |node| report.word(node, &FLAGS));
             if let Some(node) = selection.get("filters") {

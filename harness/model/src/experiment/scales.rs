@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    diagnostic::Report,
+    diagnostic::{Report, Spanned},
     experiment::arms::{ArmTree, contained, override_one},
     limits,
     yaml::{Entry, Node, Value},
@@ -21,8 +21,8 @@ const FIXED: &[(&str, &str)] = &[
 #[derive(Debug, Clone)]
 pub(crate) struct ScaleTree {
     pub(crate) tree: ArmTree,
-    /// None: all.
-    pub(crate) arms: Option<Vec<String>>,
+    /// None: all. Whether there are such is not checked yet: a matrix makes more of them.
+    pub(crate) arms: Option<Vec<Spanned<String>>>,
     /// It has bounds of its own, which speak of no other arms.
     pub(crate) expects: bool,
 }
@@ -45,13 +45,15 @@ pub(crate) fn apply(
             report.wrong_type(node, "a map of paths and values such as `{groups.x-homes.peers: 2}`");
             return None;
         };
-        let tree = ArmTree { name, varied: true, experiment: Arc::clone(experiment), topology: Arc::clone(topology) };
+        let tree = ArmTree { name, varied: true, ..ArmTree::base(experiment, topology) };
         let mut scale = ScaleTree { tree, arms: None, expects: false };
         // The key `arms` names arms; a path that begins with it leads into one.
         contained(overrides.iter().filter(|one| one.key != "arms"), report);
         for one in overrides {
             if one.key == "arms" {
-                scale.arms = Some(named_arms(&one.node, arms, report));
+                scale.arms = Some(named_arms(&one.node, report));
+            } else if let Some(path) = one.key.strip_prefix("matrix.") {
+                set_in_matrix(&mut scale.tree, path, one);
             } else if let Some(rest) = one.key.strip_prefix("arms.").filter(|_| !arms.is_empty()) {
                 match in_arm(rest, arms) {
                     Some((name, Some(path))) => set_in_arm(&mut scale.tree, name, path, one),
@@ -84,18 +86,41 @@ fn in_arm<'a>(rest: &'a str, arms: &[&'a str]) -> Option<(&'a str, Option<&'a st
 fn set_in_arm(tree: &mut ArmTree, name: &str, path: &str, one: &Entry) {
     let experiment = Arc::make_mut(&mut tree.experiment);
     let arm = experiment.get_mut("arms").and_then(|arms| Arc::make_mut(arms).get_mut(name));
-    let Some(arm) = arm.map(Arc::make_mut) else { return };
-    if arm.is_null() {
-        arm.value = Value::Map(Vec::new());
+    if let Some(arm) = arm {
+        set_path(Arc::make_mut(arm), path, one);
     }
-    if let Value::Map(overrides) = &mut arm.value {
-        overrides.retain(|known| known.key != path);
-        overrides.push(Entry { key: path.to_owned(), key_span: one.key_span, node: Arc::clone(&one.node) });
+}
+
+/// Gives the matrix other values of a path; one that it has stays at its place in the order.
+fn set_in_matrix(tree: &mut ArmTree, path: &str, one: &Entry) {
+    let experiment = Arc::make_mut(&mut tree.experiment);
+    if experiment.get("matrix").is_none()
+        && let Value::Map(entries) = &mut experiment.value
+    {
+        let node = Arc::new(Node::new(one.key_span, Value::Map(Vec::new())));
+        entries.push(Entry { key: "matrix".to_owned(), key_span: one.key_span, node });
+    }
+    if let Some(matrix) = experiment.get_mut("matrix") {
+        set_path(Arc::make_mut(matrix), path, one);
+    }
+}
+
+/// Lets a map of paths say this of one of them.
+fn set_path(map: &mut Node, path: &str, one: &Entry) {
+    if map.is_null() {
+        map.value = Value::Map(Vec::new());
+    }
+    if let Value::Map(entries) = &mut map.value {
+        let entry = Entry { key: path.to_owned(), key_span: one.key_span, node: Arc::clone(&one.node) };
+        match entries.iter_mut().find(|known| known.key == path) {
+            Some(known) => *known = entry,
+            None => entries.push(entry),
+        }
     }
 }
 
 /// The arms that a scale has.
-fn named_arms(node: &Node, known: &[&str], report: &mut Report) -> Vec<String> {
+fn named_arms(node: &Node, report: &mut Report) -> Vec<Spanned<String>> {
     let Value::List(items) = &node.value else {
         let message = format!("expected a list of the arms that the scale has, found {}", node.describe());
         report.error(node.span, message).help("to change what an arm sets, write `arms.NAME.PATH`");
@@ -106,14 +131,11 @@ fn named_arms(node: &Node, known: &[&str], report: &mut Report) -> Vec<String> {
     }
     let mut seen = BTreeSet::new();
     let names = items.iter().filter_map(|item| {
-        let name = report.name(item, 63)?;
+        let name = report.arm_name(item)?;
         if !seen.insert(name.value.clone()) {
             report.error(name.span, format!("arm `{}` is named twice", name.value)).help("remove one of them");
         }
-        if !known.contains(&name.value.as_str()) && !known.is_empty() {
-            report.dangling("arm", &name.value, name.span, known.iter().copied());
-        }
-        Some(name.value)
+        Some(name)
     });
     names.collect()
 }

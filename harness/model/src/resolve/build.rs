@@ -83,6 +83,8 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
         experiment: experiment.name.to_string(),
         question: experiment.head.question.clone(),
         arm: arm.name.clone(),
+        base: arm.base.clone(),
+        matrix: arm.matrix.clone(),
         repeat,
         seed,
         duration: body.duration,
@@ -105,7 +107,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     };
     plan.fabric.traces = traces(&plan, layout);
     let downloads = plan.downloads();
-    plan.expect = arm.expect.iter().map(|one| one.resolve(downloads)).collect();
+    plan.expect = arm.expect.iter().map(|one| one.resolve(&arm.which(), downloads)).collect();
     plan
 }
 

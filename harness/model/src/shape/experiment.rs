@@ -205,6 +205,22 @@ pub(crate) static TOLERANCE: Shape = Shape {
     ],
 };
 
+/// A value of a matrix with a name.
+pub(crate) static LABELLED: Shape = Shape {
+    name: "a labelled value",
+    doc: "A value of a matrix under a name of its own. Lists and maps need one, and so does text that cannot be part of the name \
+          of an arm.",
+    keys: &[
+        Key {
+            name: "label",
+            form: Form::Name,
+            need: Need::Required,
+            doc: "What it is called in the names of arms: `{label: few, value: {burst: 4}}`.",
+        },
+        Key { name: "value", form: Form::Any, need: Need::Required, doc: "The value." },
+    ],
+};
+
 /// The whole file.
 pub(crate) static EXPERIMENT: Shape = Shape {
     name: "an experiment",
@@ -280,15 +296,22 @@ pub(crate) static EXPERIMENT: Shape = Shape {
         Key {
             name: "arms",
             form: Form::Named("name of an arm", &Form::Named("path", &Form::Any)),
-            need: Need::Required,
-            doc: "The variants: what each sets otherwise, by path.",
+            need: Need::Optional("the matrix says it"),
+            doc: "The variants: what each sets otherwise, by path. Required where there is no `matrix`.",
+        },
+        Key {
+            name: "matrix",
+            form: Form::Named("path", &Form::List(&Form::Either(&[Form::Map(&LABELLED), Form::Any]))),
+            need: Need::Optional("the arms are as they stand"),
+            doc: "[Lists of values](#sweeps) by path: every arm is there once for each combination of them; at most 64 arms in all.",
         },
         Key {
             name: "scales",
             form: Form::Named("name of a scale", &Form::Named("path", &Form::Any)),
             need: Need::Optional("there is the file's own alone"),
             doc: "The same experiment in other sizes (`--scale`): what each sets otherwise, by path, before the arms do; \
-                  `arms` is a list of those that it has.",
+                  `arms` is a list of those that it has, \
+                  `matrix.PATH` another list of values.",
         },
         Key {
             name: "timeline",

@@ -117,9 +117,9 @@ pub(crate) static SELECTION: Shape = Shape {
         },
         Key {
             name: "max_returned",
-            form: Form::Whole(1, 1_000),
+            form: Form::Whole(0, 1_000),
             need: Need::Default("40"),
-            doc: "At most so many peers are returned.",
+            doc: "At most so many peers are returned; with 0 everything comes from edges.",
         },
         Key {
             name: "diversity",

@@ -171,6 +171,20 @@ fn a_query_introduces_both_sides_at_the_addresses_that_were_seen() {
     );
 }
 
+#[test]
+fn where_nobody_is_to_be_returned_the_answer_is_empty_and_still_counts_the_copies() {
+    for strategy in [Strategy::Nested, Strategy::Local, Strategy::Random] {
+        let mut control = control(strategy, 0, 1.0);
+        for number in [4, 7] {
+            arrive(&mut control, number, true);
+        }
+        tell(&mut control, 4, register("patch", true));
+        // Nobody is introduced either.
+        let empty = Message::Peers { query: 77, peers: vec![], copies: 1 };
+        assert_eq!(tell(&mut control, 7, query(7, "patch")), [Output::Send { conn: ConnId(7), message: empty }]);
+    }
+}
+
 fn set(control: &mut ControlMachine, selection: Selection, limits: ControlLimits) {
     let policy = peerbed_contract::ControlPolicy { selection, readd: ReAddPolicy::default(), limits };
     let policy = Box::new(peerbed_contract::NodePolicy::Control(policy));

@@ -48,6 +48,20 @@ fn the_mode_edge_only_asks_for_no_peers() {
 }
 
 #[test]
+fn where_nobody_is_returned_everything_comes_from_the_edge_at_its_full_rate() {
+    for databases in [0, 1] {
+        let mut world = World::new(object(16, 262_144));
+        (world.selection.max_returned, world.databases) = (0, databases);
+        world.downloader(5.0, 40.0, SECOND, vec![]);
+        world.seed_peer(10.0);
+        let outcome = World::run(world.build(), 30 * SECOND);
+        let record = outcome.completed(0);
+        assert_eq!((record.peer_bytes, record.copies_registered, record.peers_returned), (0, Some(1), Some(0)));
+        assert!(speed(record) > 0.95 * 40.0, "{}", speed(record));
+    }
+}
+
+#[test]
 fn a_provider_that_allows_no_peers_gets_none() {
     let mut object = object(8, 65_536);
     object.peers_allowed = false;

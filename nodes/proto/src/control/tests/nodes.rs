@@ -126,6 +126,27 @@ fn the_region_is_asked_first_and_then_the_others_for_what_is_missing() {
 }
 
 #[test]
+fn where_nobody_is_to_be_returned_the_database_nodes_are_asked_for_their_copies_alone() {
+    let mut control = connection();
+    let selection = Selection {
+        strategy: Strategy::Nested,
+        max_returned: 0,
+        diversity: 0.25,
+        rotation: true,
+        filters: Filters::default(),
+    };
+    set(&mut control, selection, ControlLimits::default());
+    let conn = peer(&mut control, 3);
+    let lookup = Message::Lookup { lookup: 0, content: content("patch"), asker: profile(3), near: 0, rest: 0 };
+    assert_eq!(tell(&mut control, conn, query(3, "patch")), [says(0, lookup.clone())]);
+    // What is given all the same is not passed on.
+    let peers = vec![offered(6, Nearness::SameAs)];
+    assert_eq!(tell(&mut control, 0, Message::Found { lookup: 0, peers, copies: 7 }), [says(2, lookup)]);
+    let outputs = tell(&mut control, 2, Message::Found { lookup: 0, peers: Vec::new(), copies: 3 });
+    assert_eq!(outputs, [says(conn, Message::Peers { query: 77, peers: vec![], copies: 10 })]);
+}
+
+#[test]
 fn a_silent_or_lost_database_node_is_not_waited_for() {
     let mut control = connection();
     let conn = peer(&mut control, 3);
