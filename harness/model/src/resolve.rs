@@ -96,16 +96,15 @@ impl Experiment {
         let base = ArmTree::base(&root, &topology);
         let mut layouts = Layouts { known: Vec::new(), traces };
 
-        let (head, arms) = read_all(&base, scale, (None, &[]), &mut layouts, &mut report);
+        let (head, arms) = read_all(&base, scale, Wanted::ALL, &mut layouts, &mut report);
         let written: Vec<String> = arms.iter().map(|arm| arm.name.clone()).collect();
         let mut resolved = Vec::new();
         if let Some(node) = root.get("scales").filter(|_| scale == Scale::ONE) {
             let names: Vec<&str> = root.get("arms").map_or_else(Vec::new, |node| node.keys().collect());
             for ScaleTree { tree, arms, expects } in scales::apply(node, (&root, &topology), &names, &mut report) {
                 let mut own = report.beside();
-                let wanted = arms.as_deref().map(|arms| (arms, expects));
-                let written: Vec<&str> = written.iter().map(String::as_str).collect();
-                let (head, arms) = read_all(&tree, scale, (wanted, &written), &mut layouts, &mut own);
+                let wanted = Wanted { arms: arms.as_deref(), expects, written: &written };
+                let (head, arms) = read_all(&tree, scale, wanted, &mut layouts, &mut own);
                 compared(&arms, &tree, &mut own);
                 report.absorb(own, &format!("at scale `{}`", tree.name.value));
                 resolved.extend(head.map(|head| Scaled { name: tree.name.value, head, arms }));
@@ -286,12 +285,26 @@ fn compared(arms: &[Arm], tree: &ArmTree, report: &mut Report) {
     }
 }
 
-/// Reads and checks the trees as they stand, and every arm of them; or only the arms that are named, and whether bounds may speak
-/// of no others. Else they may speak of those that the file has as it stands, too.
+/// Which arms a scale has.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    /// Their names, or of what they come from; none: all.
+    arms: Option<&'a [Spanned<String>]>,
+    /// Bounds speak of no others.
+    expects: bool,
+    /// Else also of those that the file has as it stands.
+    written: &'a [String],
+}
+
+impl Wanted<'_> {
+    const ALL: Wanted<'static> = Wanted { arms: None, expects: false, written: &[] };
+}
+
+/// Reads and checks the trees as they stand, and every arm of them that is wanted.
 fn read_all(
     base: &ArmTree,
     scale: Scale,
-    (wanted, written): (Option<(&[Spanned<String>], bool)>, &[&str]),
+    wanted: Wanted<'_>,
     layouts: &mut Layouts,
     report: &mut Report,
 ) -> (Option<Head>, Vec<Arm>) {
@@ -307,16 +320,17 @@ fn read_all(
         trees = matrix::cross(node, trees, arms_node.map(|node| &**node), report);
     }
     let names = speakable(&trees);
-    if let Some((wanted, _)) = wanted {
+    if let Some(wanted) = wanted.arms {
         trees.retain(|tree| wanted.iter().any(|wanted| tree.which().is(&wanted.value)));
         let dangling = wanted.iter().filter(|wanted| !names.is_empty() && !names.contains(&wanted.value));
         for wanted in dangling {
             report.dangling("arm", &wanted.value, wanted.span, names.iter().map(String::as_str));
         }
     }
-    let names = if matches!(wanted, Some((_, true))) { speakable(&trees) } else { names };
-    let also = written.iter().copied().filter(|_| !matches!(wanted, Some((_, true))));
-    let speak_of: Vec<&str> = names.iter().map(String::as_str).chain(also).collect();
+    let alone = wanted.arms.is_some() && wanted.expects;
+    let names = if alone { speakable(&trees) } else { names };
+    let also = wanted.written.iter().filter(|_| !alone);
+    let speak_of: Vec<&str> = names.iter().chain(also).map(String::as_str).collect();
     let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, &speak_of, report));
     let mut arms = Vec::new();
     for tree in &trees {

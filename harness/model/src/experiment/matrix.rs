@@ -185,7 +185,9 @@ fn shorts(paths: &[&str]) -> Vec<String> {
         if longer.is_empty() {
             return names;
         }
-        longer.into_iter().for_each(|index| lengths[index] += 1);
+        for index in longer {
+            lengths[index] += 1;
+        }
     }
 }
 
