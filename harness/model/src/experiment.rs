@@ -18,6 +18,7 @@ pub(crate) mod constants;
 pub(crate) mod control;
 pub(crate) mod decode;
 pub(crate) mod expect;
+pub(crate) mod homes;
 pub(crate) mod matrix;
 pub(crate) mod moves;
 pub(crate) mod nat;
@@ -56,7 +57,7 @@ pub(crate) struct Body {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Group {
     pub(crate) name: Spanned<String>,
-    pub(crate) at: Spanned<String>,
+    pub(crate) at: homes::Homes,
     pub(crate) access: Spanned<String>,
     pub(crate) peers: Spanned<u32>,
     /// Who uploads.

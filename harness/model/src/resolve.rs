@@ -24,6 +24,7 @@ use crate::{
 
 mod build;
 mod demand;
+mod homes;
 mod layout;
 mod moves;
 mod policies;
@@ -378,8 +379,8 @@ fn read_arm(
     }
     let before = report.errors();
     let mut places = places;
-    places.extend(layout::destinations(groups.as_deref().unwrap_or_default()));
-    layout::check_places(names.as_deref(), topology.as_ref(), &places, report);
+    places.extend(homes::destinations(groups.as_deref().unwrap_or_default()));
+    homes::check_places(names.as_deref(), topology.as_ref(), &places, report);
     let layout = match (&topology, &groups) {
         (Some(topology), Some(groups)) if report.errors() == before => {
             let visited = fields.get("timeline").map_or_else(BTreeSet::new, |node| timeline::visited(node, topology));

@@ -98,7 +98,9 @@ fn form_schema(form: &Form) -> Value {
     let text = |pattern: String| json!({"type": "string", "pattern": pattern});
     match form {
         Form::Name
-        | Form::NameOf("AS" | "group" | "content object" | "node" | "topology" | "access profile" | "provider") => {
+        | Form::NameOf(
+            "AS" | "group" | "content object" | "node" | "topology" | "access profile" | "provider" | "region",
+        ) => {
             json!({"type": ["string", "integer"], "pattern": NAME})
         }
         Form::NameOf("arm") => json!({"type": ["string", "integer"], "pattern": ARM}),

@@ -32,6 +32,8 @@ pub(crate) struct As {
     pub(crate) number: AsNumber,
     pub(crate) region: String,
     pub(crate) country: Option<String>,
+    /// How many people live there, beside other ASes.
+    pub(crate) population: u64,
     pub(crate) prefix: Spanned<Prefix>,
     /// Every profile that it offers, shared ones included.
     pub(crate) access: BTreeMap<String, Duplex>,

@@ -20,7 +20,7 @@ access:
     queue: 64KiB
 ases:
   - {name: transit, number: 64500, region: core, country: nl, prefix: 10.0.0.0/24}
-  - {name: isp-x, number: 64501, region: west, prefix: 10.1.0.0/24, access: {own: {up: 1mbit}}}
+  - {name: isp-x, number: 64501, region: west, population: 3, prefix: 10.1.0.0/24, access: {own: {up: 1mbit}}}
   - {name: isp-y, number: 64502, region: west, prefix: 10.2.0.0/24}
 links:
   - {customer: isp-x, provider: transit, rate: 200mbit, delay: 10ms, jitter: 1ms, loss: 0.1%, queue: 50ms,
@@ -46,6 +46,7 @@ providers: {A: {peers: allowed, uploads: off}}
 content:
   - {id: patch, size: 1MiB, provider: A, peers: forbidden, piece: 64KiB}
 groups:
+  - {name: spread, as: {regions: [west]}, peers: 4, access: cable}
   - {name: homes, as: isp-x, peers: 30, access: cable, uploads: 50%, holds: {patch: 2}, command: [-v],
      behaviour: {corrupt: true, stall: {share: 10%, trickle: 8kbit}, inflate: {share: 10%, factor: 4}, ignore-caps: 10%,
        flood: {share: 10%, per_second: 20, lasts: 5s}, malformed: 5%},

@@ -8,6 +8,7 @@ use crate::{
     diagnostic::{Report, Spanned},
     experiment::{
         Body, Group, Head, Policy, Uploads, behaviour,
+        homes::Homes,
         nat::NatMix,
         provider::Provider,
         users::{self, Users},
@@ -40,10 +41,10 @@ pub(crate) struct Decoded<'n> {
     pub(crate) body: Option<Body>,
 }
 
-/// A group's AS and access profile, by name.
+/// A group's ASes and access profile, by name.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Place {
-    pub(crate) at: Option<Spanned<String>>,
+    pub(crate) at: Option<Homes>,
     pub(crate) access: Option<Spanned<String>>,
 }
 
@@ -182,7 +183,7 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
         return (Part { name: None, value: None }, Place { at: None, access: None });
     };
     let name = fields.get("name").and_then(|node| report.name(node, GROUP_NAME));
-    let at = fields.get("as").and_then(|node| report.name(node, 63));
+    let at = fields.get("as").and_then(|node| Homes::decode(node, report));
     let access = fields.get("access").and_then(|node| report.name(node, 63));
     let peers = fields.get("peers").and_then(|node| {
         let value = report.whole(node, 1, limits::NODES)? as u32;
@@ -196,6 +197,13 @@ fn read_group(node: &Node, content: &Names<'_>, providers: &[Provider], report: 
         Some(node) => report.name(node, 63).map(|name| Some(name.value)),
         None => Some(None),
     };
+    if at.as_ref().is_some_and(|at| !at.is_one())
+        && let Some(node) = fields.get("lan")
+    {
+        report
+            .error(node.span, "a local network is in one AS, and this group is in several")
+            .help("give each AS a group of its own, or leave `lan` out");
+    }
     let nat = fields.get("nat").map_or(Some(NatMix::all(NatClass::None)), |node| NatMix::decode(node, report));
     let holds = fields.get("holds").map_or(Some(Vec::new()), |node| read_holds(node, content, peers, report));
     let command = fields.get("command").map_or(Some(Vec::new()), |node| read_command(node, report));

@@ -10,10 +10,10 @@ use peerbed_link::{Duplex, FabricLink, Route};
 
 use crate::{
     diagnostic::{Report, Span, Spanned},
-    experiment::{Group, decode::Place},
+    experiment::Group,
     limits,
     read::listed,
-    topology::{Topology, decode::find_profile, routes::Graph, trace::Traces},
+    topology::{Topology, routes::Graph, trace::Traces},
 };
 
 /// The index of an AS, and a link to it.
@@ -95,7 +95,8 @@ impl Layout {
         let mut first_peer = Vec::new();
         let mut numbers: BTreeMap<&str, u32> = BTreeMap::new();
         for batch in &batches {
-            if batch.group.is_some() {
+            // A group in several ASes has a batch in each.
+            if batch.group == Some(first_peer.len()) {
                 first_peer.push(hosts.len());
             }
             let number = numbers.entry(batch.prefix).or_default();
@@ -152,36 +153,6 @@ impl Layout {
     }
 }
 
-/// Where movers of these groups want to be.
-pub(crate) fn destinations(groups: &[Group]) -> Vec<Place> {
-    let moves = groups.iter().filter_map(|group| Some((group, group.users.moves.as_ref()?)));
-    let places = moves.flat_map(|(group, moves)| {
-        let access = moves.access.as_ref().unwrap_or(&group.access);
-        moves.to.iter().map(|to| Place { at: Some(to.clone()), access: Some(access.clone()) })
-    });
-    places.collect()
-}
-
-/// Notes groups whose AS or access profile does not exist.
-pub(crate) fn check_places(
-    names: Option<&[String]>,
-    topology: Option<&Topology>,
-    places: &[Place],
-    report: &mut Report,
-) {
-    for place in places {
-        if let (Some(at), Some(names)) = (&place.at, names)
-            && !names.contains(&at.value)
-        {
-            report.dangling("AS", &at.value, at.span, names.iter().map(String::as_str));
-        }
-        let (Some(at), Some(access), Some(topology)) = (&place.at, &place.access, topology) else { continue };
-        if let Some(found) = topology.ases.iter().find(|one| one.name.value == at.value) {
-            find_profile(found, access, report);
-        }
-    }
-}
-
 /// What names of database nodes begin with.
 const DATABASE: &str = "database";
 
@@ -210,18 +181,19 @@ fn batches<'a>(topology: &Topology, groups: &'a [Group]) -> Vec<Batch<'a>> {
         }
     }
     for (index, group) in groups.iter().enumerate() {
-        // Names that lead nowhere were noted before.
-        let Some(at) = topology.ases.iter().position(|one| one.name.value == group.at.value) else { continue };
-        let Some(access) = topology.ases[at].access.get(&group.access.value).copied() else { continue };
-        batches.push(Batch {
-            prefix: &group.name.value,
-            role: Role::Peer,
-            group: Some(index),
-            at,
-            access,
-            count: group.peers.value,
-            span: group.peers.span,
-        });
+        for (at, count) in group.at.divide(group.peers.value, topology) {
+            // Names that lead nowhere were noted before.
+            let Some(access) = topology.ases[at].access.get(&group.access.value).copied() else { continue };
+            batches.push(Batch {
+                prefix: &group.name.value,
+                role: Role::Peer,
+                group: Some(index),
+                at,
+                access,
+                count,
+                span: group.peers.span,
+            });
+        }
     }
     batches
 }

@@ -32,6 +32,17 @@ pub(crate) static NAT: Shape = Shape {
     ],
 };
 
+pub(crate) static POPULATED: Shape = Shape {
+    name: "a choice of populated ASes",
+    doc: "The ASes with a `population` in some regions.",
+    keys: &[Key {
+        name: "regions",
+        form: Form::List(&Form::NameOf("region")),
+        need: Need::Required,
+        doc: "The regions, at least one.",
+    }],
+};
+
 /// All of the group, or a share of it.
 const WHO: Form = Form::Either(&[Form::Flag, Form::Share]);
 
@@ -146,13 +157,24 @@ pub(crate) static GROUP: Shape = Shape {
             need: Need::Required,
             doc: "Its name, unique; not `edge`, `edges`, `control` or `database`.",
         },
-        Key { name: "as", form: Form::NameOf("AS"), need: Need::Required, doc: "Where its peers are attached." },
+        Key {
+            name: "as",
+            form: Form::Either(&[
+                Form::NameOf("AS"),
+                Form::List(&Form::NameOf("AS")),
+                Form::Words(&["populated"]),
+                Form::Map(&POPULATED),
+            ]),
+            need: Need::Required,
+            doc: "Where its peers are attached: one AS, several, or every AS with a `population`. How they are divided among several: \
+                  [populations](#populations).",
+        },
         Key { name: "peers", form: Form::Whole(1, limits::NODES), need: Need::Required, doc: "How many." },
         Key {
             name: "access",
             form: Form::NameOf("access profile"),
             need: Need::Required,
-            doc: "Their access link: a profile of the AS or a shared one.",
+            doc: "Their access link: a profile of the AS or a shared one; of each AS where there are several.",
         },
         Key {
             name: "uploads",
@@ -228,8 +250,8 @@ pub(crate) static GROUP: Shape = Shape {
             name: "lan",
             form: Form::Name,
             need: Need::Optional("each peer is on its own"),
-            doc: "The local network that its peers share, with other groups of the same AS that say the same word. It counts for the choice \
-                  of peers; packets between them still cross their access links.",
+            doc: "The local network that its peers share, with other groups of the same AS that say the same word; `as` is one AS then. It \
+                  counts for the choice of peers; packets between them still cross their access links.",
         },
         Key {
             name: "nat",

@@ -113,7 +113,7 @@ pub(crate) static AS: Shape = Shape {
             name: "name",
             form: Form::Name,
             need: Need::Required,
-            doc: "Its name, unique; links and groups speak of it by this.",
+            doc: "Its name, unique; links and groups speak of it by this. Not `populated`.",
         },
         Key {
             name: "number",
@@ -132,6 +132,13 @@ pub(crate) static AS: Shape = Shape {
             form: Form::Name,
             need: Need::Optional("the directory knows none"),
             doc: "Its country, as the directory of the control plane tells it and logins record it.",
+        },
+        Key {
+            name: "population",
+            form: Form::Whole(0, limits::POPULATION),
+            need: Need::Default("0"),
+            doc: "How many people live there, beside other ASes: a weight without unit. Groups that are in several ASes are divided \
+                  among them by it.",
         },
         Key {
             name: "prefix",

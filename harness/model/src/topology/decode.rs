@@ -10,6 +10,7 @@ use peerbed_link::{Duplex, LinkSpec};
 
 use crate::{
     diagnostic::{Report, Spanned},
+    experiment::homes::POPULATED,
     limits,
     read::Fields,
     shape::topology::{ACCESS, AS, INFRASTRUCTURE, LINK, TOPOLOGY},
@@ -139,6 +140,12 @@ fn read_as(node: &Node, shared: &BTreeMap<String, Duplex>, traces: &Traces, repo
     let number = fields.get("number").and_then(|node| report.whole(node, 1, u64::from(u32::MAX)));
     let region = fields.get("region").and_then(|node| report.name(node, 63));
     let country = fields.get("country").and_then(|node| report.name(node, 63)).map(|country| country.value);
+    let population = fields.get("population").map_or(Some(0), |node| report.whole(node, 0, limits::POPULATION));
+    if let Some(name) = name.as_ref().filter(|name| name.value == POPULATED) {
+        report
+            .error(name.span, "an AS cannot be named `populated`: groups say so for every AS with a population")
+            .help("take another name");
+    }
     let prefix = fields.get("prefix").and_then(|node| {
         let value = report.scalar(node, "a prefix such as `10.1.0.0/16`", units::prefix)?;
         Some(Spanned { value, span: node.span })
@@ -149,7 +156,8 @@ fn read_as(node: &Node, shared: &BTreeMap<String, Duplex>, traces: &Traces, repo
     }
     let value = || {
         let number = AsNumber::try_from(number? as u32).ok()?;
-        Some(As { name: name.clone()?, number, region: region?.value, country, prefix: prefix?, access })
+        let (name, region, population) = (name.clone()?, region?.value, population?);
+        Some(As { name, number, region, country, population, prefix: prefix?, access })
     };
     let value = value();
     Part { name, value }
