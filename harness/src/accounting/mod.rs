@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use offenders::Offender;
 pub use verdict::Dispute;
 
-use crate::metrics::{Better, Metric, RunView, Value};
+use crate::metrics::{Metric, RunView, Value};
 use claims::Claims;
 
 /// Disputes that are written out.
@@ -109,16 +109,16 @@ impl Accounting {
 
     /// Its metrics.
     pub fn rows(&self) -> Vec<Metric> {
-        let count = |name, better, number: usize| Metric::new(name, "1", better, Value::count(number as u64));
+        let count = |name, number: usize| Metric::new(name, Value::count(number as u64));
         let offences = self.offenders.iter().map(|offender| offender.count).sum::<u64>() as usize;
         vec![
-            count("accounting.accused", Better::Neither, self.accused.len()),
-            count("accounting.disputes", Better::Lower, self.disputes_in_all as usize),
-            count("accounting.false_accusations", Better::Lower, self.false_accusations.len()),
-            count("accounting.missed", Better::Lower, self.missed.len()),
-            count("offences.told", Better::Neither, offences),
-            count("offences.offenders", Better::Neither, self.offenders.len()),
-            count("offences.honest", Better::Lower, self.honest_offenders as usize),
+            count("accounting.accused", self.accused.len()),
+            count("accounting.disputes", self.disputes_in_all as usize),
+            count("accounting.false_accusations", self.false_accusations.len()),
+            count("accounting.missed", self.missed.len()),
+            count("offences.told", offences),
+            count("offences.offenders", self.offenders.len()),
+            count("offences.honest", self.honest_offenders as usize),
         ]
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use peerbed_contract::{DownloadRecord, EventKind, NodeName, TerminalStatus};
 
-use super::{Better, Download, Metric, RunView, Value};
+use super::{Download, Metric, RunView, Value};
 
 /// Every terminal status with the metric that counts it.
 const STATUSES: [(TerminalStatus, &str); 5] = [
@@ -54,25 +54,11 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
 }
 
 fn counts(planned: u64, started: u64, lost: u64, records: &[&DownloadRecord]) -> Vec<Metric> {
-    let count = |name, better, number| Metric::new(name, "1", better, Value::count(number));
-    let mut rows = vec![
-        count("downloads.planned", Better::Neither, planned),
-        count("downloads.started", Better::Neither, started),
-        count("downloads.lost", Better::Neither, lost),
-    ];
-    for (status, name) in STATUSES {
-        let better = match status {
-            TerminalStatus::Completed => Better::Higher,
-            _ => Better::Lower,
-        };
-        rows.push(count(name, better, with_status(records, status)));
-    }
-    rows.push(Metric::new(
-        "failure_rate",
-        "share",
-        Better::Lower,
-        Value::proportion(with_status(records, TerminalStatus::Failed), started),
-    ));
+    let count = |name, number| Metric::new(name, Value::count(number));
+    let mut rows =
+        vec![count("downloads.planned", planned), count("downloads.started", started), count("downloads.lost", lost)];
+    rows.extend(STATUSES.map(|(status, name)| count(name, with_status(records, status))));
+    rows.push(Metric::new("failure_rate", Value::proportion(with_status(records, TerminalStatus::Failed), started)));
     rows
 }
 
@@ -102,13 +88,11 @@ fn speeds(records: &[&DownloadRecord], lost: u64) -> Vec<Metric> {
     ]);
     let no_byte = records.iter().filter(|record| record.first_byte_ns.is_none()).count() as u64;
     vec![
-        Metric::new("speed_mbps", "Mbit/s", Better::Higher, of_completed(speed_mbps)),
-        Metric::new("speed_wall_mbps", "Mbit/s", Better::Higher, of_completed(wall_speed_mbps)),
-        Metric::new("speed_ranked_mbps", "Mbit/s", Better::Higher, Value::distribution(ranked, ranked_left_out)),
+        Metric::new("speed_mbps", of_completed(speed_mbps)),
+        Metric::new("speed_wall_mbps", of_completed(wall_speed_mbps)),
+        Metric::new("speed_ranked_mbps", Value::distribution(ranked, ranked_left_out)),
         Metric::new(
             "startup_ms",
-            "ms",
-            Better::Lower,
             Value::distribution(
                 records.iter().filter_map(|record| startup_ms(record)),
                 BTreeMap::from([("no_byte", no_byte), ("lost", lost)]),
@@ -127,15 +111,15 @@ fn pauses(view: &RunView<'_>, started: &[&Download<'_>], records: &[&DownloadRec
     let stalled = records.iter().filter(|record| record.stalls > 0).count() as u64;
     let offline = records.iter().filter(|record| record.offline_ns > 0).count() as u64;
     let stalls = records.iter().map(|record| u64::from(record.stalls)).sum();
-    let share = |name, numerator| Metric::new(name, "share", Better::Lower, Value::proportion(numerator, of));
+    let share = |name, numerator| Metric::new(name, Value::proportion(numerator, of));
     vec![
         share("pause_rate", paused),
         share("pause_terminal_rate", terminal),
         share("pause_resumed_rate", paused - terminal),
         share("stalled_rate", stalled),
         share("offline_rate", offline),
-        Metric::new("moved_rate", "share", Better::Neither, Value::proportion(moved(view), of)),
-        Metric::new("stalls", "1", Better::Lower, Value::count(stalls)),
+        Metric::new("moved_rate", Value::proportion(moved(view), of)),
+        Metric::new("stalls", Value::count(stalls)),
     ]
 }
 
@@ -163,34 +147,22 @@ fn sources(records: &[&DownloadRecord], lost: u64) -> Vec<Metric> {
         let unanswered = records.len() as u64 - values.len() as u64;
         Value::distribution(values, BTreeMap::from([("no_answer", unanswered), ("lost", lost)]))
     };
-    let bytes = |name, better, number| Metric::new(name, "B", better, Value::count(number));
+    let bytes = |name, number| Metric::new(name, Value::count(number));
     vec![
-        Metric::new(
-            "peer_efficiency",
-            "share",
-            Better::Higher,
-            Value::ratio(with_bytes, peer as f64, (edge + peer) as f64),
-        ),
+        Metric::new("peer_efficiency", Value::ratio(with_bytes, peer as f64, (edge + peer) as f64)),
         Metric::new(
             "peer_efficiency_of_downloads",
-            "share",
-            Better::Higher,
             Value::distribution(
                 records.iter().filter_map(|record| peer_efficiency(record)),
                 BTreeMap::from([("no_byte", without_bytes), ("lost", lost)]),
             ),
         ),
-        bytes("bytes.edge", Better::Lower, edge),
-        bytes("bytes.peer", Better::Higher, peer),
-        bytes("bytes.wasted", Better::Lower, sum(|record| record.wasted_bytes)),
-        Metric::new(
-            "rejected_pieces",
-            "1",
-            Better::Lower,
-            Value::count(sum(|record| u64::from(record.rejected_pieces))),
-        ),
-        Metric::new("copies_registered", "1", Better::Neither, answered(|record| record.copies_registered)),
-        Metric::new("peers_returned", "1", Better::Neither, answered(|record| record.peers_returned)),
+        bytes("bytes.edge", edge),
+        bytes("bytes.peer", peer),
+        bytes("bytes.wasted", sum(|record| record.wasted_bytes)),
+        Metric::new("rejected_pieces", Value::count(sum(|record| u64::from(record.rejected_pieces)))),
+        Metric::new("copies_registered", answered(|record| record.copies_registered)),
+        Metric::new("peers_returned", answered(|record| record.peers_returned)),
     ]
 }
 

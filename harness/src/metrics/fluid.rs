@@ -16,7 +16,7 @@ use peerbed_contract::{ContentId, Object, PeerConfig, RoleConfig};
 use peerbed_link::{Bandwidth, LinkSpec};
 use peerbed_model::Act;
 
-use super::{Better, Metric, RunView, Value};
+use super::{Metric, RunView, Value};
 
 /// Content bytes in a full packet: 1500 bytes without the headers of IPv4 and of TCP with timestamps.
 const PAYLOAD: f64 = 1448.0 / 1500.0;
@@ -50,9 +50,9 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
     };
     let seconds = bound.map_or_else(|| Value::ratio(n, 0.0, 0.0), |bound| Value::ratio(n, bound.bits, bound.rate));
     vec![
-        Metric::new("fluid_bound_s", "s", Better::Neither, seconds),
-        Metric::new("fluid_bound_first", "1", Better::Neither, of(ends.map(|ends| ends.0).zip(bound))),
-        Metric::new("fluid_bound_last", "1", Better::Lower, of(ends.map(|ends| ends.1).zip(bound))),
+        Metric::new("fluid_bound_s", seconds),
+        Metric::new("fluid_bound_first", of(ends.map(|ends| ends.0).zip(bound))),
+        Metric::new("fluid_bound_last", of(ends.map(|ends| ends.1).zip(bound))),
     ]
 }
 

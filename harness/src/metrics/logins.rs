@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use peerbed_contract::{AsNumber, DownloadRecord, EventKind, Guid, LoginRecord, Role};
 
-use super::{Better, Metric, RunView, Value};
+use super::{Metric, RunView, Value};
 
 /// Every login in order of time.
 fn logins<'a>(view: &RunView<'a>) -> impl Iterator<Item = (u64, &'a LoginRecord)> + use<'a> {
@@ -41,7 +41,7 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
         inter += one;
         wrong += other;
     }
-    let bytes = |name, better, number| Metric::new(name, "B", better, Value::count(number));
+    let bytes = |name, number| Metric::new(name, Value::count(number));
     let moves = view.record.events.iter().filter(|event| matches!(event.kind, EventKind::Moved { .. })).count();
     let recoveries = view.record.events.iter().filter_map(|event| match event.kind {
         EventKind::RegistryRebuilt { took_ns, .. } => Some(took_ns as f64 / 1e6),
@@ -52,12 +52,12 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
         _ => None,
     });
     vec![
-        Metric::new("logins", "1", Better::Neither, Value::count(logins(view).count() as u64)),
-        Metric::new("moves", "1", Better::Neither, Value::count(moves as u64)),
-        bytes("bytes.inter_as_by_login", Better::Neither, inter),
-        bytes("bytes.misattributed", Better::Neither, wrong),
-        Metric::new("registry_recovery_ms", "ms", Better::Lower, Value::distribution(recoveries, BTreeMap::new())),
-        Metric::new("control_refusals", "1", Better::Neither, Value::count(refused.sum())),
+        Metric::new("logins", Value::count(logins(view).count() as u64)),
+        Metric::new("moves", Value::count(moves as u64)),
+        bytes("bytes.inter_as_by_login", inter),
+        bytes("bytes.misattributed", wrong),
+        Metric::new("registry_recovery_ms", Value::distribution(recoveries, BTreeMap::new())),
+        Metric::new("control_refusals", Value::count(refused.sum())),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! What one run measured: typed rows with the definitions of `docs/results.md`, and the few figures that summaries and
 //! expectations speak of. Pure: a [`RunRecord`](crate::record::RunRecord) goes in, values come out.
 
+mod catalogue;
 mod copies;
 mod downloads;
 mod figures;
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 use crate::accounting::Accounting;
 
+pub use catalogue::{Definition, definitions};
 pub use copies::copied_installations;
 pub use downloads::{peer_efficiency, speed_mbps, startup_ms, status_word, wall_speed_mbps};
 pub use figures::{FIGURES, Figures, full_key};
@@ -31,12 +33,12 @@ pub use view::{Download, NodeIndex, Pair, PairKey, RunView};
 /// One metric of one run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Metric {
-    /// Its name; the list is in `docs/results.md`.
+    /// Its name, one of [`definitions`].
     pub name: &'static str,
     /// What tells it from others of the same name, for example `from` and `to` AS numbers; mostly empty.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<&'static str, String>,
-    /// The unit of its values: `Mbit/s`, `ms`, `B`, `share` (0 to 1), `1` for plain numbers.
+    /// The unit of its values.
     pub unit: &'static str,
     /// Which direction is an improvement.
     pub better: Better,
@@ -104,8 +106,9 @@ pub enum Value {
 }
 
 impl Metric {
-    /// One without labels.
-    pub(crate) fn new(name: &'static str, unit: &'static str, better: Better, value: Value) -> Self {
+    /// One without labels, of a name that the catalogue has.
+    pub(crate) fn new(name: &str, value: Value) -> Self {
+        let Definition { name, unit, better, .. } = *catalogue::definition(name);
         Self { name, labels: BTreeMap::new(), unit, better, value }
     }
 

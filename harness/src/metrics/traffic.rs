@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use peerbed_contract::{AsNumber, EventKind, Role};
 use peerbed_link::Kind;
 
-use super::{Better, Metric, NodeIndex, RunView, Value};
+use super::{Metric, NodeIndex, RunView, Value};
 use crate::engine::{LedgerEntry, Sample};
 
 /// A window of the peak egress is at least this long, seconds. Samples come once a second, but the last one comes when
@@ -34,12 +34,11 @@ pub(super) fn rows(view: &RunView<'_>) -> Vec<Metric> {
 fn content(view: &RunView<'_>) -> Vec<Metric> {
     let by_as = view.peer_bytes_by_as();
     let sum = |same: bool| by_as.iter().filter(|((from, to), _)| (from == to) == same).map(|(_, bytes)| bytes).sum();
-    let bytes = |name, better, number| Metric::new(name, "B", better, Value::count(number));
-    let mut rows =
-        vec![bytes("bytes.intra_as", Better::Neither, sum(true)), bytes("bytes.inter_as", Better::Lower, sum(false))];
+    let bytes = |name, number| Metric::new(name, Value::count(number));
+    let mut rows = vec![bytes("bytes.intra_as", sum(true)), bytes("bytes.inter_as", sum(false))];
     rows.push(top_share(&by_as));
     for ((from, to), number) in &by_as {
-        let row = bytes("peer_bytes_between", Better::Neither, *number);
+        let row = bytes("peer_bytes_between", *number);
         rows.push(row.label("from", &from.get()).label("to", &to.get()));
     }
     rows
@@ -52,17 +51,12 @@ fn top_share(by_as: &BTreeMap<(AsNumber, AsNumber), u64>) -> Metric {
         *sent.entry(*from).or_default() += bytes;
     }
     let (most, all) = (sent.values().copied().max().unwrap_or(0), sent.values().sum::<u64>());
-    Metric::new(
-        "inter_as_top_share",
-        "share",
-        Better::Neither,
-        Value::ratio(sent.len() as u64, most as f64, all as f64),
-    )
+    Metric::new("inter_as_top_share", Value::ratio(sent.len() as u64, most as f64, all as f64))
 }
 
 fn wire(samples: &[Sample]) -> Vec<Metric> {
     let total = ledger_total(samples);
-    let bytes = |name, number| Metric::new(name, "B", Better::Lower, Value::count(number));
+    let bytes = |name, number| Metric::new(name, Value::count(number));
     let of_kind = |kind| total.iter().filter(|((.., other), _)| *other == kind).map(|(_, entry)| entry.1).sum::<u64>();
     let mut rows = vec![bytes("bytes.control", of_kind(Kind::Control))];
     for kind in [Kind::Edge, Kind::Peer, Kind::Control] {
@@ -84,7 +78,7 @@ fn requests(view: &RunView<'_>) -> [Metric; 2] {
             none += refused;
         }
     }
-    let metric = |name, number| Metric::new(name, "1", Better::Neither, Value::count(number));
+    let metric = |name, number| Metric::new(name, Value::count(number));
     [metric("requests.served", all), metric("requests.refused", none)]
 }
 
@@ -92,14 +86,14 @@ fn requests(view: &RunView<'_>) -> [Metric; 2] {
 fn nat(samples: &[Sample]) -> Metric {
     let dropped = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.health.nat.packets());
     let number = dropped(samples.last()).saturating_sub(dropped(samples.first()));
-    Metric::new("packets.nat_dropped", "packets", Better::Neither, Value::count(number))
+    Metric::new("packets.nat_dropped", Value::count(number))
 }
 
 /// Packets that came to addresses which their hosts had left.
 fn missed(samples: &[Sample]) -> Metric {
     let missed = |sample: Option<&Sample>| sample.map_or(0, |sample| sample.health.missed.packets);
     let number = missed(samples.last()).saturating_sub(missed(samples.first()));
-    Metric::new("packets.missed", "packets", Better::Neither, Value::count(number))
+    Metric::new("packets.missed", Value::count(number))
 }
 
 /// Packets and wire bytes by (source AS, destination AS, kind).
@@ -182,5 +176,5 @@ fn peak(samples: &[Sample], nodes: &[NodeIndex]) -> Metric {
     let busiest = windows.iter().copied().max_by(|a, b| rate(a).total_cmp(&rate(b)));
     let Window { seconds, counted } = busiest.unwrap_or(Window { seconds: 0.0, counted: 0 });
     let value = Value::ratio(windows.len() as u64, counted as f64 * 8e-6, seconds);
-    Metric::new("edge_peak_egress_mbps", "Mbit/s", Better::Lower, value)
+    Metric::new("edge_peak_egress_mbps", value)
 }

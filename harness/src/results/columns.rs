@@ -51,7 +51,7 @@ impl Type {
     }
 }
 
-/// One column; its name ends with its unit where it has one.
+/// One column; its name ends with its unit where that is one of time, bytes or rate.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
     /// Its name.
@@ -60,15 +60,19 @@ pub struct Column {
     pub ty: Type,
     /// It may be null.
     pub optional: bool,
+    /// The unit of its values, `1` for plain numbers; empty of what has none: names, words, numbers that only name something.
+    pub unit: &'static str,
+    /// What it means, in Markdown.
+    pub doc: &'static str,
 }
 
 impl Column {
-    pub(super) const fn new(name: &'static str, ty: Type) -> Self {
-        Self { name, ty, optional: false }
+    pub(super) const fn new(name: &'static str, ty: Type, unit: &'static str, doc: &'static str) -> Self {
+        Self { name, ty, optional: false, unit, doc }
     }
 
-    pub(super) const fn maybe(name: &'static str, ty: Type) -> Self {
-        Self { name, ty, optional: true }
+    pub(super) const fn maybe(name: &'static str, ty: Type, unit: &'static str, doc: &'static str) -> Self {
+        Self { name, ty, optional: true, unit, doc }
     }
 }
 

@@ -15,6 +15,8 @@ mod summary;
 mod tables;
 
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 pub(crate) mod test_tree;
 #[cfg(test)]
 mod tests;
