@@ -51,6 +51,9 @@ pub struct Plan {
     pub tolerance: Tolerance,
     /// The names of the ASes.
     pub as_names: BTreeMap<AsNumber, String>,
+    /// Where the ASes are.
+    #[serde(default)]
+    pub localities: BTreeMap<AsNumber, Locality>,
     /// The hosts, in the order of [`Fabric::nodes`].
     pub nodes: Vec<PlannedNode>,
     /// What happens from outside, in order of time.
@@ -124,6 +127,17 @@ impl Plan {
         });
         changes.flatten().collect()
     }
+}
+
+/// Where an AS is, as the topology says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Locality {
+    /// Its region.
+    pub region: String,
+    /// Its country, where the topology has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
 }
 
 /// What makes links behave.

@@ -45,6 +45,10 @@ fn quick_is_small_and_whole() {
     let edges = plan.nodes.iter().filter(|node| node.role == Role::Edge);
     let places: std::collections::BTreeSet<_> = edges.map(|node| node.config.as_number).collect();
     assert!(plan.as_names.len() >= 3);
+    assert!(plan.localities.keys().eq(plan.as_names.keys()));
+    for node in &plan.nodes {
+        assert_eq!(plan.localities[&node.config.as_number].region, node.config.region, "{}", node.name);
+    }
     assert_eq!((count(Role::Edge), places.len(), count(Role::Control)), (2, 2, 1));
     assert!(count(Role::Peer) >= 24);
     assert!((20..=40).contains(&plan.downloads()));

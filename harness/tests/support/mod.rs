@@ -125,6 +125,7 @@ pub(crate) fn plan(commands: Vec<Vec<String>>) -> Plan {
         nodes: nodes.collect(),
         fabric,
         as_names: BTreeMap::new(),
+        localities: BTreeMap::new(),
         timeline: vec![],
         expect: vec![],
         parameters: BTreeMap::new(),

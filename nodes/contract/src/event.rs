@@ -151,6 +151,16 @@ pub enum EventKind {
         /// Requests that it refused with 503, because of its limits or an outage.
         refused: u64,
     },
+    /// How many messages this node of the control plane exchanged; printed once, when it is told to stop. A message is one
+    /// frame, whatever its length.
+    Messages {
+        /// From peers.
+        from_peers: u64,
+        /// To peers.
+        to_peers: u64,
+        /// To other nodes of the control plane.
+        among: u64,
+    },
     /// Something that whoever reads the results should know, for example a lost control plane.
     Notice {
         /// One sentence.

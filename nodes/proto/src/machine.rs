@@ -15,6 +15,13 @@ pub type Time = u64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnId(pub u64);
 
+impl ConnId {
+    /// Whether a remote opened it, and not this node.
+    pub fn was_accepted(self) -> bool {
+        self.0 % 2 == 1
+    }
+}
+
 /// One request for one piece on one connection, numbered by the requester, unique among its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestId(pub u32);

@@ -13,11 +13,11 @@ use peerbed_link::{Bandwidth, Fabric, FabricNode, Trace, TraceId, Traced};
 
 use crate::{
     experiment::{Body, provider::Provider},
-    plan::{Act, Action, Plan, PlannedNode, Setting},
+    plan::{Act, Action, Locality, Plan, PlannedNode, Setting},
     resolve::{
         Arm, Experiment,
         demand::{self, Holders, Request},
-        layout::{Host, Layout},
+        layout::{AsFacts, Host, Layout},
         moves, policies,
         seeds::Seeds,
         timeline, users,
@@ -100,6 +100,7 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
         },
         tolerance: body.tolerance,
         as_names: layout.ases.iter().map(|one| (one.number, one.name.clone())).collect(),
+        localities: layout.ases.iter().map(|one| (one.number, locality(one))).collect(),
         nodes,
         timeline,
         expect: Vec::new(),
@@ -109,6 +110,10 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     let downloads = plan.downloads();
     plan.expect = arm.expect.iter().map(|one| one.resolve(&arm.which(), downloads)).collect();
     plan
+}
+
+fn locality(of: &AsFacts) -> Locality {
+    Locality { region: of.region.clone(), country: of.entry.country.clone() }
 }
 
 /// When each peer is first there, by group and peer.

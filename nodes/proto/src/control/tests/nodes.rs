@@ -281,3 +281,27 @@ fn a_wiped_database_node_says_so() {
     assert_eq!(outputs[1], says(1, Message::Attached { incarnation: 77 }));
     assert_eq!(looked_up(&mut database), [0_u8; 0]);
 }
+
+#[test]
+fn messages_with_peers_and_among_nodes_are_counted_apart() {
+    let count = |control: &mut ControlMachine| {
+        control.handle(20, Input::Stop);
+        let outputs = drain(control);
+        let [.., Output::Event(EventKind::Messages { from_peers, to_peers, among }), Output::Finished] = outputs[..]
+        else {
+            panic!("{outputs:?}");
+        };
+        (from_peers, to_peers, among)
+    };
+    // Two attachments; a login, its welcome; a registration, which goes on to a database node.
+    let mut control = connection();
+    let conn = peer(&mut control, 3);
+    assert_eq!(tell(&mut control, conn, register("patch", true)).len(), 1);
+    assert_eq!(count(&mut control), (2, 1, 3));
+    // To a database node nobody is a peer.
+    let mut database = machine(ControlPart::Database { connection_nodes: vec![ip(1).into()] });
+    database.handle(0, Input::Start);
+    accept(&mut database, 1, 1);
+    assert_eq!(tell(&mut database, 1, Message::Attach { version: PROTOCOL_VERSION }).len(), 1);
+    assert_eq!(count(&mut database), (0, 0, 1));
+}
