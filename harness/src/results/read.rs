@@ -269,6 +269,14 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// True or false; none of null.
+    pub fn truth(self, column: &str) -> Option<bool> {
+        match self.field(column)? {
+            Field::Bool(truth) => Some(*truth),
+            _ => None,
+        }
+    }
+
     /// A number, whole or not; none of null.
     pub fn number(self, column: &str) -> Option<f64> {
         match self.field(column)? {

@@ -1,8 +1,13 @@
 //! What the figures of a report show: from results to charts.
 
+mod balance;
+mod paper;
 mod speed;
+mod sweep;
 mod time;
 mod traffic;
+
+use std::collections::BTreeSet;
 
 use super::{
     chart::{Chart, Heat},
@@ -12,20 +17,44 @@ use crate::say::counted;
 
 /// A figure, by how it is drawn.
 pub(super) enum Figure {
-    Chart(Chart),
+    Chart(Box<Chart>),
     Heat(Heat),
 }
 
-/// The figures of every report: how fast, when, between whom.
-pub(super) fn usual(source: &Source) -> Vec<Figure> {
+/// Everything that is drawn: what answers first, then the figures of every report (how fast, when, between whom).
+pub(super) fn all(source: &Source) -> Vec<Figure> {
     let columns = source.columns();
-    let mut figures = vec![Figure::Chart(speed::cdf(&columns))];
-    figures.extend(time::charts(&columns).into_iter().map(Figure::Chart));
-    figures.extend(traffic::matrices(&columns).into_iter().map(Figure::Heat));
-    figures
+    let mut charts = sweep::charts(&columns);
+    let asked: BTreeSet<&str> =
+        source.sets.iter().flat_map(|set| set.summary.figures.iter().map(String::as_str)).collect();
+    for word in asked {
+        charts.extend(of(word, &columns));
+    }
+    charts.push(speed::cdf(&columns));
+    charts.extend(time::charts(&columns));
+    let heats = traffic::matrices(&columns);
+    charts.into_iter().map(|chart| Figure::Chart(Box::new(chart))).chain(heats.into_iter().map(Figure::Heat)).collect()
 }
 
-/// `46 downloads in 2 runs.`
+/// The figures that an experiment asks for by this word, beside those of every report.
+fn of(word: &str, columns: &[Column<'_>]) -> Vec<Chart> {
+    match word {
+        "speed-by-source" => paper::speed_by_source(columns),
+        "efficiency-by-copies" => vec![paper::efficiency_by_copies(columns)],
+        "efficiency-by-returned" => vec![paper::efficiency_by_returned(columns)],
+        "pause-by-size" => vec![paper::pause_by_size(columns)],
+        "providers" => vec![paper::providers(columns)],
+        "regions" => vec![paper::regions(columns)],
+        "lan" => vec![paper::lan(columns)],
+        "as-sent" => balance::sent(columns).into_iter().chain([balance::population(columns)]).collect(),
+        "as-balance" => vec![balance::scatter(columns)],
+        "as-pairs" => vec![balance::pairs(columns)],
+        // Those of every report.
+        _ => Vec::new(),
+    }
+}
+
+/// `n = 46 downloads in 2 runs.`
 fn counts(things: usize, thing: &str, columns: &[Column<'_>]) -> String {
     let runs: usize = columns.iter().map(Column::runs).sum();
     format!("n = {} in {}.", counted(things, thing), counted(runs, "run"))

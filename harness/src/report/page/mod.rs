@@ -60,7 +60,7 @@ pub fn html(source: &Source) -> String {
                     @for set in &source.sets { (expectations(set)) (attackers_list(set)) }
                     h2 { "Pictures" }
                     div .figures {
-                        @for figure in figures::usual(source) {
+                        @for figure in figures::all(source) {
                             @match figure { Figure::Chart(chart) => { (chart.figure().unwrap_or_default()) }, Figure::Heat(heat) => { (heat.figure().unwrap_or_default()) } }
                         }
                     }
