@@ -103,10 +103,7 @@ fn speeds(records: &[&DownloadRecord], lost: u64) -> Vec<Metric> {
 
 fn pauses(view: &RunView<'_>, started: &[&Download<'_>], records: &[&DownloadRecord]) -> Vec<Metric> {
     let of = started.len() as u64;
-    let is_paused = |download: &&&Download<'_>| {
-        download.paused || download.record().is_some_and(|r| r.pauses > 0 || r.status == TerminalStatus::Paused)
-    };
-    let paused = started.iter().filter(is_paused).count() as u64;
+    let paused = started.iter().filter(|download| download.was_paused()).count() as u64;
     let terminal = with_status(records, TerminalStatus::Paused);
     let stalled = records.iter().filter(|record| record.stalls > 0).count() as u64;
     let offline = records.iter().filter(|record| record.offline_ns > 0).count() as u64;

@@ -8,7 +8,7 @@ use serde::{
     ser::{Serialize, SerializeMap, Serializer},
 };
 
-use super::{RunMetrics, Value, median};
+use super::{RunMetrics, Value, median, median_interval};
 
 /// Which part of a metric a figure is.
 #[derive(Debug, Clone, Copy)]
@@ -18,10 +18,11 @@ enum Part {
     P10,
     P50,
     P90,
+    P95,
 }
 
 /// Every figure: its key in `summary.json`, and the metric it is taken from.
-pub const FIGURES: [Figure; 60] = [
+pub const FIGURES: [Figure; 79] = [
     figure("downloads.planned", "downloads.planned", Part::Single),
     figure("downloads.started", "downloads.started", Part::Single),
     figure("downloads.completed", "downloads.completed", Part::Single),
@@ -57,10 +58,29 @@ pub const FIGURES: [Figure; 60] = [
     figure("bytes.inter_as", "bytes.inter_as", Part::Single),
     figure("bytes.inter_as_by_login", "bytes.inter_as_by_login", Part::Single),
     figure("bytes.misattributed", "bytes.misattributed", Part::Single),
+    figure("bytes.intra_lan", "bytes.intra_lan", Part::Single),
+    figure("bytes.transit", "transit_bytes_total", Part::Single),
     figure("bytes.control", "bytes.control", Part::Single),
     figure("bytes.wasted", "bytes.wasted", Part::Single),
     figure("inter_as.top_share", "inter_as_top_share", Part::Single),
+    figure("as.gini", "inter_as_gini", Part::Single),
+    figure("as.intra_share", "intra_as_share", Part::Single),
+    figure("as.silent_share", "silent_ases_share", Part::Single),
+    figure("as.symmetry", "inter_as_symmetry", Part::Single),
+    figure("as.direct_share", "direct_link_share", Part::Single),
+    figure("as.mean_hops", "mean_as_hops", Part::Single),
+    figure("as.heavy", "heavy_uploaders", Part::Single),
+    figure("as.heavy_share", "heavy_uploaders_share", Part::Single),
+    figure("as.heavy_symmetry", "heavy_symmetry", Part::Single),
+    figure("as.pair_symmetry", "pair_symmetry", Part::Single),
+    figure("as.heavy_direct_share", "heavy_direct_link_share", Part::Single),
+    figure("as.heavy_peers_ratio", "heavy_peers_ratio", Part::Single),
+    figure("lan.copies_share", "lan_copies_share", Part::Single),
+    figure("lan.served_share", "lan_served_share", Part::Single),
     figure("edge_peak_egress_mbps", "edge_peak_egress_mbps", Part::Single),
+    figure("edge_p95_egress_mbps", "edge_egress_mbps", Part::P95),
+    figure("control_messages_per_download", "control_messages_per_download", Part::Single),
+    figure("cpu_s_per_gb", "cpu_s_per_gb", Part::Single),
     figure("fluid_bound.seconds", "fluid_bound_s", Part::Single),
     figure("fluid_bound.first", "fluid_bound_first", Part::Single),
     figure("fluid_bound.last", "fluid_bound_last", Part::Single),
@@ -112,6 +132,7 @@ impl Figures {
                 (Part::P10, Value::Distribution { quantiles, .. }) => quantiles.map(|q| q.p10),
                 (Part::P50, Value::Distribution { quantiles, .. }) => quantiles.map(|q| q.p50),
                 (Part::P90, Value::Distribution { quantiles, .. }) => quantiles.map(|q| q.p90),
+                (Part::P95, Value::Distribution { quantiles, .. }) => quantiles.map(|q| q.p95),
                 _ => None,
             }
         }))
@@ -125,6 +146,15 @@ impl Figures {
             let index = at.next()?;
             median(runs.iter().filter_map(|run| run.0[index]))
         }))
+    }
+
+    /// The intervals of the medians over runs, by figure, of those that are defined in enough runs.
+    pub fn intervals(runs: &[Figures]) -> BTreeMap<String, [f64; 2]> {
+        let interval = |(index, figure): (usize, &Figure)| {
+            let values: Vec<f64> = runs.iter().filter_map(|run| run.0[index]).collect();
+            Some((figure.key.to_owned(), median_interval(&values)?))
+        };
+        FIGURES.iter().enumerate().filter_map(interval).collect()
     }
 
     /// The figure of this key; none if it is undefined, or if there is no such key.

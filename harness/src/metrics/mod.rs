@@ -1,12 +1,19 @@
 //! What one run measured: typed rows with the definitions of `docs/results.md`, and the few figures that summaries and
 //! expectations speak of. Pure: a [`RunRecord`](crate::record::RunRecord) goes in, values come out.
 
+mod balance;
+mod bootstrap;
+mod burden;
 mod catalogue;
+mod classes;
 mod copies;
 mod downloads;
 mod figures;
 mod fluid;
+mod inequality;
+mod lan;
 mod logins;
+mod paths;
 mod quantile;
 mod series;
 mod traffic;
@@ -21,10 +28,14 @@ use serde::Serialize;
 
 use crate::accounting::Accounting;
 
+pub use balance::{AsTraffic, ases};
+pub use bootstrap::median_interval;
 pub use catalogue::{Definition, definitions};
 pub use copies::copied_installations;
 pub use downloads::{peer_efficiency, speed_mbps, startup_ms, status_word, wall_speed_mbps};
 pub use figures::{FIGURES, Figures, full_key};
+pub use inequality::{gini, lorenz};
+pub use lan::lan_of;
 pub use quantile::{Quantiles, median, quantile, sorted};
 pub use series::{Moment, series};
 pub use traffic::{Ledger, Window, kind_word, ledger_delta, ledger_total, windows};
@@ -163,6 +174,11 @@ impl RunMetrics {
     pub fn of(view: &RunView<'_>, accounting: &Accounting) -> Self {
         let mut rows = downloads::rows(view);
         rows.extend(traffic::rows(view));
+        rows.extend(balance::rows(view));
+        rows.extend(paths::rows(view));
+        rows.extend(lan::rows(view));
+        rows.extend(classes::rows(view));
+        rows.extend(burden::rows(view));
         rows.extend(fluid::rows(view));
         rows.extend(accounting.rows());
         rows.extend(logins::rows(view));

@@ -42,6 +42,8 @@ pub struct Quantiles {
     pub p75: f64,
     /// 90 %.
     pub p90: f64,
+    /// 95 %.
+    pub p95: f64,
     /// 99 %.
     pub p99: f64,
     /// The largest value.
@@ -59,6 +61,7 @@ impl Quantiles {
             p50: at(0.5)?,
             p75: at(0.75)?,
             p90: at(0.9)?,
+            p95: at(0.95)?,
             p99: at(0.99)?,
             max: at(1.0)?,
         })
@@ -88,7 +91,7 @@ mod tests {
         fn quantiles_rise_and_stay_between_the_extremes(values in prop::collection::vec(-1e9..1e9_f64, 1..50)) {
             let sorted = sorted(values);
             let q = Quantiles::of(&sorted).expect("not empty");
-            let rising = [q.min, q.p10, q.p25, q.p50, q.p75, q.p90, q.p99, q.max];
+            let rising = [q.min, q.p10, q.p25, q.p50, q.p75, q.p90, q.p95, q.p99, q.max];
             prop_assert!(rising.is_sorted());
             prop_assert_eq!((q.min, q.max), (sorted[0], sorted[sorted.len() - 1]));
         }

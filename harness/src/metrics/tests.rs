@@ -138,6 +138,10 @@ fn the_peak_egress_is_the_busiest_second_of_all_edges_together() {
     assert!(near(single(&all, "edge_peak_egress_mbps"), 6.342));
     let of = |edge| all.labelled("edge_peak_egress_mbps", &[("node", edge)]).and_then(|row| row.value.single());
     assert!(near(of("edge-0"), 4.242) && near(of("edge-1"), 2.1), "{:?} {:?}", of("edge-0"), of("edge-1"));
+    // One busy second of ten: position 0.95 × 9 = 8.55 is between the last idle one and it.
+    let (n, mean, quantiles, _) = distribution(&all, "edge_egress_mbps");
+    assert!(n == 10 && near(mean, 0.6342) && near(quantiles.map(|q| q.p95), 0.55 * 6.342), "{quantiles:?}");
+    assert!(near(Figures::of(&all).get("edge_p95_egress_mbps"), 0.55 * 6.342));
 }
 
 #[test]
@@ -180,9 +184,10 @@ fn what_is_undefined_is_null_and_never_nan() {
 fn every_figure_is_taken_from_a_metric_and_every_group_is_written_once() {
     let figures = Figures::of(&metrics(&fixture::record("hybrid", 0)));
     let undefined: Vec<_> = figures.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| key).collect();
-    // Its downloads are no crowd, and no registry was lost in it.
+    // One AS alone is a heavy uploader; its downloads are no crowd, and no registry was lost in it.
+    let pairs = ["as.pair_symmetry", "as.heavy_direct_share"];
     let others = ["fluid_bound.seconds", "fluid_bound.first", "fluid_bound.last", "registry_recovery_ms.p50"];
-    assert_eq!(undefined, others, "the fixture defines every other figure");
+    assert_eq!(undefined, [pairs.as_slice(), &others].concat(), "the fixture defines every other figure");
     // A JSON object with a key twice would lose the first.
     let text = serde_json::to_string(&figures).expect("JSON");
     let groups: std::collections::BTreeSet<&str> =
@@ -252,6 +257,7 @@ fn rows_are_typed() {
         "p50": 100.0,
         "p75": 100.0,
         "p90": 100.0,
+        "p95": 100.0,
         "p99": 100.0,
         "max": 100.0
       },

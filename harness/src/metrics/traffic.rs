@@ -158,23 +158,30 @@ pub fn windows(samples: &[Sample], counter: impl Fn(&Sample) -> u64) -> Vec<Wind
 fn egress(view: &RunView<'_>) -> Vec<Metric> {
     let edges: Vec<NodeIndex> =
         (0..view.record.plan.nodes.len()).filter(|&index| view.role(index) == Role::Edge).collect();
-    let mut rows = vec![peak(&view.record.samples, &edges)];
+    let all = carried(&view.record.samples, &edges);
+    let mut rows = vec![peak(&all)];
+    rows.push(Metric::new("edge_egress_mbps", Value::distribution(all.iter().map(mbps), BTreeMap::new())));
     for edge in edges {
-        rows.push(peak(&view.record.samples, &[edge]).label("node", &view.node(edge).name));
+        rows.push(peak(&carried(&view.record.samples, &[edge])).label("node", &view.node(edge).name));
     }
     rows
 }
 
-/// The window in which the uplinks of these nodes together carried the most a second.
-fn peak(samples: &[Sample], nodes: &[NodeIndex]) -> Metric {
-    let carried = |sample: &Sample| {
+/// What the uplinks of these nodes together carried, second by second.
+fn carried(samples: &[Sample], nodes: &[NodeIndex]) -> Vec<Window> {
+    windows(samples, |sample| {
         let uplink = |&node: &NodeIndex| sample.access.get(node).map_or(0, |link| link.forward.carried_bytes);
         nodes.iter().map(uplink).sum()
-    };
-    let windows = windows(samples, carried);
-    let rate = |window: &Window| window.counted as f64 * 8e-6 / window.seconds;
-    let busiest = windows.iter().copied().max_by(|a, b| rate(a).total_cmp(&rate(b)));
+    })
+}
+
+fn mbps(window: &Window) -> f64 {
+    window.counted as f64 * 8e-6 / window.seconds
+}
+
+/// The window in which the most was carried a second.
+fn peak(windows: &[Window]) -> Metric {
+    let busiest = windows.iter().copied().max_by(|a, b| mbps(a).total_cmp(&mbps(b)));
     let Window { seconds, counted } = busiest.unwrap_or(Window { seconds: 0.0, counted: 0 });
-    let value = Value::ratio(windows.len() as u64, counted as f64 * 8e-6, seconds);
-    Metric::new("edge_peak_egress_mbps", value)
+    Metric::new("edge_peak_egress_mbps", Value::ratio(windows.len() as u64, counted as f64 * 8e-6, seconds))
 }

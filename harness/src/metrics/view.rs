@@ -7,7 +7,8 @@ use std::{
 };
 
 use peerbed_contract::{
-    AsNumber, ContentId, DownloadRecord, EventKind, NodeName, Role, RoleConfig, ScriptStep, TransferRecord,
+    AsNumber, ContentId, DownloadRecord, EventKind, NodeName, Role, RoleConfig, ScriptStep, TerminalStatus,
+    TransferRecord,
 };
 use peerbed_model::{Act, PlannedNode};
 
@@ -56,6 +57,11 @@ impl<'a> Download<'a> {
     /// How it ended. A restarted node may have ended a download twice; the last word counts.
     pub fn record(&self) -> Option<&'a DownloadRecord> {
         self.records.last().copied()
+    }
+
+    /// Whether its user paused it at least once, by its record or by what was said before its node died.
+    pub fn was_paused(&self) -> bool {
+        self.paused || self.record().is_some_and(|record| record.pauses > 0 || record.status == TerminalStatus::Paused)
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) struct Set {
     pub(super) manifest_text: String,
     pub(super) downloads: Read,
     pub(super) series: Read,
+    pub(super) ases: Option<Read>,
     pub(super) metrics: Vec<MetricRow>,
     pub(super) deeds: Vec<Deed>,
 }
@@ -132,7 +133,8 @@ impl Set {
             manifest_text: serde_json::to_string_pretty(&whole).unwrap_or_default(),
             downloads: results.downloads()?,
             series: results.series()?,
-            metrics: results.metrics(|name| name == BY_AS || name.starts_with("as_") || name.contains("_by_"))?,
+            ases: results.ases()?,
+            metrics: results.metrics(|name| name == BY_AS)?,
             deeds: results.deeds()?,
         })
     }
@@ -155,6 +157,13 @@ impl Column<'_> {
             Some(label) => format!("{} · {label}", heading(self.arm)),
             None => heading(self.arm),
         }
+    }
+
+    /// What an AS is called: its name in the topology where that is known.
+    pub(super) fn as_name(&self, number: u64) -> String {
+        let rows = self.set.ases.iter().flat_map(Read::rows);
+        let mut of_it = rows.filter(|row| row.whole("as_number") == Some(number));
+        of_it.find_map(|row| row.text("name")).map_or_else(|| format!("AS{number}"), str::to_owned)
     }
 
     /// The first repeat of which there is anything.

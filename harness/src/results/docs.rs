@@ -1,10 +1,18 @@
 //! The parts of `docs/results.md` that are written from the code: the columns of every table and the metrics. Each stands
-//! between two markers; `UPDATE_DOCS=1 cargo test -p peerbed --lib results::docs` writes them anew.
+//! between two markers; `UPDATE_DOCS=1 cargo test -p peerbed --lib results::docs` writes them anew. What else is said there of
+//! figures and limits is compared.
 
-use std::{fmt::Write, fs, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Write, fs, path::PathBuf};
 
-use super::{Column, TABLES, Table};
-use crate::metrics::{Better, definitions};
+use super::{
+    Column, TABLES, Table,
+    test_tree::Tree,
+    tests::{DOCS, lines, two_arms},
+};
+use crate::{
+    metrics::{Better, definitions},
+    reconcile::{limits, overload::SIGNALS},
+};
 
 fn page() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/results.md")
@@ -70,4 +78,64 @@ fn the_page_has_every_column_and_every_metric() {
          UPDATE_DOCS=1 cargo test -p peerbed --lib results::docs",
         differing.first()
     );
+}
+
+/// The rows of the first table below a heading: the cells of each, without the back quotes.
+fn documented(heading: &str) -> Vec<Vec<String>> {
+    let section = DOCS.split(&format!("\n## {heading}\n")).nth(1).unwrap_or_else(|| panic!("no section {heading}"));
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect();
+    section.lines().filter(|line| line.starts_with("| `")).map(cells).collect()
+}
+
+#[test]
+fn every_defined_metric_is_written_with_its_unit() {
+    let tree = Tree::new();
+    let path = two_arms(&tree).path;
+    let written: BTreeSet<(String, String)> = lines(&path.join("metrics.jsonl"))
+        .iter()
+        .map(|row| (row["name"].as_str().expect("text").into(), row["unit"].as_str().expect("text").into()))
+        .collect();
+    let defined: BTreeSet<(String, String)> =
+        definitions().map(|metric| (metric.name.into(), metric.unit.into())).collect();
+    assert_eq!(written, defined);
+}
+
+#[test]
+fn the_docs_list_every_figure_and_every_limit() {
+    let figures: BTreeSet<String> = documented("summary.json")
+        .iter()
+        .flat_map(|row| row[0].split(' ').map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let code: BTreeSet<String> = crate::metrics::FIGURES.iter().map(|figure| figure.key.to_owned()).collect();
+    assert_eq!(figures, code);
+
+    let limits: Vec<[String; 2]> =
+        documented("Validity").into_iter().map(|row| [row[0].clone(), row[1].clone()]).collect();
+    let in_code = [
+        ("OVERHEAD_MIN", format!("{:.4}", limits::OVERHEAD_MIN)),
+        ("OVERHEAD_MAX", limits::OVERHEAD_MAX.to_string()),
+        ("PER_DOWNLOAD_BYTES", limits::PER_DOWNLOAD_BYTES.to_string()),
+        ("PER_EDGE_PIECE_BYTES", limits::PER_EDGE_PIECE_BYTES.to_string()),
+        ("PER_PEER_PIECE_BYTES", limits::PER_PEER_PIECE_BYTES.to_string()),
+        ("PER_ATTACKER_BYTES", limits::PER_ATTACKER_BYTES.to_string()),
+        ("UNDERWAY_PER_NODE_BYTES", limits::UNDERWAY_PER_NODE_BYTES.to_string()),
+        ("UNDERWAY_UNLIMITED_BYTES", limits::UNDERWAY_UNLIMITED_BYTES.to_string()),
+        ("MISSING_SHARE_MAX", limits::MISSING_SHARE_MAX.to_string()),
+        ("BROKEN_SHARE_MAX", limits::BROKEN_SHARE_MAX.to_string()),
+        ("TICK_LATE_MAX_MS", limits::TICK_LATE_MAX_MS.to_string()),
+        ("STEAL_SHARE_MAX", limits::STEAL_SHARE_MAX.to_string()),
+        ("MARKED_SECONDS_SHARE_MAX", limits::MARKED_SECONDS_SHARE_MAX.to_string()),
+        ("CLOCK_STEP_MAX_MS", limits::CLOCK_STEP_MAX_MS.to_string()),
+        ("START_GRACE_MS", limits::START_GRACE_MS.to_string()),
+        ("REASONS_PER_CHECK", limits::REASONS_PER_CHECK.to_string()),
+    ];
+    assert_eq!(limits, in_code.map(|(name, value)| [name.to_owned(), value]));
+    let marks: Vec<[String; 2]> =
+        documented("Marked seconds").into_iter().map(|row| [row[0].clone(), row[1].clone()]).collect();
+    let signals = SIGNALS.iter().map(|signal| [signal.word.to_owned(), signal.limit_text()]);
+    assert_eq!(marks, signals.collect::<Vec<_>>());
+    // And the code has no limit that is in neither list.
+    let source = include_str!("../reconcile/limits.rs");
+    assert_eq!(source.matches("pub const ").count(), limits.len() + marks.len());
 }

@@ -199,6 +199,12 @@ impl Results {
         self.table(tables::DOWNLOADS)
     }
 
+    /// The table of ASes; none in results of a version that did not write it.
+    pub fn ases(&self) -> Result<Option<Read>, ReadError> {
+        let there = self.path.join(tables::ASES.file).exists();
+        there.then(|| self.table(tables::ASES)).transpose()
+    }
+
     /// The runs over time.
     pub fn series(&self) -> Result<Read, ReadError> {
         self.table(tables::SERIES)

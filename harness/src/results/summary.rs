@@ -1,7 +1,11 @@
 //! What an experiment found, arm by arm: the content of `summary.json`, from which the table, `summary.md` and the report
 //! are drawn.
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
 use peerbed_model::{Bound, Coordinates, Expectation, Plan};
 use serde::{
@@ -76,6 +80,9 @@ pub struct ArmSummary {
     /// The median over the runs of each run's figure.
     #[serde(flatten)]
     pub figures: Figures,
+    /// Bootstrap intervals of these medians, low and high, by figure; of figures that three runs or more define.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub intervals: BTreeMap<String, [f64; 2]>,
     /// Sums over the runs, so that one bad run among several shows.
     pub downloads_total: DownloadTotals,
     /// GUIDs of installations that the login logs of its runs show more than once: copied, or gone back to an older image.
@@ -241,6 +248,7 @@ fn arm(first: &Plan, plans: &[Arc<Plan>], outcomes: &[RunOutcome], ending: &Endi
         seed: first.seed,
         downloads_total: totals(&figures),
         figures: Figures::median(&figures),
+        intervals: Figures::intervals(&figures),
         copied_installations: copies(&runs),
         runs_detail: runs.iter().map(|run| detail(run)).collect(),
     }

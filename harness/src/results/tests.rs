@@ -1,7 +1,6 @@
 //! Whole directories: what is in them, and that nothing half or overwritten ever is.
 
 use std::{
-    collections::BTreeSet,
     fs::{self, File},
     path::Path,
     sync::Arc,
@@ -20,20 +19,16 @@ use super::{
     test_tree::{Tree, identity},
     *,
 };
-use crate::{
-    fixture,
-    reconcile::{limits, overload::SIGNALS},
-    record::RunRecord,
-};
+use crate::{fixture, record::RunRecord};
 
-const DOCS: &str = include_str!("../../../docs/results.md");
+pub(super) const DOCS: &str = include_str!("../../../docs/results.md");
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("in range")
 }
 
 /// Results of two arms.
-fn two_arms(tree: &Tree) -> Finished {
+pub(super) fn two_arms(tree: &Tree) -> Finished {
     let records =
         [fixture::record_of(fixture::plan("edge-only", 0), &fixture::TOLD[2..]), fixture::record("hybrid", 0)];
     let plans: Vec<Arc<Plan>> = records.iter().map(|record: &RunRecord| Arc::clone(&record.plan)).collect();
@@ -48,7 +43,7 @@ fn text(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn lines(path: &Path) -> Vec<Value> {
+pub(super) fn lines(path: &Path) -> Vec<Value> {
     text(path).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
@@ -81,6 +76,7 @@ fn a_finished_directory_has_every_file_and_nothing_else() {
     assert_eq!(
         names,
         [
+            "ases.parquet",
             "downloads.parquet",
             "events.jsonl",
             "host.parquet",
@@ -194,6 +190,7 @@ fn tables_can_be_read_back_and_add_up() {
     let first = downloads.iter().find(of_hybrid).expect("rows");
     assert_eq!(*field(first, "status"), Field::Str("completed".into()));
     assert_eq!(*field(first, "speed_mbps"), Field::Double(4.0));
+    assert_eq!((field(first, "country"), field(first, "lan")), (&Field::Str("AA".into()), &Field::Null));
     assert_eq!((whole(first, "planned_ns"), whole(first, "edge_bytes")), (1_000_000_000, 400_000));
     let failed = downloads.iter().filter(of_hybrid).nth(3).expect("four rows");
     assert_eq!((field(failed, "first_byte_ns"), field(failed, "peer_efficiency")), (&Field::Null, &Field::Null));
@@ -210,6 +207,14 @@ fn tables_can_be_read_back_and_add_up() {
     // From AS 1 to AS 2: the 750 kB of the peers, with 5 %.
     let forward = |row: &Row| *field(row, "direction") == Field::Str("forward".into());
     assert_eq!(sum("links.parquet", "carried_bytes", forward), 787_500);
+
+    let ases = rows(&path.join("ases.parquet"));
+    let ases: Vec<&Row> = ases.iter().filter(of_hybrid).collect();
+    let sent = |row: &Row| (whole(row, "as_number"), whole(row, "sent_bytes"), whole(row, "intra_bytes"));
+    assert_eq!((sent(ases[0]), sent(ases[1])), ((1, 750_000, 600_000), (2, 0, 0)));
+    assert_eq!((field(ases[0], "heavy"), field(ases[1], "heavy")), (&Field::Bool(true), &Field::Bool(false)));
+    assert_eq!(*field(ases[1], "country"), Field::Str("BB".into()));
+    assert_eq!(*field(ases[0], "symmetry"), Field::Double(1.0));
 
     let host = rows(&path.join("host.parquet"));
     let host: Vec<&Row> = host.iter().filter(of_hybrid).collect();
@@ -340,62 +345,30 @@ fn the_fingerprint_depends_on_the_machine_and_not_on_the_code() {
     assert_ne!(of(|record| record.runtime = "docker".into(), "a"), here);
 }
 
-/// The rows of the first table below a heading: the cells of each, without the back quotes.
-fn documented(heading: &str) -> Vec<Vec<String>> {
-    let section = DOCS.split(&format!("\n## {heading}\n")).nth(1).unwrap_or_else(|| panic!("no section {heading}"));
-    let section = section.split("\n## ").next().unwrap_or_default();
-    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect();
-    section.lines().filter(|line| line.starts_with("| `")).map(cells).collect()
-}
-
 #[test]
-fn every_defined_metric_is_written_with_its_unit() {
+fn several_runs_have_intervals() {
     let tree = Tree::new();
-    let path = two_arms(&tree).path;
-    let written: BTreeSet<(String, String)> = lines(&path.join("metrics.jsonl"))
-        .iter()
-        .map(|row| (row["name"].as_str().expect("text").into(), row["unit"].as_str().expect("text").into()))
-        .collect();
-    let defined: BTreeSet<(String, String)> =
-        crate::metrics::definitions().map(|metric| (metric.name.into(), metric.unit.into())).collect();
-    assert_eq!(written, defined);
-}
-
-#[test]
-fn the_docs_list_every_figure_and_every_limit() {
-    let figures: BTreeSet<String> = documented("summary.json")
-        .iter()
-        .flat_map(|row| row[0].split(' ').map(str::to_owned).collect::<Vec<_>>())
-        .collect();
-    let code: BTreeSet<String> = crate::metrics::FIGURES.iter().map(|figure| figure.key.to_owned()).collect();
-    assert_eq!(figures, code);
-
-    let limits: Vec<[String; 2]> =
-        documented("Validity").into_iter().map(|row| [row[0].clone(), row[1].clone()]).collect();
-    let in_code = [
-        ("OVERHEAD_MIN", format!("{:.4}", limits::OVERHEAD_MIN)),
-        ("OVERHEAD_MAX", limits::OVERHEAD_MAX.to_string()),
-        ("PER_DOWNLOAD_BYTES", limits::PER_DOWNLOAD_BYTES.to_string()),
-        ("PER_EDGE_PIECE_BYTES", limits::PER_EDGE_PIECE_BYTES.to_string()),
-        ("PER_PEER_PIECE_BYTES", limits::PER_PEER_PIECE_BYTES.to_string()),
-        ("PER_ATTACKER_BYTES", limits::PER_ATTACKER_BYTES.to_string()),
-        ("UNDERWAY_PER_NODE_BYTES", limits::UNDERWAY_PER_NODE_BYTES.to_string()),
-        ("UNDERWAY_UNLIMITED_BYTES", limits::UNDERWAY_UNLIMITED_BYTES.to_string()),
-        ("MISSING_SHARE_MAX", limits::MISSING_SHARE_MAX.to_string()),
-        ("BROKEN_SHARE_MAX", limits::BROKEN_SHARE_MAX.to_string()),
-        ("TICK_LATE_MAX_MS", limits::TICK_LATE_MAX_MS.to_string()),
-        ("STEAL_SHARE_MAX", limits::STEAL_SHARE_MAX.to_string()),
-        ("MARKED_SECONDS_SHARE_MAX", limits::MARKED_SECONDS_SHARE_MAX.to_string()),
-        ("CLOCK_STEP_MAX_MS", limits::CLOCK_STEP_MAX_MS.to_string()),
-        ("START_GRACE_MS", limits::START_GRACE_MS.to_string()),
-        ("REASONS_PER_CHECK", limits::REASONS_PER_CHECK.to_string()),
-    ];
-    assert_eq!(limits, in_code.map(|(name, value)| [name.to_owned(), value]));
-    let marks: Vec<[String; 2]> =
-        documented("Marked seconds").into_iter().map(|row| [row[0].clone(), row[1].clone()]).collect();
-    let signals = SIGNALS.iter().map(|signal| [signal.word.to_owned(), signal.limit_text()]);
-    assert_eq!(marks, signals.collect::<Vec<_>>());
-    // And the code has no limit that is in neither list.
-    let source = include_str!("../reconcile/limits.rs");
-    assert_eq!(source.matches("pub const ").count(), limits.len() + marks.len());
+    let of = |runs: u32| {
+        let record = |repeat: u32| {
+            let active_ms = 1000 * u64::from(repeat + 1);
+            fixture::record_of(
+                fixture::plan("hybrid", repeat),
+                &[fixture::Told { active_ms, ..fixture::TOLD[0].clone() }],
+            )
+        };
+        let records: Vec<RunRecord> = (0..runs).map(record).collect();
+        let plans: Vec<Arc<Plan>> = records.iter().map(|record| Arc::clone(&record.plan)).collect();
+        let outcomes: Vec<RunOutcome> = records.into_iter().map(RunOutcome::of).collect();
+        let directory = ResultsDir::create_at(tree.root(), &plans, identity(), at(i64::from(runs))).expect("made");
+        let done = directory.finish(&outcomes, &Ending::Complete).expect("written");
+        let summary: Value = serde_json::from_str(&text(&done.path.join("summary.json"))).expect("JSON");
+        summary["arms"]["hybrid"].clone()
+    };
+    // 8, 4 and 8/3 Mbit/s: draws of one value three times or twice reach the extremes.
+    let arm = of(3);
+    assert_eq!(arm["speed_mbps"]["p50"], 4);
+    assert_eq!(arm["intervals"]["speed_mbps.p50"], serde_json::json!([8.0 / 3.0, 8.0]));
+    assert_eq!(arm["intervals"]["downloads.completed"], serde_json::json!([1.0, 1.0]));
+    assert_eq!(arm["intervals"]["fluid_bound.last"], Value::Null, "undefined in every run");
+    assert_eq!(of(2)["intervals"], Value::Null, "two runs are too few");
 }

@@ -31,4 +31,10 @@ pub(super) const DEFINITIONS: &[Definition] = &[
          that was asked to register again has done so or has gone",
     ),
     neither("control_refusals", "1", "what the control plane refused as too much"),
+    lower(
+        "control_messages_per_download",
+        "1",
+        "messages from and to peers that connection nodes counted / downloads started; a connection node that is \
+         killed does not tell, and nothing is known if none tells",
+    ),
 ];

@@ -1,6 +1,8 @@
 //! Every metric by name: its unit, which direction is an improvement, and its definition. `docs/results.md` has this list; a
 //! test writes and compares it.
 
+mod balance;
+mod classes;
 mod control;
 mod downloads;
 mod traffic;
@@ -34,7 +36,14 @@ const fn neither(name: &'static str, unit: &'static str, doc: &'static str) -> D
 
 /// Every metric, in the order of the documentation.
 pub fn definitions() -> impl Iterator<Item = &'static Definition> {
-    [downloads::DEFINITIONS, traffic::DEFINITIONS, control::DEFINITIONS].into_iter().flatten()
+    let groups = [
+        downloads::DEFINITIONS,
+        classes::DEFINITIONS,
+        traffic::DEFINITIONS,
+        balance::DEFINITIONS,
+        control::DEFINITIONS,
+    ];
+    groups.into_iter().flatten()
 }
 
 /// The definition of a metric. That there is one is a matter of this crate: anything else panics.

@@ -16,8 +16,20 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "the most that the uplinks of all edges together carried in one second, wire bytes; with the label `node`, of \
          one edge alone",
     ),
+    lower(
+        "edge_egress_mbps",
+        "Mbit/s",
+        "what the uplinks of all edges together carried in each second of the run, idle ones included: a value for \
+         each second",
+    ),
     neither("requests.served", "1", "requests for content that edges served; an edge that is killed does not tell"),
     neither("requests.refused", "1", "requests that edges answered with 503, because of their limits or an outage"),
     neither("packets.nat_dropped", "packets", "packets that address translation dropped"),
     neither("packets.missed", "packets", "packets that came to addresses which their hosts had left"),
+    lower(
+        "cpu_s_per_gb",
+        "s",
+        "processor seconds (user, system and interrupts) of the whole machine, for each 10^9 content bytes that \
+         downloads used: nodes, link engine, harness and whatever else ran",
+    ),
 ];

@@ -30,7 +30,7 @@ fn ases(column: &Column<'_>) -> Vec<As> {
     for row in table.rows().filter(|row| row.text("arm") == Some(column.arm.arm.as_str())) {
         let Some(number) = row.whole("as_number") else { continue };
         let (name, values) = found.entry(number).or_default();
-        *name = row.text("name").map_or_else(|| format!("AS{number}"), str::to_owned);
+        *name = column.as_name(number);
         let heavy = row.truth("heavy").map(|heavy| f64::from(u8::from(heavy)));
         let of = [row.number("sent_bytes"), row.number("received_bytes"), row.number("peers"), heavy];
         values.iter_mut().zip(of).for_each(|(values, value)| values.extend(value));

@@ -64,7 +64,7 @@ pub(super) fn speed_by_source(columns: &[Column<'_>]) -> Vec<Chart> {
         }
         Chart {
             id: format!("speed-by-source-{number}"),
-            title: format!("Speed by source in AS{number} (Figure 4)"),
+            title: format!("Speed by source in {} (Figure 4)", columns.first().map_or_else(|| format!("AS{number}"), |column| column.as_name(*number))),
             counts: counts(*count, "completed download", columns),
             definition: "Downloads without a byte from peers, and those with more from peers than from edges. Which of the two a \
                          download is, is its outcome; the arms are what was set."
@@ -291,6 +291,32 @@ pub(super) fn regions(columns: &[Column<'_>]) -> Chart {
             .into(),
         x: Axis::named(place, places),
         y: Axis::fixed("peer efficiency (bytes)", Unit::Percent, 0.0, 1.0),
+        series,
+        marks: Vec::new(),
+    }
+}
+
+/// Copies in the downloader's own network, and whether they were used.
+pub(super) fn lan(columns: &[Column<'_>]) -> Chart {
+    let classes = [("a copy was there", "lan.copies_share"), ("it gave bytes", "lan.served_share")];
+    let series = columns.iter().map(|column| {
+        let points = (0..).map(f64::from).zip(classes).filter_map(|(place, (class, key))| {
+            let interval = column.arm.intervals.get(key).map(|[low, high]| (*low, *high));
+            Some(Point { x: place, y: column.arm.figures.get(key)?, interval, label: class.into() })
+        });
+        Series { name: column.name(), look: column.look, shape: Shape::Bars, points: points.collect() }
+    });
+    let series: Vec<Series> = series.collect();
+    let downloads: u64 = columns.iter().map(|column| column.arm.downloads_total.started).sum();
+    Chart {
+        id: "lan".into(),
+        title: "Copies in the downloader's own network".into(),
+        counts: counts(downloads as usize, "download", columns),
+        definition: "Downloads at whose start another uploading peer of the same LAN had a whole copy, and downloads that used \
+                     bytes of one / downloads started; medians over runs."
+            .into(),
+        x: Axis::named("", classes.map(|(class, _)| class.to_owned()).to_vec()),
+        y: axis_of_shares("share of downloads", &series),
         series,
         marks: Vec::new(),
     }

@@ -39,8 +39,8 @@ pub(super) fn charts(columns: &[Column<'_>]) -> Vec<Chart> {
                 title: format!("{title} by {}", short(&path)),
                 counts: format!("n = {runs} runs in {} arms.", columns.len()),
                 definition: if several {
-                    "Medians over the runs of an arm; lines from the least to the greatest run. Everything else is the same, so that it is \
-                     the cause."
+                    "Medians over the runs of an arm with their bootstrap intervals at 95 % (of two runs: both). Everything else is the \
+                     same, so that it is the cause."
                 } else {
                     "One run of each arm. Everything else is the same, so that it is the cause, as far as one run tells."
                 }
@@ -130,7 +130,8 @@ fn series(columns: &[Column<'_>], path: &str, places: &Places, key: &str) -> Vec
         let runs: Vec<f64> = column.arm.runs_detail.iter().filter_map(|run| run.figures.get(key)).collect();
         let least = runs.iter().copied().fold(f64::INFINITY, f64::min);
         let most = runs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let interval = (runs.len() > 1).then_some((least, most));
+        let bootstrap = column.arm.intervals.get(key).map(|[low, high]| (*low, *high));
+        let interval = bootstrap.or((runs.len() > 1).then_some((least, most)));
         found[place].1.push(Point { x, y, interval, label: column.arm.arm.clone() });
     }
     let all = found.into_iter().enumerate().map(|(look, (name, mut points))| {

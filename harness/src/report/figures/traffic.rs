@@ -52,7 +52,7 @@ pub(super) fn matrices(columns: &[Column<'_>]) -> Vec<Heat> {
             definition: format!(
                 "Content bytes that peers sent, by the AS of sender and receiver; of several runs the median.{more}"
             ),
-            names: order.iter().map(|number| format!("AS{number}")).collect(),
+            names: order.iter().map(|number| column.as_name(number.parse().unwrap_or(0))).collect(),
             cells: order.iter().map(|from| order.iter().map(|to| cell(from, to)).collect()).collect(),
         }
     });

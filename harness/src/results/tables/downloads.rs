@@ -3,7 +3,7 @@
 use peerbed_contract::DownloadRecord;
 
 use crate::{
-    metrics::{Download, peer_efficiency, speed_mbps, startup_ms, status_word, wall_speed_mbps},
+    metrics::{Download, lan_of, peer_efficiency, speed_mbps, startup_ms, status_word, wall_speed_mbps},
     results::{
         RunOutcome,
         columns::{Cell, Column, Rows, Table, Type},
@@ -20,6 +20,8 @@ pub(super) const TABLE: Table = Table {
         Column::new("group", Type::Text, "", "its group"),
         Column::new("as_number", Type::Int, "", "its AS at the start of the run"),
         Column::new("region", Type::Text, "", "the region of that AS"),
+        Column::maybe("country", Type::Text, "", "the country of that AS, where the topology says it"),
+        Column::maybe("lan", Type::Text, "", "the local network in that AS which it shares with others, if any"),
         Column::new("content", Type::Text, "", "the object"),
         Column::new("planned_ns", Type::Int, "ns", "when the user was to ask for it"),
         Column::new(
@@ -90,6 +92,8 @@ pub(super) fn rows(outcome: &RunOutcome, rows: &mut Rows) {
             node.group.as_str().into(),
             node.config.as_number.get().into(),
             node.config.region.as_str().into(),
+            plan.localities.get(&node.config.as_number).and_then(|locality| locality.country.as_deref()).into(),
+            lan_of(&view, index).map(|(_, lan)| lan).into(),
             step.content.as_str().into(),
             step.at_ns.into(),
             status(download).into(),

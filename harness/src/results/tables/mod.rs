@@ -1,6 +1,7 @@
 //! The Parquet tables: which columns each has, and how the rows of one run are made. `docs/results.md` describes every
-//! column; a test compares.
+//! column; a test writes it from here, and compares.
 
+mod ases;
 mod counters;
 mod downloads;
 mod host;
@@ -17,9 +18,10 @@ use super::{
 };
 
 /// Every table.
-pub const TABLES: [&Table; 7] = [
+pub const TABLES: [&Table; 8] = [
     &downloads::TABLE,
     &transfers::TABLE,
+    &ases::TABLE,
     &logins::TABLE,
     &counters::LEDGER,
     &counters::LINKS,
@@ -29,6 +31,8 @@ pub const TABLES: [&Table; 7] = [
 
 /// What became of every planned download.
 pub(super) const DOWNLOADS: &Table = &downloads::TABLE;
+/// Balance of every AS.
+pub(super) const ASES: &Table = &ases::TABLE;
 /// Runs over time.
 pub(super) const SERIES: &Table = &series::TABLE;
 
@@ -36,6 +40,7 @@ pub(super) const SERIES: &Table = &series::TABLE;
 pub(super) fn write_all(directory: &Path, outcomes: &[RunOutcome]) -> Result<(), ResultsError> {
     write(directory, &downloads::TABLE, outcomes, downloads::rows)?;
     write(directory, &transfers::TABLE, outcomes, transfers::rows)?;
+    write(directory, &ases::TABLE, outcomes, ases::rows)?;
     write(directory, &logins::TABLE, outcomes, logins::rows)?;
     write(directory, &counters::LEDGER, outcomes, counters::ledger)?;
     write(directory, &counters::LINKS, outcomes, counters::links)?;
