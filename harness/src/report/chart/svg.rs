@@ -11,8 +11,8 @@ use super::{Axis, Chart, LOOKS, Mark, Point, Scale, Series, Shape};
 
 pub(super) const WIDTH: f64 = 480.0;
 pub(super) const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 58.0;
-const RIGHT: f64 = 14.0;
+const LEFT: f64 = 72.0;
+const RIGHT: f64 = 24.0;
 const TOP: f64 = 22.0;
 const BOTTOM: f64 = 46.0;
 /// What the number of a mark takes.
@@ -46,7 +46,7 @@ pub(super) fn draw(chart: &Chart) -> Markup {
             clipPath id=(clip) { rect x=(LEFT) y=(TOP) width=(WIDTH - LEFT - RIGHT) height=(HEIGHT - TOP - BOTTOM) {} }
             g .ticks { (ticks(chart)) }
             text .axis x=((LEFT + WIDTH - RIGHT) / 2.0) y=(HEIGHT - 8.0) text-anchor="middle" { (chart.x.label) }
-            text .axis transform=(format!("translate(13 {:.1}) rotate(-90)", (TOP + foot) / 2.0)) text-anchor="middle" { (chart.y.label) }
+            text .axis transform=(format!("translate(12 {:.1}) rotate(-90)", (TOP + foot) / 2.0)) text-anchor="middle" { (chart.y.label) }
             g clip-path=(format!("url(#{clip})")) {
                 g .plot {
                     @for mark in &chart.marks { @if let Some(at) = x(&chart.x, mark.x) {
@@ -203,5 +203,18 @@ pub(super) fn sample(look: usize, shape: Shape) -> Markup {
                 Shape::Bars => { rect .bar.(class) x="8" y="1" width="16" height="10" {} },
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_knows_where_pictures_are_drawn() {
+        let script = include_str!("../page/page.js");
+        let (right, foot) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
+        let places = format!("LEFT = {LEFT}, RIGHT = {right}, TOP = {TOP}, FOOT = {foot},");
+        assert!(script.contains(&places), "{places}");
     }
 }

@@ -82,11 +82,12 @@ pub(super) fn sent(columns: &[Column<'_>]) -> Vec<Chart> {
     let cumulative = |sent: &[f64]| {
         let all: f64 = sent.iter().sum();
         let mut sum = 0.0;
+        let first = sent.first().map(|bytes| Point::at(*bytes, 0.0));
         let steps = sent.iter().map(|bytes| {
             sum += bytes;
             Point::at(*bytes, sum / all)
         });
-        steps.collect()
+        first.into_iter().chain(steps).collect()
     };
     let medians = "Content bytes that peers sent to other ASes; of several runs the median of each AS.";
     vec![

@@ -2,7 +2,7 @@
 // has to say without this.
 "use strict";
 (() => {
-  const LEFT = 58, RIGHT = 466, TOP = 22, FOOT = 254, ZERO = 0.08;
+  const LEFT = 72, RIGHT = 456, TOP = 22, FOOT = 254, ZERO = 0.08;
   const SVG = "http://www.w3.org/2000/svg";
 
   const short = (value) => {
