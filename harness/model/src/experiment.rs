@@ -14,11 +14,13 @@ use self::nat::NatMix;
 
 pub(crate) mod arms;
 pub(crate) mod behaviour;
+pub(crate) mod claims;
 pub(crate) mod constants;
 pub(crate) mod control;
 pub(crate) mod decode;
 pub(crate) mod expect;
 pub(crate) mod homes;
+pub(crate) mod limit;
 pub(crate) mod matrix;
 pub(crate) mod moves;
 pub(crate) mod nat;
@@ -37,6 +39,9 @@ pub(crate) struct Head {
     pub(crate) seed: u64,
     pub(crate) repeats: u32,
     pub(crate) engine: Option<LinkEngine>,
+    pub(crate) claims: Vec<claims::Claim>,
+    /// What the report draws beside the usual.
+    pub(crate) figures: Vec<String>,
 }
 
 /// The rest, of one arm.

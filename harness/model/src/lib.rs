@@ -27,8 +27,8 @@ pub use experiment::scale::Scale;
 pub use files::{ExperimentFile, TopologyFile};
 pub use limits::SEED as MAX_SEED;
 pub use plan::{
-    Act, Action, Bound, Coordinates, Expectation, ExpectedValue, Limits, LinkEngine, Locality, MANY_MOVES, NewLink,
-    Plan, PlannedNode, PolicyChange, PolicyOrder, Relocation, Setting, Tolerance,
+    Act, Action, Basis, Bound, Claim, Coordinates, Direction, Expectation, ExpectedValue, Limits, LinkEngine, Locality,
+    MANY_MOVES, NewLink, Plan, PlannedNode, PolicyChange, PolicyOrder, Relocation, Setting, Slack, Tolerance, Trend,
 };
 pub use resolve::Experiment;
 pub use source::{ExperimentName, MAX_FILE_BYTES, MAX_TRACE_BYTES, NameRefused, Source, experiment_name};

@@ -2,6 +2,7 @@
 
 mod act;
 mod coordinates;
+mod expectation;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     act::{Act, Action, MANY_MOVES, NewLink, PolicyChange, PolicyOrder, Relocation},
     coordinates::Coordinates,
+    expectation::{Basis, Bound, Claim, Direction, Expectation, ExpectedValue, Slack, Trend},
 };
 
 /// What one run does, with no randomness left.
@@ -60,6 +62,15 @@ pub struct Plan {
     pub timeline: Vec<Action>,
     /// What the experiment expects of this arm.
     pub expect: Vec<Expectation>,
+    /// How it expects metrics to change over its matrix, of the series that this arm is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trends: Vec<Trend>,
+    /// What it claims to show: the same claims in every arm, each with what of it is about this arm.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub claims: Vec<Claim>,
+    /// The figures that its report draws beside the usual ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub figures: Vec<String>,
     /// Every policy parameter as it was resolved, defaults included: `policy.uploads.per_copy` → `5`. For the manifest.
     pub parameters: BTreeMap<String, Setting>,
 }
@@ -241,29 +252,3 @@ impl Default for Limits {
         Self { memory_bytes: 256 << 20, pids: 256 }
     }
 }
-
-/// What the experiment expects of one metric of one arm.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Expectation {
-    /// The metric: a key of `summary.json`, for example `peer_efficiency.bytes` or `downloads.completed`.
-    pub metric: String,
-    /// What it must be.
-    pub bound: Bound,
-    /// The arm whose value the bound is a multiple of; none: the bound is in the metric's unit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub of: Option<String>,
-}
-
-/// What a value must be; both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Bound {
-    /// At least this.
-    pub at_least: Option<ExpectedValue>,
-    /// At most this.
-    pub at_most: Option<ExpectedValue>,
-}
-
-/// A number in the unit of its metric (shares are 0 to 1).
-pub type ExpectedValue = f64;

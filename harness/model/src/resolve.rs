@@ -7,6 +7,7 @@ use crate::{
     experiment::{
         Body, Group, Head, Policy,
         arms::{self, ArmTree},
+        claims,
         decode::{Decoded, decode},
         expect::{self, Expected, Which},
         matrix,
@@ -99,12 +100,13 @@ impl Experiment {
 
         let (head, arms) = read_all(&base, scale, Wanted::ALL, &mut layouts, &mut report);
         let written: Vec<String> = arms.iter().map(|arm| arm.name.clone()).collect();
+        let paths: Vec<String> = arms.first().map_or_else(Vec::new, |arm| arm.matrix.paths());
         let mut resolved = Vec::new();
         if let Some(node) = root.get("scales").filter(|_| scale == Scale::ONE) {
             let names: Vec<&str> = root.get("arms").map_or_else(Vec::new, |node| node.keys().collect());
             for ScaleTree { tree, arms, expects } in scales::apply(node, (&root, &topology), &names, &mut report) {
                 let mut own = report.beside();
-                let wanted = Wanted { arms: arms.as_deref(), expects, written: &written };
+                let wanted = Wanted { arms: arms.as_deref(), expects, written: (&written, &paths) };
                 let (head, arms) = read_all(&tree, scale, wanted, &mut layouts, &mut own);
                 compared(&arms, &tree, &mut own);
                 report.absorb(own, &format!("at scale `{}`", tree.name.value));
@@ -217,7 +219,7 @@ impl ArmTree {
     }
 
     fn which(&self) -> Which<'_> {
-        Which { name: &self.name.value, base: self.base.as_deref() }
+        Which { name: &self.name.value, base: self.base.as_deref(), matrix: &self.matrix }
     }
 }
 
@@ -229,7 +231,7 @@ impl Arm {
     }
 
     fn which(&self) -> Which<'_> {
-        Which { name: &self.name, base: self.base.as_deref() }
+        Which { name: &self.name, base: self.base.as_deref(), matrix: &self.matrix }
     }
 }
 
@@ -293,12 +295,12 @@ struct Wanted<'a> {
     arms: Option<&'a [Spanned<String>]>,
     /// Bounds speak of no others.
     expects: bool,
-    /// Else also of those that the file has as it stands.
-    written: &'a [String],
+    /// Else also of the arms, and the paths of the matrix, that the file has as it stands.
+    written: (&'a [String], &'a [String]),
 }
 
 impl Wanted<'_> {
-    const ALL: Wanted<'static> = Wanted { arms: None, expects: false, written: &[] };
+    const ALL: Wanted<'static> = Wanted { arms: None, expects: false, written: (&[], &[]) };
 }
 
 /// Reads and checks the trees as they stand, and every arm of them that is wanted.
@@ -330,9 +332,13 @@ fn read_all(
     }
     let alone = wanted.arms.is_some() && wanted.expects;
     let names = if alone { speakable(&trees) } else { names };
-    let also = wanted.written.iter().filter(|_| !alone);
+    let also = wanted.written.0.iter().filter(|_| !alone);
     let speak_of: Vec<&str> = names.iter().chain(also).map(String::as_str).collect();
-    let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, &speak_of, report));
+    let paths = trees.first().map_or_else(Vec::new, |tree| tree.matrix.paths());
+    let paths: Vec<&str> = paths.iter().chain(wanted.written.1).map(String::as_str).collect();
+    let known = expect::Known { arms: &speak_of, paths: &paths };
+    let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, known, report));
+    let claims = root.get("claims").map_or_else(Vec::new, |node| claims::decode(node, known, report));
     let mut arms = Vec::new();
     for tree in &trees {
         let arm = if tree.varied {
@@ -346,7 +352,7 @@ fn read_all(
         };
         arms.extend(arm.map(|read| read.arm));
     }
-    (read.map(|read| read.head), arms)
+    (read.map(|read| Head { claims, ..read.head }), arms)
 }
 
 /// What arms may be called: what they are, and those that a matrix made several of.

@@ -72,6 +72,8 @@ pub(crate) enum Form {
     Queue,
     /// A percentage.
     Share,
+    /// A value with `-` before it.
+    Difference,
     /// How often.
     PerTime,
     /// `true` or `false`.

@@ -98,6 +98,10 @@ timeline:
   - {at: 3s, do: move, node: homes-0, to: isp-y, access: cable}
   - {at: 3s, do: set-access, node: homes-0, up: 1mbit, down: {rate: 2mbit}}
 repeats: 2
+claims:
+  - {claim: a, source: b, says: c, basis: paper, shown_by: [{pause_rate: {at_most: 5%}}]}
+  - {claim: a, basis: ours, untestable: b}
+figures: [sweep]
 tolerance: {rate: 1%, round_trip: 1ms, round_trip_share: 3%, loss_deviations: 3.5, queue: 10%}
 expect:
   - {arm: hybrid, peer_efficiency: {at_least: 10%, at_most: 90%}, peer_efficiency.bytes: {at_least: 0.1}}
@@ -111,7 +115,18 @@ expect:
   - {bytes.edge: {at_least: 0}, bytes.peer: {at_least: 0}, bytes.intra_as: {at_most: 1TiB}, bytes.inter_as: {at_least: 0},
      bytes.misattributed: {at_most: 1GiB},
      bytes.control: {at_least: 0}}
-  - {requests.refused: {at_least: 0}}
+  - {requests.refused: {within: [0, 5]}, requests.served: {at_least: 0}}
+  - {over: policy.selection.rotation, arm: hybrid, pause_rate: {trend: falling, slack: 5%}}
+  - {arm: other, pause_rate: {at_most: -1%, minus: hybrid}}
+  - {speed_wall_mbps.p10: {at_least: 0}, speed_wall_mbps.p50: {at_least: 0}, speed_wall_mbps.p90: {at_least: 0}}
+  - {speed_ranked_mbps.p10: {at_least: 0}, speed_ranked_mbps.p50: {at_least: 0}, speed_ranked_mbps.p90: {at_least: 0}}
+  - {startup_ms.p50: {at_most: 1s}, startup_ms.p90: {at_most: 1s}, registry_recovery_ms.p50: {at_most: 1s}}
+  - {downloads.planned: {at_least: 0}, downloads.paused: {at_least: 0}, downloads.aborted: {at_least: 0}, downloads.lost: {at_least: 0}}
+  - {pause_terminal_rate: {at_most: 1}, pause_resumed_rate: {at_most: 1}, failure_rate: {at_most: 1}, stalled_rate: {at_most: 1}}
+  - {stalls: {at_most: 1}, moves: {at_most: 1}, packets.missed: {at_most: 1}, packets.nat_dropped: {at_most: 1}}
+  - {bytes.inter_as_by_login: {at_least: 0}, bytes.wasted: {at_least: 0}, edge_peak_egress_mbps: {at_least: 0}}
+  - {fluid_bound.seconds: {at_least: 0}, fluid_bound.first: {at_least: 0}, control_refusals: {at_least: 0}}
+  - {copies_registered.p50: {at_least: 0}, peers_returned.p50: {at_least: 0}, peers_returned.mean: {at_least: 0}}
   - {arm: other, fluid_bound.last: {at_most: 1.5, of: hybrid}}
 ";
 

@@ -42,7 +42,10 @@ pub fn find() -> Result<PathBuf, String> {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&paths).map(|directory| directory.join(&named));
     places.find(|path| path.is_file()).ok_or_else(|| {
-        format!("there is no program `{}`; Debian's package chromium has it, PEERBED_BROWSER names another", named.display())
+        format!(
+            "there is no program `{}`; Debian's package chromium has it, PEERBED_BROWSER names another",
+            named.display()
+        )
     })
 }
 

@@ -148,7 +148,8 @@ async fn a_curve_says_what_it_is_where_the_pointer_is(tab: &Tab) -> Result<(), F
 async fn a_part_can_be_enlarged(tab: &Tab) -> Result<(), Failure> {
     tab.resize(1280, 900).await?;
     tab.report(&[SWEEP], true).await?;
-    let ticks = "[...document.querySelectorAll('#figure-downloads-under-way .ticks text')].map((text) => text.textContent)";
+    let ticks =
+        "[...document.querySelectorAll('#figure-downloads-under-way .ticks text')].map((text) => text.textContent)";
     let whole = tab.value(ticks).await?;
     let back = "document.querySelector('#figure-downloads-under-way .back').hidden";
     expect("the way back before", &tab.value(back).await?, &Value::from(true))?;
@@ -163,7 +164,8 @@ async fn a_part_can_be_enlarged(tab: &Tab) -> Result<(), Failure> {
         return Err(format!("the axis still says {part}"));
     }
     expect("the way back", &tab.value(back).await?, &Value::from(false))?;
-    let moved = tab.value("document.querySelector('#figure-downloads-under-way .plot').getAttribute('transform')").await?;
+    let moved =
+        tab.value("document.querySelector('#figure-downloads-under-way .plot').getAttribute('transform')").await?;
     if moved.as_str().is_none_or(|text| text.starts_with("matrix(1 ")) {
         return Err(format!("nothing is larger: {moved}"));
     }

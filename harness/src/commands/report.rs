@@ -37,7 +37,9 @@ pub(crate) fn run(args: &ReportArgs, root: impl Fn() -> anyhow::Result<PathBuf>)
     let output = match (&args.output, &directories[..]) {
         (Some(output), _) => output.clone(),
         (None, [only]) => only.join(layout::REPORT),
-        (None, several) => bail!("{} results side by side go into a file of their own: name it with --output FILE", several.len()),
+        (None, several) => {
+            bail!("{} results side by side go into a file of their own: name it with --output FILE", several.len())
+        }
     };
     let paths: Vec<&Path> = directories.iter().map(PathBuf::as_path).collect();
     let source = Source::read(&paths)?;
@@ -63,7 +65,11 @@ fn find(run: &Path, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Resul
     {
         return Ok(found);
     }
-    bail!("there are no results {}, neither as a directory from here nor in {}; `peerbed ls` lists what there is", run.display(), root.display())
+    bail!(
+        "there are no results {}, neither as a directory from here nor in {}; `peerbed ls` lists what there is",
+        run.display(),
+        root.display()
+    )
 }
 
 #[cfg(test)]
@@ -95,7 +101,10 @@ mod tests {
         let output = tree.root().join("both.html");
         assert!(run(&args(&both, Some(output.clone())), root).is_ok());
         let text = fs::read_to_string(&output).expect("written");
-        assert!(text.contains("2 results side by side") && text.contains("hybrid · 0123456789-dirty 1970-01-01 00:00:01"), "{text}");
+        assert!(
+            text.contains("2 results side by side") && text.contains("hybrid · 0123456789-dirty 1970-01-01 00:00:01"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -245,7 +245,8 @@ impl<'de> Deserialize<'de> for Figures {
         let written = BTreeMap::<String, Written>::deserialize(deserializer)?;
         let mut values = [None; FIGURES.len()];
         for (value, figure) in values.iter_mut().zip(&FIGURES) {
-            let (first, rest) = figure.key.split_once('.').map_or((figure.key, None), |(first, rest)| (first, Some(rest)));
+            let (first, rest) =
+                figure.key.split_once('.').map_or((figure.key, None), |(first, rest)| (first, Some(rest)));
             *value = match (written.get(first), rest) {
                 (None, _) => None,
                 (Some(Written::Number(number)), None) => *number,

@@ -2,6 +2,7 @@
 //! finished results alone.
 
 mod chart;
+mod claims;
 mod figures;
 mod format;
 mod page;
@@ -61,18 +62,5 @@ fn attackers(summary: &Summary) -> Vec<String> {
 
 /// `hybrid: peer_efficiency.bytes is 0.42, expected at least 0.5`.
 fn expected(result: &ExpectationResult) -> String {
-    if let (Some(of), None, None) = (&result.of, result.bound.at_least, result.bound.at_most) {
-        return format!("{}: {} cannot be compared with that of {}, which has none", result.arm, result.metric, of.arm);
-    }
-    let bounds = [("at least", result.bound.at_least), ("at most", result.bound.at_most)];
-    let bounds: Vec<String> = bounds
-        .iter()
-        .filter_map(|(word, bound)| bound.map(|bound| format!("{word} {}", (bound * 1e4).round() / 1e4)))
-        .collect();
-    let value = result.value.map_or("undefined".to_owned(), |value| format!("{}", (value * 1e4).round() / 1e4));
-    let of = result.of.as_ref().map_or(String::new(), |of| {
-        let times: Vec<String> = [of.times.at_least, of.times.at_most].iter().flatten().map(f64::to_string).collect();
-        format!(" ({} times that of {})", times.join(" and "), of.arm)
-    });
-    format!("{}: {} is {value}, expected {}{of}", result.arm, result.metric, bounds.join(" and "))
+    result.sentence()
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{
-    attackers, complaints, expected,
+    attackers, claims, complaints, expected,
     rows::{Row, heading, rows, runs_note},
 };
 use crate::results::{ArmSummary, Summary};
@@ -75,6 +75,7 @@ pub fn markdown(summary: &Summary) -> String {
         };
         let _ = writeln!(text, "- {word}: {}", expected(expectation));
     }
+    text.push_str(&claims::markdown(summary));
     text
 }
 

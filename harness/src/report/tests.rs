@@ -11,7 +11,7 @@ use crate::{
 };
 
 pub(super) fn expect(metric: &str, at_least: Option<f64>, at_most: Option<f64>) -> Expectation {
-    Expectation { metric: metric.into(), bound: Bound { at_least, at_most }, of: None }
+    Expectation { metric: metric.into(), bound: Bound { at_least, at_most }, of: None, minus: None }
 }
 
 /// A valid arm with an unmet expectation and, if asked for, an invalid one.
@@ -118,7 +118,7 @@ fn the_summary_in_markdown() {
     - met: edge-only: peer_efficiency is 0, expected at most 0
     - **UNMET**: edge-only: speed_mbps.p50 is 4, expected at least 5
     - **UNMET**: edge-only: copies_registered.p50 is undefined, expected at least 1 and at most 9
-    - not judged: hybrid: peer_efficiency.bytes is 0.6429, expected at least 0.5
+    - not judged: hybrid: peer_efficiency.bytes is 0.6429, expected at least 0.5 (hybrid is INVALID)
     ");
 }
 

@@ -214,10 +214,8 @@ impl Results {
     fn table(&self, table: &'static Table) -> Result<Read, ReadError> {
         let path = self.path.join(table.file);
         let parquet = |source| ReadError::Parquet { path: path.clone(), source };
-        let reader =
-            SerializedFileReader::new(File::open(&path).map_err(ReadError::io(&path))?).map_err(parquet)?;
-        let rows: Vec<Row> =
-            reader.get_row_iter(None).map_err(parquet)?.collect::<Result<_, _>>().map_err(parquet)?;
+        let reader = SerializedFileReader::new(File::open(&path).map_err(ReadError::io(&path))?).map_err(parquet)?;
+        let rows: Vec<Row> = reader.get_row_iter(None).map_err(parquet)?.collect::<Result<_, _>>().map_err(parquet)?;
         let mut places = BTreeMap::new();
         if let Some(first) = rows.first() {
             for (place, (name, _)) in first.get_column_iter().enumerate() {
@@ -312,10 +310,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ReadError> {
 }
 
 /// Every line of a file of JSON lines.
-fn each_line(
-    path: &Path,
-    mut take: impl FnMut(&str) -> Result<(), serde_json::Error>,
-) -> Result<(), ReadError> {
+fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), serde_json::Error>) -> Result<(), ReadError> {
     let file = BufReader::new(File::open(path).map_err(ReadError::io(path))?);
     for (number, line) in (1..).zip(file.lines()) {
         let line = line.map_err(ReadError::io(path))?;

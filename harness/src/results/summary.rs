@@ -7,17 +7,17 @@ use std::{
     sync::Arc,
 };
 
-use peerbed_model::{Bound, Coordinates, Expectation, Plan};
+use peerbed_model::{Coordinates, Plan};
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
     ser::SerializeMap,
 };
 
-use super::{Ending, Identity, RunOutcome, layout};
+use super::{ClaimResult, Ending, ExpectationResult, Identity, RunOutcome, judge::Judge, layout};
 use crate::{
     accounting::Accounting,
-    metrics::{Figures, copied_installations, full_key},
+    metrics::{Figures, copied_installations},
 };
 
 /// What an experiment found.
@@ -44,6 +44,10 @@ pub struct Summary {
     pub arms: Vec<ArmSummary>,
     /// What was expected and what came.
     pub expectations: Vec<ExpectationResult>,
+    /// What the experiment claims to show, and whether it does.
+    pub claims: Vec<ClaimResult>,
+    /// What its report draws beside the usual figures.
+    pub figures: Vec<String>,
 }
 
 /// One arm: medians over its runs.
@@ -132,33 +136,6 @@ pub struct RunDetail {
     pub attackers: Accounting,
 }
 
-/// What was expected of an arm and what came.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ExpectationResult {
-    /// Of which arm.
-    pub arm: String,
-    /// Of which figure.
-    pub metric: String,
-    /// What it was to be, in the figure's unit.
-    pub bound: Bound,
-    /// The arm that it was compared with, and the bound as multiples of that arm's value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub of: Option<Multiple>,
-    /// What it is; none if it is undefined.
-    pub value: Option<f64>,
-    /// Whether it is so; none if the arm is invalid, for then its values say nothing.
-    pub met: Option<bool>,
-}
-
-/// A bound as multiples of another arm's value.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Multiple {
-    /// The other arm.
-    pub arm: String,
-    /// How many times its value.
-    pub times: Bound,
-}
-
 impl Summary {
     /// What carried the nodes, the same in every arm; none if no run was made.
     pub fn runtime(&self) -> Option<&str> {
@@ -190,10 +167,8 @@ impl Summary {
             }
         }
         let arms: Vec<ArmSummary> = firsts.iter().map(|plan| arm(plan, plans, outcomes, ending)).collect();
-        let judged = |(plan, arm): (&&Plan, &ArmSummary)| -> Vec<ExpectationResult> {
-            (0..plan.expect.len()).map(|index| judge(plan, index, arm, &arms, outcomes)).collect()
-        };
-        let expectations = firsts.iter().zip(&arms).flat_map(judged).collect();
+        let judge = Judge { firsts: &firsts, arms: &arms, outcomes };
+        let (expectations, claims) = (judge.expectations(), judge.claims());
         Self {
             layout: layout::LAYOUT_VERSION,
             experiment: plans.first().map(|plan| plan.experiment.clone()).unwrap_or_default(),
@@ -205,6 +180,8 @@ impl Summary {
             interrupted: *ending == Ending::Interrupted || outcomes.iter().any(|outcome| outcome.record().interrupted),
             arms,
             expectations,
+            claims,
+            figures: plans.first().map(|plan| plan.figures.clone()).unwrap_or_default(),
         }
     }
 
@@ -282,79 +259,6 @@ fn detail(run: &RunOutcome) -> RunDetail {
         figures: run.figures().clone(),
         attackers: run.accounting().clone(),
     }
-}
-
-/// Groups of figures that each run must hold.
-const COUNTED: [&str; 3] = ["downloads.", "accounting.", "offences."];
-
-/// Judges one expectation of an arm.
-///
-/// Figures are judged by their median. Not so counts of downloads and accusations: one repeat in which downloads failed must
-/// not hide behind the others, and a bound in per cent of what was planned differs by repeat. There, the first run that does not
-/// hold its own bound is what is shown.
-fn judge(
-    plan: &Plan,
-    index: usize,
-    arm: &ArmSummary,
-    arms: &[ArmSummary],
-    outcomes: &[RunOutcome],
-) -> ExpectationResult {
-    let expectation = &plan.expect[index];
-    let key = full_key(&expectation.metric);
-    if let Some(of) = &expectation.of {
-        return compare(expectation, of, arm, arms, key);
-    }
-    let median = (expectation.bound, key.and_then(|key| arm.figures.get(key)));
-    let ok = |(bound, value): &(Bound, Option<f64>)| value.is_some_and(|value| holds(bound, value));
-    let (bound, value) = match key.filter(|key| COUNTED.iter().any(|group| key.starts_with(group))) {
-        None => median,
-        Some(key) => {
-            let of_run = |outcome: &RunOutcome| {
-                let plan = &outcome.record().plan;
-                Some((plan.expect.get(index)?.bound, outcome.figures().get(key)))
-            };
-            let of_arm = outcomes.iter().filter(|outcome| outcome.record().plan.arm == plan.arm);
-            let runs: Vec<_> = of_arm.filter_map(of_run).collect();
-            runs.iter().find(|run| !ok(run)).or(runs.first()).copied().unwrap_or(median)
-        }
-    };
-    ExpectationResult {
-        arm: plan.arm.clone(),
-        metric: expectation.metric.clone(),
-        bound,
-        of: None,
-        value,
-        met: arm.valid.then(|| ok(&(bound, value))),
-    }
-}
-
-/// Judges a value by another arm's: medians over the runs of both.
-fn compare(
-    expectation: &Expectation,
-    of: &str,
-    arm: &ArmSummary,
-    arms: &[ArmSummary],
-    key: Option<&'static str>,
-) -> ExpectationResult {
-    let other = arms.iter().find(|other| other.arm == of);
-    let figure = |arm: &ArmSummary| key.and_then(|key| arm.figures.get(key));
-    let (value, reference) = (figure(arm), other.and_then(figure));
-    let times = expectation.bound;
-    let scaled = |times: Option<f64>| times.zip(reference).map(|(times, reference)| times * reference);
-    let bound = Bound { at_least: scaled(times.at_least), at_most: scaled(times.at_most) };
-    let both_valid = arm.valid && other.is_some_and(|other| other.valid);
-    ExpectationResult {
-        arm: arm.arm.clone(),
-        metric: expectation.metric.clone(),
-        bound,
-        of: Some(Multiple { arm: of.to_owned(), times }),
-        value,
-        met: both_valid.then(|| reference.is_some() && value.is_some_and(|value| holds(&bound, value))),
-    }
-}
-
-fn holds(bound: &Bound, value: f64) -> bool {
-    bound.at_least.is_none_or(|least| value >= least) && bound.at_most.is_none_or(|most| value <= most)
 }
 
 fn as_map<S: Serializer>(arms: &[ArmSummary], serializer: S) -> Result<S::Ok, S::Error> {

@@ -18,7 +18,7 @@ use crate::{
     plan::{Limits, LinkEngine, Tolerance},
     read::Fields,
     shape::{
-        experiment::{CONTENT, EXPERIMENT},
+        experiment::{CONTENT, EXPERIMENT, FIGURES},
         group::GROUP,
     },
     units,
@@ -116,7 +116,24 @@ fn read_head(fields: &Fields<'_>, report: &mut Report) -> Option<Head> {
         Some(node) => Some(report.word(node, &engines)?),
         None => None,
     };
-    Some(Head { question: question?, seed: seed?, repeats: repeats? as u32, engine })
+    let figures = fields.get("figures").map_or(Some(Vec::new()), |node| read_figures(node, report));
+    let claims = Vec::new();
+    Some(Head { question: question?, seed: seed?, repeats: repeats? as u32, engine, claims, figures: figures? })
+}
+
+/// The names of figures, each once.
+fn read_figures(node: &Node, report: &mut Report) -> Option<Vec<String>> {
+    let words: Vec<(&str, &str)> = FIGURES.iter().map(|word| (*word, *word)).collect();
+    let mut figures: Vec<String> = Vec::new();
+    let before = report.errors();
+    for item in report.bounded_list(node, "figures", (0, FIGURES.len()))? {
+        let Some(word) = report.word(item, &words) else { continue };
+        if figures.iter().any(|known| known == word) {
+            report.error(item.span, format!("`{word}` is drawn once")).help("remove one of the two");
+        }
+        figures.push(word.to_owned());
+    }
+    (report.errors() == before).then_some(figures)
 }
 
 /// An element of a list whose name may be known though the rest is broken.

@@ -1,24 +1,37 @@
-//! `expect`: bounds on metrics of arms.
+//! `expect`: bounds on metrics of arms, and trends of metrics over the matrix.
 
 use std::sync::Arc;
 
 use crate::{
     diagnostic::Report,
-    plan::{Bound, Expectation},
+    experiment::limit::{self, Limit},
+    plan::{Bound, Coordinates, Direction, Expectation, Slack, Trend},
     shape::expect::{BOUND, EXPECTATION},
-    units,
-    yaml::{Node, Value},
+    yaml::{Node, Value, shorten},
 };
 
-/// One bound on one metric of one arm, or of all.
+/// What is expected of one metric of one arm, or of all.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Expected {
-    arm: Option<String>,
+    pub(crate) arm: Option<String>,
     metric: &'static str,
-    at_least: Option<Limit>,
-    at_most: Option<Limit>,
-    /// The arm whose value these are multiples of.
-    of: Option<String>,
+    what: What,
+}
+
+/// What it must be.
+#[derive(Debug, Clone, PartialEq)]
+enum What {
+    /// Within bounds, perhaps against another arm.
+    Within { at_least: Option<Limit>, at_most: Option<Limit>, against: Option<(Against, String)> },
+    /// Going somewhere over this path of the matrix.
+    Trend { over: String, trend: Direction, slack: Limit },
+}
+
+/// How the bounds are against the other arm's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Against {
+    Multiple,
+    Difference,
 }
 
 /// An arm, as expectations see it.
@@ -27,6 +40,7 @@ pub(crate) struct Which<'a> {
     pub(crate) name: &'a str,
     /// Which of `arms` it comes from, where a matrix made several of it.
     pub(crate) base: Option<&'a str>,
+    pub(crate) matrix: &'a Coordinates,
 }
 
 impl Which<'_> {
@@ -46,171 +60,218 @@ impl Which<'_> {
     }
 }
 
-/// What was read of one bound: at least, at most, and the arm that it is a multiple of.
-type Read = (Option<Limit>, Option<Limit>, Option<String>);
-
-/// One end of a bound.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Limit {
-    /// In the metric's unit.
-    Value(f64),
-    /// A share of the downloads that the plan asks for.
-    OfPlanned(f64),
-}
-
-/// What a metric's values are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    Share,
-    Speed,
-    Bytes,
-    Downloads,
-    /// A quotient that may be above 1.
-    Plain,
-    Count,
-}
-
-impl Unit {
-    fn of(metric: &str) -> Self {
-        match metric.split('.').next() {
-            Some("speed_mbps") => Unit::Speed,
-            Some("bytes") => Unit::Bytes,
-            Some("downloads") => Unit::Downloads,
-            Some("fluid_bound") => Unit::Plain,
-            Some("accounting" | "offences" | "rejected_pieces") => Unit::Count,
-            _ => Unit::Share,
-        }
-    }
+/// What expectations may speak of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    /// Names of arms, and of those that the matrix made several of.
+    pub(crate) arms: &'a [&'a str],
+    /// Paths of the matrix.
+    pub(crate) paths: &'a [&'a str],
 }
 
 impl Expected {
     /// Whether it is about this arm. No arm is compared with itself.
     pub(crate) fn concerns(&self, arm: &Which<'_>) -> bool {
-        self.arm.as_deref().is_none_or(|name| arm.is(name)) && self.other(arm).as_deref() != Some(arm.name)
+        let named = self.arm.as_deref().is_none_or(|name| arm.is(name));
+        named
+            && match &self.what {
+                What::Within { .. } => self.other(arm).as_deref() != Some(arm.name),
+                What::Trend { over, .. } => arm.matrix.get(over).is_some(),
+            }
     }
 
     /// The arm that it compares this one with.
     pub(crate) fn other(&self, arm: &Which<'_>) -> Option<String> {
-        self.of.as_deref().map(|of| arm.counterpart(of))
+        match &self.what {
+            What::Within { against: Some((_, of)), .. } => Some(arm.counterpart(of)),
+            _ => None,
+        }
     }
 
-    /// The bound in numbers, for a plan of this arm with so many downloads.
-    pub(crate) fn resolve(&self, arm: &Which<'_>, downloads: usize) -> Expectation {
-        let number = |limit: Limit| match limit {
-            Limit::Value(value) => value,
-            Limit::OfPlanned(share) => (share * downloads as f64).ceil(),
+    /// The bound in numbers, for a plan of this arm with so many downloads; none if it is a trend.
+    pub(crate) fn resolve(&self, arm: &Which<'_>, downloads: usize) -> Option<Expectation> {
+        let What::Within { at_least, at_most, against } = &self.what else { return None };
+        let number = |limit: Limit| limit.of_planned(downloads);
+        let bound = Bound { at_least: at_least.map(number), at_most: at_most.map(number) };
+        let other = |wanted: Against| {
+            let (how, of) = against.as_ref()?;
+            (*how == wanted).then(|| arm.counterpart(of))
         };
-        let metric = if self.metric == "peer_efficiency" { "peer_efficiency.bytes" } else { self.metric };
-        let bound = Bound { at_least: self.at_least.map(number), at_most: self.at_most.map(number) };
-        Expectation { metric: metric.to_owned(), bound, of: self.other(arm) }
+        let (of, minus) = (other(Against::Multiple), other(Against::Difference));
+        Some(Expectation { metric: self.full_metric(), bound, of, minus })
+    }
+
+    /// The trend; none if it is a bound.
+    pub(crate) fn trend(&self) -> Option<Trend> {
+        let What::Trend { over, trend, slack } = &self.what else { return None };
+        let slack = match slack {
+            Limit::Value(value) => Slack::Value(*value),
+            Limit::Share(share) => Slack::OfLargest(*share),
+        };
+        Some(Trend { metric: self.full_metric(), over: over.clone(), trend: *trend, slack })
+    }
+
+    fn full_metric(&self) -> String {
+        if self.metric == "peer_efficiency" { "peer_efficiency.bytes" } else { self.metric }.to_owned()
     }
 }
 
-/// Reads the list; `arms` are the names that it may speak of.
-pub(crate) fn decode(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Expected> {
+/// Reads the list.
+pub(crate) fn decode(node: &Node, known: Known<'_>, report: &mut Report) -> Vec<Expected> {
     let items: &[Arc<Node>] = report.bounded_list(node, "expectations", (0, 1_000)).unwrap_or_default();
-    items.iter().flat_map(|node| decode_one(node, arms, report)).collect()
+    items.iter().flat_map(|node| decode_one(node, known, report)).collect()
 }
 
-fn decode_one(node: &Node, arms: &[&str], report: &mut Report) -> Vec<Expected> {
+fn decode_one(node: &Node, known: Known<'_>, report: &mut Report) -> Vec<Expected> {
     let Some(fields) = report.map(node, &EXPECTATION) else { return Vec::new() };
+    let over = match fields.get("over") {
+        None => None,
+        Some(node) => match read_path(node, known, report) {
+            None => return Vec::new(),
+            over => over,
+        },
+    };
     let arm = match fields.get("arm") {
         None => None,
-        Some(node) => match read_arm(node, arms, report) {
+        Some(node) => match read_arm(node, known, report) {
             None => return Vec::new(),
+            Some(arm) if over.is_some() && arm.contains('=') => {
+                let message = format!("a trend is of several arms, and `{}` is one", shorten(&arm));
+                report.error(node.span, message).help("name one of `arms`, or none for all of them");
+                return Vec::new();
+            }
             arm => arm,
         },
     };
     let mut found = Vec::new();
-    for (metric, node) in fields.given().filter(|(key, _)| *key != "arm") {
-        let Some((at_least, at_most, of)) = read_bound(node, metric, arms, report) else { continue };
-        let made_of =
-            |name: &str, of: &str| name.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('+'));
-        let itself = of.as_deref().zip(arm.as_deref()).is_some_and(|(of, arm)| made_of(arm, of));
-        let alone = arm.is_none() && of.as_deref().is_some_and(|of| arms.iter().all(|name| made_of(name, of)));
-        if itself || alone {
-            let message = if itself { "an arm cannot be compared with itself" } else { "there is no arm to compare" };
-            report.error(node.span, message).help("name another arm in `of`");
-        }
-        found.push(Expected { arm: arm.clone(), metric, at_least, at_most, of });
+    for (metric, node) in fields.given().filter(|(key, _)| !matches!(*key, "arm" | "over")) {
+        let what = match &over {
+            Some(over) => read_trend(node, metric, over, report),
+            None => read_bound(node, metric, arm.as_deref(), known, report),
+        };
+        found.extend(what.map(|what| Expected { arm: arm.clone(), metric, what }));
     }
     // An unknown key was meant to be a metric.
-    let nothing = matches!(&node.value, Value::Map(entries) if entries.iter().all(|entry| entry.key == "arm"));
-    if nothing {
+    let whose = |entry: &crate::yaml::Entry| matches!(entry.key.as_str(), "arm" | "over");
+    if matches!(&node.value, Value::Map(entries) if entries.iter().all(whose)) {
         report.error(node.span, "this expectation expects nothing").help("write `peer_efficiency: {at_least: 50%}`");
     }
     found
 }
 
 /// The name of one of the arms; one that there is not is noted and given all the same.
-fn read_arm(node: &Node, arms: &[&str], report: &mut Report) -> Option<String> {
+fn read_arm(node: &Node, known: Known<'_>, report: &mut Report) -> Option<String> {
     let name = report.arm_name(node)?;
-    if !arms.contains(&name.value.as_str()) && !arms.is_empty() {
-        report.dangling("arm", &name.value, name.span, arms.iter().copied());
+    if !known.arms.contains(&name.value.as_str()) && !known.arms.is_empty() {
+        report.dangling("arm", &name.value, name.span, known.arms.iter().copied());
     }
     Some(name.value)
 }
 
-fn read_bound(node: &Node, metric: &str, arms: &[&str], report: &mut Report) -> Option<Read> {
-    let fields = report.map(node, &BOUND)?;
-    let of = match fields.get("of") {
-        None => None,
-        Some(node) => match read_arm(node, arms, report) {
-            None => return None,
-            arm => arm,
-        },
-    };
-    let multiple = of.is_some();
-    let mut limit = |key| fields.get(key).map(|node| read_limit(node, metric, multiple, report));
-    let (at_least, at_most) = (limit("at_least"), limit("at_most"));
-    match (at_least, at_most) {
-        (None, None) => {
-            report.error(node.span, "a bound needs `at_least` or `at_most`").help("write `{at_least: 50%}`");
-            None
-        }
-        (Some(None), _) | (_, Some(None)) => None,
-        (least, most) => {
-            let (least, most) = (least.flatten(), most.flatten());
-            let value = |limit: Option<Limit>| match limit {
-                Some(Limit::Value(value) | Limit::OfPlanned(value)) => Some(value),
-                None => None,
-            };
-            if let (Some(low), Some(high)) = (value(least), value(most))
-                && low > high
-            {
-                report.error(node.span, "nothing is at least this and at most that").help("exchange the two values");
-                return None;
-            }
-            Some((least, most, of))
-        }
+/// A path of the matrix.
+fn read_path(node: &Node, known: Known<'_>, report: &mut Report) -> Option<String> {
+    let path = report.text(node)?;
+    if known.paths.is_empty() {
+        report.error(node.span, "there is no `matrix`, so that nothing is over it").help("leave `over` out");
+        return None;
     }
+    if !known.paths.contains(&path.as_str()) {
+        report.dangling("path of the matrix", &path, node.span, known.paths.iter().copied());
+        return None;
+    }
+    Some(path)
 }
 
-fn read_limit(node: &Node, metric: &str, multiple: bool, report: &mut Report) -> Option<Limit> {
-    if multiple {
-        let forms = "how many times the other arm's value, for example `0.95`";
-        return report.number_or(node, (0.0, 1e6), forms).map(Limit::Value);
+fn read_trend(node: &Node, metric: &str, over: &str, report: &mut Report) -> Option<What> {
+    let fields = report.map(node, &BOUND)?;
+    if let Some((key, node)) = fields.given().find(|(key, _)| !matches!(*key, "trend" | "slack")) {
+        report
+            .error(node.span, format!("a trend has no `{key}`"))
+            .help("with `over` write `{trend: rising, slack: 2%}`; bounds are expected without `over`");
+        return None;
     }
-    let ends = |end: &str| matches!(&node.value, Value::Scalar { text, .. } if text.ends_with(end));
-    match Unit::of(metric) {
-        Unit::Share if ends("%") => report.share(node).map(|share| Limit::Value(share.get())),
-        Unit::Share => {
-            report.number_or(node, (0.0, 1.0), "a share as `30%`, or as a number from 0 to 1").map(Limit::Value)
+    let Some(word) = fields.get("trend") else {
+        report.error(node.span, "with `over` a trend is expected").help("write `{trend: rising}`");
+        return None;
+    };
+    let words = [("rising", Direction::Rising), ("falling", Direction::Falling), ("flat", Direction::Flat)];
+    let trend = report.word(word, &words);
+    let slack = fields.get("slack").map_or(Some(Limit::Value(0.0)), |node| limit::read_slack(node, metric, report));
+    let (trend, slack) = (trend?, slack?);
+    if trend == Direction::Flat && fields.get("slack").is_none() {
+        report.error(node.span, "nothing that is measured is flat to the last digit").help("say how flat: `slack: 5%`");
+        return None;
+    }
+    Some(What::Trend { over: over.to_owned(), trend, slack })
+}
+
+fn read_bound(node: &Node, metric: &str, arm: Option<&str>, known: Known<'_>, report: &mut Report) -> Option<What> {
+    let fields = report.map(node, &BOUND)?;
+    if let Some((key, node)) = fields.given().find(|(key, _)| matches!(*key, "trend" | "slack")) {
+        report
+            .error(node.span, format!("`{key}` is over a path of the matrix, and none is named"))
+            .help("write `over: PATH` beside the metric");
+        return None;
+    }
+    let against = match (fields.get("of"), fields.get("minus")) {
+        (None, None) => None,
+        (Some(_), Some(minus)) => {
+            report.error(minus.span, "a bound is a multiple or a difference, not both").help("remove one of the two");
+            return None;
         }
-        Unit::Downloads if ends("%") => report.share(node).map(|share| Limit::OfPlanned(share.get())),
-        Unit::Downloads | Unit::Count => {
-            report.whole(node, 0, u64::from(u32::MAX)).map(|value| Limit::Value(value as f64))
-        }
-        Unit::Plain => report.number_or(node, (0.0, 1e6), "a number such as `1.15`").map(Limit::Value),
-        Unit::Speed if ends("bit") => report
-            .scalar(node, "a rate such as `10mbit`", units::rate)
-            .map(|rate| Limit::Value(rate.bps() as f64 / 1e6)),
-        Unit::Speed => {
-            report.number_or(node, (0.0, 1e6), "a rate as `10mbit`, or as Mbit/s from 0 to 1000000").map(Limit::Value)
-        }
-        Unit::Bytes if ends("B") => report.size(node, (0, 1 << 50)).map(|bytes| Limit::Value(bytes as f64)),
-        Unit::Bytes => {
-            report.number_or(node, (0.0, 1e15), "a size as `64MiB`, or as bytes without unit").map(Limit::Value)
+        (Some(node), None) => Some((Against::Multiple, node, read_arm(node, known, report)?)),
+        (None, Some(node)) => Some((Against::Difference, node, read_arm(node, known, report)?)),
+    };
+    if let Some((_, node, of)) = &against {
+        let made_of =
+            |name: &str| name.strip_prefix(of.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('+'));
+        let itself = arm.is_some_and(made_of);
+        let alone = arm.is_none() && known.arms.iter().all(|name| made_of(name));
+        if itself || alone {
+            let message = if itself { "an arm cannot be compared with itself" } else { "there is no arm to compare" };
+            report.error(node.span, message).help("name another arm");
         }
     }
+    let how = against.as_ref().map(|(how, ..)| *how);
+    let mut limit = |node: &Node| match how {
+        None => limit::read(node, metric, report),
+        Some(Against::Multiple) => limit::read_multiple(node, report),
+        Some(Against::Difference) => limit::read_difference(node, metric, report),
+    };
+    let ends = (fields.get("at_least"), fields.get("at_most"), fields.get("within"));
+    let (at_least, at_most) = match ends {
+        (None, None, None) => {
+            report.error(node.span, "a bound needs `at_least`, `at_most` or `within`").help("write `{at_least: 50%}`");
+            return None;
+        }
+        (None, None, Some(within)) => match &within.value {
+            Value::List(both) if both.len() == 2 => {
+                let (least, most) = (limit(&both[0]), limit(&both[1]));
+                (Some(least?), Some(most?))
+            }
+            _ => {
+                let message = format!("expected the two ends of an interval, found {}", within.describe());
+                report.error(within.span, message).help("write `within: [40%, 60%]`");
+                return None;
+            }
+        },
+        (_, _, Some(within)) => {
+            report.error(within.span, "`within` says both ends").help("remove `at_least` and `at_most`, or `within`");
+            return None;
+        }
+        (least, most, None) => {
+            let (least, most) = (least.map(|node| limit(node)), most.map(|node| limit(node)));
+            if matches!((least, most), (Some(None), _) | (_, Some(None))) {
+                return None;
+            }
+            (least.flatten(), most.flatten())
+        }
+    };
+    if let (Some(low), Some(high)) = (at_least, at_most)
+        && low.number() > high.number()
+    {
+        report.error(node.span, "nothing is at least this and at most that").help("exchange the two values");
+        return None;
+    }
+    Some(What::Within { at_least, at_most, against: against.map(|(how, _, of)| (how, of)) })
 }

@@ -24,6 +24,11 @@ impl Coordinates {
         self.iter().find(|(known, _)| *known == path).map(|(_, value)| value)
     }
 
+    /// The paths.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        self.0.iter().map(|(path, _)| path.clone()).collect()
+    }
+
     /// Paths and values, in the order of the file.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.0.iter().map(|(path, value)| (path.as_str(), value.as_str()))

@@ -12,7 +12,11 @@ use peerbed_contract::{
 use peerbed_link::{Bandwidth, Fabric, FabricNode, Trace, TraceId, Traced};
 
 use crate::{
-    experiment::{Body, provider::Provider},
+    experiment::{
+        Body,
+        expect::{Expected, Which},
+        provider::Provider,
+    },
     plan::{Act, Action, Locality, Plan, PlannedNode, Setting},
     resolve::{
         Arm, Experiment,
@@ -104,11 +108,16 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
         nodes,
         timeline,
         expect: Vec::new(),
+        trends: arm.expect.iter().filter_map(Expected::trend).collect(),
+        claims: Vec::new(),
+        figures: experiment.head.figures.clone(),
         parameters,
     };
     plan.fabric.traces = traces(&plan, layout);
     let downloads = plan.downloads();
-    plan.expect = arm.expect.iter().map(|one| one.resolve(&arm.which(), downloads)).collect();
+    plan.expect = arm.expect.iter().filter_map(|one| one.resolve(&arm.which(), downloads)).collect();
+    let arms: Vec<Which<'_>> = experiment.arms.iter().map(Arm::which).collect();
+    plan.claims = experiment.head.claims.iter().map(|one| one.resolve(&arm.which(), &arms, downloads)).collect();
     plan
 }
 

@@ -6,7 +6,7 @@ use crate::{
     limits,
     shape::{
         Form, Key, MOMENT, Need, Shape,
-        expect::EXPECTATION,
+        expect::{CLAIM, EXPECTATION},
         group::GROUP,
         policy::POLICY,
         topology::{DELAY_KEY, DIRECTION, JITTER_KEY, LOSS_KEY, QUEUE_KEY, TRACE_KEY},
@@ -205,6 +205,22 @@ pub(crate) static TOLERANCE: Shape = Shape {
     ],
 };
 
+/// What a report can draw beside its usual figures.
+pub(crate) const FIGURES: &[&str] = &[
+    "speed-by-source",
+    "efficiency-by-copies",
+    "efficiency-by-returned",
+    "pause-by-size",
+    "providers",
+    "regions",
+    "lan",
+    "as-sent",
+    "as-balance",
+    "as-pairs",
+    "as-matrix",
+    "sweep",
+];
+
 /// A value of a matrix with a name.
 pub(crate) static LABELLED: Shape = Shape {
     name: "a labelled value",
@@ -330,6 +346,18 @@ pub(crate) static EXPERIMENT: Shape = Shape {
             form: Form::List(&Form::Map(&EXPECTATION)),
             need: Need::Optional("nothing is expected"),
             doc: "What the results should be.",
+        },
+        Key {
+            name: "claims",
+            form: Form::List(&Form::Map(&CLAIM)),
+            need: Need::Optional("it claims nothing"),
+            doc: "What the experiment is to show, at most 64 claims. A claim that is not shown is no failure, unlike `expect`.",
+        },
+        Key {
+            name: "figures",
+            form: Form::List(&Form::Words(FIGURES)),
+            need: Need::Optional("the usual ones alone"),
+            doc: "What `report.html` draws beside its usual figures.",
         },
     ],
 };

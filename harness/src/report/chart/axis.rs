@@ -98,7 +98,8 @@ impl Axis {
             Scale::Linear => {
                 let step = linear_step(self.high - self.low);
                 let first = (self.low / step).ceil() as i64;
-                let all = (first..).map(|number| number as f64 * step).take_while(|tick| *tick <= self.high + step * 1e-6);
+                let all =
+                    (first..).map(|number| number as f64 * step).take_while(|tick| *tick <= self.high + step * 1e-6);
                 all.map(|tick| (tick, self.unit.text(tick))).collect()
             }
             Scale::Log => log_ticks(self.low, self.high).into_iter().map(|tick| (tick, self.unit.text(tick))).collect(),
@@ -189,8 +190,12 @@ fn log_ticks(low: f64, high: f64) -> Vec<f64> {
         return within(&[1.0], (decades / 7.0).ceil().max(1.0) as usize);
     }
     let tenths: Vec<f64> = (10..100).map(|tenth| f64::from(tenth) / 10.0).collect();
-    let finer: [&[f64]; 4] =
-        [&[1.0, 2.0, 5.0], &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0], &[1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], &tenths];
+    let finer: [&[f64]; 4] = [
+        &[1.0, 2.0, 5.0],
+        &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+        &[1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0],
+        &tenths,
+    ];
     let few = finer.iter().map(|steps| within(steps, 1)).find(|ticks| ticks.len() > 1);
     few.unwrap_or_else(|| vec![(low * high).sqrt()])
 }

@@ -45,7 +45,11 @@ impl Heat {
         };
         let places = || self.names.iter().enumerate();
         let short = |name: &str| -> String {
-            if name.chars().count() > LETTERS { name.chars().take(LETTERS - 1).chain(['…']).collect() } else { name.to_owned() }
+            if name.chars().count() > LETTERS {
+                name.chars().take(LETTERS - 1).chain(['…']).collect()
+            } else {
+                name.to_owned()
+            }
         };
         Some(html! {
             figure .chart id=(format!("figure-{}", self.id)) {
@@ -105,7 +109,10 @@ mod tests {
         for told in ["x to y: 1 kB", "y to x: 1 MB", "y to y: 1 GB"] {
             assert!(drawn.contains(told), "{told}: {drawn}");
         }
-        assert!(drawn.matches("class=\"heat1\"").count() == 2 && drawn.matches("class=\"heat5\"").count() == 2, "{drawn}");
+        assert!(
+            drawn.matches("class=\"heat1\"").count() == 2 && drawn.matches("class=\"heat5\"").count() == 2,
+            "{drawn}"
+        );
         assert!(!drawn.contains("x to x"));
         assert!(some.csv().contains("y,y,1000000000\r\n") && some.csv().contains("x,x,0\r\n"));
     }

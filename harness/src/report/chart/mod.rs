@@ -128,7 +128,8 @@ impl Chart {
         let mut text = format!("series,{},{},low,high,label\r\n", field(&self.x.label), field(&self.y.label));
         for (_, series) in self.drawn() {
             for point in &series.points {
-                let (low, high) = point.interval.map_or_else(Default::default, |(low, high)| (low.to_string(), high.to_string()));
+                let (low, high) =
+                    point.interval.map_or_else(Default::default, |(low, high)| (low.to_string(), high.to_string()));
                 let (name, label) = (field(&series.name), field(&point.label));
                 let _ = write!(text, "{name},{},{},{low},{high},{label}\r\n", point.x, point.y);
             }

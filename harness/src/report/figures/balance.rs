@@ -121,9 +121,10 @@ fn lorenz(sending: &[(Column<'_>, Vec<As>)]) -> Chart {
         id: "as-lorenz".into(),
         title: "Lorenz curve of inter-AS bytes sent".into(),
         counts: as_counts(sending),
-        definition: "ASes from the one that sends least to the one that sends most; the Gini coefficient is twice the area \
+        definition:
+            "ASes from the one that sends least to the one that sends most; the Gini coefficient is twice the area \
                      between the curve and the diagonal."
-            .into(),
+                .into(),
         x: Axis::fixed("share of ASes", Unit::Percent, 0.0, 1.0),
         y: Axis::fixed("share of inter-AS bytes", Unit::Percent, 0.0, 1.0),
         series,
@@ -172,7 +173,11 @@ pub(super) fn scatter(columns: &[Column<'_>]) -> Chart {
     for (index, (column, ases)) in sending.iter().enumerate() {
         for (name, look, ases) in split(column, index, ases) {
             let points = ases.iter().map(|one| {
-                Point::labelled(one.sent, one.received, format!("{} (AS{}), {} addresses", one.name, one.number, one.peers))
+                Point::labelled(
+                    one.sent,
+                    one.received,
+                    format!("{} (AS{}), {} addresses", one.name, one.number, one.peers),
+                )
             });
             series.push(Series { name, look, shape: Shape::Dots, points: points.collect() });
         }
@@ -193,11 +198,11 @@ pub(super) fn pairs(columns: &[Column<'_>]) -> Chart {
     let mut all = 0;
     let series = sending.iter().map(|(column, ases)| {
         let between = between(column);
-        let bytes = |from: &As, to: &As| {
-            between.get(&(from.number.to_string(), to.number.to_string())).copied().unwrap_or(0.0)
-        };
+        let bytes =
+            |from: &As, to: &As| between.get(&(from.number.to_string(), to.number.to_string())).copied().unwrap_or(0.0);
         let heavy: Vec<&As> = ases.iter().filter(|one| one.heavy).collect();
-        let pairs = heavy.iter().enumerate().flat_map(|(index, one)| heavy[..index].iter().map(move |other| (other, one)));
+        let pairs =
+            heavy.iter().enumerate().flat_map(|(index, one)| heavy[..index].iter().map(move |other| (other, one)));
         let points = pairs.filter_map(|(one, other)| {
             let (there, back) = (bytes(one, other), bytes(other, one));
             (there + back > 0.0).then(|| Point::labelled(there, back, format!("{} and {}", one.name, other.name)))

@@ -7,8 +7,6 @@ mod sweep;
 mod time;
 mod traffic;
 
-use std::collections::BTreeSet;
-
 use super::{
     chart::{Chart, Heat},
     source::{Column, Source},
@@ -25,10 +23,13 @@ pub(super) enum Figure {
 pub(super) fn all(source: &Source) -> Vec<Figure> {
     let columns = source.columns();
     let mut charts = sweep::charts(&columns);
-    let asked: BTreeSet<&str> =
-        source.sets.iter().flat_map(|set| set.summary.figures.iter().map(String::as_str)).collect();
-    for word in asked {
-        charts.extend(of(word, &columns));
+    let mut drawn: Vec<&str> = Vec::new();
+    for word in source.sets.iter().flat_map(|set| set.summary.figures.iter().map(String::as_str)) {
+        // Of results side by side each may ask for the same.
+        if !drawn.contains(&word) {
+            drawn.push(word);
+            charts.extend(of(word, &columns));
+        }
     }
     charts.push(speed::cdf(&columns));
     charts.extend(time::charts(&columns));

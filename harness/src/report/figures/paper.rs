@@ -19,10 +19,10 @@ const ASES: usize = 4;
 /// More sizes than these are put into classes of decades.
 const SIZES: usize = 8;
 /// Bins for numbers that span decades begin at these, and at 0.
-const BINS: [f64; 16] =
-    [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5];
+const BINS: [f64; 16] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5];
 /// What Figures 5 and 6 are when nothing is varied.
-const OBSERVED: &str = "Downloads of one run differ in more than this, so that it shows what goes together, not what causes what.";
+const OBSERVED: &str =
+    "Downloads of one run differ in more than this, so that it shows what goes together, not what causes what.";
 
 /// The downloads of an arm, of all its runs.
 fn rows<'a>(column: &Column<'a>) -> impl Iterator<Item = Line<'a>> {
@@ -207,9 +207,8 @@ pub(super) fn pause_by_size(columns: &[Column<'_>]) -> Chart {
     };
     let classes: BTreeMap<u64, String> = sizes.iter().map(|size| class(*size)).collect();
     let classes: Vec<String> = classes.into_values().collect();
-    let (all, series) = shares(columns, &classes, |row| {
-        Some((class(row.whole("size_bytes")?).1, row.number("pauses")? > 0.0))
-    });
+    let (all, series) =
+        shares(columns, &classes, |row| Some((class(row.whole("size_bytes")?).1, row.number("pauses")? > 0.0)));
     Chart {
         id: "pause-by-size".into(),
         title: "Pause rate by size (Figure 7)".into(),
@@ -312,9 +311,10 @@ pub(super) fn lan(columns: &[Column<'_>]) -> Chart {
         id: "lan".into(),
         title: "Copies in the downloader's own network".into(),
         counts: counts(downloads as usize, "download", columns),
-        definition: "Downloads at whose start another uploading peer of the same LAN had a whole copy, and downloads that used \
+        definition:
+            "Downloads at whose start another uploading peer of the same LAN had a whole copy, and downloads that used \
                      bytes of one / downloads started; medians over runs."
-            .into(),
+                .into(),
         x: Axis::named("", classes.map(|(class, _)| class.to_owned()).to_vec()),
         y: axis_of_shares("share of downloads", &series),
         series,

@@ -70,7 +70,13 @@ fn alone(arm: &ArmSummary) -> String {
     let figures: Vec<String> =
         KEYS.iter().map(|key| format!("{} {}", key.name, (key.written)(arm.figures.get(key.key)))).collect();
     let total = &arm.downloads_total;
-    format!("In {}: {}; {} of {} downloads completed.", heading(arm), figures.join(", "), total.completed, total.started)
+    format!(
+        "In {}: {}; {} of {} downloads completed.",
+        heading(arm),
+        figures.join(", "),
+        total.completed,
+        total.started
+    )
 }
 
 /// `hybrid against edge-only: median speed 14.9 Mbit/s against 11.3 Mbit/s (+32 %), …`

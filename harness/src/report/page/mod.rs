@@ -82,7 +82,8 @@ fn hash(text: &str) -> String {
 fn title(source: &Source) -> String {
     let mut names: Vec<&str> = source.sets.iter().map(|set| set.summary.experiment.as_str()).collect();
     names.dedup();
-    let side_by_side = if source.sets.len() > 1 { format!(": {} results side by side", source.sets.len()) } else { String::new() };
+    let side_by_side =
+        if source.sets.len() > 1 { format!(": {} results side by side", source.sets.len()) } else { String::new() };
     format!("{}{side_by_side}", names.join(", "))
 }
 
