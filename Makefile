@@ -31,9 +31,15 @@ experiment: build ## run experiments/NAME.yaml: make experiment NAME=quick (RUNT
 doctor: build ## what this machine can do, and what is missing (RUNTIME=docker: of a Docker engine)
 	@$(BIN)/peerbed doctor $(if $(RUNTIME),--runtime $(RUNTIME))
 
-test: build ## every test; those in containers where a Docker engine answers
+# Ends well if Python has what the tests of the tables need.
+HAS_PYTHON := "$${PEERBED_PYTHON:-python3}" -c 'import importlib.util as u; \
+  raise SystemExit(not all(u.find_spec(m) for m in ("duckdb", "pandas", "polars", "pyarrow")))' 2>/dev/null
+
+test: build ## every test; those in containers where a Docker engine answers, those of tables where Python has DuckDB, pandas and Polars
 	@$(BIN)/peerbed doctor --runtime docker >/dev/null 2>&1 || echo "NOT RUN: the tests in containers, as no Docker engine can \
 	carry them: \`make doctor RUNTIME=docker\` says why, PEERBED_REQUIRE_DOCKER=1 makes it an error"
+	@$(HAS_PYTHON) || echo "NOT RUN: the tests of tables in DuckDB, pandas and Polars, as Python lacks them: README.md says \
+	how to install them, PEERBED_REQUIRE_PYTHON=1 makes it an error"
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	  PEERBED_BIN="$(CURDIR)/$(BIN)" $(CARGO) nextest run --workspace --locked $(ARGS); \
 	else \
