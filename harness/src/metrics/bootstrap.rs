@@ -15,8 +15,8 @@ const SEED: u64 = 1993;
 const RUNS_MIN: usize = 3;
 
 /// The percentile interval of the median (Efron & Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13): as many
-/// values are drawn from the values, with replacement, [`RESAMPLES`] times; the interval is between the quantiles 0.025 and
-/// 0.975 of the medians of the draws. None of fewer than [`RUNS_MIN`] values.
+/// values are drawn from the values, with replacement, 2000 times; the interval is between the quantiles 0.025 and
+/// 0.975 of the medians of the draws. None of fewer than three values.
 ///
 /// It lies between the least and the greatest value, and the median of what they are drawn from lies outside of those with
 /// probability `2 (1/2)^n`: no interval of n values has more confidence than `1 − 2 (1/2)^n`.
