@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     bench,
-    commands::{calibrate, capacity, check, clean, down, exec, ls, plan, report, run, schema, up},
+    commands::{calibrate, capacity, check, clean, down, exec, ls, plan, report, run, schema, topology, up},
     doctor, hold, probe,
     project::Project,
     say::{complain, describe, say},
@@ -40,6 +40,8 @@ enum Verb {
     Plan(plan::PlanArgs),
     /// Print the JSON Schema of experiment or topology files, for editors
     Schema(schema::SchemaArgs),
+    /// Make a topology file, from a seed or from CAIDA's files of AS relationships
+    Topology(topology::TopologyArgs),
     /// List past results
     Ls(ls::LsArgs),
     /// Rebuild report.html from the files of finished results, or show several side by side
@@ -113,6 +115,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Check(args) => check::run(args, &project()?),
         Verb::Plan(args) => plan::run(args, &project()?),
         Verb::Schema(args) => schema::run(args),
+        Verb::Topology(args) => topology::run(args),
         Verb::Ls(args) => ls::run(args, &results(&args.results)?),
         Verb::Report(args) => report::run(args, || results(&args.results)),
         Verb::Clean(args) => clean::run(args, &results(&args.results)?),

@@ -20,6 +20,7 @@ mod topology;
 mod units;
 mod yaml;
 
+pub mod asgraph;
 pub mod schema;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
@@ -31,4 +32,6 @@ pub use plan::{
     MANY_MOVES, NewLink, Plan, PlannedNode, PolicyChange, PolicyOrder, Relocation, Setting, Slack, Tolerance, Trend,
 };
 pub use resolve::Experiment;
-pub use source::{ExperimentName, MAX_FILE_BYTES, MAX_TRACE_BYTES, NameRefused, Source, experiment_name};
+pub use source::{
+    ExperimentName, MAX_FILE_BYTES, MAX_RELATIONS_BYTES, MAX_TRACE_BYTES, NameRefused, Source, experiment_name,
+};

@@ -8,6 +8,8 @@ pub(crate) const NODES: u64 = 20_000;
 pub(crate) const DOWNLOADS: u64 = 200_000;
 /// ASes of one topology.
 pub(crate) const ASES: usize = 512;
+/// Links of one topology.
+pub(crate) const LINKS: usize = 16 * ASES;
 /// People of one AS, a weight.
 pub(crate) const POPULATION: u64 = 10_000_000_000;
 /// Traces of one topology.

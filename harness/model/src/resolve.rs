@@ -29,7 +29,7 @@ mod homes;
 mod layout;
 mod moves;
 mod policies;
-mod seeds;
+pub(crate) mod seeds;
 mod timeline;
 mod users;
 mod whereabouts;

@@ -12,6 +12,9 @@ pub const MAX_FILE_BYTES: usize = 1 << 20;
 /// The largest trace, and all traces of a topology together, in bytes.
 pub const MAX_TRACE_BYTES: usize = 16 << 20;
 
+/// The largest file of AS relationships, in bytes; those of the whole Internet have about 10 MB.
+pub const MAX_RELATIONS_BYTES: usize = 128 << 20;
+
 /// A file's text with the name under which messages speak of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
@@ -31,6 +34,18 @@ impl Source {
     /// The same of a trace, which may be larger: [`MAX_TRACE_BYTES`].
     pub fn from_trace(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self, Diagnostics> {
         Self::bounded(name.into(), bytes, MAX_TRACE_BYTES, "cut it: a trace is repeated from its beginning")
+    }
+
+    /// The same of a file of AS relationships, which may be as large as the Internet's: [`MAX_RELATIONS_BYTES`].
+    pub fn from_relations(name: impl Into<String>, bytes: Vec<u8>) -> Result<Self, Diagnostics> {
+        let name = name.into();
+        let packed = [(&b"BZh"[..], "bzip2"), (&[0x1f, 0x8b], "gzip"), (&[0xfd, b'7', b'z', b'X', b'Z'], "xz")];
+        if let Some((_, how)) = packed.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+            let help =
+                format!("decompress it first, for example `{how} -dk FILE`; files of relationships are read as text");
+            return Err(refusal(&name, format!("the file is compressed ({how})"), &help));
+        }
+        Self::bounded(name, bytes, MAX_RELATIONS_BYTES, "files of AS relationships are smaller; is it another file?")
     }
 
     fn bounded(name: String, bytes: Vec<u8>, most: usize, help: &str) -> Result<Self, Diagnostics> {

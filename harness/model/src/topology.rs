@@ -47,7 +47,7 @@ impl As {
 }
 
 /// What a link means for routing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Relation {
     /// `a` is the customer, `b` the provider.
     CustomerToProvider,

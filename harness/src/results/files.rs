@@ -137,7 +137,7 @@ pub(super) fn remove_if_empty(path: &Path) -> Result<(), ResultsError> {
 }
 
 /// Renames, and fails if something is there already.
-pub(super) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // Some file systems do not know the flag; there, nobody else makes files of this name between the two calls.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {

@@ -26,6 +26,7 @@ mod tests;
 pub use columns::{Column, Table, Type};
 pub use dir::{Ending, Finished, ResultsDir};
 pub use files::{ResultsError, replace_text};
+pub(crate) use files::rename_new;
 pub use identity::Identity;
 pub use judged::{ClaimResult, Difference, ExpectationResult, Multiple, Point, TrendResult, Verdict};
 pub use manifest::Manifest;

@@ -32,6 +32,11 @@ impl Seeds {
         Self { key: blake3::derive_key("peerbed values of a plan, version 1", &repeat_seed.to_le_bytes()) }
     }
 
+    /// The seeds of a topology that is made.
+    pub(crate) fn of_topology(seed: u64) -> Self {
+        Self { key: blake3::derive_key("peerbed values of a topology, version 1", &seed.to_le_bytes()) }
+    }
+
     /// 32 bytes of this name.
     pub(crate) fn bytes(&self, name: &str) -> [u8; 32] {
         *blake3::keyed_hash(&self.key, name.as_bytes()).as_bytes()

@@ -194,7 +194,7 @@ fn check_ases(ases: &[&As], report: &mut Report) {
 }
 
 fn read_links(node: &Node, lookup: Lookup<'_>, traces: &Traces, report: &mut Report) -> Vec<Link> {
-    let items: &[Arc<Node>] = report.bounded_list(node, "links", (0, 8 * limits::ASES)).unwrap_or_default();
+    let items: &[Arc<Node>] = report.bounded_list(node, "links", (0, limits::LINKS)).unwrap_or_default();
     let mut links: Vec<Link> = Vec::new();
     let mut joined = BTreeSet::new();
     for node in items {

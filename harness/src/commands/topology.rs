@@ -1,0 +1,304 @@
+//! `peerbed topology`: topology files that are made, from a seed or from CAIDA's files of AS relationships.
+
+use std::{
+    fmt,
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use peerbed_link::{Probability, Rate};
+use peerbed_model::{
+    MAX_RELATIONS_BYTES, Source,
+    asgraph::{self, Imported, Recipe, Relations, TierSizes},
+};
+
+use crate::{
+    regular,
+    results::rename_new,
+    say::{complain, harmless, say},
+    status::Status,
+};
+
+/// Make a topology file
+#[derive(Debug, Args)]
+pub(crate) struct TopologyArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Draw a tiered AS graph from a seed
+    ///
+    /// A clique of tier-1 ASes, transit ASes that pay two or three of them, stub ASes that pay one to three transit ASes; providers are
+    /// chosen by preferential attachment. People live in the stubs. The same arguments give the same bytes. docs/topologies.md has the
+    /// details.
+    Generate(GenerateArgs),
+    /// Sample one of CAIDA's files of AS relationships
+    ///
+    /// Reads serial-1 and serial-2 files as plain text, and samples the graph down to what a machine carries: ASes and links of the
+    /// sample are the file's, populations, regions, rates and delays are made up. How like the whole its degrees are is said on
+    /// standard error. docs/topologies.md has the details.
+    Import(ImportArgs),
+}
+
+#[derive(Debug, Args)]
+struct GenerateArgs {
+    /// ASes at the top, each a peer of all others
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    tier1: u32,
+    /// ASes between those and the stubs; a fifth of all by default
+    #[arg(long, value_name = "N")]
+    transit: Option<u32>,
+    /// How many of the pairs that may be peers are: of transit ASes of one region, and of the third of its stubs with most people
+    #[arg(long, value_name = "SHARE", default_value = "30%", value_parser = written(asgraph::share))]
+    peering: Written<Probability>,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+struct ImportArgs {
+    /// The file, as plain text: decompress it first
+    file: PathBuf,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, Args)]
+struct CommonArgs {
+    /// How many ASes, 2 to 512
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    ases: u32,
+    /// How many regions; delays grow with the distance between them
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    regions: u32,
+    /// The exponent of Zipf's law for the populations, 0 (all the same) to 4
+    #[arg(long, value_name = "S", default_value = "1", value_parser = written(zipf))]
+    zipf: Written<f64>,
+    /// In which share of the ASes where people live there is an edge server: those with most people, at least one
+    #[arg(long, value_name = "SHARE", default_value = "25%", value_parser = written(asgraph::share))]
+    edges: Written<Probability>,
+    /// For how many peers, divided by the populations, links between ASes have room
+    #[arg(long, value_name = "N", default_value_t = 150, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    peers: u32,
+    /// With this rate for each of them
+    #[arg(long, value_name = "RATE", default_value = "6mbit", value_parser = written(asgraph::rate))]
+    rate: Written<Rate>,
+    /// What is drawn comes from it
+    #[arg(long, default_value_t = 1, value_parser = super::seed)]
+    seed: u64,
+    /// Where to write it, instead of standard output; a file that is there already stays as it is
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace a file that is there already
+    #[arg(long, requires = "output")]
+    force: bool,
+}
+
+/// A value with the text that said it.
+#[derive(Debug, Clone)]
+struct Written<T> {
+    text: String,
+    value: T,
+}
+
+impl<T> fmt::Display for Written<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A parser that keeps the text.
+fn written<T>(
+    parse: impl Fn(&str) -> Result<T, String> + Clone,
+) -> impl Fn(&str) -> Result<Written<T>, String> + Clone {
+    move |text| Ok(Written { value: parse(text)?, text: text.to_owned() })
+}
+
+fn zipf(text: &str) -> Result<f64, String> {
+    let exponent = text.parse().ok().filter(|exponent| (0.0..=4.0).contains(exponent));
+    exponent.ok_or_else(|| "a number from 0 to 4 is expected".to_owned())
+}
+
+impl CommonArgs {
+    fn recipe(&self) -> Recipe {
+        Recipe {
+            ases: self.ases,
+            regions: self.regions,
+            zipf: self.zipf.value,
+            edges: self.edges.value,
+            peers: self.peers,
+            rate: self.rate.value,
+            seed: self.seed,
+        }
+    }
+
+    /// As options of a command line.
+    fn options(&self) -> String {
+        let Self { ases, regions, zipf, edges, peers, rate, seed, .. } = self;
+        format!(
+            "--ases {ases} --regions {regions} --zipf {zipf} --edges {edges} --peers {peers} --rate {rate} --seed {seed}"
+        )
+    }
+
+    /// Prints a topology, or writes it where it shall be.
+    fn put(&self, text: &str) -> anyhow::Result<()> {
+        match &self.output {
+            Some(path) => place(path, text, self.force),
+            None => say(text),
+        }
+    }
+}
+
+/// Makes the topology.
+pub(crate) fn run(args: &TopologyArgs) -> anyhow::Result<ExitCode> {
+    match &args.verb {
+        Verb::Generate(args) => args.common.put(&generate(args)?)?,
+        Verb::Import(args) => {
+            let (imported, told) = import(args)?;
+            // What is known of it comes first: whoever reads it from a pipe may stop.
+            told.iter().for_each(complain);
+            args.common.put(&imported.yaml)?;
+        }
+    }
+    Ok(Status::Good.into())
+}
+
+fn generate(args: &GenerateArgs) -> anyhow::Result<String> {
+    let GenerateArgs { tier1, transit, peering, common } = args;
+    let transit = transit.unwrap_or(common.ases / 5);
+    let sizes = TierSizes { tier1: *tier1, transit, peering: peering.value };
+    let options = common.options();
+    let head = [
+        "A tiered AS graph that is drawn, with people in its stubs (docs/topologies.md). Made by".to_owned(),
+        format!("peerbed topology generate --tier1 {tier1} --transit {transit} --peering {peering} {options}"),
+    ];
+    Ok(common.recipe().generate(&sizes, &head)?)
+}
+
+/// A sample, and what is to be said of it.
+fn import(args: &ImportArgs) -> anyhow::Result<(Imported, Vec<String>)> {
+    let shown = args.file.display().to_string();
+    let bytes =
+        regular::read(&args.file, MAX_RELATIONS_BYTES as u64).with_context(|| format!("cannot read {shown}"))?;
+    let hash = blake3::hash(&bytes).to_hex();
+    let relations = Relations::parse(&Source::from_relations(&shown, bytes)?)?;
+    let name = args.file.file_name().unwrap_or_default().to_string_lossy().escape_debug().to_string();
+    let (ases, links) = (relations.ases(), relations.links());
+    let head = [
+        "A sample of an AS graph (docs/topologies.md); populations, regions, rates and delays are made up. Made by"
+            .to_owned(),
+        format!("peerbed topology import {name} {}", args.common.options()),
+        format!("from a file with the BLAKE3 hash {hash}."),
+    ];
+    let imported = args.common.recipe().import(&relations, &head)?;
+    let mut told: Vec<String> = relations.warnings().iter().map(ToString::to_string).collect();
+    let Imported { top, unjoined, mean_degree: (before, after), distance, links: kept, .. } = imported;
+    told.push(format!("{}: {ases} ASes and {links} links, {top} ASes at the top", harmless(&shown)));
+    if unjoined > 0 {
+        told.push(format!("{unjoined} ASes have no way up to the top: the sample has none of them"));
+    }
+    told.push(format!("kept: {} ASes and {kept} links; mean degree {after:.2}, before {before:.2}", args.common.ases));
+    told.push(format!(
+        "Kolmogorov-Smirnov distance between the degrees before and after, each divided by its mean: {distance:.3}"
+    ));
+    Ok((imported, told))
+}
+
+/// Writes a file whole or not at all; one that is there already is replaced only by force.
+fn place(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
+    let there = || format!("{} is there already; --force replaces it, --output takes another name", path.display());
+    if !force && fs::symlink_metadata(path).is_ok() {
+        bail!(there());
+    }
+    let Some(name) = path.file_name() else { bail!("{} is not the name of a file", path.display()) };
+    let beside = path.with_file_name(format!(".writing-{}-{}", std::process::id(), name.to_string_lossy()));
+    let written = (|| {
+        let mut file = File::create_new(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        if force { fs::rename(&beside, path) } else { rename_new(&beside, path) }
+    })();
+    written.map_err(|error| {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&beside);
+        match error.kind() {
+            std::io::ErrorKind::AlreadyExists => anyhow::anyhow!(there()),
+            _ => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: TopologyArgs,
+    }
+
+    fn parse(line: &str) -> Result<Verb, clap::Error> {
+        Line::try_parse_from(line.split(' ')).map(|line| line.args.verb)
+    }
+
+    #[test]
+    fn the_shipped_graph_is_what_its_own_head_makes() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../topologies/tiered.yaml");
+        let shipped = fs::read_to_string(path).unwrap();
+        let command = shipped.lines().nth(1).unwrap().strip_prefix("# peerbed ").unwrap();
+        let Verb::Generate(args) = parse(command).unwrap() else { panic!("{command}") };
+        assert!(generate(&args).unwrap() == shipped, "it is not what `peerbed {command}` makes");
+        // Those are the defaults.
+        let Verb::Generate(args) = parse("topology generate").unwrap() else { panic!() };
+        assert!(generate(&args).unwrap() == shipped, "it is not what the defaults make");
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_refused_with_the_reason() {
+        let refused = |options: &str| match parse(&format!("topology generate {options}")) {
+            Ok(Verb::Generate(args)) => generate(&args).unwrap_err().to_string(),
+            Ok(Verb::Import(_)) => panic!("{options}"),
+            Err(error) => error.to_string().lines().next().unwrap().to_owned(),
+        };
+        let cases = [
+            "--ases 1",
+            "--ases 513",
+            "--ases 10 --tier1 0",
+            "--ases 10 --tier1 8 --transit 2",
+            "--ases 10 --tier1 4 --transit 4 --regions 3",
+            "--regions 0",
+            "--ases 512 --tier1 300",
+            "--zipf 5",
+            "--zipf NaN",
+            "--edges 0.5",
+            "--rate 6",
+            "--peers 0",
+            "--force",
+        ];
+        let said: String = cases.iter().map(|case| format!("{case}: {}\n", refused(case))).collect();
+        insta::assert_snapshot!(said, @"");
+    }
+
+    #[test]
+    fn a_file_that_is_there_stays_unless_it_is_forced_away() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("made.yaml");
+        place(&path, "one", false).unwrap();
+        let error = place(&path, "two", false).unwrap_err().to_string();
+        assert!(error.ends_with("is there already; --force replaces it, --output takes another name"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one");
+        place(&path, "two", true).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        place(&directory.path().join("nowhere/made.yaml"), "three", true).unwrap_err();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+}
