@@ -285,7 +285,21 @@ mod tests {
             "--force",
         ];
         let said: String = cases.iter().map(|case| format!("{case}: {}\n", refused(case))).collect();
-        insta::assert_snapshot!(said, @"");
+        insta::assert_snapshot!(said, @"
+        --ases 1: 1 ASes: a topology that is made has 2 to 512
+        --ases 513: 513 ASes: a topology that is made has 2 to 512
+        --ases 10 --tier1 0: a graph needs a tier-1 AS, or stubs would have no way to each other
+        --ases 10 --tier1 8 --transit 2: 8 tier-1 and 2 transit ASes leave none of 10 for people to live in: take more ASes, or fewer of those
+        --ases 10 --tier1 4 --transit 4 --regions 3: 3 regions for 2 ASes where people live: there is at least 1 region, and somebody in each
+        --regions 0: 0 regions for 44 ASes where people live: there is at least 1 region, and somebody in each
+        --ases 512 --tier1 300: 45718 links, and a topology has at most 8192: take fewer ASes, or less peering
+        --zipf 5: error: invalid value '5' for '--zipf <S>': a number from 0 to 4 is expected
+        --zipf NaN: error: invalid value 'NaN' for '--zipf <S>': a number from 0 to 4 is expected
+        --edges 0.5: error: invalid value '0.5' for '--edges <SHARE>': `0.5` is not a percentage: it has no `%`; write a share as `31%`, from 0% to 100%
+        --rate 6: error: invalid value '6' for '--rate <RATE>': `6` is not a rate: it has no unit; write a rate as `10mbit`; units: bit, kbit, mbit, gbit
+        --peers 0: error: invalid value '0' for '--peers <N>': 0 is not in 1..=20000
+        --force: error: the following required arguments were not provided:
+        ");
     }
 
     #[test]
