@@ -25,8 +25,8 @@ mod tests;
 
 pub use columns::{Column, Table, Type};
 pub use dir::{Ending, Finished, ResultsDir};
-pub use files::{ResultsError, replace_text};
 pub(crate) use files::rename_new;
+pub use files::{ResultsError, replace_text};
 pub use identity::Identity;
 pub use judged::{ClaimResult, Difference, ExpectationResult, Multiple, Point, TrendResult, Verdict};
 pub use manifest::Manifest;

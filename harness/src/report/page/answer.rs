@@ -60,6 +60,7 @@ fn sentences(set: &Set) -> Vec<String> {
     if left_out > 0 {
         told.push(format!("{} of {} cannot be believed and left out.", counted(left_out, "arm"), summary.arms.len()));
     }
+    told.extend(super::claims::count(&summary.claims));
     told.push(certainty(summary, &measured));
     told.retain(|sentence| !sentence.is_empty());
     told

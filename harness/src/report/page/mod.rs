@@ -2,6 +2,7 @@
 //! own. It is readable without that script, which only lets pictures be looked at closely.
 
 mod answer;
+mod claims;
 mod setup;
 
 #[cfg(test)]
@@ -53,6 +54,7 @@ pub fn html(source: &Source) -> String {
                 }
                 main {
                     (answer::section(source))
+                    @for set in &source.sets { (claims::section(set)) }
                     @for set in &source.sets { (validity(set)) }
                     h2 { "Figures by arm" }
                     (table(&columns))

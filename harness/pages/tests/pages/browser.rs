@@ -26,15 +26,15 @@ use futures_util::StreamExt;
 use serde_json::Value;
 
 /// What went wrong, in words.
-pub type Failure = String;
+pub(crate) type Failure = String;
 /// A test.
-pub type Case = for<'a> fn(&'a Tab) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
+pub(crate) type Case = for<'a> fn(&'a Tab) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
 
 /// Longer than any case takes on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// The browser's program.
-pub fn find() -> Result<PathBuf, String> {
+pub(crate) fn find() -> Result<PathBuf, String> {
     let named = std::env::var_os("PEERBED_BROWSER").map_or_else(|| PathBuf::from("chromium"), PathBuf::from);
     if named.components().count() > 1 {
         return if named.is_file() { Ok(named) } else { Err(format!("{} is not there", named.display())) };
@@ -50,7 +50,7 @@ pub fn find() -> Result<PathBuf, String> {
 }
 
 /// A page that is open.
-pub struct Tab {
+pub(crate) struct Tab {
     page: Page,
     asked: Arc<Mutex<Vec<String>>>,
     complaints: Arc<Mutex<Vec<String>>>,
@@ -58,7 +58,7 @@ pub struct Tab {
 }
 
 /// Starts a browser, opens a tab, carries out a case, and ends it all.
-pub fn run(program: &Path, case: Case) -> Result<(), Failure> {
+pub(crate) fn run(program: &Path, case: Case) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(words)?;
     runtime.block_on(async {
         let directory = tempfile::tempdir().map_err(words)?;
@@ -100,7 +100,7 @@ impl Tab {
     }
 
     /// Draws a report of these results, opens it and waits until it is there; with `script` also until that has run.
-    pub async fn report(&self, results: &[&str], script: bool) -> Result<(), Failure> {
+    pub(crate) async fn report(&self, results: &[&str], script: bool) -> Result<(), Failure> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/results");
         let paths: Vec<PathBuf> = results.iter().map(|name| root.join(name)).collect();
         let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
@@ -120,34 +120,34 @@ impl Tab {
     }
 
     /// How large the window is.
-    pub async fn resize(&self, width: i64, height: i64) -> Result<(), Failure> {
+    pub(crate) async fn resize(&self, width: i64, height: i64) -> Result<(), Failure> {
         let metrics = SetDeviceMetricsOverrideParams::new(width, height, 1.0, width < 600);
         self.page.execute(metrics).await.map(drop).map_err(words)
     }
 
     /// The page itself.
-    pub fn page(&self) -> &Page {
+    pub(crate) fn page(&self) -> &Page {
         &self.page
     }
 
     /// What an expression of the page is.
-    pub async fn value(&self, expression: &str) -> Result<Value, Failure> {
+    pub(crate) async fn value(&self, expression: &str) -> Result<Value, Failure> {
         let found = self.page.evaluate(expression).await.map_err(|error| format!("{expression}: {error}"))?;
         Ok(found.value().cloned().unwrap_or(Value::Null))
     }
 
     /// Every address that was asked for.
-    pub fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.lock().expect("nobody panicked with it").clone()
     }
 
     /// Everything on the console.
-    pub fn complaints(&self) -> Vec<String> {
+    pub(crate) fn complaints(&self) -> Vec<String> {
         self.complaints.lock().expect("nobody panicked with it").clone()
     }
 
     /// Moves the mouse, or presses or lets go of its button there.
-    pub async fn mouse(&self, kind: DispatchMouseEventType, (x, y): (f64, f64)) -> Result<(), Failure> {
+    pub(crate) async fn mouse(&self, kind: DispatchMouseEventType, (x, y): (f64, f64)) -> Result<(), Failure> {
         let held = kind != DispatchMouseEventType::MouseMoved;
         let mut event = DispatchMouseEventParams::new(kind, x, y);
         if held {
@@ -158,7 +158,7 @@ impl Tab {
     }
 
     /// Keeps a picture of the whole page, if that is wanted.
-    pub async fn picture(&self, name: &str) -> Result<(), Failure> {
+    pub(crate) async fn picture(&self, name: &str) -> Result<(), Failure> {
         let Some(directory) = std::env::var_os("PEERBED_SCREENSHOTS") else { return Ok(()) };
         std::fs::create_dir_all(&directory).map_err(words)?;
         let path = PathBuf::from(directory).join(format!("{name}.png"));
@@ -186,6 +186,6 @@ async fn note<E: chromiumoxide::cdp::IntoEventKind + Unpin>(
 }
 
 /// Fails with both values unless they are the same.
-pub fn expect(what: &str, found: &Value, wanted: &Value) -> Result<(), Failure> {
+pub(crate) fn expect(what: &str, found: &Value, wanted: &Value) -> Result<(), Failure> {
     if found == wanted { Ok(()) } else { Err(format!("{what}: found {found}, wanted {wanted}")) }
 }

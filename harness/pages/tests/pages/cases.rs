@@ -17,7 +17,7 @@ const WIDTHS: [i64; 2] = [390, 1280];
 macro_rules! cases {
     ($($name:ident),+ $(,)?) => {
         /// All of them.
-        pub const ALL: &[(&str, Case)] = &[$((stringify!($name), |tab| Box::pin($name(tab)))),+];
+        pub(crate) const ALL: &[(&str, Case)] = &[$((stringify!($name), |tab| Box::pin($name(tab)))),+];
     };
 }
 
