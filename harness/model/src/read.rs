@@ -105,11 +105,18 @@ impl Report {
         }
         let names = || shape.keys.iter().map(|key| key.name);
         let message = format!("unknown key `{}`{}", shorten(key), did_you_mean(key, names()));
-        self.error(span, message).help(format!(
-            "the keys of {} are {}",
-            shape.name,
-            names().collect::<Vec<_>>().join(", ")
-        ));
+        // Nobody reads a hundred names.
+        const SHOWN: usize = 32;
+        let all: Vec<&str> = names().collect();
+        self.error(span, message).help(if all.len() > SHOWN {
+            format!(
+                "{} has {} keys: docs/experiment-format.md lists them, and `peerbed schema` does",
+                shape.name,
+                all.len()
+            )
+        } else {
+            format!("the keys of {} are {}", shape.name, all.join(", "))
+        });
     }
 
     /// Notes that something else was expected.

@@ -224,7 +224,7 @@ expect:
     24 |     peer_eficiency: {at_least: 50%}
        |     ^^^^^^^^^^^^^^
        |
-       = help: the keys of an expectation are arm, over, peer_efficiency, peer_efficiency.bytes, peer_efficiency.mean, pause_rate, speed_mbps.p10, speed_mbps.p50, speed_mbps.p90, speed_wall_mbps.p10, speed_wall_mbps.p50, speed_wall_mbps.p90, speed_ranked_mbps.p10, speed_ranked_mbps.p50, speed_ranked_mbps.p90, startup_ms.p50, startup_ms.p90, downloads.planned, downloads.started, downloads.completed, downloads.paused, downloads.aborted, downloads.lost, downloads.failed, rejected_pieces, accounting.accused, accounting.disputes, accounting.false_accusations, accounting.missed, offences.told, offences.offenders, offences.honest, downloads.unfinished, pause_terminal_rate, pause_resumed_rate, failure_rate, stalled_rate, stalls, offline_rate, moved_rate, inter_as.top_share, bytes.edge, bytes.peer, bytes.intra_as, bytes.inter_as, bytes.inter_as_by_login, bytes.wasted, bytes.misattributed, edge_peak_egress_mbps, fluid_bound.seconds, fluid_bound.first, fluid_bound.last, requests.served, requests.refused, moves, packets.missed, packets.nat_dropped, registry_recovery_ms.p50, control_refusals, copies_registered.p50, peers_returned.p50, peers_returned.mean, bytes.control
+       = help: an expectation has 88 keys: docs/experiment-format.md lists them, and `peerbed schema` does
 
     error: a link of rate zero carries nothing
      --> topologies/t.yaml:2:15

@@ -114,7 +114,32 @@ expect:
   - {downloads.unfinished: {at_most: 0}, offline_rate: {at_most: 100%}, moved_rate: {at_most: 100%}, inter_as.top_share: {at_least: 10%}}
   - {bytes.edge: {at_least: 0}, bytes.peer: {at_least: 0}, bytes.intra_as: {at_most: 1TiB}, bytes.inter_as: {at_least: 0},
      bytes.misattributed: {at_most: 1GiB},
-     bytes.control: {at_least: 0}}
+     bytes.control: {at_least: 0},
+     bytes.intra_lan: {at_least: 0},
+     bytes.transit: {at_least: 0},
+     edge_p95_egress_mbps: {at_least: 0},
+     control_messages_per_download: {at_least: 0},
+     cpu_s_per_gb: {at_least: 0},
+     pause_by_size.smallest: {at_least: 0},
+     pause_by_size.largest: {at_least: 0},
+     providers.least: {at_least: 0},
+     providers.most: {at_least: 0},
+     places.least: {at_least: 0},
+     places.most: {at_least: 0},
+     lan.copies_share: {at_least: 0},
+     lan.served_share: {at_least: 0},
+     as.gini: {at_least: 0},
+     as.intra_share: {at_least: 0},
+     as.silent_share: {at_least: 0},
+     as.symmetry: {at_least: 0},
+     as.direct_share: {at_least: 0},
+     as.mean_hops: {at_least: 0},
+     as.heavy: {at_least: 0},
+     as.heavy_share: {at_least: 0},
+     as.heavy_symmetry: {at_least: 0},
+     as.pair_symmetry: {at_least: 0},
+     as.heavy_direct_share: {at_least: 0},
+     as.heavy_peers_ratio: {at_least: 0}}
   - {requests.refused: {within: [0, 5]}, requests.served: {at_least: 0}}
   - {over: policy.selection.rotation, arm: hybrid, pause_rate: {trend: falling, slack: 5%}}
   - {arm: other, pause_rate: {at_most: -1%, minus: hybrid}}

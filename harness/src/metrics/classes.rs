@@ -154,7 +154,18 @@ fn pauses(started: &[Started<'_>]) -> Vec<Metric> {
             None => row,
         }
     };
-    classes.into_iter().map(row).collect()
+    let alone = |((class, delivery), (paused, all)): (&(Class, Option<&str>), &(u64, u64))| {
+        delivery.is_none().then(|| (class.clone(), Value::proportion(*paused, *all)))
+    };
+    let by_size: Vec<(Class, Value)> = classes.iter().filter_map(alone).collect();
+    // Of one size there is nothing to compare.
+    let ends = match &by_size[..] {
+        [(_, smallest), .., (_, largest)] => [smallest.clone(), largest.clone()],
+        _ => [Value::proportion(0, 0), Value::proportion(0, 0)],
+    };
+    let ends = ["pause_rate_of_smallest", "pause_rate_of_largest"].into_iter().zip(ends);
+    let ends: Vec<Metric> = ends.map(|(name, value)| Metric::new(name, value)).collect();
+    classes.into_iter().map(row).chain(ends).collect()
 }
 
 fn by_provider(records: &[(&DownloadRecord, AsNumber)]) -> Vec<Metric> {
@@ -164,12 +175,14 @@ fn by_provider(records: &[(&DownloadRecord, AsNumber)]) -> Vec<Metric> {
         *with_peers += u64::from(record.peer_bytes > 0);
         bytes.add(record);
     }
+    let shares = providers.values().map(|(with_peers, bytes)| *with_peers as f64 / bytes.downloads as f64);
+    let shares = Metric::new("peer_share_of_providers", Value::distribution(shares, BTreeMap::new()));
     let rows = providers.into_iter().flat_map(|(provider, (with_peers, bytes))| {
         let share = Value::proportion(with_peers, bytes.downloads);
         [Metric::new("peer_share_by_provider", share), bytes.efficiency("peer_efficiency_by_provider")]
             .map(|row| row.label("provider", &provider))
     });
-    rows.collect()
+    rows.chain([shares]).collect()
 }
 
 fn by_place(view: &RunView<'_>, records: &[(&DownloadRecord, AsNumber)]) -> Vec<Metric> {
@@ -181,6 +194,9 @@ fn by_place(view: &RunView<'_>, records: &[(&DownloadRecord, AsNumber)]) -> Vec<
             countries.entry(country).or_default().add(record);
         }
     }
+    let known = if countries.is_empty() { &regions } else { &countries };
+    let efficiencies = known.values().map(|bytes| bytes.peer as f64 / (bytes.edge + bytes.peer) as f64);
+    let efficiencies = Metric::new("peer_efficiency_of_places", Value::distribution(efficiencies, BTreeMap::new()));
     let places =
         [("peer_efficiency_by_region", "region", regions), ("peer_efficiency_by_country", "country", countries)];
     let rows = places.into_iter().flat_map(|(name, key, places)| {
@@ -189,7 +205,7 @@ fn by_place(view: &RunView<'_>, records: &[(&DownloadRecord, AsNumber)]) -> Vec<
         };
         places.into_iter().map(row)
     });
-    rows.collect()
+    rows.chain([efficiencies]).collect()
 }
 
 /// By the first answer of the control plane; downloads without one are in no class.

@@ -19,10 +19,12 @@ enum Part {
     P50,
     P90,
     P95,
+    Min,
+    Max,
 }
 
 /// Every figure: its key in `summary.json`, and the metric it is taken from.
-pub const FIGURES: [Figure; 79] = [
+pub const FIGURES: [Figure; 85] = [
     figure("downloads.planned", "downloads.planned", Part::Single),
     figure("downloads.started", "downloads.started", Part::Single),
     figure("downloads.completed", "downloads.completed", Part::Single),
@@ -45,6 +47,8 @@ pub const FIGURES: [Figure; 79] = [
     figure("pause_rate", "pause_rate", Part::Single),
     figure("pause_terminal_rate", "pause_terminal_rate", Part::Single),
     figure("pause_resumed_rate", "pause_resumed_rate", Part::Single),
+    figure("pause_by_size.smallest", "pause_rate_of_smallest", Part::Single),
+    figure("pause_by_size.largest", "pause_rate_of_largest", Part::Single),
     figure("offline_rate", "offline_rate", Part::Single),
     figure("moved_rate", "moved_rate", Part::Single),
     figure("failure_rate", "failure_rate", Part::Single),
@@ -52,6 +56,10 @@ pub const FIGURES: [Figure; 79] = [
     figure("stalls", "stalls", Part::Single),
     figure("peer_efficiency.bytes", "peer_efficiency", Part::Single),
     figure("peer_efficiency.mean", "peer_efficiency_of_downloads", Part::Mean),
+    figure("providers.least", "peer_share_of_providers", Part::Min),
+    figure("providers.most", "peer_share_of_providers", Part::Max),
+    figure("places.least", "peer_efficiency_of_places", Part::Min),
+    figure("places.most", "peer_efficiency_of_places", Part::Max),
     figure("bytes.edge", "bytes.edge", Part::Single),
     figure("bytes.peer", "bytes.peer", Part::Single),
     figure("bytes.intra_as", "bytes.intra_as", Part::Single),
@@ -131,6 +139,8 @@ impl Figures {
                 (Part::Mean, Value::Distribution { mean, .. }) => *mean,
                 (Part::P10, Value::Distribution { quantiles, .. }) => quantiles.map(|q| q.p10),
                 (Part::P50, Value::Distribution { quantiles, .. }) => quantiles.map(|q| q.p50),
+                (Part::Min, Value::Distribution { quantiles, .. }) => quantiles.map(|q| q.min),
+                (Part::Max, Value::Distribution { quantiles, .. }) => quantiles.map(|q| q.max),
                 (Part::P90, Value::Distribution { quantiles, .. }) => quantiles.map(|q| q.p90),
                 (Part::P95, Value::Distribution { quantiles, .. }) => quantiles.map(|q| q.p95),
                 _ => None,

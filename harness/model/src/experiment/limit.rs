@@ -53,11 +53,17 @@ impl Unit {
         match first {
             "bytes" => Unit::Bytes,
             "downloads" => Unit::Downloads,
+            "as" if rest == "heavy" => Unit::Count,
+            "providers" | "places" | "pause_by_size" => Unit::Share,
             "accounting" | "offences" | "rejected_pieces" | "requests" | "packets" | "moves" | "stalls"
             | "control_refusals" => Unit::Count,
             _ if first.ends_with("_mbps") => Unit::Speed,
             _ if first.ends_with("_ms") => Unit::Millis,
-            _ if first.starts_with("peer_efficiency") || first.ends_with("_rate") || rest.ends_with("share") => {
+            _ if first.starts_with("peer_efficiency")
+                || first.ends_with("_rate")
+                || rest.ends_with("share")
+                || rest.ends_with("symmetry") =>
+            {
                 Unit::Share
             }
             _ => Unit::Plain,

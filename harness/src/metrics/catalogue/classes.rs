@@ -9,6 +9,14 @@ pub(super) const DEFINITIONS: &[Definition] = &[
         "`pause_rate` by `size` of the object ([classes](#classes-of-downloads)); with the label `delivery`, of \
          those alone that the policies leave to the edges (`edge-only`) or not (`peer-assisted`)",
     ),
+    lower("pause_rate_of_smallest", "share", "`pause_rate` of the smallest class of sizes, where there are several"),
+    lower("pause_rate_of_largest", "share", "the same of the largest"),
+    neither("peer_share_of_providers", "share", "one value for each provider: its `peer_share_by_provider`"),
+    neither(
+        "peer_efficiency_of_places",
+        "share",
+        "one value for each country, or for each region where no country is known: its peer efficiency by bytes",
+    ),
     higher(
         "peer_share_by_provider",
         "share",

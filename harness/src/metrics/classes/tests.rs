@@ -59,6 +59,17 @@ fn the_fixtures_downloads_by_class() {
     assert_eq!(single(&metrics, "peer_efficiency_by_country", &second), (1, Some(0.75)));
     assert_eq!(single(&metrics, "peer_efficiency_by_copies", &[("copies", "2-4")]), (1, Some(0.75)));
     assert_eq!(single(&metrics, "peer_efficiency_by_returned", &[("returned", "1")]), (1, Some(0.6)));
+    // The ends of classes, for expectations: sizes, providers, countries (AA with 600 of 1100 kB, BB with 750 of 1000).
+    let ends = ["pause_rate_of_smallest", "pause_rate_of_largest"].map(|name| single(&metrics, name, &[]));
+    assert_eq!(ends, [(2, Some(0.5)), (2, Some(0.5))]);
+    let of_one = measured(&of(&TOLD[..2]));
+    assert_eq!(single(&of_one, "pause_rate_of_largest", &[]), (0, None), "one size is neither small nor large");
+    let extremes = |name: &str| match metrics.labelled(name, &[]).map(|row| row.value.clone()) {
+        Some(Value::Distribution { n, quantiles, .. }) => (n, quantiles.map(|q| (q.min, q.max))),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(extremes("peer_share_of_providers"), (1, Some((2.0 / 3.0, 2.0 / 3.0))));
+    assert_eq!(extremes("peer_efficiency_of_places"), (2, Some((600.0 / 1100.0, 0.75))));
     let fast = metrics.labelled("speed_by_source", &[("source", "over-50%-peer")]).expect("two completed");
     assert!(matches!(fast.value, Value::Distribution { n: 2, mean: Some(3.0), .. }), "{fast:?}");
     let there = metrics.labelled("speed_by_source", &[("source", "over-50%-peer"), ("as", "2")]).expect("one of them");

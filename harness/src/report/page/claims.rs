@@ -32,7 +32,8 @@ pub(super) fn count(claims: &[ClaimResult]) -> Option<String> {
         return None;
     }
     let of = |verdict: Verdict| claims.iter().filter(|claim| claim.verdict == verdict).count();
-    let others = [Verdict::NotShown, Verdict::NotTestable, Verdict::NotJudged].map(|verdict| (of(verdict), verdict.word()));
+    let others =
+        [Verdict::NotShown, Verdict::NotTestable, Verdict::NotJudged].map(|verdict| (of(verdict), verdict.word()));
     let others: Vec<String> =
         others.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
     let others = if others.is_empty() { String::new() } else { format!("; {}", others.join(", ")) };
