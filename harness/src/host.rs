@@ -4,7 +4,7 @@
 use std::{fs, io};
 
 use rustix::time::{ClockId, clock_gettime};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// `CLOCK_MONOTONIC` now, nanoseconds: the clock that nodes share.
 pub(crate) fn monotonic_ns() -> u64 {
@@ -40,7 +40,7 @@ const CPUINFO: &str = "/proc/cpuinfo";
 
 /// The host at one moment. Times and stalls count from boot on; the differences of two samples are what was used between
 /// them.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct HostSample {
     /// `CLOCK_MONOTONIC`, nanoseconds.
     pub at_ns: u64,
@@ -63,7 +63,7 @@ pub struct HostSample {
 }
 
 /// Processor time by kind in milliseconds, summed over all cores.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CpuTimes {
     /// In user space, niced or not.
     pub user_ms: u64,
@@ -85,7 +85,7 @@ impl CpuTimes {
 }
 
 /// Time in which at least one task waited for a resource, microseconds since boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pressure {
     /// For a processor.
     pub cpu_us: u64,
@@ -118,7 +118,7 @@ impl HostSample {
 }
 
 /// What the machine is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
     /// The kernel's release, `6.12.0-…`.
     pub kernel: String,

@@ -1,9 +1,11 @@
-//! What one run left behind in memory: made by the run loop, read by metrics, reconciliation and the results writer.
+//! What one run left behind: made by the run loop, read by metrics, reconciliation and the results writer, and kept on disk as
+//! JSON while a sweep is not finished.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use peerbed_contract::{Event, NodeName};
 use peerbed_model::{Act, Plan};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     engine::{EngineReport, Sample},
@@ -11,10 +13,14 @@ use crate::{
 };
 
 /// One run: one execution of one arm of a plan.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RunRecord {
     /// What was to be done.
+    #[serde(serialize_with = "write_plan", deserialize_with = "read_plan")]
     pub plan: Arc<Plan>,
+    /// Its position among all runs of the experiment, from 0.
+    pub order: u32,
     /// When it began, wall clock.
     pub started: jiff::Timestamp,
     /// `CLOCK_MONOTONIC` at the start, nanoseconds; events count from it.
@@ -56,8 +62,17 @@ impl RunRecord {
     }
 }
 
+fn write_plan<S: Serializer>(plan: &Arc<Plan>, serializer: S) -> Result<S::Ok, S::Error> {
+    plan.serialize(serializer)
+}
+
+fn read_plan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<Plan>, D::Error> {
+    Plan::deserialize(deserializer).map(Arc::new)
+}
+
 /// Something that the timeline did.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Carried {
     /// When it was planned.
     pub at: Duration,
@@ -77,7 +92,8 @@ impl Carried {
 }
 
 /// The end of a node's process.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NodeExit {
     /// Which.
     pub node: NodeName,

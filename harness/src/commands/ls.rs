@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     regular,
     report::{number, percent, shown},
-    results::{Entry, State, layout, scan},
+    results::{Entry, State, kept_runs, layout, scan},
     say::say,
 };
 
@@ -63,6 +63,11 @@ fn listed(entry: &Entry) -> Value {
         "commit": entry.name.commit(),
         "state": entry.state,
     });
+    if matches!(entry.state, State::Complete | State::Partial)
+        && let Some((whole, planned)) = kept_runs(&entry.path)
+    {
+        line["runs"] = json!({"whole": whole, "planned": planned});
+    }
     if entry.state == State::Complete {
         match summary(entry) {
             Ok(summary) => {
@@ -130,14 +135,32 @@ fn text(listed: &[Value]) -> String {
         let _ = writeln!(text, "{}", of.join("  "));
         let _ = writeln!(text, "  {}", word("directory"));
         let _ = match (word("state"), line["unreadable"].as_str()) {
-            ("partial", _) => writeln!(text, "  UNFINISHED: its maker is gone; `peerbed clean --partial` removes it"),
+            ("partial", _) => writeln!(
+                text,
+                "  UNFINISHED: its maker is gone{}; `peerbed clean --partial` removes it",
+                resumable(line)
+            ),
             ("running", _) => writeln!(text, "  being made now"),
             ("foreign", _) => writeln!(text, "  UNREADABLE: it has no {}", layout::MANIFEST),
             (_, Some(reason)) => writeln!(text, "  UNREADABLE: {reason}"),
-            (_, None) => write!(text, "{}", arm_lines(&line["arms"])),
+            (_, None) => {
+                let kept = resumable(line);
+                let kept = kept.strip_prefix("; ").map_or(String::new(), |kept| format!("  INCOMPLETE: {kept}\n"));
+                write!(text, "{}{kept}", arm_lines(&line["arms"]))
+            }
         };
     }
     text
+}
+
+/// `; 7 of 18 runs are whole: …`, if others are missing.
+fn resumable(line: &Value) -> String {
+    match (line["runs"]["whole"].as_u64(), line["runs"]["planned"].as_u64(), line["experiment"].as_str()) {
+        (Some(whole), Some(planned), Some(name)) => {
+            format!("; {whole} of {planned} runs are whole: `peerbed run {name} --resume` makes the others")
+        }
+        _ => String::new(),
+    }
 }
 
 fn arm_lines(arms: &Value) -> String {

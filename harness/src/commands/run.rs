@@ -14,9 +14,16 @@ use super::{CarrierArgs, choose_arms};
 use crate::{
     calibrate::{Calibrator, When, complaints},
     project::Project,
+    record::RunRecord,
     report,
-    results::{Ending, Identity, ResultsDir, ResultsError, RunOutcome},
-    run::{Interrupt, execute, progress::Progress},
+    results::{Begun, Ending, Identity, ResultsDir, ResultsError, Resumed, RunOutcome, kept_runs, resume},
+    run::{
+        Interrupt,
+        estimate::{Estimate, Took},
+        execute,
+        order::blocks,
+        progress::Progress,
+    },
     runtime::{Chosen, NodeFiles, Runtime},
     say::{complain, describe, say},
     status::Status,
@@ -47,6 +54,9 @@ pub(crate) struct RunArgs {
     /// Which links are measured before the runs begin
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
     calibrate: When,
+    /// Go on with the newest unfinished results of the same experiment: whole runs are taken over, the others are made
+    #[arg(long)]
+    resume: bool,
     /// Print summary.json instead of the table
     #[arg(long)]
     json: bool,
@@ -59,6 +69,7 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let experiment = project.load_at(&args.name, args.scale.as_deref())?;
     let plans = plans(args, &experiment)?;
+    let order = order(&plans, args.seed.unwrap_or(experiment.seed()));
     // One thread: the agent dies with the thread that started it, and the harness must not compete with the link engine.
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     // From now on, and not only from the first run: whatever was begun is then ended in good order.
@@ -69,10 +80,20 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
         return Ok(Status::Interrupted.into());
     };
     let runtime = runtime?;
-    let mut dir = ResultsDir::create(&root, &plans, Identity::of(project.root()))
-        .with_context(|| format!("cannot make a result directory in {}", root.display()))?;
-    let mut progress = Progress::new(plans.len(), args.quiet || args.json);
+    let in_order: Vec<Arc<Plan>> = order.iter().map(|index| Arc::clone(&plans[*index])).collect();
+    let mut progress = Progress::of(Estimate::of(in_order.iter().map(|plan| &**plan)), args.quiet || args.json);
+    let identity = Identity::of(project.root());
+    let begun = Begun::of(&plans, &identity, runtime.name(), runtime.options())?;
     let mut outcomes = Vec::new();
+    let mut dir = if args.resume {
+        let resumed = resume(&root, &plans, identity, &begun)?;
+        take_over(resumed, &in_order, &mut progress, &mut outcomes)
+    } else {
+        let dir = ResultsDir::create(&root, &plans, identity)
+            .with_context(|| format!("cannot make a result directory in {}", root.display()))?;
+        dir.begin(&begun)?;
+        dir
+    };
     let ended = tokio.block_on(async {
         let calibrator = Calibrator {
             launch: runtime.launch(),
@@ -83,9 +104,10 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
         if let Some(ending) = calibrate(&calibrator, &plans, &mut dir, &interrupt, &mut progress).await? {
             return Ok(ending);
         }
-        run_all(&plans, &runtime, &dir, &interrupt, &mut progress, &mut outcomes).await
+        run_all(&in_order, &runtime, &dir, &interrupt, &mut progress, &mut outcomes).await
     });
     progress.finish();
+    outcomes.sort_by_key(|outcome| outcome.record().order);
     // What was measured before a failure or an interruption is kept, and so are the logs that tell why.
     let (ending, failure) = match ended {
         Ok(ending) => (ending, None),
@@ -108,6 +130,12 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
         say(&(serde_json::to_string_pretty(&finished.summary)? + "\n"))?;
     } else {
         say(&format!("{}results: {}\n", report::table(&finished.summary), finished.path.display()))?;
+    }
+    if let Some((kept, planned)) = kept_runs(&finished.path) {
+        complain(format_args!(
+            "{kept} of {planned} runs are whole: `peerbed run {} --resume`, with the same options, makes the others",
+            args.name
+        ));
     }
     Ok(match ending {
         Ending::Failed(failure) => bail!(failure),
@@ -135,18 +163,53 @@ fn unkept(error: ResultsError, failure: Option<&str>, outcomes: &[RunOutcome], u
     ))
 }
 
-/// Every run in its order: arms take turns at going first, so that drift of the machine favours none.
+/// Every run, repeat by repeat, the arms in the order in which they are shown.
 fn plans(args: &RunArgs, experiment: &Experiment) -> anyhow::Result<Vec<Arc<Plan>>> {
     let arms = choose_arms(experiment, &args.arms)?;
     let repeats = args.repeats.unwrap_or(experiment.repeats());
     let mut plans = Vec::new();
     for repeat in 0..repeats {
-        for turn in 0..arms.len() {
-            let arm = arms[(turn + repeat as usize) % arms.len()];
+        for arm in &arms {
             plans.push(Arc::new(experiment.plan(arm, repeat, args.seed)?));
         }
     }
     Ok(plans)
+}
+
+/// The order in which the runs are made: the indexes of their plans.
+fn order(plans: &[Arc<Plan>], seed: u64) -> Vec<usize> {
+    let repeats = plans.iter().map(|plan| plan.repeat + 1).max().unwrap_or(0);
+    let arms = plans.len() / repeats.max(1) as usize;
+    let blocks = blocks(arms, repeats, seed).into_iter().enumerate();
+    blocks.flat_map(|(repeat, block)| block.into_iter().map(move |arm| repeat * arms + arm)).collect()
+}
+
+/// Takes the whole runs of an earlier attempt over, and says so.
+fn take_over(
+    resumed: Resumed,
+    in_order: &[Arc<Plan>],
+    progress: &mut Progress,
+    outcomes: &mut Vec<RunOutcome>,
+) -> ResultsDir {
+    let Resumed { mut dir, from, records, damaged } = resumed;
+    for sentence in damaged {
+        complain(sentence);
+    }
+    let (taken, all) = (records.len(), in_order.len());
+    complain(format_args!("taking over {taken} of {all} runs from {}", from.display()));
+    dir.took_over(taken);
+    for record in records {
+        if let Some(number) = in_order.iter().position(|plan| Arc::ptr_eq(plan, &record.plan)) {
+            progress.taken_over(number, &record.plan.arm, took(&record));
+        }
+        outcomes.push(RunOutcome::of(record));
+    }
+    dir
+}
+
+/// What a run took.
+fn took(record: &RunRecord) -> Took {
+    Took { elapsed: record.elapsed, around: record.setup + record.teardown }
 }
 
 /// Measures the links of all plans as far as that is wanted; how it all ends if it ends here.
@@ -183,7 +246,12 @@ async fn run_all(
     outcomes: &mut Vec<RunOutcome>,
 ) -> anyhow::Result<Ending> {
     let repeats = plans.iter().map(|plan| plan.repeat + 1).max().unwrap_or(1);
-    for plan in plans {
+    let made: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
+    progress.begin();
+    for (plan, order) in plans.iter().zip(0..) {
+        if made.iter().any(|made| Arc::ptr_eq(made, plan)) {
+            continue;
+        }
         progress.run(&plan.arm, plan.repeat, repeats);
         let files =
             NodeFiles { configs: dir.nodes_dir(&plan.arm, plan.repeat)?, logs: dir.logs_dir(&plan.arm, plan.repeat)? };
@@ -191,12 +259,18 @@ async fn run_all(
             return Ok(Ending::Interrupted);
         };
         let interrupted = record.interrupted;
+        record.order = order;
         for fault in &mut record.faults {
             *fault = dir.as_finished(fault);
         }
+        if !interrupted && let Err(error) = dir.keep(&record) {
+            // It is not lost, unless this program ends before all runs have.
+            progress.notice(&format!("this run could not be kept for `--resume`: {error}"));
+        }
+        let took = took(&record);
         let outcome = RunOutcome::of(record);
         let over = interrupted || interrupt.asked();
-        progress.ended(&one_line(&outcome), over);
+        progress.ended(&one_line(&outcome), over, took);
         outcomes.push(outcome);
         if over {
             return Ok(Ending::Interrupted);

@@ -17,11 +17,13 @@ use serde::Serialize;
 use super::{
     Identity, RunOutcome, Summary,
     files::{ResultsError, point_link, remove_if_empty, rename_new, write_json, write_lines, write_text},
+    kept::{self, Begun},
     layout::{self, DirName, is_plain},
     manifest::Manifest,
-    tables,
+    resume::absent,
+    tables::{self, TABLES},
 };
-use crate::{calibrate::Calibrated, metrics::Metric, report};
+use crate::{calibrate::Calibrated, metrics::Metric, record::RunRecord, report};
 
 /// A results directory that is being filled.
 #[derive(Debug)]
@@ -34,6 +36,10 @@ pub struct ResultsDir {
     identity: Identity,
     created: Timestamp,
     calibration: Option<Vec<Calibrated>>,
+    /// How many runs were taken over.
+    taken_over: usize,
+    /// Finished results whose records are taken over: they are of no use any more once all of these are there.
+    source: Option<PathBuf>,
 }
 
 /// How an experiment's sequence of runs ended.
@@ -88,7 +94,74 @@ impl ResultsDir {
         flock(&lock, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| ResultsError::io(&lock_path)(error.into()))?;
         write_plans(&partial.join(layout::PLAN), plans)?;
-        Ok(Self { experiment, name, partial, lock, plans: plans.to_vec(), identity, created, calibration: None })
+        Ok(Self::filled(experiment, (name, partial), lock, plans, identity, created))
+    }
+
+    fn filled(
+        experiment: PathBuf,
+        (name, partial): (DirName, PathBuf),
+        lock: File,
+        plans: &[Arc<Plan>],
+        identity: Identity,
+        created: Timestamp,
+    ) -> Self {
+        let (plans, calibration, taken_over, source) = (plans.to_vec(), None, 0, None);
+        Self { experiment, name, partial, lock, plans, identity, created, calibration, taken_over, source }
+    }
+
+    /// Goes on with an unfinished directory of the same plans, if nobody else is at work there. What was written at its end is
+    /// removed: it is made again.
+    pub(super) fn reopen(
+        path: &Path,
+        name: &DirName,
+        plans: &[Arc<Plan>],
+        identity: Identity,
+    ) -> Result<Option<Self>, ResultsError> {
+        let partial = path.canonicalize().map_err(ResultsError::io(path))?;
+        let lock_path = partial.join(layout::LOCK);
+        let mut options = File::options();
+        let lock = options.read(true).write(true).create(true).truncate(false).open(&lock_path);
+        let lock = lock.map_err(ResultsError::io(&lock_path))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            other => other.map_err(|error| ResultsError::io(&lock_path)(error.into()))?,
+        }
+        let last = [
+            layout::EVENTS,
+            layout::METRICS,
+            layout::SUMMARY_JSON,
+            layout::SUMMARY_MD,
+            layout::REPORT,
+            layout::MANIFEST,
+        ];
+        for file in last.into_iter().chain(TABLES.iter().map(|table| table.file)) {
+            for path in [partial.join(file), partial.join(format!(".writing-{file}"))] {
+                absent(fs::remove_file(&path)).map_err(ResultsError::io(&path))?;
+            }
+        }
+        let experiment = partial.parent().unwrap_or(&partial).to_owned();
+        let created = name.created();
+        Ok(Some(Self::filled(experiment, (name.clone(), partial), lock, plans, identity, created)))
+    }
+
+    /// Writes what the sweep is, so that it can be resumed if it is not finished.
+    pub fn begin(&self, begun: &Begun) -> Result<(), ResultsError> {
+        begun.write(&self.partial)
+    }
+
+    /// Keeps a run that is over, whole, until all are.
+    pub fn keep(&self, record: &RunRecord) -> Result<(), ResultsError> {
+        kept::keep(&self.partial, record)
+    }
+
+    /// So many of its runs were made before; goes into the manifest.
+    pub fn took_over(&mut self, runs: usize) {
+        self.taken_over = runs;
+    }
+
+    /// Records of these finished results were taken over.
+    pub(super) fn takes_over(&mut self, source: PathBuf) {
+        self.source = Some(source);
     }
 
     /// Where it is while it is not finished; absolute.
@@ -145,7 +218,8 @@ impl ResultsDir {
     }
 
     /// Writes everything that was found, gives the directory its name and lets `latest` point to it. Runs that were
-    /// planned and are missing here make their arm invalid, with the ending as the reason; no runs at all is fine too.
+    /// planned and are missing here make their arm invalid, with the ending as the reason; no runs at all is fine too. The records
+    /// of whole runs stay where others are missing, so that the sweep can be resumed.
     pub fn finish(mut self, outcomes: &[RunOutcome], ending: &Ending) -> Result<Finished, ResultsError> {
         let summary = Summary::of(&self.plans, outcomes, ending, &self.identity, self.created);
         let file = |name| self.partial.join(name);
@@ -154,6 +228,7 @@ impl ResultsDir {
         tables::write_all(&self.partial, outcomes)?;
         let manifest = Manifest {
             calibration: self.calibration.take(),
+            runs_taken_over: self.taken_over,
             ..Manifest::of(&self.plans, outcomes, &self.identity, self.created)
         };
         write_json(&file(layout::SUMMARY_JSON), &summary)?;
@@ -171,6 +246,13 @@ impl ResultsDir {
         drop(self.lock);
         let link = self.experiment.join(layout::LATEST);
         point_link(&link, &self.name.to_string()).map_err(ResultsError::io(&link))?;
+        let whole = outcomes.iter().filter(|outcome| !outcome.record().interrupted).count();
+        let complete = whole >= self.plans.len();
+        let useless = [path.clone()].into_iter().filter(|_| complete || whole == 0);
+        for directory in useless.chain(self.source.filter(|_| complete)) {
+            let runs = directory.join(layout::RUNS);
+            absent(fs::remove_dir_all(&runs)).map_err(ResultsError::io(&runs))?;
+        }
         Ok(Finished { path, summary })
     }
 }

@@ -61,7 +61,7 @@ pub struct TrendResult {
     pub slack: f64,
     /// The arms of the series, in the order of the matrix.
     pub points: Vec<Point>,
-    /// Kendall's rank correlation τ_b between order and values (M. Kendall, "The treatment of ties in ranking problems",
+    /// Kendall's rank correlation `τ_b` between order and values (M. Kendall, "The treatment of ties in ranking problems",
     /// Biometrika 33, 1945), for information; none where it is undefined.
     pub kendall_tau: Option<f64>,
 }
@@ -183,7 +183,7 @@ impl TrendResult {
             Direction::Falling => ("falling", "no step up by more than"),
             Direction::Flat => ("flat", "within"),
         };
-        let tau = self.kendall_tau.map_or(String::new(), |tau| format!("; Kendall's τ {:.2}", tau));
+        let tau = self.kendall_tau.map_or(String::new(), |tau| format!("; Kendall's τ {tau:.2}"));
         let slack = if self.slack > 0.0 { format!(" ({slack} {})", short(self.slack)) } else { String::new() };
         format!("{metric} is {} at {} = {}{tau}, expected {wanted}{slack}", values.join(", "), self.over, at.join(", "))
     }

@@ -32,6 +32,9 @@ pub const LOGS: &str = "logs";
 /// What every node was told: `nodes/<arm>/<repeat>/<node>.json`.
 pub const NODES: &str = "nodes";
 
+/// Of results that lack some of their runs: the record of each that is whole, and what the sweep is, for `--resume`.
+pub const RUNS: &str = "runs";
+
 /// The version of the layout and of every file in it; it rises when a reader would have to change.
 pub const LAYOUT_VERSION: u32 = 1;
 

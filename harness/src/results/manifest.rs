@@ -52,7 +52,9 @@ pub struct Manifest {
     pub plans: BTreeMap<String, Outline>,
     /// Every class of links with what was measured of it before the runs; none if that was not wanted.
     pub calibration: Option<Vec<Calibrated>>,
-    /// The runs that were made.
+    /// How many of its runs were made earlier and taken over by `--resume`.
+    pub runs_taken_over: usize,
+    /// The runs that were made, in their order.
     pub runs: Vec<RunEntry>,
 }
 
@@ -65,6 +67,8 @@ pub struct RunEntry {
     pub repeat: u32,
     /// Its seed.
     pub seed: u64,
+    /// Its position among all runs of the experiment, from 0.
+    pub order: u32,
     /// The judgement on it.
     pub validity: Validity,
     /// The user ended it early.
@@ -131,6 +135,7 @@ impl Manifest {
             parameters: plans.iter().map(|plan| (plan.arm.clone(), plan.parameters.clone())).collect(),
             plans: plans.iter().rev().map(|plan| (plan.arm.clone(), Outline::of(plan))).collect(),
             calibration: None,
+            runs_taken_over: 0,
             runs: outcomes.iter().map(entry).collect(),
         }
     }
@@ -143,6 +148,7 @@ fn entry(outcome: &RunOutcome) -> RunEntry {
         arm: record.plan.arm.clone(),
         repeat: record.plan.repeat,
         seed: record.plan.seed,
+        order: record.order,
         validity: outcome.validity().clone(),
         interrupted: record.interrupted,
         started: record.started,

@@ -6,18 +6,22 @@ mod files;
 mod identity;
 mod judge;
 mod judged;
+mod kept;
 pub mod layout;
 mod manifest;
 mod outcome;
 mod outline;
 mod read;
 mod remove;
+mod resume;
 mod scan;
 mod summary;
 mod tables;
 
 #[cfg(test)]
 mod docs;
+#[cfg(test)]
+mod resume_tests;
 #[cfg(test)]
 pub(crate) mod test_tree;
 #[cfg(test)]
@@ -29,11 +33,14 @@ pub(crate) use files::rename_new;
 pub use files::{ResultsError, replace_text};
 pub use identity::Identity;
 pub use judged::{ClaimResult, Difference, ExpectationResult, Multiple, Point, TrendResult, Verdict};
+pub use kept::Begun;
+pub(crate) use kept::progress as kept_runs;
 pub use manifest::Manifest;
 pub use outcome::RunOutcome;
 pub use outline::Outline;
 pub use read::{Deed, Line, MetricRow, Read, ReadError, Results};
 pub use remove::{Removal, remove, size_bytes};
+pub use resume::{ResumeError, Resumed, resume};
 pub use scan::{Entry, State, scan};
 pub use summary::{ArmSummary, RunDetail, Summary};
 pub use tables::TABLES;

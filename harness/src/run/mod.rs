@@ -2,6 +2,8 @@
 //!
 //! It decides nothing about the experiment (the plan has no choices left) and judges nothing (see `reconcile`).
 
+pub(crate) mod estimate;
+pub(crate) mod order;
 mod orders;
 pub(crate) mod progress;
 mod watch;
@@ -193,6 +195,7 @@ impl<'a, D: Deployment> RunLoop<'a, D> {
         Ok(RunRecord {
             elapsed: self.epoch.elapsed(),
             plan: self.plan,
+            order: 0,
             started,
             epoch_ns: self.epoch_ns,
             setup: Duration::ZERO,

@@ -7,7 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{runtime::Progress as Setup, say::complain};
+use super::estimate::{Estimate, Took, to_go};
+use crate::{
+    runtime::Progress as Setup,
+    say::{complain, counted},
+};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The display of one `peerbed run`.
@@ -16,7 +20,12 @@ pub(crate) struct Progress {
     plain: bool,
     total_runs: usize,
     finished: usize,
+    estimate: Estimate,
+    /// The runs that are not over, by their numbers, the present one first.
+    left: Vec<usize>,
+    /// When the present run was begun.
     began: Instant,
+    arm: String,
     title: String,
 }
 
@@ -50,15 +59,51 @@ impl Progress {
             );
             bar
         });
-        Self { plain: !terminal && !quiet, bar, total_runs, finished: 0, began: Instant::now(), title: String::new() }
+        Self {
+            plain: !terminal && !quiet,
+            bar,
+            total_runs,
+            finished: 0,
+            estimate: Estimate::default(),
+            left: Vec::new(),
+            began: Instant::now(),
+            arm: String::new(),
+            title: String::new(),
+        }
+    }
+
+    /// A display of these runs, in their order, that tells how long the rest takes.
+    pub(crate) fn of(estimate: Estimate, quiet: bool) -> Self {
+        let mut progress = Self::new(estimate.runs(), quiet);
+        progress.left = (0..estimate.runs()).collect();
+        progress.estimate = estimate;
+        progress
+    }
+
+    /// A run, by its number, was made before.
+    pub(crate) fn taken_over(&mut self, number: usize, arm: &str, took: Took) {
+        self.left.retain(|left| *left != number);
+        self.finished += 1;
+        self.estimate.took(arm, took);
+    }
+
+    /// The runs begin.
+    pub(crate) fn begin(&mut self) {
+        let time = self.estimate.of_runs(self.left.iter().copied());
+        self.happened(&format!("{}, {}", counted(self.left.len(), "run"), to_go(time)));
+    }
+
+    /// How long it takes until all is done.
+    fn rest(&self) -> Duration {
+        let Some((present, later)) = self.left.split_first() else { return Duration::ZERO };
+        self.estimate.of_runs([*present]).saturating_sub(self.began.elapsed())
+            + self.estimate.of_runs(later.iter().copied())
     }
 
     /// A run is being set up.
     pub(crate) fn run(&mut self, arm: &str, repeat: u32, repeats: u32) {
-        if self.finished == 0 {
-            // How long runs take is what is extrapolated, without what was prepared.
-            self.began = Instant::now();
-        }
+        self.began = Instant::now();
+        arm.clone_into(&mut self.arm);
         let repeat = if repeats > 1 { format!(" #{}", repeat + 1) } else { String::new() };
         self.title = format!("[{}/{}] {arm}{repeat}", self.finished + 1, self.total_runs);
         if let Some(bar) = &self.bar {
@@ -91,7 +136,7 @@ impl Progress {
         bar.set_length(duration.as_millis() as u64);
         bar.set_position(tick.elapsed.min(duration).as_millis() as u64);
         bar.set_message(format!(
-            "{:>4.0}/{} s  downloads {}/{} ({} active)  edge {:.1}  peers {:.1} Mbit/s",
+            "{:>4.0}/{} s  downloads {}/{} ({} active)  edge {:.1}  peers {:.1} Mbit/s{}",
             tick.elapsed.as_secs_f64(),
             duration.as_secs(),
             tick.ended,
@@ -99,6 +144,7 @@ impl Progress {
             tick.active,
             tick.edge_mbps,
             tick.peer_mbps,
+            if self.left.is_empty() { String::new() } else { format!("  {}", to_go(self.rest())) },
         ));
     }
 
@@ -121,12 +167,15 @@ impl Progress {
         }
     }
 
-    /// A run ended; whether it was the last one, for whatever reason.
-    pub(crate) fn ended(&mut self, summary: &str, last: bool) {
+    /// A run ended; whether it was the last one, for whatever reason, and what it took.
+    pub(crate) fn ended(&mut self, summary: &str, last: bool, took: Took) {
         self.finished += 1;
-        let left = if last { 0 } else { self.total_runs - self.finished };
-        let mean = self.began.elapsed() / self.finished as u32;
-        let rest = if left > 0 { format!("; about {} s to go", (mean * left as u32).as_secs()) } else { String::new() };
+        self.estimate.took(&self.arm, took);
+        if !self.left.is_empty() {
+            self.left.remove(0);
+        }
+        let time = self.estimate.of_runs(self.left.iter().copied());
+        let rest = if last || self.left.is_empty() { String::new() } else { format!("; {}", to_go(time)) };
         let text = format!("{} {summary}{rest}", self.title);
         match &self.bar {
             Some(bar) => bar.println(text),

@@ -12,6 +12,7 @@ mod nat;
 mod past_results;
 mod program;
 mod quick;
+mod resume;
 mod rootless;
 mod streams;
 mod timeline;

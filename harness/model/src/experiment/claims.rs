@@ -14,7 +14,7 @@ const CLAIMS: usize = 64;
 /// A claim as it is written.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Claim {
-    claim: String,
+    sentence: String,
     source: Option<String>,
     says: Option<String>,
     basis: Basis,
@@ -47,7 +47,7 @@ impl Claim {
     pub(crate) fn resolve(&self, arm: &Which<'_>, arms: &[Which<'_>], downloads: usize) -> plan::Claim {
         let of_arm = || self.shown_by.iter().flatten().filter(|test| test.concerns(arm));
         plan::Claim {
-            claim: self.claim.clone(),
+            claim: self.sentence.clone(),
             source: self.source.clone(),
             says: self.says.clone(),
             basis: self.basis,
@@ -103,5 +103,5 @@ fn decode_one(node: &Node, known: expect::Known<'_>, report: &mut Report) -> Opt
     if report.errors() > before {
         return None;
     }
-    Some(Claim { claim: claim?, source, says, basis: basis?, shown_by: shown_by? })
+    Some(Claim { sentence: claim?, source, says, basis: basis?, shown_by: shown_by? })
 }

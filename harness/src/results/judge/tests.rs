@@ -139,6 +139,7 @@ fn a_difference_is_to_another_arm() {
 
 #[test]
 fn claims_are_shown_or_say_why_not() {
+    use Verdict::{NotJudged, NotShown, NotTestable, Shown};
     let all: Vec<String> = (0..3).map(|at| format!("hybrid+y={at}")).collect();
     let claims = |plan: &mut Plan| {
         let rising = trend(Direction::Rising, Slack::Value(0.0));
@@ -155,7 +156,6 @@ fn claims_are_shown_or_say_why_not() {
     let summary_of = |speeds: &[Option<u64>]| summary(&sweep("hybrid", speeds, claims));
     let good = summary_of(&[Some(2), Some(4), Some(5)]);
     let verdicts: Vec<Verdict> = good.claims.iter().map(|claim| claim.verdict).collect();
-    use Verdict::{NotJudged, NotShown, NotTestable, Shown};
     assert_eq!(verdicts, [Shown, NotShown, NotTestable, NotJudged, NotJudged]);
     assert_eq!(good.claims[3].because.as_deref(), Some("arm hybrid+y=9 was not run"));
     assert!(!good.disappointed() && good.expectations.is_empty(), "a claim that is not shown is no failure");
