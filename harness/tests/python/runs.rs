@@ -91,6 +91,7 @@ impl<'a> Run<'a> {
         self.transfers();
         let events = std::mem::take(&mut self.events);
         RunRecord {
+            order: 0,
             plan: Arc::clone(plan),
             started: jiff::Timestamp::UNIX_EPOCH,
             epoch_ns: EPOCH,
