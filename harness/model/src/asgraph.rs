@@ -83,7 +83,7 @@ pub enum Refused {
         ases: usize,
     },
     /// A topology file cannot have so many.
-    #[error("{0} links, and a topology has at most {MAX_LINKS}: take fewer ASes, or less peering")]
+    #[error("{0} links, and a topology has at most {MAX_LINKS}: take fewer ASes, fewer at the top, or less peering")]
     Links(usize),
     /// Nobody is at the top of a file's graph.
     #[error("no AS of the file is at the top: everybody who has customers pays somebody")]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use common::{read, root, text};
+use peerbed_contract::RoleConfig;
 use peerbed_model::{
     Diagnostics, Plan, Source,
     asgraph::{self, Imported, Recipe, Refused, Relations, TierSizes},
@@ -105,6 +106,40 @@ fn peers_of_the_shipped_graph_follow_zipfs_law() {
 }
 
 #[test]
+fn regions_differ_in_how_near_an_edge_is() {
+    let plan = plan(&text("topologies", "regions"), 150);
+    let edges: BTreeMap<_, _> =
+        plan.nodes.iter().filter(|node| node.group == "edges").map(|node| (node.config.address, node)).collect();
+    let mut nearest: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for node in plan.nodes.iter().filter(|node| node.group == "homes") {
+        let RoleConfig::Peer(peer) = &node.config.role else { panic!("{}", node.name) };
+        let edge = &edges[&peer.edges[0].ip()].config;
+        let class = match edge {
+            edge if edge.as_number == node.config.as_number => "own AS",
+            edge if edge.region == node.config.region => "region",
+            _ => "elsewhere",
+        };
+        nearest.entry(&node.config.region).or_default().insert(class);
+    }
+    let expected = [
+        ("africa", &["elsewhere"][..]),
+        ("asia", &["own AS", "region"]),
+        ("europe", &["own AS"]),
+        ("north-america", &["own AS"]),
+        ("oceania", &["own AS", "region"]),
+        ("south-america", &["elsewhere"]),
+    ];
+    assert_eq!(nearest, expected.map(|(region, classes)| (region, classes.iter().copied().collect())).into());
+    // Whoever logs in is known by country.
+    let directory = plan.nodes.iter().find_map(|node| match &node.config.role {
+        RoleConfig::Control(control) => Some(&control.directory),
+        _ => None,
+    });
+    let countries: BTreeSet<_> = directory.unwrap().iter().filter_map(|entry| entry.country.as_deref()).collect();
+    assert_eq!(countries.len(), 12);
+}
+
+#[test]
 fn customers_are_unequal_and_links_are_as_large_as_what_is_behind_them() {
     let topology = recipe(300, 5).generate(&sizes(5, 45), &[]).unwrap();
     let mut customers: BTreeMap<&str, u32> = BTreeMap::new();
@@ -175,10 +210,6 @@ fn what_is_wrong_with_a_file_of_relationships_is_said_with_its_line() {
         4294967296|7|-1\n\
         \n\
         3|2|-1\n";
-    let said = |text: &str| match relations(text) {
-        Ok(relations) => format!("{} links\n{}", relations.links(), relations.warnings()),
-        Err(wrong) => wrong.to_string(),
-    };
     insta::assert_snapshot!(said(text), @"
     warning: line 2 says the same of 1 and 2
      --> as-rel.txt:3:1
@@ -260,7 +291,10 @@ fn what_is_wrong_with_a_file_of_relationships_is_said_with_its_line() {
        |
        = help: two ASes have one relation: keep one of the lines
     ");
-    // The same thing twice is no error.
+}
+
+#[test]
+fn a_file_may_say_the_same_twice_but_must_say_something() {
     insta::assert_snapshot!(said("1|2|-1\n3|2|0\n2|3|0|mlp\n"), @"
     2 links
     warning: line 2 says the same of 2 and 3
@@ -297,6 +331,14 @@ fn what_cannot_be_sampled_is_refused() {
     assert_eq!(refused("1|2|-1\n1|3|-1\n4|5|0\n", 4, 1), Refused::Joined { joined: 3, all: 5, top: 1 });
     assert_eq!(refused("1|2|-1\n1|3|-1\n", 3, 4), Refused::Regions { regions: 4, ases: 3 });
     assert_eq!(refused("1|2|-1\n", 513, 1), Refused::Ases(513));
+}
+
+/// What is said of a text of relationships.
+fn said(text: &str) -> String {
+    match relations(text) {
+        Ok(relations) => format!("{} links\n{}", relations.links(), relations.warnings()),
+        Err(wrong) => wrong.to_string(),
+    }
 }
 
 proptest! {

@@ -201,7 +201,7 @@ fn import(args: &ImportArgs) -> anyhow::Result<(Imported, Vec<String>)> {
     let Imported { top, unjoined, mean_degree: (before, after), distance, links: kept, .. } = imported;
     told.push(format!("{}: {ases} ASes and {links} links, {top} ASes at the top", harmless(&shown)));
     if unjoined > 0 {
-        told.push(format!("{unjoined} ASes have no way up to the top: the sample has none of them"));
+        told.push(format!("without a way up to the top, so in no sample: {unjoined}"));
     }
     told.push(format!("kept: {} ASes and {kept} links; mean degree {after:.2}, before {before:.2}", args.common.ases));
     told.push(format!(
@@ -284,7 +284,7 @@ mod tests {
             "--peers 0",
             "--force",
         ];
-        let said: String = cases.iter().map(|case| format!("{case}: {}\n", refused(case))).collect();
+        let said = cases.map(|case| format!("{case}: {}", refused(case))).join("\n");
         insta::assert_snapshot!(said, @"
         --ases 1: 1 ASes: a topology that is made has 2 to 512
         --ases 513: 513 ASes: a topology that is made has 2 to 512
@@ -292,7 +292,7 @@ mod tests {
         --ases 10 --tier1 8 --transit 2: 8 tier-1 and 2 transit ASes leave none of 10 for people to live in: take more ASes, or fewer of those
         --ases 10 --tier1 4 --transit 4 --regions 3: 3 regions for 2 ASes where people live: there is at least 1 region, and somebody in each
         --regions 0: 0 regions for 44 ASes where people live: there is at least 1 region, and somebody in each
-        --ases 512 --tier1 300: 45718 links, and a topology has at most 8192: take fewer ASes, or less peering
+        --ases 512 --tier1 300: 45718 links, and a topology has at most 8192: take fewer ASes, fewer at the top, or less peering
         --zipf 5: error: invalid value '5' for '--zipf <S>': a number from 0 to 4 is expected
         --zipf NaN: error: invalid value 'NaN' for '--zipf <S>': a number from 0 to 4 is expected
         --edges 0.5: error: invalid value '0.5' for '--edges <SHARE>': `0.5` is not a percentage: it has no `%`; write a share as `31%`, from 0% to 100%
@@ -300,6 +300,46 @@ mod tests {
         --peers 0: error: invalid value '0' for '--peers <N>': 0 is not in 1..=20000
         --force: error: the following required arguments were not provided:
         ");
+    }
+
+    #[test]
+    fn what_a_sample_is_of_is_said_in_its_head_and_beside_it() {
+        let made_up = Path::new(env!("CARGO_MANIFEST_DIR")).join("model/tests/relations/made-up.as-rel2.txt");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("some.as-rel2.txt");
+        // One AS more, which has no way up, and a line twice.
+        let text = fs::read_to_string(made_up).unwrap();
+        let again = text.lines().last().unwrap();
+        fs::write(&path, format!("{text}64912|64911|0|mlp\n{again}\n")).unwrap();
+        let Verb::Import(args) = parse(&format!("topology import {} --ases 80 --seed 3", path.display())).unwrap()
+        else {
+            panic!()
+        };
+        let (imported, told) = import(&args).unwrap();
+        let head: Vec<&str> = imported.yaml.lines().take_while(|line| line.starts_with('#')).collect();
+        let said = format!("{}\n\n{}", head.join("\n"), told.join("\n"));
+        insta::assert_snapshot!(said.replace(directory.path().to_str().unwrap(), "DIR"), @"
+        # A sample of an AS graph (docs/topologies.md); populations, regions, rates and delays are made up. Made by
+        # peerbed topology import some.as-rel2.txt --ases 80 --regions 4 --zipf 1 --edges 25% --peers 150 --rate 6mbit --seed 3
+        # from a file with the BLAKE3 hash d79c29a96097776b07bc2a392733f0933d0806b303fed401e55e78b18b651a47.
+
+        warning: line 1264 says the same of 64746 and 64748
+            --> DIR/some.as-rel2.txt:1266:1
+             |
+        1266 | 64746|64748|0|mlp
+             | ^^^^^^^^^^^^^^^^^
+             |
+             = help: the link is taken once; remove one of the lines
+        DIR/some.as-rel2.txt: 401 ASes and 1263 links, 6 ASes at the top
+        without a way up to the top, so in no sample: 1
+        kept: 80 ASes and 253 links; mean degree 6.33, before 6.30
+        Kolmogorov-Smirnov distance between the degrees before and after, each divided by its mean: 0.150
+        ");
+        for (text, reason) in [("BZh9", "the file is compressed (bzip2)"), ("1|2\n", "`1|2` is not a relationship")] {
+            fs::write(&path, text).unwrap();
+            let error = import(&args).unwrap_err().to_string();
+            assert!(error.contains(reason) && error.contains("some.as-rel2.txt:1:1"), "{error}");
+        }
     }
 
     #[test]
