@@ -139,28 +139,50 @@ fn regions_differ_in_how_near_an_edge_is() {
     assert_eq!(countries.len(), 12);
 }
 
-#[test]
-fn customers_are_unequal_and_links_are_as_large_as_what_is_behind_them() {
-    let topology = recipe(300, 5).generate(&sizes(5, 45), &[]).unwrap();
-    let mut customers: BTreeMap<&str, u32> = BTreeMap::new();
+/// The links to providers in a file: customer, provider.
+fn paid(topology: &str) -> impl Iterator<Item = (&str, &str)> {
     let links = topology.lines().filter_map(|line| line.strip_prefix("  - {customer: ")?.split_once(", provider: "));
-    for (_, rest) in links {
-        *customers.entry(rest.split(',').next().unwrap()).or_default() += 1;
+    links.map(|(customer, rest)| (customer, rest.split(',').next().unwrap()))
+}
+
+#[test]
+fn a_few_have_most_of_the_customers() {
+    for (sizes, above) in [(sizes(5, 45), "transit"), (sizes(20, 100), "tier1")] {
+        let topology = recipe(300, 5).generate(&sizes, &[]).unwrap();
+        let mut customers: BTreeMap<&str, u32> = BTreeMap::new();
+        for (_, provider) in paid(&topology).filter(|(_, provider)| provider.starts_with(above)) {
+            *customers.entry(provider).or_default() += 1;
+        }
+        let mut customers: Vec<u32> = customers.into_values().collect();
+        customers.sort_unstable_by(|one, other| other.cmp(one));
+        let (all, first): (u32, u32) = (customers.iter().sum(), customers.iter().take(5).sum());
+        let even = 5.0 / f64::from(if above == "tier1" { sizes.tier1 } else { sizes.transit });
+        assert!(f64::from(first) > 1.8 * even * f64::from(all), "{above}: {customers:?}");
     }
-    let mut transit: Vec<u32> =
-        customers.iter().filter(|(name, _)| name.starts_with("transit")).map(|(_, number)| *number).collect();
-    transit.sort_unstable_by(|one, other| other.cmp(one));
-    let (all, first): (u32, u32) = (transit.iter().sum(), transit.iter().take(5).sum());
-    // A tenth of them has much more than a tenth.
-    assert!(first * 4 > all, "{transit:?}");
+}
+
+#[test]
+fn links_are_as_large_as_what_is_behind_them_and_as_long_as_regions_are_apart() {
+    let topology = Recipe { regions: 6, ..recipe(300, 5) }.generate(&sizes(5, 45), &[]).unwrap();
     let plan = plan(&topology, 150);
     let homes = homes(&plan);
-    for link in plan.fabric.links.iter().filter(|link| link.name.contains("~transit-")) {
-        let peers = homes.get(link.name.split('~').next().unwrap()).copied().unwrap_or(0);
-        let rate = link.forward.bandwidth.mean().unwrap().bps();
+    let link = |name: String| plan.fabric.links.iter().find(|link| link.name == name).unwrap();
+    let rate = |name: String| link(name).forward.bandwidth.mean().unwrap().bps();
+    let mut behind: BTreeMap<&str, u32> = BTreeMap::new();
+    for (customer, provider) in paid(&topology).filter(|(customer, _)| customer.starts_with("stub")) {
+        let peers = homes.get(customer).copied().unwrap_or(0);
         // People are divided among whole peers.
-        assert!(rate + 6_000_000 >= u64::from(peers) * 6_000_000, "{}: {rate} for {peers}", link.name);
+        assert!(rate(format!("{customer}~{provider}")) + 6_000_000 >= u64::from(peers) * 6_000_000);
+        *behind.entry(provider).or_default() += peers.saturating_sub(1);
     }
+    for (customer, provider) in paid(&topology).filter(|(_, provider)| provider.starts_with("tier1")) {
+        let peers = behind.get(customer).copied().unwrap_or(0);
+        let rate = rate(format!("{customer}~{provider}"));
+        assert!(rate >= u64::from(peers) * 6_000_000, "{customer}~{provider}: {rate} for {peers}");
+    }
+    // Three of six steps around a circle at most.
+    let delays: BTreeSet<u128> = plan.fabric.links.iter().map(|link| link.forward.delay.as_millis()).collect();
+    assert_eq!(delays, BTreeSet::from([5, 25, 45, 65]));
 }
 
 #[test]

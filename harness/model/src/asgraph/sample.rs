@@ -120,19 +120,20 @@ mod tests {
             Tiers { tier1: 5, transit: 20, stubs: 125, regions: 3, peering: 0.2 }.draw(&Seeds::of_topology(3)).graph;
         let sampler = Sampler::new(&whole);
         assert_eq!((sampler.top(), sampler.joined()), (5, 150));
-        for count in [2, 7, 60, 149, 150] {
-            let (kept, distance) = sampler.sample(count, &Seeds::of_topology(1));
-            assert_eq!(kept.len(), count);
-            let sample = whole.induced(&kept);
-            let clique = sample.clique();
-            let top: Vec<usize> = (0..count).filter(|index| sample.providers(*index).is_empty()).collect();
-            // Whoever pays nobody is of the clique, and whoever is not has a way up to it.
-            let peers = |a: &usize| top.iter().all(|b| a == b || sample.peers(*a).contains(&(*b as u32)));
-            assert!(top.iter().all(peers), "{count}: {top:?} {clique:?}");
-            assert!(sample.depths(&top).iter().all(Option::is_some), "{count}");
-            assert!((0.0..=1.0).contains(&distance));
-            assert!(distance < 1e-12 || count < 150, "the whole graph is like itself");
+        for count in [2, 7, 20, 60, 149, 150] {
+            for walk in 0..10 {
+                let kept = sampler.walk(count, 0.5, &mut Seeds::of_topology(1).draws(&format!("{walk}")));
+                assert_eq!(kept.len(), count);
+                let sample = whole.induced(&kept);
+                // Whoever pays nobody is of the clique, and whoever is not has a way up to it.
+                let top: Vec<usize> = (0..count).filter(|index| sample.providers(*index).is_empty()).collect();
+                let peers = |a: &usize| top.iter().all(|b| a == b || sample.peers(*a).contains(&(*b as u32)));
+                assert!(top.iter().all(|a| kept[*a] < 5 && peers(a)), "{count}: {top:?} of {kept:?}");
+                assert!(sample.depths(&top).iter().all(Option::is_some), "{count}");
+            }
         }
+        let (kept, distance) = sampler.sample(150, &Seeds::of_topology(1));
+        assert!(kept == (0..150).collect::<Vec<_>>() && distance < 1e-12, "the whole graph is like itself");
     }
 
     #[test]
