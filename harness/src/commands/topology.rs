@@ -183,7 +183,7 @@ fn generate(args: &GenerateArgs) -> anyhow::Result<String> {
 
 /// A sample, and what is to be said of it.
 fn import(args: &ImportArgs) -> anyhow::Result<(Imported, Vec<String>)> {
-    let shown = args.file.display().to_string();
+    let shown = shown(&args.file);
     let bytes =
         regular::read(&args.file, MAX_RELATIONS_BYTES as u64).with_context(|| format!("cannot read {shown}"))?;
     let hash = blake3::hash(&bytes).to_hex();
@@ -199,7 +199,7 @@ fn import(args: &ImportArgs) -> anyhow::Result<(Imported, Vec<String>)> {
     let imported = args.common.recipe().import(&relations, &head)?;
     let mut told: Vec<String> = relations.warnings().iter().map(ToString::to_string).collect();
     let Imported { top, unjoined, mean_degree: (before, after), distance, links: kept, .. } = imported;
-    told.push(format!("{}: {ases} ASes and {links} links, {top} ASes at the top", harmless(&shown)));
+    told.push(format!("{shown}: {ases} ASes and {links} links, {top} ASes at the top"));
     if unjoined > 0 {
         told.push(format!("without a way up to the top, so in no sample: {unjoined}"));
     }
@@ -210,13 +210,18 @@ fn import(args: &ImportArgs) -> anyhow::Result<(Imported, Vec<String>)> {
     Ok((imported, told))
 }
 
+/// A path without what would command a terminal.
+fn shown(path: &Path) -> String {
+    harmless(&path.display().to_string())
+}
+
 /// Writes a file whole or not at all; one that is there already is replaced only by force.
 fn place(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
-    let there = || format!("{} is there already; --force replaces it, --output takes another name", path.display());
+    let there = || format!("{} is there already; --force replaces it, --output takes another name", shown(path));
     if !force && fs::symlink_metadata(path).is_ok() {
         bail!(there());
     }
-    let Some(name) = path.file_name() else { bail!("{} is not the name of a file", path.display()) };
+    let Some(name) = path.file_name() else { bail!("{} is not the name of a file", shown(path)) };
     let beside = path.with_file_name(format!(".writing-{}-{}", std::process::id(), name.to_string_lossy()));
     let written = (|| {
         let mut file = File::create_new(&beside)?;
@@ -229,7 +234,7 @@ fn place(path: &Path, text: &str, force: bool) -> anyhow::Result<()> {
         let _ = fs::remove_file(&beside);
         match error.kind() {
             std::io::ErrorKind::AlreadyExists => anyhow::anyhow!(there()),
-            _ => anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
+            _ => anyhow::Error::new(error).context(format!("cannot write {}", shown(path))),
         }
     })
 }

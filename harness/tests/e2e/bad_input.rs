@@ -44,6 +44,16 @@ fn numbers_out_of_range() {
 }
 
 #[test]
+fn topologies_that_cannot_be_made() {
+    refused(&["topology", "generate", "--ases", "3"], &["4 tier-1", "leave none of 3"]);
+    refused(&["topology", "generate", "--output", "/proc/nowhere"], &["cannot write /proc/nowhere"]);
+    refused(&["topology", "generate", "--output", "README.md"], &["README.md is there already", "--force"]);
+    refused(&["topology", "import", "nonesuch"], &["cannot read nonesuch"]);
+    refused(&["topology", "import", "/dev/zero"], &["/dev/zero", "a regular file is expected"]);
+    refused(&["topology", "import", "Cargo.toml"], &["Cargo.toml:1:1", "is not a relationship between two ASes"]);
+}
+
+#[test]
 fn results_that_cannot_be_written() {
     refused(&["run", "quick", "--results", "/proc/nowhere"], &["/proc/nowhere"]);
 }
@@ -146,8 +156,12 @@ fn files_and_names_cannot_command_the_terminal() {
     for directory in ["experiments", "topologies"] {
         std::fs::write(project.path().join(directory).join("\u{1b}[31m.yaml"), "{}").expect("a file");
     }
+    let relations = project.path().join("\u{1b}[31m.as-rel.txt");
+    std::fs::write(&relations, "1|\u{1b}[2J|0\n1|2|\u{7}\n\u{1b}]0;title\u{7}\n").expect("a file");
     for args in [
         &["check"][..],
+        &["topology", "import", relations.to_str().expect("UTF-8")],
+        &["topology", "generate", "--output", "\u{1b}[31m/topology.yaml"],
         &["check", "odd"],
         &["check", "\u{1b}[31m"],
         &["run", "odd"],

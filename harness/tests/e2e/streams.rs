@@ -30,6 +30,7 @@ fn not_panicked(args: &[&str], output: &Output, code: i32) {
 fn whoever_closes_the_pipe_has_read_enough() {
     for args in [
         &["schema"][..],
+        &["topology", "generate"],
         &["ls", "--json"],
         &["plan", "quick"],
         &["plan", "quick", "--json"],
@@ -47,7 +48,7 @@ fn whoever_closes_the_pipe_has_read_enough() {
 
 #[test]
 fn a_full_standard_output_is_an_error_that_is_told() {
-    for args in [&["schema"][..], &["ls"], &["plan", "quick"], &["completions", "bash"]] {
+    for args in [&["schema"][..], &["topology", "generate"], &["ls"], &["plan", "quick"], &["completions", "bash"]] {
         let output = peerbed(args).stdout(full_device()).output().expect("peerbed runs");
         not_panicked(args, &output, 2);
         let error = String::from_utf8_lossy(&output.stderr);
