@@ -70,6 +70,9 @@ pub(crate) fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     }
 }
 
+/// Of a map with more keys nobody would read all names.
+const KEYS_SHOWN: usize = 32;
+
 impl Report {
     /// Reads a map: not a map, unknown keys and missing keys are noted.
     pub(crate) fn map<'n>(&mut self, node: &'n Node, shape: &'static Shape) -> Option<Fields<'n>> {
@@ -105,10 +108,8 @@ impl Report {
         }
         let names = || shape.keys.iter().map(|key| key.name);
         let message = format!("unknown key `{}`{}", shorten(key), did_you_mean(key, names()));
-        // Nobody reads a hundred names.
-        const SHOWN: usize = 32;
         let all: Vec<&str> = names().collect();
-        self.error(span, message).help(if all.len() > SHOWN {
+        self.error(span, message).help(if all.len() > KEYS_SHOWN {
             format!(
                 "{} has {} keys: docs/experiment-format.md lists them, and `peerbed schema` does",
                 shape.name,

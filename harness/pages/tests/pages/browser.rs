@@ -31,7 +31,7 @@ pub(crate) type Failure = String;
 pub(crate) type Case = for<'a> fn(&'a Tab) -> Pin<Box<dyn Future<Output = Result<(), Failure>> + 'a>>;
 
 /// Longer than any case takes on a loaded machine.
-const LIMIT: Duration = Duration::from_secs(120);
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// The browser's program.
 pub(crate) fn find() -> Result<PathBuf, String> {

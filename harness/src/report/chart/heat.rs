@@ -1,5 +1,7 @@
 //! Matrices as heat maps: who gave how much to whom.
 
+use std::fmt::Write;
+
 use maud::{Markup, html};
 
 use super::{Unit, csv_link, field};
@@ -82,7 +84,7 @@ impl Heat {
         let mut text = String::from("from,to,bytes\r\n");
         for (from, row) in self.names.iter().zip(&self.cells) {
             for (to, bytes) in self.names.iter().zip(row) {
-                text += &format!("{},{},{bytes}\r\n", field(from), field(to));
+                let _ = write!(text, "{},{},{bytes}\r\n", field(from), field(to));
             }
         }
         text

@@ -46,7 +46,7 @@ pub(super) fn draw(chart: &Chart) -> Markup {
             clipPath id=(clip) { rect x=(LEFT) y=(TOP) width=(WIDTH - LEFT - RIGHT) height=(HEIGHT - TOP - BOTTOM) {} }
             g .ticks { (ticks(chart)) }
             text .axis x=((LEFT + WIDTH - RIGHT) / 2.0) y=(HEIGHT - 8.0) text-anchor="middle" { (chart.x.label) }
-            text .axis transform=(format!("translate(12 {:.1}) rotate(-90)", (TOP + foot) / 2.0)) text-anchor="middle" { (chart.y.label) }
+            text .axis transform=(format!("translate(12 {:.1}) rotate(-90)", f64::midpoint(TOP, foot))) text-anchor="middle" { (chart.y.label) }
             g clip-path=(format!("url(#{clip})")) {
                 g .plot {
                     @for mark in &chart.marks { @if let Some(at) = x(&chart.x, mark.x) {

@@ -1,4 +1,4 @@
-//! The figures of the paper (Zhao et al., "Peer-Assisted Content Distribution in Akamai NetSession", IMC 2013) that are of
+//! The figures of the paper (Zhao et al., "Peer-Assisted Content Distribution in Akamai `NetSession`", IMC 2013) that are of
 //! downloads: speed by source (4), efficiency by copies (5) and by peers returned (6), pauses by size (7), providers, regions
 //! (8), local networks.
 
@@ -36,6 +36,9 @@ fn sources(row: Line<'_>) -> Option<(f64, f64)> {
     (edge + peer > 0.0).then_some((edge, peer))
 }
 
+/// Whether a download is of a class, by its bytes from edges and from peers.
+type Holds = fn(f64, f64) -> bool;
+
 /// Figure 4: speeds in the ASes with most downloads, of downloads from edges alone and of those mostly from peers.
 pub(super) fn speed_by_source(columns: &[Column<'_>]) -> Vec<Chart> {
     let mut by_as: BTreeMap<u64, usize> = BTreeMap::new();
@@ -47,7 +50,7 @@ pub(super) fn speed_by_source(columns: &[Column<'_>]) -> Vec<Chart> {
     let charts = ases.iter().take(ASES).map(|(number, count)| {
         let mut series = Vec::new();
         for column in columns {
-            let classes: [(&str, fn(f64, f64) -> bool); 2] =
+            let classes: [(&str, Holds); 2] =
                 [("edge only", |_, peer| peer == 0.0), ("over 50 % from peers", |edge, peer| peer > edge)];
             for (class, holds) in classes {
                 let speeds = speed::speeds(column, |row| {

@@ -14,7 +14,7 @@ use crate::{
 
 /// A figure that answers.
 struct Key {
-    key: &'static str,
+    figure: &'static str,
     name: &'static str,
     written: fn(Option<f64>) -> String,
     /// It is a share, of which differences are in points.
@@ -23,13 +23,13 @@ struct Key {
 
 const KEYS: [Key; 3] = [
     Key {
-        key: "speed_mbps.p50",
+        figure: "speed_mbps.p50",
         name: "median speed",
         written: |value| format!("{} Mbit/s", number(value)),
         share: false,
     },
-    Key { key: "peer_efficiency.bytes", name: "peer efficiency", written: percent, share: true },
-    Key { key: "bytes.edge", name: "bytes from edges", written: bytes, share: false },
+    Key { figure: "peer_efficiency.bytes", name: "peer efficiency", written: percent, share: true },
+    Key { figure: "bytes.edge", name: "bytes from edges", written: bytes, share: false },
 ];
 
 /// So many arms are told of one by one; of more, the least and the most.
@@ -69,7 +69,7 @@ fn sentences(set: &Set) -> Vec<String> {
 /// `In hybrid: median speed 14.9 Mbit/s, …; 23 of 24 downloads completed.`
 fn alone(arm: &ArmSummary) -> String {
     let figures: Vec<String> =
-        KEYS.iter().map(|key| format!("{} {}", key.name, (key.written)(arm.figures.get(key.key)))).collect();
+        KEYS.iter().map(|key| format!("{} {}", key.name, (key.written)(arm.figures.get(key.figure)))).collect();
     let total = &arm.downloads_total;
     format!(
         "In {}: {}; {} of {} downloads completed.",
@@ -83,7 +83,7 @@ fn alone(arm: &ArmSummary) -> String {
 /// `hybrid against edge-only: median speed 14.9 Mbit/s against 11.3 Mbit/s (+32 %), …`
 fn against(arm: &ArmSummary, base: &ArmSummary) -> String {
     let figures = KEYS.iter().map(|key| {
-        let (one, other) = (arm.figures.get(key.key), base.figures.get(key.key));
+        let (one, other) = (arm.figures.get(key.figure), base.figures.get(key.figure));
         let difference = match (one, other) {
             (Some(one), Some(other)) if key.share => format!(" ({} points)", signed((one - other) * 100.0, 1)),
             (Some(one), Some(other)) if other > 0.0 => format!(" ({} %)", signed((one / other - 1.0) * 100.0, 0)),
@@ -103,7 +103,7 @@ fn signed(value: f64, digits: usize) -> String {
 /// `Peer efficiency goes from 12.0 % (max_returned=1) to 58.0 % (max_returned=40).`
 fn range(key: &Key, arms: &[&ArmSummary]) -> String {
     let mut values: Vec<(f64, &ArmSummary)> =
-        arms.iter().filter_map(|arm| Some((arm.figures.get(key.key)?, *arm))).collect();
+        arms.iter().filter_map(|arm| Some((arm.figures.get(key.figure)?, *arm))).collect();
     values.sort_by(|one, other| one.0.total_cmp(&other.0));
     let (Some(least), Some(most)) = (values.first(), values.last()) else { return String::new() };
     let told = |(value, arm): &(f64, &ArmSummary)| format!("{} ({})", (key.written)(Some(*value)), heading(arm));

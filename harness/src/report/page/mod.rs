@@ -8,6 +8,8 @@ mod setup;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
@@ -204,11 +206,10 @@ fn runs(columns: &[Column<'_>]) -> Markup {
 
 /// Rules that hide the series whose box is not ticked, without any script.
 fn rules() -> String {
-    (0..super::chart::LOOKS * 4)
-        .map(|index| {
-            format!(
-                ".chart:has(input[data-series=\"{index}\"]:not(:checked)) .series[data-series=\"{index}\"]{{display:none}}\n"
-            )
-        })
-        .collect()
+    let mut rules = String::new();
+    for index in 0..super::chart::LOOKS * 4 {
+        let of = format!("[data-series=\"{index}\"]");
+        let _ = writeln!(rules, ".chart:has(input{of}:not(:checked)) .series{of} {{ display: none; }}");
+    }
+    rules
 }
