@@ -17,7 +17,7 @@ STATIC := CARGO_TARGET_$(HOSTUP)_RUSTFLAGS="-C target-feature=+crt-static -C rel
 CARGO  ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build experiment test test-kernel fuzz check bench fmt lint doc deny clean doctor
+.PHONY: help build experiment paper test test-kernel fuzz check bench fmt lint doc deny clean doctor
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {sub(/\$$\(BIN\)/, "$(BIN)"); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,13 @@ build: ## the harness and the three nodes, static, in $(BIN)
 experiment: build ## run experiments/NAME.yaml: make experiment NAME=quick (RUNTIME=docker: in containers; SCALE=ci: small)
 	@$(BIN)/peerbed run '$(subst ','\'',$(NAME))' $(if $(RUNTIME),--runtime $(RUNTIME)) $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 
+# The experiments that are named after the paper's measurements.
+PAPER := speed-by-source efficiency-by-copies efficiency-by-peers-returned pause-by-size providers regions lan-copies as-balance
+
+paper: build ## the paper's measurements, all of them (a quarter of an hour), then docs/paper.md from their claims
+	@for name in $(PAPER); do $(BIN)/peerbed run $$name $(if $(SCALE),--scale $(SCALE)) $(ARGS) || test $$? = 1 || exit 1; done
+	@$(BIN)/peerbed claims $(PAPER) --output docs/paper.md
+
 doctor: build ## what this machine can do, and what is missing (RUNTIME=docker: of a Docker engine)
 	@$(BIN)/peerbed doctor $(if $(RUNTIME),--runtime $(RUNTIME))
 
@@ -35,11 +42,13 @@ doctor: build ## what this machine can do, and what is missing (RUNTIME=docker: 
 HAS_PYTHON := "$${PEERBED_PYTHON:-python3}" -c 'import importlib.util as u; \
   raise SystemExit(not all(u.find_spec(m) for m in ("duckdb", "pandas", "polars", "pyarrow")))' 2>/dev/null
 
-test: build ## every test; those in containers where a Docker engine answers, those of tables where Python has DuckDB, pandas and Polars
+test: build ## every test; those in containers where a Docker engine answers, those of tables where Python has DuckDB, pandas and Polars, of pages where there is Chromium
 	@$(BIN)/peerbed doctor --runtime docker >/dev/null 2>&1 || echo "NOT RUN: the tests in containers, as no Docker engine can \
 	carry them: \`make doctor RUNTIME=docker\` says why, PEERBED_REQUIRE_DOCKER=1 makes it an error"
 	@$(HAS_PYTHON) || echo "NOT RUN: the tests of tables in DuckDB, pandas and Polars, as Python lacks them: README.md says \
 	how to install them, PEERBED_REQUIRE_PYTHON=1 makes it an error"
+	@command -v "$${PEERBED_BROWSER:-chromium}" >/dev/null || echo "NOT RUN: the tests of reports in a browser, as there is no chromium; \
+	PEERBED_BROWSER names another, PEERBED_REQUIRE_BROWSER=1 makes it an error"
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	  PEERBED_BIN="$(CURDIR)/$(BIN)" $(CARGO) nextest run --workspace --locked $(ARGS); \
 	else \

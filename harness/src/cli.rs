@@ -8,7 +8,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     bench,
-    commands::{calibrate, capacity, check, clean, down, exec, ls, plan, report, run, schema, topology, up},
+    commands::{calibrate, capacity, check, claims, clean, down, exec, ls, plan, report, run, schema, topology, up},
     doctor, hold, probe,
     project::Project,
     say::{complain, describe, say},
@@ -46,6 +46,8 @@ enum Verb {
     Ls(ls::LsArgs),
     /// Rebuild report.html from the files of finished results, or show several side by side
     Report(report::ReportArgs),
+    /// Print what experiments claim to show and what finished results say of it
+    Claims(claims::ClaimsArgs),
     /// Remove old or incomplete results, and what is left in a Docker engine
     Clean(clean::CleanArgs),
     /// Bring an experiment up and leave it running, to look around in
@@ -117,6 +119,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Schema(args) => schema::run(args),
         Verb::Topology(args) => topology::run(args),
         Verb::Ls(args) => ls::run(args, &results(&args.results)?),
+        Verb::Claims(args) => claims::run(args, || results(&args.results)),
         Verb::Report(args) => report::run(args, || results(&args.results)),
         Verb::Clean(args) => clean::run(args, &results(&args.results)?),
         Verb::Up(args) => up::run(args, &project()?),

@@ -3,6 +3,7 @@
 pub(crate) mod calibrate;
 pub(crate) mod capacity;
 pub(crate) mod check;
+pub(crate) mod claims;
 pub(crate) mod clean;
 pub(crate) mod down;
 pub(crate) mod exec;

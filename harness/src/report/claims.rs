@@ -1,17 +1,17 @@
-//! What an experiment claims to show, as a table of `summary.md`.
+//! What an experiment claims to show, as a table of Markdown.
 
 use std::fmt::Write;
 
 use crate::results::{Summary, Verdict};
 
-/// The section of that name; nothing if nothing is claimed.
+/// The section of that name of `summary.md`; nothing if nothing is claimed.
 pub(super) fn markdown(summary: &Summary) -> String {
-    if summary.claims.is_empty() {
-        return String::new();
-    }
-    let mut text =
-        "\n## Claims\n\n| Claim | Source | What it says | What we found | Verdict |\n|---|---|---|---|---|\n"
-            .to_owned();
+    if summary.claims.is_empty() { String::new() } else { format!("\n## Claims\n\n{}", claims_table(summary)) }
+}
+
+/// A row for each claim: its source, what that says, what was found, and the verdict.
+pub fn claims_table(summary: &Summary) -> String {
+    let mut text = "| Claim | Source | What it says | What we found | Verdict |\n|---|---|---|---|---|\n".to_owned();
     for claim in &summary.claims {
         let source = claim.source.as_deref().unwrap_or("ours");
         let mut found = claim.found();

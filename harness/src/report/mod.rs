@@ -13,6 +13,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use claims::claims_table;
 pub use format::{bytes, number, percent, shown};
 pub use page::html;
 pub use source::Source;

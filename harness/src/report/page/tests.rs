@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use peerbed_model::{Act, Plan};
+use peerbed_model::{Act, Coordinates, Plan};
 use tempfile::TempDir;
 
 use super::*;
@@ -123,4 +123,67 @@ fn several_results_stand_side_by_side() {
     assert!(page.contains("<title>small: 2 results side by side</title>"));
     let heads = page.matches("<th class=\"\">edge-only · 0123456789-dirty").count();
     assert_eq!(heads, 2, "a column for each");
+}
+
+/// The page of a run that asks for these figures, with these arms of a matrix.
+fn page_with(figures: &[&str], values: &[&str]) -> String {
+    let run = |value: &&str| {
+        let mut plan = fixture::plan(&format!("per_copy={value}"), 0);
+        plan.figures = figures.iter().map(|word| (*word).to_owned()).collect();
+        plan.matrix = Coordinates(vec![("policy.uploads.per_copy".to_owned(), (*value).to_owned())]);
+        RunOutcome::of(fixture::record_of(plan, &fixture::TOLD))
+    };
+    let outcomes: Vec<RunOutcome> = values.iter().map(run).collect();
+    let plans: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
+    page(&[&written(&plans, &outcomes)])
+}
+
+/// The numbers of a figure, as its CSV has them.
+fn csv(page: &str, figure: &str) -> Vec<String> {
+    let link = page.split(&format!("download=\"{figure}.csv\"")).nth(1).unwrap_or_else(|| panic!("no {figure}"));
+    let data = link.split("base64,").nth(1).and_then(|rest| rest.split('"').next()).expect("data");
+    let text = String::from_utf8(STANDARD.decode(data).expect("base64")).expect("UTF-8");
+    text.lines().skip(1).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_papers_figures_have_the_fixtures_numbers() {
+    let words = [
+        "speed-by-source", "efficiency-by-copies", "efficiency-by-returned", "pause-by-size", "providers", "regions",
+        "as-sent", "as-balance", "as-pairs",
+    ];
+    let page = page_with(&words, &["5"]);
+    let starts = |figure: &str, beginnings: &[&str]| {
+        let lines = csv(&page, figure);
+        for beginning in beginnings {
+            assert!(lines.iter().any(|line| line.starts_with(beginning)), "{figure} lacks {beginning}: {lines:#?}");
+        }
+        lines.len()
+    };
+    // Of three downloads with bytes, two used peers.
+    starts("providers", &["per_copy=5,0,0.6666666666666666,"]);
+    // AA with 600 of 1100 kB, BB with 750 of 1000 kB.
+    assert_eq!(starts("regions", &["per_copy=5,0,0.5454545454545454,", "per_copy=5,1,0.75,"]), 2);
+    // One of two `patch` was paused, and one of two `film`; the one that never began has no size.
+    assert!(starts("pause-by-size", &["per_copy=5,0,0.5,"]) >= 1);
+    assert!(starts("efficiency-by-copies", &["per_copy=5,"]) >= 1 && starts("efficiency-by-returned", &["per_copy=5,"]) >= 1);
+    assert!(starts("speed-by-source-1", &["per_copy=5: over 50 % from peers (1),4,"]) >= 2);
+    // Both ASes, each with what it sent and received.
+    let both = csv(&page, "as-balance");
+    let of_ases: Vec<&String> = both.iter().filter(|line| line.contains("addresses")).collect();
+    assert_eq!(of_ases.len(), 2, "{both:#?}");
+    assert!(starts("as-sent", &["per_copy=5,"]) >= 2 && starts("as-lorenz", &["per_copy=5,0,0,", "per_copy=5,1,1,"]) >= 4);
+}
+
+#[test]
+fn a_matrix_makes_curves_along_its_first_path() {
+    let page = page_with(&[], &["5", "20"]);
+    let efficiency = csv(&page, "sweep-peer_efficiency-bytes");
+    assert_eq!(efficiency.len(), 2, "{efficiency:#?}");
+    assert!(efficiency[0].starts_with("every arm,5,0.64285") && efficiency[1].starts_with("every arm,20,0.64285"));
+    assert!(page.contains("Peer efficiency by per_copy") && page.contains("policy.uploads.per_copy"));
+    // Words stand side by side, in the order of the experiment.
+    let words = page_with(&[], &["some", "all"]);
+    let efficiency = csv(&words, "sweep-peer_efficiency-bytes");
+    assert!(efficiency[0].starts_with("every arm,0,") && efficiency[0].ends_with("per_copy=some"), "{efficiency:#?}");
 }

@@ -1,0 +1,94 @@
+//! `peerbed claims`: what experiments claim to show and what finished results say of it, as a page of Markdown.
+
+use std::{fmt::Write, path::PathBuf, process::ExitCode};
+
+use anyhow::bail;
+use clap::Args;
+
+use super::report::find;
+use crate::{
+    report,
+    results::{Results, Summary, replace_text},
+    say::{counted, say},
+    status::Status,
+};
+
+/// Print a table of claims with what finished results show of them
+#[derive(Debug, Args)]
+pub(crate) struct ClaimsArgs {
+    /// Results: a directory, the name of an experiment (its latest results), or EXPERIMENT/DIRECTORY
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// The file that the page goes into, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Where results are, instead of the project's results/
+    #[arg(long, value_name = "DIR")]
+    pub(crate) results: Option<PathBuf>,
+}
+
+const HEAD: &str = "# The paper's findings and what runs of Peerbed show
+
+The findings are those of \"Peer-Assisted Content Distribution in Akamai NetSession\" (Zhao et al., IMC 2013), as far as they are known to
+us; *recalled* ones were not checked against its text. Each experiment says itself what would show a claim (`claims` in its file): *shown*
+means that all of it held in valid runs, *not shown* that something of it did not, *not testable here* that nothing in a testbed could
+show it.
+
+The paper's trace is observational: its Figure 4 conditions on what came of a download, its Figures 5 and 6 confound copies, popularity,
+size and region. Where an experiment here varies something, everything else is the same, seeds included, so that what differs is caused
+by it. In return its network, its users' patience and its content are told to it, and a hundred peers stand for millions: shapes can be
+held against the paper's, numbers cannot.
+
+This page is written by `make paper`, which runs all of it, or by `peerbed claims` from results that are there.
+";
+
+/// Prints them.
+pub(crate) fn run(args: &ClaimsArgs, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Result<ExitCode> {
+    let mut page = HEAD.to_owned();
+    for run in &args.runs {
+        let results = Results::open(&find(run, &root)?)?;
+        if results.summary().claims.is_empty() {
+            bail!("`{}` claims nothing: key `claims` of its file would", results.summary().experiment.escape_debug());
+        }
+        section(&mut page, results.summary());
+    }
+    match &args.output {
+        Some(path) => replace_text(path, &page)?,
+        None => say(&page)?,
+    }
+    Ok(Status::Good.into())
+}
+
+fn section(page: &mut String, summary: &Summary) {
+    let Summary { experiment, question, .. } = summary;
+    let runs: u32 = summary.arms.iter().map(|arm| arm.runs).sum();
+    let commit = summary.commit.as_ref().map_or("no commit".to_owned(), |commit| {
+        let dirty = if summary.dirty { ", with uncommitted changes" } else { "" };
+        format!("commit `{}`{dirty}", commit.chars().take(10).collect::<String>())
+    });
+    let scale = summary.scale().map_or(String::new(), |scale| format!(", scale `{scale}`"));
+    let validity = if summary.valid { "all valid" } else { "**INVALID**" };
+    let _ = write!(
+        page,
+        "\n## {experiment}\n\n{question}\n\n[The experiment](../experiments/{experiment}.yaml), {} in {}, {validity}; {}, {commit}{scale}.\n\n{}",
+        counted(runs as usize, "run"),
+        counted(summary.arms.len(), "arm"),
+        summary.created.strftime("%Y-%m-%d"),
+        report::claims_table(summary)
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::test_tree::Tree;
+
+    #[test]
+    fn what_claims_nothing_is_said() {
+        let tree = Tree::new();
+        tree.finished("small", 1);
+        let args = ClaimsArgs { runs: vec!["small".into()], output: None, results: None };
+        let error = run(&args, || Ok(tree.root().to_owned())).expect_err("no claims").to_string();
+        assert!(error.contains("`small` claims nothing"), "{error}");
+    }
+}
