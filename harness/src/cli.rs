@@ -11,7 +11,7 @@ use crate::{
     commands::{calibrate, capacity, check, claims, clean, down, exec, ls, plan, report, run, schema, topology, up},
     doctor, hold, probe,
     project::Project,
-    say::{complain, describe, say},
+    say::{complain, describe, harmless, say},
     status::Status,
     sys,
 };
@@ -96,8 +96,11 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // What is wrong with files says itself whether it is an error.
-            let word = if error.is::<Diagnostics>() { "" } else { "error: " };
-            complain(format_args!("{word}{}", describe(&error)));
+            match error.downcast_ref::<Diagnostics>() {
+                Some(_) => complain(describe(&error)),
+                // It may quote files of others.
+                None => complain(format_args!("error: {}", harmless(&describe(&error)))),
+            }
             Status::Usage.into()
         }
     }

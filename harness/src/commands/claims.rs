@@ -53,7 +53,7 @@ pub(crate) fn run(args: &ClaimsArgs, root: impl Fn() -> anyhow::Result<PathBuf>)
         section(&mut page, results.summary());
     }
     match &args.output {
-        Some(path) => replace_text(path, &page)?,
+        Some(path) => replace_text(path, &page, HEAD.lines().next())?,
         None => say(&page)?,
     }
     Ok(Status::Good.into())

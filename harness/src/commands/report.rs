@@ -9,9 +9,9 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::{
-    report::{Source, html},
+    report::{GENERATOR, Source, html},
     results::{layout, replace_text},
-    say::say,
+    say::{harmless, say},
     status::Status,
 };
 
@@ -34,17 +34,18 @@ pub(crate) struct ReportArgs {
 /// Rebuilds it.
 pub(crate) fn run(args: &ReportArgs, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Result<ExitCode> {
     let directories = args.runs.iter().map(|run| find(run, &root)).collect::<anyhow::Result<Vec<_>>>()?;
-    let output = match (&args.output, &directories[..]) {
-        (Some(output), _) => output.clone(),
-        (None, [only]) => only.join(layout::REPORT),
+    let (output, ours) = match (&args.output, &directories[..]) {
+        (Some(output), _) => (output.clone(), Some(GENERATOR)),
+        // Its own, whichever version made it.
+        (None, [only]) => (only.join(layout::REPORT), None),
         (None, several) => {
             bail!("{} results side by side go into a file of their own: name it with --output FILE", several.len())
         }
     };
     let paths: Vec<&Path> = directories.iter().map(PathBuf::as_path).collect();
     let source = Source::read(&paths)?;
-    replace_text(&output, &html(&source))?;
-    say(&format!("{}\n", output.display()))?;
+    replace_text(&output, &html(&source), ours)?;
+    say(&harmless(&format!("{}\n", output.display())))?;
     Ok(Status::Good.into())
 }
 
@@ -101,6 +102,17 @@ mod tests {
         let output = tree.root().join("both.html");
         assert!(run(&args(&both, Some(output.clone())), root).is_ok());
         let text = fs::read_to_string(&output).expect("written");
+        assert!(run(&args(&both, Some(output.clone())), root).is_ok(), "a report may be replaced");
+        let precious = tree.root().join("precious.tex");
+        fs::write(&precious, "precious").expect("written");
+        let said = |output: &Path| run(&args(&both, Some(output.to_owned())), root).expect_err("refused").to_string();
+        assert!(
+            said(&precious).contains("was not made by this command") && said(tree.root()).contains("no regular file")
+        );
+        assert!(said(&tree.root().join("nowhere/page.html")).contains("there is no directory"));
+        assert_eq!(fs::read_to_string(&precious).expect("still there"), "precious");
+        let names = fs::read_dir(tree.root()).expect("readable").map(|entry| entry.expect("one").file_name());
+        assert!(names.into_iter().all(|name| !name.to_string_lossy().starts_with(".writing")));
         assert!(
             text.contains("2 results side by side") && text.contains("hybrid · 0123456789-dirty 1970-01-01 00:00:01"),
             "{text}"
@@ -129,6 +141,10 @@ mod tests {
         assert!(damage("metrics.jsonl", "{}\n").contains("metrics.jsonl: line 1"));
         assert!(damage("downloads.parquet", "PAR1").contains("downloads.parquet"));
         assert!(damage("events.jsonl", "{\"event\":\"action\"}\n").contains("events.jsonl: line 1"));
+        let whole = fs::read(directory.join("downloads.parquet")).expect("it is there");
+        fs::copy(directory.join("series.parquet"), directory.join("downloads.parquet")).expect("copied");
+        assert!(error(&["small"]).contains("downloads.parquet: column `"), "{}", error(&["small"]));
+        fs::write(directory.join("downloads.parquet"), whole).expect("written");
         fs::remove_file(directory.join("series.parquet")).expect("removed");
         assert!(error(&["small"]).contains("series.parquet"));
     }

@@ -19,7 +19,7 @@ use peerbed_model::{
 use crate::{
     regular,
     results::rename_new,
-    say::{complain, harmless, say},
+    say::{complain, counted, harmless, say},
     status::Status,
 };
 
@@ -188,8 +188,10 @@ fn import(args: &ImportArgs) -> anyhow::Result<(Imported, Vec<String>)> {
         regular::read(&args.file, MAX_RELATIONS_BYTES as u64).with_context(|| format!("cannot read {shown}"))?;
     let hash = blake3::hash(&bytes).to_hex();
     let relations = Relations::parse(&Source::from_relations(&shown, bytes)?)?;
-    let name = args.file.file_name().unwrap_or_default().to_string_lossy().escape_debug().to_string();
-    let (ases, links) = (relations.ases(), relations.links());
+    let name = quoted(&args.file.file_name().unwrap_or_default().to_string_lossy());
+    let ases = |count: usize| asgraph::counted(count as u64);
+    let links = |count: usize| counted(count, "link");
+    let (all, of_all) = (ases(relations.ases()), links(relations.links()));
     let head = [
         "A sample of an AS graph (docs/topologies.md); populations, regions, rates and delays are made up. Made by"
             .to_owned(),
@@ -199,15 +201,28 @@ fn import(args: &ImportArgs) -> anyhow::Result<(Imported, Vec<String>)> {
     let imported = args.common.recipe().import(&relations, &head)?;
     let mut told: Vec<String> = relations.warnings().iter().map(ToString::to_string).collect();
     let Imported { top, unjoined, mean_degree: (before, after), distance, links: kept, .. } = imported;
-    told.push(format!("{shown}: {ases} ASes and {links} links, {top} ASes at the top"));
+    told.push(format!("{shown}: {all} and {of_all}, {} at the top", ases(top)));
     if unjoined > 0 {
         told.push(format!("without a way up to the top, so in no sample: {unjoined}"));
     }
-    told.push(format!("kept: {} ASes and {kept} links; mean degree {after:.2}, before {before:.2}", args.common.ases));
+    let (sample, kept) = (ases(args.common.ases as usize), links(kept));
+    told.push(format!("kept: {sample} and {kept}; mean degree {after:.2}, before {before:.2}"));
     told.push(format!(
         "Kolmogorov-Smirnov distance between the degrees before and after, each divided by its mean: {distance:.3}"
     ));
     Ok((imported, told))
+}
+
+/// The name of a file as a word of a command line; what would end the line or command a terminal is escaped.
+fn quoted(name: &str) -> String {
+    let mut tamed = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { tamed.extend(c.escape_debug()) } else { tamed.push(c) }
+    }
+    // It would be read as an option.
+    let tamed = if tamed.starts_with('-') { format!("./{tamed}") } else { tamed };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | '+' | ',' | '@' | '%' | ':');
+    if !tamed.is_empty() && tamed.chars().all(plain) { tamed } else { format!("'{}'", tamed.replace('\'', r"'\''")) }
 }
 
 /// A path without what would command a terminal.
@@ -291,10 +306,10 @@ mod tests {
         ];
         let said = cases.map(|case| format!("{case}: {}", refused(case))).join("\n");
         insta::assert_snapshot!(said, @"
-        --ases 1: 1 ASes: a topology that is made has 2 to 512
+        --ases 1: 1 AS: a topology that is made has 2 to 512
         --ases 513: 513 ASes: a topology that is made has 2 to 512
         --ases 10 --tier1 0: a graph needs a tier-1 AS, or stubs would have no way to each other
-        --ases 10 --tier1 8 --transit 2: 8 tier-1 and 2 transit ASes leave none of 10 for people to live in: take more ASes, or fewer of those
+        --ases 10 --tier1 8 --transit 2: 8 ASes at the top and 2 ASes of transit leave none of 10 for people to live in: take more ASes, or fewer of those
         --ases 10 --tier1 4 --transit 4 --regions 3: 3 regions for 2 ASes where people live: there is at least 1 region, and somebody in each
         --regions 0: 0 regions for 44 ASes where people live: there is at least 1 region, and somebody in each
         --ases 512 --tier1 300: 45718 links, and a topology has at most 8192: take fewer ASes, fewer at the top, or less peering
@@ -345,6 +360,39 @@ mod tests {
             let error = import(&args).unwrap_err().to_string();
             assert!(error.contains(reason) && error.contains("some.as-rel2.txt:1:1"), "{error}");
         }
+    }
+
+    #[test]
+    fn names_of_files_are_one_word_of_the_command_in_the_head() {
+        for (name, word) in [
+            ("20260101.as-rel2.txt", "20260101.as-rel2.txt"),
+            ("as rel.txt", "'as rel.txt'"),
+            ("$(rm -r x);`y`", "'$(rm -r x);`y`'"),
+            ("it's", r"'it'\''s'"),
+            ("~x*", "'~x*'"),
+            ("-o", "./-o"),
+            ("a\nb", r"'a\nb'"),
+            ("", "''"),
+        ] {
+            assert_eq!(quoted(name), word);
+        }
+    }
+
+    #[test]
+    fn one_is_no_plural_beside_a_sample() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("as rel.txt");
+        fs::write(&path, "1|2|-1\n").unwrap();
+        let common = CommonArgs { ases: 2, regions: 1, ..common() };
+        let (imported, told) = import(&ImportArgs { file: path, common }).unwrap();
+        assert!(imported.yaml.contains("\n# peerbed topology import 'as rel.txt' --ases 2"), "{}", imported.yaml);
+        assert!(told[0].ends_with(": 2 ASes and 1 link, 1 AS at the top"), "{told:?}");
+        assert!(told[1].starts_with("kept: 2 ASes and 1 link; "), "{told:?}");
+    }
+
+    fn common() -> CommonArgs {
+        let Verb::Generate(args) = parse("topology generate").unwrap() else { panic!() };
+        args.common
     }
 
     #[test]

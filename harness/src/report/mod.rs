@@ -15,6 +15,7 @@ mod tests;
 
 pub use claims::claims_table;
 pub use format::{bytes, number, percent, shown};
+pub(crate) use page::GENERATOR;
 pub use page::html;
 pub use source::Source;
 pub use table::{markdown, table};

@@ -125,7 +125,7 @@ impl Set {
     fn read(path: &Path) -> Result<Self, ReadError> {
         let results = Results::open(path)?;
         let whole: Value = results.manifest()?;
-        Ok(Self {
+        let set = Self {
             label: None,
             summary: results.summary().clone(),
             manifest: results.manifest()?,
@@ -136,7 +136,31 @@ impl Set {
             ases: results.ases()?,
             metrics: results.metrics(|name| name == BY_AS)?,
             deeds: results.deeds()?,
-        })
+        };
+        match set.mixed(&whole) {
+            Some(why) => Err(ReadError::Mixed { path: path.to_owned(), why }),
+            None => Ok(set),
+        }
+    }
+
+    /// What shows that its files are not of the same results.
+    fn mixed(&self, manifest: &Value) -> Option<String> {
+        let summary = &self.summary;
+        let created = manifest["created"].as_str().and_then(|text| text.parse().ok());
+        if manifest["experiment"].as_str() != Some(summary.experiment.as_str()) || created != Some(summary.created) {
+            return Some("the manifest is not that of the summary".to_owned());
+        }
+        let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
+        for arm in self.downloads.rows().filter_map(|row| row.text("arm")) {
+            *rows.entry(arm).or_default() += 1;
+        }
+        for arm in &summary.arms {
+            let (found, counted) = (rows.remove(arm.arm.as_str()).unwrap_or(0), arm.downloads_total.planned);
+            if found != counted {
+                return Some(format!("the table has {found} downloads of arm {}, the summary {counted}", arm.arm));
+            }
+        }
+        rows.keys().next().map(|arm| format!("the table has an arm {arm}, the summary has not"))
     }
 
     fn own_label(&self, with_experiment: bool) -> String {

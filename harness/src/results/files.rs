@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufWriter, Write},
+    io::{self, BufWriter, Read as _, Write},
     path::{Path, PathBuf},
 };
 
@@ -46,6 +46,17 @@ pub enum ResultsError {
     /// A name that would lead out of the results directory.
     #[error("`{0}` cannot be the name of a directory")]
     Name(String),
+    /// A file is there that is not to be replaced.
+    #[error("{} {why}, and stays as it is: name another file, or remove it first", path.display())]
+    Taken {
+        /// Which.
+        path: PathBuf,
+        /// What it is.
+        why: &'static str,
+    },
+    /// The directory of a file to write is missing.
+    #[error("there is no directory {}", .0.display())]
+    NoDirectory(PathBuf),
     /// What was written could not be read back.
     #[error(transparent)]
     Read(#[from] super::ReadError),
@@ -84,12 +95,29 @@ pub(super) fn write_whole(
     written
 }
 
-/// Writes a text in place of the file that is there, in one step: whoever reads it finds the one or the other.
-pub fn replace_text(path: &Path, text: &str) -> Result<(), ResultsError> {
-    let mut name = std::ffi::OsString::from(format!(".writing-{}-", std::process::id()));
-    name.push(path.file_name().unwrap_or_default());
-    let beside = path.with_file_name(name);
-    let written = File::create(&beside).and_then(|mut file| {
+/// Writes a text in place of the file that is there, in one step: whoever reads it finds the one or the other. What is there must
+/// be a regular file that has `ours` in its beginning; without it, whatever regular file is there is replaced.
+pub fn replace_text(path: &Path, text: &str, ours: Option<&str>) -> Result<(), ResultsError> {
+    let taken = |why| ResultsError::Taken { path: path.to_owned(), why };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(ResultsError::io(path)(error)),
+        Ok(about) if !about.is_file() => return Err(taken("is no regular file")),
+        Ok(_) => {
+            let mut beginning = Vec::new();
+            let file = File::open(path).map_err(ResultsError::io(path))?;
+            file.take(4096).read_to_end(&mut beginning).map_err(ResultsError::io(path))?;
+            if ours.is_some_and(|ours| !String::from_utf8_lossy(&beginning).contains(ours)) {
+                return Err(taken("was not made by this command"));
+            }
+        }
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !directory.is_dir() {
+        return Err(ResultsError::NoDirectory(directory.to_owned()));
+    }
+    let beside = directory.join(format!(".writing-{}", std::process::id()));
+    let written = File::create_new(&beside).and_then(|mut file| {
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&beside, path)

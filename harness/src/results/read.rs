@@ -5,7 +5,7 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -17,6 +17,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{Summary, Table, layout, tables};
+use crate::regular;
 
 /// Why results could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -58,15 +59,27 @@ pub enum ReadError {
         wanted: &'static str,
     },
     /// The results were written by a version whose files mean something else.
-    #[error("{}: the layout is {found}, this program reads {}", path.display(), layout::LAYOUT_VERSION)]
+    #[error(
+        "{}: the layout is {found}, this program reads {}: the version of Peerbed that wrote it does",
+        path.display(),
+        layout::LAYOUT_VERSION
+    )]
     Layout {
         /// Which file says it.
         path: PathBuf,
         /// Which layout.
         found: u64,
     },
+    /// Files are there that do not belong together.
+    #[error("{}: {why}: files of other results, or damaged ones, are among these", path.display())]
+    Mixed {
+        /// Which directory.
+        path: PathBuf,
+        /// What does not agree.
+        why: String,
+    },
     /// The directory holds no finished results.
-    #[error("{}: no finished results: there is no {}", path.display(), layout::SUMMARY_JSON)]
+    #[error("{}: no finished results: there is no {}; `peerbed ls` lists what there is", path.display(), layout::SUMMARY_JSON)]
     Unfinished {
         /// Which directory.
         path: PathBuf,
@@ -210,11 +223,11 @@ impl Results {
         self.table(tables::SERIES)
     }
 
-    /// One of the Parquet tables. A column that the file does not have (an earlier version wrote it) is null throughout.
+    /// One of the Parquet tables. A column that may be null and is not in the file (an earlier version wrote it) is so throughout.
     fn table(&self, table: &'static Table) -> Result<Read, ReadError> {
         let path = self.path.join(table.file);
         let parquet = |source| ReadError::Parquet { path: path.clone(), source };
-        let reader = SerializedFileReader::new(File::open(&path).map_err(ReadError::io(&path))?).map_err(parquet)?;
+        let reader = SerializedFileReader::new(open(&path)?).map_err(parquet)?;
         let rows: Vec<Row> = reader.get_row_iter(None).map_err(parquet)?.collect::<Result<_, _>>().map_err(parquet)?;
         let mut places = BTreeMap::new();
         if let Some(first) = rows.first() {
@@ -225,7 +238,12 @@ impl Results {
             }
         }
         for column in table.columns {
-            let Some(place) = places.get(column.name) else { continue };
+            let Some(place) = places.get(column.name) else {
+                if column.optional || rows.is_empty() {
+                    continue;
+                }
+                return Err(ReadError::Column { path, column: column.name, wanted: column.ty.word() });
+            };
             let fits = |row: &Row| match row.get_column_iter().nth(*place) {
                 Some((_, field)) => column.ty.fits(field),
                 None => false,
@@ -304,14 +322,24 @@ impl<'a> Line<'a> {
     }
 }
 
+/// A regular file; anything else may never end.
+fn open(path: &Path) -> Result<File, ReadError> {
+    if path.exists() && !regular::is_regular(path) {
+        let source = std::io::Error::other("it is no regular file");
+        return Err(ReadError::Io { path: path.to_owned(), source });
+    }
+    File::open(path).map_err(ReadError::io(path))
+}
+
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, ReadError> {
-    let text = std::fs::read(path).map_err(ReadError::io(path))?;
+    let mut text = Vec::new();
+    open(path)?.read_to_end(&mut text).map_err(ReadError::io(path))?;
     serde_json::from_slice(&text).map_err(|source| ReadError::Json { path: path.to_owned(), line: None, source })
 }
 
 /// Every line of a file of JSON lines.
 fn each_line(path: &Path, mut take: impl FnMut(&str) -> Result<(), serde_json::Error>) -> Result<(), ReadError> {
-    let file = BufReader::new(File::open(path).map_err(ReadError::io(path))?);
+    let file = BufReader::new(open(path)?);
     for (number, line) in (1..).zip(file.lines()) {
         let line = line.map_err(ReadError::io(path))?;
         take(&line).map_err(|source| ReadError::Json { path: path.to_owned(), line: Some(number), source })?;

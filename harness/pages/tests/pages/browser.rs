@@ -13,7 +13,7 @@ use chromiumoxide::{
     browser::{Browser, BrowserConfig},
     cdp::{
         browser_protocol::{
-            emulation::{SetDeviceMetricsOverrideParams, SetScriptExecutionDisabledParams},
+            emulation::SetDeviceMetricsOverrideParams,
             input::{DispatchMouseEventParams, DispatchMouseEventType, MouseButton},
             log::EventEntryAdded,
             network::{EnableParams, EventRequestWillBeSent},
@@ -99,17 +99,19 @@ impl Tab {
         Ok(Self { page, asked, complaints, directory })
     }
 
-    /// Draws a report of these results, opens it and waits until it is there; with `script` also until that has run.
+    /// Draws a report of these results, opens it and waits until it is there and its script has run; or draws it without the script.
     pub(crate) async fn report(&self, results: &[&str], script: bool) -> Result<(), Failure> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/results");
         let paths: Vec<PathBuf> = results.iter().map(|name| root.join(name)).collect();
         let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
         let source = peerbed::report::Source::read(&paths).map_err(words)?;
-        let file = self.directory.path().join("report.html");
-        std::fs::write(&file, peerbed::report::html(&source)).map_err(words)?;
+        let mut page = peerbed::report::html(&source);
         if !script {
-            self.page.execute(SetScriptExecutionDisabledParams::new(true)).await.map_err(words)?;
+            let (from, to) = (page.find("<script>"), page.find("</script>"));
+            page.drain(from.ok_or("no script")?..to.ok_or("no end of the script")?);
         }
+        let file = self.directory.path().join("report.html");
+        std::fs::write(&file, page).map_err(words)?;
         self.page.goto(format!("file://{}", file.display())).await.map_err(words)?;
         self.page.wait_for_navigation().await.map_err(words)?;
         if script {

@@ -36,7 +36,8 @@ cases!(
 
 async fn it_asks_for_nothing_and_nothing_is_wrong(tab: &Tab) -> Result<(), Failure> {
     tab.report(&[SWEEP], true).await?;
-    let asked = tab.asked();
+    // What is in the page itself is asked for nowhere.
+    let asked: Vec<String> = tab.asked().into_iter().filter(|address| !address.starts_with("data:")).collect();
     if asked.len() != 1 || !asked[0].starts_with("file://") || !asked[0].ends_with("/report.html") {
         return Err(format!("it asked for {asked:?}"));
     }
@@ -186,7 +187,8 @@ async fn numbers_can_be_saved(tab: &Tab) -> Result<(), Failure> {
         .iter()
         .filter(|link| {
             let (name, heads) = (link[0].as_str().unwrap_or_default(), link[1].as_str().unwrap_or_default());
-            name.strip_suffix(".csv").is_none_or(str::is_empty) || !(heads.starts_with("series,") || heads == "from,to,bytes")
+            name.strip_suffix(".csv").is_none_or(str::is_empty)
+                || !(heads.starts_with("series,") || heads == "from,to,bytes")
         })
         .collect();
     expect("odd ones", &json!(odd), &json!([]))

@@ -49,7 +49,7 @@ impl Axis {
         unit: Unit,
         values: impl IntoIterator<Item = f64>,
     ) -> Self {
-        let values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        let values: Vec<f64> = values.into_iter().map(plain).filter(|value| value.is_finite()).collect();
         let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let (low, high) = match scale {
             Scale::Log | Scale::LogZero => {
@@ -97,6 +97,9 @@ impl Axis {
             Scale::Names => (0..).map(f64::from).zip(self.names.iter().cloned()).collect(),
             Scale::Linear => {
                 let step = linear_step(self.high - self.low);
+                if !step.is_finite() || step <= 0.0 {
+                    return Vec::new();
+                }
                 let first = (self.low / step).ceil() as i64;
                 let all =
                     (first..).map(|number| number as f64 * step).take_while(|tick| *tick <= self.high + step * 1e-6);
@@ -142,6 +145,15 @@ impl Unit {
                 format!("{} {word}", short(value / size))
             }
         }
+    }
+}
+
+/// Numbers that no measurement has are no reason to draw an axis over them: below are zeros, above none.
+fn plain(value: f64) -> f64 {
+    match value.abs() {
+        size if size < 1e-100 => 0.0,
+        size if size > 1e100 => f64::NAN,
+        _ => value,
     }
 }
 
@@ -237,6 +249,19 @@ mod tests {
         assert_eq!((nothing.low, nothing.high), (0.0, 1.0));
         let one = Axis::of("", Scale::Log, Unit::Plain, [5.0]);
         assert!((one.at(5.0).expect("a place") - 0.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn numbers_without_measure_do_no_harm() {
+        for value in [5e-324, 1e-323, f64::MAX, f64::INFINITY, f64::NAN, -1.0] {
+            for scale in [Scale::Linear, Scale::Log, Scale::LogZero] {
+                let axis = Axis::of("", scale, Unit::Plain, [value, 1.0]);
+                assert!(axis.ticks().len() < 20, "{value} {scale:?}");
+                let alone = Axis::of("", scale, Unit::Bytes, [value]);
+                assert!(alone.ticks().len() < 20, "{value} {scale:?}");
+            }
+        }
+        assert!(Axis::fixed("", Unit::Plain, 0.0, 5e-324).ticks().len() < 20);
     }
 
     #[test]

@@ -19,6 +19,16 @@ pub(super) enum Figure {
     Heat(Heat),
 }
 
+impl Figure {
+    /// How many series it has that can be hidden.
+    pub(super) fn series(&self) -> usize {
+        match self {
+            Figure::Chart(chart) => chart.series.len(),
+            Figure::Heat(_) => 0,
+        }
+    }
+}
+
 /// Everything that is drawn: what answers first, then the figures of every report (how fast, when, between whom).
 pub(super) fn all(source: &Source) -> Vec<Figure> {
     let columns = source.columns();

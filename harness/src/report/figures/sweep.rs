@@ -101,10 +101,10 @@ impl Places {
 
 /// A number, or a percentage as a share.
 fn number(value: &str) -> Option<f64> {
-    match value.strip_suffix('%') {
-        Some(percent) => percent.trim().parse::<f64>().ok().map(|percent| percent / 100.0),
-        None => value.parse().ok(),
-    }
+    let (digits, of) = value.strip_suffix('%').map_or((value, 1.0), |percent| (percent, 100.0));
+    // Labels such as `inf` are words.
+    let number = digits.trim().parse::<f64>().ok().filter(|number| number.is_finite())?;
+    Some(number / of)
 }
 
 /// The last word of a path.

@@ -11,6 +11,9 @@ use crate::{
 /// So many arms at most get a matrix of their own.
 const MATRICES: usize = 4;
 
+/// So many ASes at most are in a matrix.
+const LARGEST: usize = 100;
+
 /// Content bytes that peers sent, by the ASes of sender and receiver: the median over the arm's runs of each.
 pub(super) fn between(column: &Column<'_>) -> BTreeMap<(String, String), f64> {
     let mut values: BTreeMap<(String, String), Vec<f64>> = BTreeMap::new();
@@ -40,7 +43,19 @@ pub(super) fn matrices(columns: &[Column<'_>]) -> Vec<Heat> {
         .flat_map(|(from, to)| [from, to])
         .filter_map(|number| number.parse().ok())
         .collect();
-    let order: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    // A matrix of thousands shows nothing, and grows with their square: those with most bytes.
+    let mut order: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+    let bytes_of = |number: &String| -> f64 {
+        let of = giving.iter().flat_map(|(_, between)| between);
+        of.filter(|((from, to), _)| from == number || to == number).map(|(_, bytes)| bytes).sum()
+    };
+    let all = order.len();
+    if all > LARGEST {
+        let mut weighed: Vec<(f64, String)> = order.into_iter().map(|number| (bytes_of(&number), number)).collect();
+        weighed.sort_by(|one, other| other.0.total_cmp(&one.0));
+        order = weighed.into_iter().take(LARGEST).map(|(_, number)| number).collect();
+    }
+    let cut = if all > LARGEST { format!(" Of {all} ASes those with most bytes.") } else { String::new() };
     let left = giving.len().saturating_sub(MATRICES);
     let heats = giving.iter().take(MATRICES).map(|(column, between)| {
         let cell = |from: &String, to: &String| between.get(&(from.clone(), to.clone())).copied().unwrap_or(0.0);
@@ -50,7 +65,7 @@ pub(super) fn matrices(columns: &[Column<'_>]) -> Vec<Heat> {
             title: format!("Bytes of peers between ASes: {}", column.name()),
             counts: counts(order.len(), "AS", &[**column]).replace("ASs", "ASes"),
             definition: format!(
-                "Content bytes that peers sent, by the AS of sender and receiver; of several runs the median.{more}"
+                "Content bytes that peers sent, by the AS of sender and receiver; of several runs the median.{cut}{more}"
             ),
             names: order.iter().map(|number| column.as_name(number.parse().unwrap_or(0))).collect(),
             cells: order.iter().map(|from| order.iter().map(|to| cell(from, to)).collect()).collect(),

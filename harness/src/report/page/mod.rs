@@ -22,17 +22,24 @@ use super::{
     shown,
     source::{Column, Set, Source},
 };
-use crate::results::{ArmSummary, RunDetail};
+use crate::{
+    metrics::FIGURES,
+    results::{ArmSummary, RunDetail},
+};
 
 const STYLE: &str = include_str!("page.css");
+/// What tells a page of ours from any other file.
+pub(crate) const GENERATOR: &str = "peerbed report";
 const SCRIPT: &str = include_str!("page.js");
 
 /// The whole page.
 pub fn html(source: &Source) -> String {
     let columns = source.columns();
-    let style = format!("{STYLE}{}", rules());
+    let figures = figures::all(source);
+    let most = figures.iter().map(Figure::series).max().unwrap_or(0);
+    let style = format!("{STYLE}{}", rules(most));
     let policy = format!(
-        "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
+        "default-src 'none'; img-src data:; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
         hash(&style),
         hash(SCRIPT)
     );
@@ -42,6 +49,7 @@ pub fn html(source: &Source) -> String {
         html lang="en" {
             head {
                 meta charset="utf-8";
+                meta name="generator" content=(GENERATOR);
                 meta http-equiv="Content-Security-Policy" content=(policy);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 // No icon: a browser would ask for one otherwise.
@@ -60,11 +68,12 @@ pub fn html(source: &Source) -> String {
                     @for set in &source.sets { (validity(set)) }
                     h2 { "Figures by arm" }
                     (table(&columns))
+                    (all_figures(&columns))
                     @for set in &source.sets { @if let Some(note) = runs_note(&set.summary) { p .note { (note) } } }
                     @for set in &source.sets { (expectations(set)) (attackers_list(set)) }
                     h2 { "Pictures" }
                     div .figures {
-                        @for figure in figures::all(source) {
+                        @for figure in &figures {
                             @match figure { Figure::Chart(chart) => { (chart.figure().unwrap_or_default()) }, Figure::Heat(heat) => { (heat.figure().unwrap_or_default()) } }
                         }
                     }
@@ -140,6 +149,30 @@ fn table(columns: &[Column<'_>]) -> Markup {
     }
 }
 
+/// Every figure of `summary.json` with its interval, for who looks for one.
+fn all_figures(columns: &[Column<'_>]) -> Markup {
+    let cell = |column: &Column<'_>, key: &str| {
+        let interval = column.arm.intervals.get(key);
+        let interval = interval.map(|[low, high]| format!(" [{}, {}]", number(Some(*low)), number(Some(*high))));
+        shown(column.arm.valid, number(column.arm.figures.get(key)) + &interval.unwrap_or_default())
+    };
+    html! {
+        details {
+            summary { (FIGURES.len()) " figures" }
+            p .note {
+                "Medians over runs, in the units of " code { "summary.json" } " (shares from 0 to 1, bytes in bytes); in square brackets \
+                 the bootstrap interval at 95 %, where there are three runs or more."
+            }
+            div .wide { table {
+                thead { tr { th { "" } @for column in columns { th { (column.name()) } } } }
+                tbody { @for figure in &FIGURES { tr {
+                    th scope="row" { (figure.key) } @for column in columns { td { (cell(column, figure.key)) } }
+                } } }
+            } }
+        }
+    }
+}
+
 fn attackers_list(set: &Set) -> Markup {
     let sentences = attackers(&set.summary);
     html! {
@@ -204,10 +237,10 @@ fn runs(columns: &[Column<'_>]) -> Markup {
     }
 }
 
-/// Rules that hide the series whose box is not ticked, without any script.
-fn rules() -> String {
+/// Rules that hide the series whose box is not ticked, without any script; of figures with so many series at most.
+fn rules(series: usize) -> String {
     let mut rules = String::new();
-    for index in 0..super::chart::LOOKS * 4 {
+    for index in 0..series {
         let of = format!("[data-series=\"{index}\"]");
         let _ = writeln!(rules, ".chart:has(input{of}:not(:checked)) .series{of} {{ display: none; }}");
     }

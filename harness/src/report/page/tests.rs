@@ -47,7 +47,10 @@ fn it_loads_nothing_and_escapes_what_it_shows() {
     }
     let policy = page.split("Content-Security-Policy\" content=\"").nth(1).and_then(|rest| rest.split('"').next());
     let policy = policy.expect("a policy");
-    assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+    assert!(
+        policy.starts_with("default-src 'none'; img-src data:; style-src") && !policy.contains("unsafe"),
+        "{policy}"
+    );
     // What the policy allows is what is there.
     let between = |from: &str, to: &str| page.split(from).nth(1).and_then(|rest| rest.split(to).next()).expect("there");
     assert!(policy.contains(&format!("style-src '{}'", hash(between("<style>", "</style>")))), "{policy}");
@@ -149,8 +152,15 @@ fn csv(page: &str, figure: &str) -> Vec<String> {
 #[test]
 fn the_papers_figures_have_the_fixtures_numbers() {
     let words = [
-        "speed-by-source", "efficiency-by-copies", "efficiency-by-returned", "pause-by-size", "providers", "regions",
-        "as-sent", "as-balance", "as-pairs",
+        "speed-by-source",
+        "efficiency-by-copies",
+        "efficiency-by-returned",
+        "pause-by-size",
+        "providers",
+        "regions",
+        "as-sent",
+        "as-balance",
+        "as-pairs",
     ];
     let page = page_with(&words, &["5"]);
     let starts = |figure: &str, beginnings: &[&str]| {
@@ -166,13 +176,18 @@ fn the_papers_figures_have_the_fixtures_numbers() {
     assert_eq!(starts("regions", &["per_copy=5,0,0.5454545454545454,", "per_copy=5,1,0.75,"]), 2);
     // One of two `patch` was paused, and one of two `film`; the one that never began has no size.
     assert!(starts("pause-by-size", &["per_copy=5,0,0.5,"]) >= 1);
-    assert!(starts("efficiency-by-copies", &["per_copy=5,"]) >= 1 && starts("efficiency-by-returned", &["per_copy=5,"]) >= 1);
+    assert!(
+        starts("efficiency-by-copies", &["per_copy=5,"]) >= 1
+            && starts("efficiency-by-returned", &["per_copy=5,"]) >= 1
+    );
     assert!(starts("speed-by-source-1", &["per_copy=5: over 50 % from peers (1),4,"]) >= 2);
     // Both ASes, each with what it sent and received.
     let both = csv(&page, "as-balance");
     let of_ases: Vec<&String> = both.iter().filter(|line| line.contains("addresses")).collect();
     assert_eq!(of_ases.len(), 2, "{both:#?}");
-    assert!(starts("as-sent", &["per_copy=5,"]) >= 2 && starts("as-lorenz", &["per_copy=5,0,0,", "per_copy=5,1,1,"]) >= 4);
+    assert!(
+        starts("as-sent", &["per_copy=5,"]) >= 2 && starts("as-lorenz", &["per_copy=5,0,0,", "per_copy=5,1,1,"]) >= 4
+    );
 }
 
 #[test]
