@@ -57,11 +57,12 @@ pub struct TierSizes {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Too few or too many.
-    #[error("{0} ASes: a topology that is made has 2 to {MAX_ASES}")]
+    #[error("{}: a topology that is made has 2 to {MAX_ASES}", counted(u64::from(*.0)))]
     Ases(u32),
     /// No AS where people could live.
     #[error(
-        "{tier1} tier-1 and {transit} transit ASes leave none of {ases} for people to live in: take more ASes, or fewer of those"
+        "{} at the top and {} of transit leave none of {ases} for people to live in: take more ASes, or fewer of those",
+        counted(u64::from(*tier1)), counted(u64::from(*transit))
     )]
     Stubs {
         /// All.
@@ -75,7 +76,10 @@ pub enum Refused {
     #[error("a graph needs a tier-1 AS, or stubs would have no way to each other")]
     Tier1,
     /// More regions than ASes where people live, or none.
-    #[error("{regions} regions for {ases} ASes where people live: there is at least 1 region, and somebody in each")]
+    #[error(
+        "{regions} regions for {} where people live: there is at least 1 region, and somebody in each",
+        counted(*ases as u64)
+    )]
     Regions {
         /// How many are wanted.
         regions: u32,
@@ -89,7 +93,10 @@ pub enum Refused {
     #[error("no AS of the file is at the top: everybody who has customers pays somebody")]
     Top,
     /// Too few that could be in a sample.
-    #[error("only {joined} of the file's {all} ASes have a way up to the {top} ASes at its top: take at most so many")]
+    #[error(
+        "the file has {}, and with a way up to the top ({}) only {joined}: take at most so many",
+        counted(*all as u64), counted(*top as u64)
+    )]
     Joined {
         /// How many have one.
         joined: usize,
@@ -115,6 +122,11 @@ pub struct Imported {
     pub mean_degree: (f64, f64),
     /// How far apart the distributions of degrees are, each divided by its mean: Kolmogorov and Smirnov's statistic, 0 to 1.
     pub distance: f64,
+}
+
+/// So many ASes: `1 AS`, `2 ASes`.
+pub fn counted(ases: u64) -> String {
+    if ases == 1 { "1 AS".to_owned() } else { format!("{ases} ASes") }
 }
 
 /// Reads a share as files write it: `25%`.

@@ -22,6 +22,8 @@ pub(crate) const GROUPS: usize = 256;
 pub(crate) const COPIES: u64 = 1_000_000;
 /// Arms of one experiment, those of its matrix included.
 pub(crate) const ARMS: usize = 64;
+/// Paths of one matrix.
+pub(crate) const PATHS: usize = 16;
 /// Scales of one experiment; every arm is checked at each.
 pub(crate) const SCALES: usize = 8;
 /// Repeats of one experiment.

@@ -32,6 +32,7 @@ mod policies;
 pub(crate) mod seeds;
 mod timeline;
 mod users;
+mod vanish;
 mod whereabouts;
 
 use layout::Layout;
@@ -108,10 +109,14 @@ impl Experiment {
                 let mut own = report.beside();
                 let wanted = Wanted { arms: arms.as_deref(), expects, written: (&written, &paths) };
                 let (head, arms) = read_all(&tree, scale, wanted, &mut layouts, &mut own);
-                compared(&arms, &tree, &mut own);
+                vanish::compared(&arms, &tree, &mut own);
                 report.absorb(own, &format!("at scale `{}`", tree.name.value));
                 resolved.extend(head.map(|head| Scaled { name: tree.name.value, head, arms }));
             }
+        }
+        let swept = |arms: &[Arm]| arms.iter().any(|arm| !arm.matrix.is_empty());
+        if report.errors() == 0 && !swept(&arms) && !resolved.iter().any(|scaled| swept(&scaled.arms)) {
+            vanish::nothing_swept(&root, &mut report);
         }
         let span_of = |key| root.get(key).map_or(root.span, |node| node.span);
         let arms_span = if root.get("arms").is_some() { span_of("arms") } else { span_of("matrix") };
@@ -275,19 +280,6 @@ impl Layouts {
     }
 }
 
-/// At a scale that leaves arms out, bounds that compare with one of those would never be judged.
-fn compared(arms: &[Arm], tree: &ArmTree, report: &mut Report) {
-    let missing = |arm: &String| !arms.iter().any(|known| known.name == *arm);
-    let others = arms.iter().flat_map(|arm| arm.expect.iter().filter_map(|one| one.other(&arm.which())));
-    let missing: BTreeSet<String> = others.filter(missing).collect();
-    for arm in missing {
-        let message = format!("bounds are multiples of what arm `{arm}` has, but this scale leaves it out");
-        report
-            .error(tree.name.span, message)
-            .help("add it to the scale's `arms`, or give the scale an `expect` of its own");
-    }
-}
-
 /// Which arms a scale has.
 #[derive(Clone, Copy)]
 struct Wanted<'a> {
@@ -323,6 +315,7 @@ fn read_all(
         trees = matrix::cross(node, trees, arms_node.map(|node| &**node), report);
     }
     let names = speakable(&trees);
+    let all_trees = trees.clone();
     if let Some(wanted) = wanted.arms {
         trees.retain(|tree| wanted.iter().any(|wanted| tree.which().is(&wanted.value)));
         let dangling = wanted.iter().filter(|wanted| !names.is_empty() && !names.contains(&wanted.value));
@@ -339,6 +332,15 @@ fn read_all(
     let known = expect::Known { arms: &speak_of, paths: &paths };
     let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, known, report));
     let claims = root.get("claims").map_or_else(Vec::new, |node| claims::decode(node, known, report));
+    if report.errors() == 0 {
+        vanish::judged(base, (&all_trees, &trees), &expected, report);
+        // Claims name the arms that a scale leaves out themselves.
+        if !base.varied {
+            let which: Vec<Which<'_>> = trees.iter().map(ArmTree::which).collect();
+            let tests = expected.iter().chain(claims.iter().flat_map(claims::Claim::tests));
+            tests.for_each(|test| test.check_trend(&which, report));
+        }
+    }
     let mut arms = Vec::new();
     for tree in &trees {
         let arm = if tree.varied {

@@ -375,3 +375,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn pairs_that_are_said_twice_cost_no_more_than_others() {
+    let lines: Vec<String> = (0..200_000_u32).map(|n| format!("{}|{}|-1\n", n / 500 + 1, n % 500 + 1_000)).collect();
+    let lines = lines.concat();
+    let begun = std::time::Instant::now();
+    let read = relations(&format!("{lines}{lines}")).unwrap();
+    assert_eq!((read.links(), read.warnings().len()), (200_000, 200_000));
+    // Each counting the lines before it took minutes.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
+    let first = read.warnings().iter().next().unwrap();
+    assert_eq!((first.line(), first.message()), (200_001, "line 1 says the same of 1 and 1000"));
+}
+
+#[test]
+fn a_mark_of_the_byte_order_is_skipped_and_returns_alone_are_refused() {
+    let with_mark = relations("\u{feff}# comment\r\n1|2|-1\r\n").unwrap();
+    assert_eq!((with_mark.ases(), with_mark.links()), (2, 1));
+    assert_eq!(relations("\u{feff}1|2|-1\n").unwrap().links(), 1);
+    for text in ["# comment\r1|2|-1\r2|3|-1\r", "1|2|-1\r2|3|-1"] {
+        let wrong = common::only(&relations(text).unwrap_err());
+        assert!(wrong.contains("this line ends with a carriage return alone"), "{wrong}");
+    }
+}

@@ -107,3 +107,24 @@ fn nodes_that_would_not_know_of_each_other_are_refused() {
     let wrong = read(named.as_bytes(), common::TOPOLOGY.as_bytes()).unwrap_err().to_string();
     assert!(wrong.contains("a group cannot be named `database`"), "{wrong}");
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it must not take long")]
+fn many_regions_are_planned_in_no_time() {
+    let mut topology = "access:\n  cable: {up: 5mbit, down: 25mbit, delay: 8ms}\nases:\n  - {name: isp-x, number: 64000, region: r0, prefix: 10.255.0.0/24}\n".to_owned();
+    let all = 1..=400_u32;
+    let list = |of: &dyn Fn(u32) -> String| all.clone().map(|number| of(number) + "\n").collect::<String>();
+    topology +=
+        &list(&|n| format!("  - {{name: a{n}, number: {n}, region: r{n}, prefix: 10.{}.{}.0/28}}", n / 200, n % 200));
+    topology += "links:\n";
+    topology += &list(&|n| format!("  - {{customer: a{n}, provider: isp-x, rate: 200mbit, delay: 10ms}}"));
+    topology += "edges:\n  - {as: isp-x, access: cable}\ncontrol:\n";
+    topology += &list(&|n| format!("  - {{as: a{n}, access: cable}}"));
+    topology += "database:\n";
+    topology += &list(&|n| format!("  - {{as: a{n}, access: cable}}"));
+    let begun = std::time::Instant::now();
+    let plan = read(EXPERIMENT.as_bytes(), topology.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let plan = plan.plan("hybrid", 0, None).unwrap();
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert_eq!(plan.nodes.iter().filter(|node| node.group == "database").count(), 400);
+}

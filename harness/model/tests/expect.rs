@@ -83,6 +83,9 @@ fn what_cannot_be_expected_is_said() {
         ("{peer_efficiency: {within: [5%]}}", "expected the two ends of an interval"),
         ("{peer_efficiency: {within: [6%, 5%]}}", "nothing is at least this and at most that"),
         ("{peer_efficiency: {within: [4%, 5%], at_most: 5%}}", "`within` says both ends"),
+        ("{downloads.completed: {within: [90%, 5]}}", "one end is a share of the planned downloads"),
+        ("{downloads.completed: {at_least: 1, at_most: 90%}}", "[write both as shares, or both as numbers"),
+        ("{arm: hybrid, downloads.completed: {within: [-2%, 1], minus: edge-only}}", "one end is a share"),
         (
             "{arm: hybrid, pause_rate: {at_most: 2, of: edge-only, minus: edge-only}}",
             "a multiple or a difference, not both",
@@ -155,7 +158,13 @@ fn a_claim_about_an_arm_that_a_scale_leaves_out_names_it() {
 
 #[test]
 fn a_claim_that_cannot_be_meant_is_said() {
+    let long = format!("{{claim: {}, basis: ours, untestable: b}}", "é".repeat(2_001));
     for (claim, message) in [
+        ("{claim: \"\", basis: ours, untestable: b}", "this text is empty"),
+        ("{claim: a, basis: ours, untestable: \" \"}", "this text is empty"),
+        ("{claim: a, basis: ours, says: \"\", untestable: b}", "this text is empty"),
+        ("{claim: a, basis: paper, source: \"\", untestable: b}", "this text is empty"),
+        (long.as_str(), "this text has 2001 characters [at most 2000 are allowed]"),
         ("{claim: a, basis: ours}", "a claim needs `shown_by` or `untestable`"),
         (
             "{claim: a, basis: ours, untestable: b, shown_by: [{pause_rate: {at_most: 5%}}]}",
@@ -176,5 +185,47 @@ fn a_claim_that_cannot_be_meant_is_said() {
         let text = EXPERIMENT.replace("hybrid: {}", &format!("hybrid: {{{key}: []}}"));
         let wrong = only(&read(text.as_bytes(), TOPOLOGY.as_bytes()).unwrap_err());
         assert!(wrong.contains(&format!("an arm cannot change `{key}`")), "{wrong}");
+    }
+}
+
+#[test]
+fn what_would_not_be_judged_or_drawn_is_warned_of() {
+    let warned = |experiment: &Experiment| only(experiment.warnings());
+    let read = |text: &str| read(text.as_bytes(), TOPOLOGY.as_bytes()).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let sweep = EXPERIMENT.replace("arms:", "figures: [lan, sweep]\narms:");
+    let sweep = warned(&read(&sweep));
+    assert!(sweep.contains("e.yaml:11:16 `sweep` draws metrics over a path of the matrix"), "{sweep}");
+    assert!(with("figures: [sweep]\n").warnings().is_empty());
+
+    for list in ["expect: [ONE]", "claims: [{claim: a, basis: ours, shown_by: [ONE]}]"] {
+        let one = "{over: policy.uploads.per_copy, pause_rate: {trend: rising}}";
+        let list = list.replace("ONE", one);
+        assert!(with(&format!("{list}\n")).warnings().is_empty());
+        let matrix = "matrix: {policy.uploads.per_copy: [3], policy.uploads.connections: [1, 2]}\n";
+        let trend = warned(&read(&EXPERIMENT.replace("arms:", &format!("{matrix}{list}\narms:"))));
+        assert!(trend.contains("a trend needs two values, and `policy.uploads.per_copy` has `3` alone"), "{trend}");
+    }
+}
+
+#[test]
+fn an_expectation_that_a_scale_leaves_nothing_of_is_warned_of() {
+    let arm = "{arm: hybrid+max_returned=5+per_copy=1, pause_rate: {at_most: 5%}}";
+    let trend = "{over: policy.uploads.per_copy, arm: hybrid, pause_rate: {trend: rising}}";
+    for (expect, scale) in [
+        (arm, "matrix: {policy.uploads.per_copy: [1]}"),
+        (arm, "matrix.policy.uploads.per_copy: [2, 20]"),
+        (arm, "matrix.policy.uploads.per_copy: [2, 20], arms: [hybrid]"),
+        (trend, "matrix: {policy.selection.max_returned: [0, 5]}"),
+    ] {
+        let warned = only(with(&format!("expect: [{expect}]\nscales: {{ci: {{{scale}}}}}\n")).warnings());
+        assert!(warned.contains("e.yaml:15:") && warned.contains("is about no arm at scale `ci`"), "{scale}: {warned}");
+    }
+    let none = format!("expect: [{arm}, {trend}]\nscales: {{ci: {{arms: [edge-only]}}}}\n");
+    let none = only(with(&none).warnings());
+    assert!(none.contains("e.yaml:16:10 no expectation is about an arm that scale `ci` has"), "{none}");
+    // Which arms it has is said, and what is left is judged.
+    for scale in ["duration: 50s", "arms: [hybrid+max_returned=0+per_copy=1]", "arms: [edge-only], expect: []"] {
+        let experiment = with(&format!("expect: [{arm}, {trend}]\nscales: {{ci: {{{scale}}}}}\n"));
+        assert!(experiment.warnings().is_empty(), "{scale}: {}", experiment.warnings());
     }
 }

@@ -248,3 +248,40 @@ fn what_is_wrong_with_a_matrix_is_said_where_it_stands() {
     let wrong = wrong(&format!("matrix: {{{}}}\n", names.join(", ")));
     assert!(wrong.contains("is too long for the name of an arm"), "{wrong}");
 }
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it must not take long")]
+fn too_many_paths_are_refused_at_once() {
+    let paths = |count: usize, before: &str| {
+        let paths: Vec<String> = (0..count).map(|number| format!("{before}a{number}: [1]")).collect();
+        paths.join(", ")
+    };
+    let begun = std::time::Instant::now();
+    let matrix = wrong(&format!("matrix: {{{}}}\n", paths(20_000, "")));
+    assert!(matrix.contains("20000 paths are more than a matrix may have [at most 16 are allowed]"), "{matrix}");
+    let scale = wrong(&format!("{TWO}scales: {{ci: {{{}}}}}\n", paths(20_000, "matrix.")));
+    assert!(scale.contains("20000 paths are more than a matrix may have"), "{scale}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(wrong(&format!("matrix: {{{}}}\n", paths(17, "question.b."))).contains("17 paths"));
+    assert!(!with(&format!("matrix: {{{}}}\n", paths(16, "question.b."))).unwrap_err().contains("16 paths"));
+}
+
+#[test]
+fn a_value_is_reached_by_one_path() {
+    for (number, help) in [
+        ("groups.0.peers: [3]", "use the name: `groups.homes`"),
+        ("content.0.size: [1MiB]", "use the name: `content.patch`"),
+        ("topology.ases.1.population: [1]", "use the name: `topology.ases.isp-x`"),
+        ("topology.links.0.rate: [1mbit]", "use the name: `topology.links.isp-x~transit`"),
+    ] {
+        let wrong = wrong(&format!("matrix: {{{number}}}\n"));
+        assert!(wrong.contains("`0` is a number, and elements of") || wrong.contains("`1` is a number"), "{wrong}");
+        assert!(wrong.contains(help), "{wrong}");
+    }
+    // What has no name is reached by its number, in the one way to write it.
+    good("matrix: {topology.edges.0.as: [isp-x]}\n");
+    for number in ["00", "+0"] {
+        let wrong = wrong(&format!("arms: {{a: {{topology.edges.{number}.as: isp-x}}}}\n"));
+        assert!(wrong.contains("its elements have no names; use their numbers"), "{wrong}");
+    }
+}

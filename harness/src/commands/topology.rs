@@ -217,7 +217,8 @@ fn import(args: &ImportArgs) -> anyhow::Result<(Imported, Vec<String>)> {
 fn quoted(name: &str) -> String {
     let mut tamed = String::with_capacity(name.len());
     for c in name.chars() {
-        if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { tamed.extend(c.escape_debug()) } else { tamed.push(c) }
+        let ends_lines = matches!(c, '\u{2028}' | '\u{2029}');
+        if c.is_control() || ends_lines { tamed.extend(c.escape_debug()) } else { tamed.push(c) }
     }
     // It would be read as an option.
     let tamed = if tamed.starts_with('-') { format!("./{tamed}") } else { tamed };

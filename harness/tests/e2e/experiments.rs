@@ -28,6 +28,7 @@ at_small_scale! {
     corrupt_uploaders: "corrupt-uploaders",
     edge_outage: "edge-outage",
     edge_overload: "edge-overload",
+    efficiency_by_peers_returned: "efficiency-by-peers-returned",
     flash_crowd: "flash-crowd",
     inflated_reports: "inflated-reports",
     nat_mix: "nat-mix",

@@ -26,7 +26,10 @@ pub struct Relations {
 struct Said {
     /// The lower and the higher number.
     pair: (u32, u32),
+    /// Its first byte.
     at: u32,
+    /// From 1.
+    line: u32,
     kind: Kind,
 }
 
@@ -43,11 +46,19 @@ impl Relations {
     pub fn parse(source: &Source) -> Result<Self, Diagnostics> {
         let mut report = Report::new(vec![source.clone()]);
         let mut said: Vec<Said> = Vec::new();
-        let mut at = 0;
-        for line in source.text().split_inclusive('\n') {
+        let text = source.text().strip_prefix('\u{feff}').unwrap_or(source.text());
+        let mut at = source.text().len() - text.len();
+        for (number, line) in text.split_inclusive('\n').enumerate() {
             let text = line.trim_end();
+            if let Some(end) = text.find('\r') {
+                let message = "this line ends with a carriage return alone";
+                report
+                    .error(Span::new(0, at + end, at + end), message)
+                    .help("have lines end with a line feed: `tr '\\r' '\\n' < FILE > OTHER`");
+                break;
+            }
             if !text.is_empty() && !text.starts_with('#') {
-                said.extend(read_line(text, at, &mut report));
+                said.extend(read_line(text, at, number as u32 + 1, &mut report));
             }
             at += line.len();
         }
@@ -86,7 +97,7 @@ impl Relations {
     }
 }
 
-fn read_line(text: &str, at: usize, report: &mut Report) -> Option<Said> {
+fn read_line(text: &str, at: usize, line: u32, report: &mut Report) -> Option<Said> {
     let fields: Vec<&str> = text.split('|').take(5).collect();
     let ([first, second, relation] | [first, second, relation, _]) = fields[..] else {
         let message = format!("`{}` is not a relationship between two ASes", shorten(text));
@@ -126,21 +137,21 @@ fn read_line(text: &str, at: usize, report: &mut Report) -> Option<Said> {
         (true, true) => Kind::HighPays,
         (true, false) => Kind::LowPays,
     };
-    Some(Said { pair: (a.min(b), a.max(b)), at: at as u32, kind })
+    Some(Said { pair: (a.min(b), a.max(b)), at: at as u32, line, kind })
 }
 
 /// Notes a line about a pair of which an earlier one spoke.
 fn repeated(early: &Said, late: &Said, text: &str, report: &mut Report) {
     let (low, high) = late.pair;
     let end = |at: u32| text[at as usize..].find(['\n', '\r']).map_or(text.len(), |length| at as usize + length);
-    let span = |said: &Said| Span::new(0, said.at as usize, end(said.at));
-    let line = report.line_of(span(early));
+    let span = Span::new(0, late.at as usize, end(late.at));
+    let line = early.line;
     if early.kind == late.kind {
         let message = format!("line {line} says the same of {low} and {high}");
-        report.warning(span(late), message).help("the link is taken once; remove one of the lines");
+        report.warning(span, message).help("the link is taken once; remove one of the lines");
     } else {
         let message = format!("line {line} says something else of {low} and {high}");
-        report.error(span(late), message).help("two ASes have one relation: keep one of the lines");
+        report.error(span, message).help("two ASes have one relation: keep one of the lines");
     }
 }
 

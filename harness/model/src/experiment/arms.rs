@@ -168,7 +168,8 @@ fn set(node: &mut Node, path: &[&str], walked: &str, one: &Entry, report: &mut R
             for count in (1..=path.len()).rev() {
                 let name = taken(count);
                 let found = items.iter().position(|item| element_name(item).as_deref() == Some(name.as_str()));
-                let found = found.or_else(|| name.parse().ok().filter(|index| *index < items.len()));
+                let found =
+                    found.or_else(|| numbered(items, &name).filter(|index| element_name(&items[*index]).is_none()));
                 if let Some(index) = found {
                     return descend(&mut items[index], path, count, walked, one, report);
                 }
@@ -200,6 +201,11 @@ fn nest(path: &[&str], one: &Entry) -> Arc<Node> {
     })
 }
 
+/// The element that a number means, in the one way to write it: `1`, not `01`.
+fn numbered(items: &[Arc<Node>], number: &str) -> Option<usize> {
+    number.parse().ok().filter(|index: &usize| *index < items.len() && index.to_string() == number)
+}
+
 /// What an element of a list is called: its `name` or `id`; a link by its ends.
 fn element_name(node: &Node) -> Option<String> {
     let text = |key: &str| node.get(key).and_then(|node| scalar(node));
@@ -223,6 +229,13 @@ fn scalar(node: &Node) -> Option<&str> {
 }
 
 fn no_element(items: &[Arc<Node>], name: &str, walked: &str, span: Span, report: &mut Report) {
+    // With two ways to one value, one arm could set it twice.
+    if let Some(called) = numbered(items, name).and_then(|index| element_name(&items[index])) {
+        report
+            .error(span, format!("`{name}` is a number, and elements of `{walked}` have names"))
+            .help(format!("use the name: `{walked}.{}`", shorten(&called)));
+        return;
+    }
     let names: Vec<String> = items.iter().filter_map(|item| element_name(item)).collect();
     let known = || names.iter().map(String::as_str);
     let message = format!("nothing in `{walked}` is named `{}`{}", shorten(name), did_you_mean(name, known()));

@@ -10,6 +10,8 @@ use crate::{
 
 /// The most claims of one experiment.
 const CLAIMS: usize = 64;
+/// The most characters of one of a claim's texts.
+const TEXT: usize = 2_000;
 
 /// A claim as it is written.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +45,11 @@ impl Claim {
         names
     }
 
+    /// What would show it.
+    pub(crate) fn tests(&self) -> impl Iterator<Item = &Expected> {
+        self.shown_by.iter().flatten()
+    }
+
     /// What of it is about one arm, of a plan with so many downloads; `arms` are all that there are.
     pub(crate) fn resolve(&self, arm: &Which<'_>, arms: &[Which<'_>], downloads: usize) -> plan::Claim {
         let of_arm = || self.shown_by.iter().flatten().filter(|test| test.concerns(arm));
@@ -65,15 +72,33 @@ pub(crate) fn decode(node: &Node, known: expect::Known<'_>, report: &mut Report)
     items.iter().filter_map(|node| decode_one(node, known, report)).collect()
 }
 
+/// Text that says something, and no more than a table has room for.
+fn read_text(node: &Node, report: &mut Report) -> Option<String> {
+    let text = report.text(node)?;
+    let length = text.chars().count();
+    if text.trim().is_empty() {
+        report.error(node.span, "this text is empty").help("write a sentence, or leave the key out");
+        return None;
+    }
+    if length > TEXT {
+        let message = format!("this text has {length} characters");
+        report.error(node.span, message).help(format!("at most {TEXT} are allowed"));
+        return None;
+    }
+    Some(text)
+}
+
 fn decode_one(node: &Node, known: expect::Known<'_>, report: &mut Report) -> Option<Claim> {
     let fields = report.map(node, &CLAIM)?;
     let before = report.errors();
-    let mut text = |key| fields.get(key).and_then(|node| report.text(node));
+    let mut text = |key| fields.get(key).and_then(|node| read_text(node, report));
     let (claim, source, says, untestable) = (text("claim"), text("source"), text("says"), text("untestable"));
     let words = [("paper", Basis::Paper), ("recalled", Basis::Recalled), ("ours", Basis::Ours)];
     let basis = fields.get("basis").and_then(|node| report.word(node, &words));
     let shown_by = match (fields.get("shown_by"), untestable) {
-        (Some(node), None) => {
+        // What is wrong with the text is in the report.
+        (None, None) if fields.get("untestable").is_some() => None,
+        (Some(node), None) if fields.get("untestable").is_none() => {
             let tests = expect::decode(node, known, report);
             if tests.is_empty() && report.errors() == before {
                 report
@@ -95,7 +120,7 @@ fn decode_one(node: &Node, known: expect::Known<'_>, report: &mut Report) -> Opt
             None
         }
     };
-    if let (Some(Basis::Paper | Basis::Recalled), None) = (basis, &source) {
+    if let (Some(Basis::Paper | Basis::Recalled), None) = (basis, fields.get("source")) {
         report
             .error(node.span, "this claim does not say its source")
             .help("write `source: Figure 6`, or `basis: ours`");

@@ -1,9 +1,9 @@
 //! `expect`: bounds on metrics of arms, and trends of metrics over the matrix.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    diagnostic::Report,
+    diagnostic::{Report, Span},
     experiment::limit::{self, Limit},
     plan::{Bound, Coordinates, Direction, Expectation, Slack, Trend},
     shape::expect::{BOUND, EXPECTATION},
@@ -16,6 +16,8 @@ pub(crate) struct Expected {
     pub(crate) arm: Option<String>,
     metric: &'static str,
     what: What,
+    /// Where its metric's value stands.
+    pub(crate) span: Span,
 }
 
 /// What it must be.
@@ -111,6 +113,19 @@ impl Expected {
         Some(Trend { metric: self.full_metric(), over: over.clone(), trend: *trend, slack })
     }
 
+    /// Warns of a trend over a path that has a single value.
+    pub(crate) fn check_trend(&self, arms: &[Which<'_>], report: &mut Report) {
+        let What::Trend { over, .. } = &self.what else { return };
+        let concerned = arms.iter().filter(|arm| self.concerns(arm));
+        let values: BTreeSet<&str> = concerned.filter_map(|arm| arm.matrix.get(over)).collect();
+        if let (Some(value), 1) = (values.first(), values.len()) {
+            let message = format!("a trend needs two values, and `{}` has `{value}` alone", shorten(over));
+            report
+                .warning(self.span, message)
+                .help("give the matrix more values of it, or write a bound without `over`");
+        }
+    }
+
     fn full_metric(&self) -> String {
         if self.metric == "peer_efficiency" { "peer_efficiency.bytes" } else { self.metric }.to_owned()
     }
@@ -149,7 +164,7 @@ fn decode_one(node: &Node, known: Known<'_>, report: &mut Report) -> Vec<Expecte
             Some(over) => read_trend(node, metric, over, report),
             None => read_bound(node, metric, arm.as_deref(), known, report),
         };
-        found.extend(what.map(|what| Expected { arm: arm.clone(), metric, what }));
+        found.extend(what.map(|what| Expected { arm: arm.clone(), metric, what, span: node.span }));
     }
     // An unknown key was meant to be a metric.
     let whose = |entry: &crate::yaml::Entry| matches!(entry.key.as_str(), "arm" | "over");
@@ -267,6 +282,14 @@ fn read_bound(node: &Node, metric: &str, arm: Option<&str>, known: Known<'_>, re
             (least.flatten(), most.flatten())
         }
     };
+    if let (Some(Limit::Share(_)), Some(Limit::Value(_))) | (Some(Limit::Value(_)), Some(Limit::Share(_))) =
+        (at_least, at_most)
+    {
+        report
+            .error(node.span, "one end is a share of the planned downloads, the other a number of them")
+            .help("write both as shares, or both as numbers: `[90%, 100%]`, `[18, 20]`");
+        return None;
+    }
     if let (Some(low), Some(high)) = (at_least, at_most)
         && low.number() > high.number()
     {

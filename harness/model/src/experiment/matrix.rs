@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    diagnostic::{Report, Spanned},
+    diagnostic::{Report, Span, Spanned},
     experiment::arms::{ArmTree, SHARED, contained, override_one},
     limits,
     plan::Coordinates,
@@ -33,6 +33,10 @@ pub(crate) fn cross(node: &Node, arms: Vec<ArmTree>, written: Option<&Node>, rep
     if entries.is_empty() {
         return arms;
     }
+    if entries.len() > limits::PATHS {
+        too_many(entries.len(), node.span, report);
+        return Vec::new();
+    }
     let before = report.errors();
     contained(entries.iter(), report);
     beside(entries, written, report);
@@ -59,6 +63,12 @@ pub(crate) fn cross(node: &Node, arms: Vec<ArmTree>, written: Option<&Node>, rep
         }
     }
     crossed
+}
+
+/// Notes that so many paths are too many.
+pub(super) fn too_many(count: usize, span: Span, report: &mut Report) {
+    let message = format!("{count} paths are more than a matrix may have");
+    report.error(span, message).help(format!("at most {} are allowed", limits::PATHS));
 }
 
 /// One arm at one combination, counted with the last path's values changing fastest.

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     diagnostic::{Report, Spanned},
-    experiment::arms::{ArmTree, contained, override_one},
+    experiment::{
+        arms::{ArmTree, contained, override_one},
+        matrix,
+    },
     limits,
     yaml::{Entry, Node, Value},
 };
@@ -45,6 +48,11 @@ pub(crate) fn apply(
             report.wrong_type(node, "a map of paths and values such as `{groups.x-homes.peers: 2}`");
             return None;
         };
+        let swept = overrides.iter().filter(|one| one.key.starts_with("matrix.")).count();
+        if swept > limits::PATHS {
+            matrix::too_many(swept, node.span, report);
+            return None;
+        }
         let tree = ArmTree { name, varied: true, ..ArmTree::base(experiment, topology) };
         let mut scale = ScaleTree { tree, arms: None, expects: false };
         // The key `arms` names arms; a path that begins with it leads into one.

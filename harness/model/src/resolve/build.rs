@@ -2,7 +2,11 @@
 
 mod places;
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use ed25519_dalek::SigningKey;
 use peerbed_contract::{
@@ -48,6 +52,9 @@ struct Context<'a> {
     misbehaviour: Vec<Vec<Misbehaviour>>,
     nats: Vec<Vec<NatClass>>,
     holders: Holders,
+    /// Of the control plane.
+    connection_nodes: Vec<IpAddr>,
+    databases: Vec<DatabaseAddress>,
     /// By group and peer, in order of time.
     habits: Vec<Vec<Vec<Habit>>>,
     /// By group and peer, in order of time.
@@ -144,6 +151,22 @@ fn traces(plan: &Plan, layout: &Layout) -> BTreeMap<TraceId, Trace> {
     traced.filter_map(|id| Some((id, layout.traces.get(id)?.clone()))).collect()
 }
 
+/// The control plane's nodes of one kind, with their indexes.
+fn control_nodes(layout: &Layout, database: bool) -> impl Iterator<Item = (usize, &Host)> {
+    let hosts = layout.hosts.iter().enumerate();
+    hosts.filter(move |(_, host)| host.role == Role::Control && host.database == database)
+}
+
+/// The database nodes, each with the regions that it is responsible for.
+fn databases(layout: &Layout) -> Vec<DatabaseAddress> {
+    let mut served = layout.served_regions();
+    let address = |(index, host): (usize, &Host)| DatabaseAddress {
+        address: SocketAddr::new(host.address, CONTROL_PORT),
+        regions: served.remove(&index).unwrap_or_default(),
+    };
+    control_nodes(layout, true).map(address).collect()
+}
+
 /// A host in its own place.
 fn fabric_node(host: &Host, layout: &Layout, nat: NatClass) -> FabricNode {
     FabricNode {
@@ -226,6 +249,8 @@ impl<'a> Context<'a> {
             nats,
             misbehaviour,
             holders,
+            connection_nodes: control_nodes(layout, false).map(|(_, host)| host.address).collect(),
+            databases: databases(layout),
             habits,
             scripts,
             seeds,
@@ -272,18 +297,10 @@ impl<'a> Context<'a> {
     }
 
     fn control(&self, host: &Host) -> ControlConfig {
-        let nodes = |database: bool| {
-            let hosts = self.layout.hosts.iter().enumerate();
-            hosts.filter(move |(_, host)| host.role == Role::Control && host.database == database)
-        };
         let part = if host.database {
-            ControlPart::Database { connection_nodes: nodes(false).map(|(_, host)| host.address).collect() }
+            ControlPart::Database { connection_nodes: self.connection_nodes.clone() }
         } else {
-            let address = |(index, host): (usize, &Host)| DatabaseAddress {
-                address: SocketAddr::new(host.address, CONTROL_PORT),
-                regions: self.layout.regions_of(index),
-            };
-            ControlPart::Connection { databases: nodes(true).map(address).collect() }
+            ControlPart::Connection { databases: self.databases.clone() }
         };
         let ControlPolicy { selection, readd, limits } = policies::control(&self.body.policy);
         ControlConfig {

@@ -121,28 +121,28 @@ impl Layout {
         Some(Self { hosts, first_peer, patterns, ases, links, routes, traces: topology.traces.clone() })
     }
 
-    /// The regions whose peers a database node is responsible for: its own, and those without any to whose first AS (by
-    /// number) it is the nearest.
-    pub(crate) fn regions_of(&self, database: usize) -> Vec<String> {
-        let mut regions: BTreeMap<&str, &AsFacts> = BTreeMap::new();
+    /// By the index of a database node, the regions whose peers it is responsible for: its own, and those without any to
+    /// whose first AS (by number) it is the nearest. In order of name.
+    pub(crate) fn served_regions(&self) -> BTreeMap<usize, Vec<String>> {
+        let mut first_ases: BTreeMap<&str, &AsFacts> = BTreeMap::new();
         for one in &self.ases {
-            let first = regions.entry(&one.region).or_insert(one);
+            let first = first_ases.entry(&one.region).or_insert(one);
             if one.number < first.number {
                 *first = one;
             }
         }
-        let own = |region: &str| {
-            let at = |host: &Host| self.ases[host.at].region == region;
-            self.hosts.iter().any(|host| host.database && at(host))
-        };
-        let serves = |region: &str, first: &AsFacts| {
-            if own(region) {
-                return self.ases[self.hosts[database].at].region == region;
+        let mut own: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (index, host) in self.hosts.iter().enumerate().filter(|(_, host)| host.database) {
+            own.entry(&self.ases[host.at].region).or_default().push(index);
+        }
+        let mut served: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+        for (region, first) in first_ases {
+            let nearest = || first.databases.first().and_then(|run| run.first().copied()).into_iter().collect();
+            for database in own.remove(region).unwrap_or_else(nearest) {
+                served.entry(database).or_default().push(region.to_owned());
             }
-            first.databases.first().and_then(|run| run.first()) == Some(&database)
-        };
-        let regions = regions.into_iter().filter(|(region, first)| serves(region, first));
-        regions.map(|(region, _)| region.to_owned()).collect()
+        }
+        served
     }
 
     /// The peers of a group.

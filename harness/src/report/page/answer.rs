@@ -32,7 +32,7 @@ const KEYS: [Key; 3] = [
     Key { figure: "bytes.edge", name: "bytes from edges", written: bytes, share: false },
 ];
 
-/// So many arms are told of one by one; of more, the least and the most.
+/// So many arms are told of one by one; of more and of a matrix, the least and the most.
 const ONE_BY_ONE: usize = 3;
 
 pub(super) fn section(source: &Source) -> Markup {
@@ -53,7 +53,7 @@ fn sentences(set: &Set) -> Vec<String> {
     let mut told = match &measured[..] {
         [] => return vec!["None: no arm has results that can be believed.".to_owned()],
         [only] => vec![alone(only)],
-        [first, others @ ..] if others.len() < ONE_BY_ONE => others.iter().map(|other| against(other, first)).collect(),
+        [first, others @ ..] if others.len() < ONE_BY_ONE && first.matrix.is_empty() => others.iter().map(|other| against(other, first)).collect(),
         many => KEYS.iter().map(|key| range(key, many)).collect(),
     };
     let left_out = summary.arms.len() - measured.len();
@@ -95,9 +95,14 @@ fn against(arm: &ArmSummary, base: &ArmSummary) -> String {
     format!("{} against {}: {}.", heading(arm), heading(base), figures.join("; "))
 }
 
-/// With its sign, and a minus as such.
+/// With its sign, and a minus as such; what rounds to 0 has none.
 fn signed(value: f64, digits: usize) -> String {
-    format!("{value:+.digits$}").replace('-', "−")
+    let text = format!("{value:.digits$}");
+    match text.strip_prefix('-') {
+        _ if text.bytes().all(|byte| !byte.is_ascii_digit() || byte == b'0') => text.replace('-', ""),
+        Some(size) => format!("−{size}"),
+        None => format!("+{text}"),
+    }
 }
 
 /// `Peer efficiency goes from 12.0 % (max_returned=1) to 58.0 % (max_returned=40).`
@@ -122,5 +127,16 @@ fn certainty(summary: &Summary, arms: &[&ArmSummary]) -> String {
         0 => String::new(),
         1 => "One run of an arm: how much of this is chance cannot be told from it.".to_owned(),
         some => format!("Medians over {some} runs of each arm with the same seeds."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_have_their_sign() {
+        let written = [(32.4, 0), (-7.26, 1), (-0.3, 0), (0.02, 1)].map(|(value, digits)| signed(value, digits));
+        assert_eq!(written, ["+32", "−7.3", "0", "0.0"]);
     }
 }
