@@ -53,7 +53,9 @@ fn sentences(set: &Set) -> Vec<String> {
     let mut told = match &measured[..] {
         [] => return vec!["None: no arm has results that can be believed.".to_owned()],
         [only] => vec![alone(only)],
-        [first, others @ ..] if others.len() < ONE_BY_ONE && first.matrix.is_empty() => others.iter().map(|other| against(other, first)).collect(),
+        [first, others @ ..] if others.len() < ONE_BY_ONE && first.matrix.is_empty() => {
+            others.iter().map(|other| against(other, first)).collect()
+        }
         many => KEYS.iter().map(|key| range(key, many)).collect(),
     };
     let left_out = summary.arms.len() - measured.len();
