@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("peerbed", &["peerbed-contract", "peerbed-link", "peerbed-model"]),
     // Tests of the harness alone.
     ("peerbed-engines", &["peerbed-contract", "peerbed-link", "peerbed"]),
+    ("peerbed-pages", &["peerbed"]),
 ];
 
 /// Crates without sockets, clock, entropy or an async runtime, whatever features are on.

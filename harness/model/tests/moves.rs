@@ -245,6 +245,20 @@ fn what_happens_at_one_moment_keeps_its_order_and_draws_others() {
 }
 
 #[test]
+fn a_share_of_all_at_the_moment_of_another_move_draws_nobody_and_its_places_are_counted() {
+    // The third finds everybody gone already, so that the fourth starts from where the second led to.
+    let to = |more: &str| format!("  - {{at: 1s, do: move, group: homes, {more}}}\n");
+    let timeline = [
+        to("to: isp-y"),
+        to("to: isp-y, access: server"),
+        to("share: 95%, to: isp-x"),
+        to("to: isp-y, access: server"),
+    ];
+    let said = wrong("", &format!("timeline:\n{}", timeline.concat()));
+    assert!(said.contains("up to 10 new places, but addresses left in the prefix of `isp-y`: 9"), "{said}");
+}
+
+#[test]
 fn a_pattern_that_nobody_follows_draws_nobody() {
     let text = text(
         ", moves: {share: 0%, to: [isp-y], every: 5s}",

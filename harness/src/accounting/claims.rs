@@ -19,6 +19,8 @@ pub(super) struct Claims<'a> {
     pub(super) totals: Totals<'a>,
     /// Reporters that said for each of their starts that nothing more would come.
     pub(super) whole: BTreeSet<Guid>,
+    /// How often each was started, by logins and reports: copies of an installation count as starts of it.
+    pub(super) starts: BTreeMap<Guid, u64>,
     /// Where control planes saw installations.
     pub(super) addresses: BTreeMap<Guid, BTreeSet<IpAddr>>,
     /// How often they saw one come back from another address than before: what was under way to or from it then is lost.
@@ -65,6 +67,8 @@ impl<'a> Claims<'a> {
                         *claims.moves.entry(login.guid).or_default() += 1;
                     }
                     claims.addresses.entry(login.guid).or_default().insert(address);
+                    // Who was killed before it reported anything has told nothing of this start.
+                    ended.entry((login.guid, login.secondary.first().copied())).or_default();
                 }
                 (EventKind::Transfer(transfer), Some(Role::Edge)) => {
                     *log.entry((transfer.remote.to_canonical(), &transfer.content)).or_default() += transfer.sent;
@@ -75,6 +79,9 @@ impl<'a> Claims<'a> {
         for ((guid, _, content, partner), (received, sent)) in by_start {
             let total = claims.totals.entry((guid, content, partner)).or_default();
             *total = (total.0.saturating_add(received), total.1.saturating_add(sent));
+        }
+        for (guid, _) in ended.keys() {
+            *claims.starts.entry(*guid).or_default() += 1;
         }
         let reporters: BTreeSet<Guid> = ended.keys().map(|(guid, _)| *guid).collect();
         let cut_short: BTreeSet<Guid> = ended.iter().filter(|(_, last)| !**last).map(|((guid, _), _)| *guid).collect();

@@ -114,6 +114,9 @@ fn edges_logs_convict_and_sizes_bound_what_can_be_claimed() {
     assert_eq!(accused(&colluding), (vec![], 0));
     colluding.sizes.insert(content(), 4 * MB);
     assert_eq!(accused(&colluding), (vec![2], 0));
+    // It was killed and started again, and had to begin again.
+    colluding.starts.insert(guid(2), 2);
+    assert_eq!(accused(&colluding), (vec![], 0));
 }
 
 #[test]
@@ -194,27 +197,47 @@ fn record(lies: bool) -> RunRecord {
     record
 }
 
+/// A login of GUID 1, of a start with this secondary GUID.
+fn login(record: &mut RunRecord, address: &str, start: Option<u8>) {
+    let control = record.plan.nodes.iter().find(|node| node.role == Role::Control).expect("there is one").name.clone();
+    let login = LoginRecord {
+        guid: guid(1),
+        secondary: start.map(guid).into_iter().collect(),
+        address: address.parse().unwrap(),
+        as_number: None,
+        region: None,
+        country: None,
+        uploads: true,
+        nat: NatClass::None,
+        version: String::new(),
+    };
+    record.events.push(Event { node: control, t: 1, kind: EventKind::Login(Box::new(login)) });
+}
+
+#[test]
+fn who_was_killed_before_it_reported_is_not_held_to_what_it_reports_later() {
+    let mut record = record(false);
+    let started = |event: &mut Event, start| match &mut event.kind {
+        EventKind::Usage(usage) if usage.guid == guid(1) => usage.start = Some(guid(start)),
+        _ => {}
+    };
+    record.events.iter_mut().for_each(|event| started(event, 101));
+    login(&mut record, "10.0.0.9:1", Some(101));
+    let claims = |record: &RunRecord| {
+        let claims = Claims::of(&RunView::of(record));
+        (claims.whole.contains(&guid(1)), claims.starts.get(&guid(1)).copied())
+    };
+    assert_eq!(claims(&record), (true, Some(1)));
+    // Of the start before nothing was heard but its login.
+    login(&mut record, "10.0.0.9:1", Some(100));
+    assert_eq!(claims(&record), (false, Some(2)));
+}
+
 #[test]
 fn a_login_from_another_address_is_a_move() {
     let mut record = fixture::record("hybrid", 0);
-    let login = |record: &mut RunRecord, address: &str| {
-        let control =
-            record.plan.nodes.iter().find(|node| node.role == Role::Control).expect("there is one").name.clone();
-        let login = LoginRecord {
-            guid: guid(1),
-            secondary: Vec::new(),
-            address: address.parse().unwrap(),
-            as_number: None,
-            region: None,
-            country: None,
-            uploads: true,
-            nat: NatClass::None,
-            version: String::new(),
-        };
-        record.events.push(Event { node: control, t: 1, kind: EventKind::Login(Box::new(login)) });
-    };
     for address in ["10.0.0.9:1", "10.0.0.9:2", "10.1.0.9:1", "10.0.0.9:1"] {
-        login(&mut record, address);
+        login(&mut record, address, None);
     }
     let view = RunView::of(&record);
     assert_eq!(Claims::of(&view).moves, [(guid(1), 2)].into());

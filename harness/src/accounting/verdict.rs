@@ -168,7 +168,9 @@ fn sizes(claims: &Claims<'_>, verdict: &mut Verdict) {
     }
     for ((guid, content), claimed) in sums {
         let Some(size) = claims.sizes.get(content).copied() else { continue };
-        if claimed > size.saturating_mul(SIZES_MAX) + tolerance(size) {
+        // Each start may have lost what the one before it had received.
+        let most = size.saturating_mul(SIZES_MAX).saturating_mul(claims.starts.get(&guid).copied().unwrap_or(1));
+        if claimed > most.saturating_add(tolerance(size)) {
             let evidence = Evidence::TooMuch { content: content.to_string(), claimed, size };
             verdict.accused.entry(guid).or_default().push(evidence);
         }

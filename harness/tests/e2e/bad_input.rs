@@ -45,7 +45,7 @@ fn numbers_out_of_range() {
 
 #[test]
 fn topologies_that_cannot_be_made() {
-    refused(&["topology", "generate", "--ases", "3"], &["4 tier-1", "leave none of 3"]);
+    refused(&["topology", "generate", "--ases", "3"], &["4 ASes at the top", "leave none of 3"]);
     refused(&["topology", "generate", "--output", "/proc/nowhere"], &["cannot write /proc/nowhere"]);
     refused(&["topology", "generate", "--output", "README.md"], &["README.md is there already", "--force"]);
     refused(&["topology", "import", "nonesuch"], &["cannot read nonesuch"]);

@@ -190,7 +190,8 @@ impl<'a> Trips<'a> {
             Who::Host(host) => (host..host + 1, 1),
             Who::Group { count, .. } => (first..first + peers, count.map_or(peers, |count| count as usize)),
         };
-        if number < movers.len() {
+        // Also where a share comes to all: those who went somewhere at the same moment are not drawn again.
+        if matches!(who, Who::Group { count: Some(_), .. }) {
             self.drawn.insert(group);
         }
         let key = (group, *to);
