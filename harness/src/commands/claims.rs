@@ -5,7 +5,7 @@ use std::{fmt::Write, path::PathBuf, process::ExitCode};
 use anyhow::bail;
 use clap::Args;
 
-use super::report::find;
+use super::report::FinishedArgs;
 use crate::{
     report,
     results::{Results, Summary, replace_text},
@@ -16,15 +16,11 @@ use crate::{
 /// Print a table of claims with what finished results show of them
 #[derive(Debug, Args)]
 pub(crate) struct ClaimsArgs {
-    /// Results: a directory, the name of an experiment (its latest results), or EXPERIMENT/DIRECTORY
-    #[arg(required = true, value_name = "RUN")]
-    runs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) of: FinishedArgs,
     /// The file that the page goes into, instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Where results are, instead of the project's results/
-    #[arg(long, value_name = "DIR")]
-    pub(crate) results: Option<PathBuf>,
 }
 
 const HEAD: &str = "# The paper's findings and what runs of Peerbed show
@@ -45,8 +41,8 @@ This page is written by `make paper`, which runs all of it, or by `peerbed claim
 /// Prints them.
 pub(crate) fn run(args: &ClaimsArgs, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Result<ExitCode> {
     let mut page = HEAD.to_owned();
-    for run in &args.runs {
-        let results = Results::open(&find(run, &root)?)?;
+    for directory in args.of.find(root)? {
+        let results = Results::open(&directory)?;
         if results.summary().claims.is_empty() {
             bail!("`{}` claims nothing: key `claims` of its file would", results.summary().experiment.escape_debug());
         }
@@ -87,7 +83,8 @@ mod tests {
     fn what_claims_nothing_is_said() {
         let tree = Tree::new();
         tree.finished("small", 1);
-        let args = ClaimsArgs { runs: vec!["small".into()], output: None, results: None };
+        let of = FinishedArgs { runs: vec!["small".into()], results: None };
+        let args = ClaimsArgs { of, output: None };
         let error = run(&args, || Ok(tree.root().to_owned())).expect_err("no claims").to_string();
         assert!(error.contains("`small` claims nothing"), "{error}");
     }

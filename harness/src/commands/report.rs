@@ -20,20 +20,34 @@ use crate::{
 /// One RUN: its own report.html is replaced, nothing else is touched. Several: side by side in the file that --output names.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Results: a directory, the name of an experiment (its latest results), or EXPERIMENT/DIRECTORY
-    #[arg(required = true, value_name = "RUN")]
-    runs: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) of: FinishedArgs,
     /// Where the page goes
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+/// Which finished results are meant.
+#[derive(Debug, Args)]
+pub(crate) struct FinishedArgs {
+    /// Results: a directory, the name of an experiment (its latest results), or EXPERIMENT/DIRECTORY
+    #[arg(required = true, value_name = "RUN")]
+    pub(super) runs: Vec<PathBuf>,
     /// Where results are, instead of the project's results/
     #[arg(long, value_name = "DIR")]
     pub(crate) results: Option<PathBuf>,
 }
 
+impl FinishedArgs {
+    /// Their directories.
+    pub(super) fn find(&self, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
+        self.runs.iter().map(|run| find(run, &root)).collect()
+    }
+}
+
 /// Rebuilds it.
 pub(crate) fn run(args: &ReportArgs, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Result<ExitCode> {
-    let directories = args.runs.iter().map(|run| find(run, &root)).collect::<anyhow::Result<Vec<_>>>()?;
+    let directories = args.of.find(root)?;
     let (output, ours) = match (&args.output, &directories[..]) {
         (Some(output), _) => (output.clone(), Some(GENERATOR)),
         // Its own, whichever version made it.
@@ -50,7 +64,7 @@ pub(crate) fn run(args: &ReportArgs, root: impl Fn() -> anyhow::Result<PathBuf>)
 }
 
 /// The directory that is meant.
-pub(super) fn find(run: &Path, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Result<PathBuf> {
+fn find(run: &Path, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Result<PathBuf> {
     let in_it = |path: PathBuf| {
         let latest = path.join(layout::LATEST);
         let found = if latest.is_dir() { latest } else { path };
@@ -81,7 +95,7 @@ mod tests {
     use crate::results::test_tree::Tree;
 
     fn args(runs: &[&str], output: Option<PathBuf>) -> ReportArgs {
-        ReportArgs { runs: runs.iter().map(PathBuf::from).collect(), output, results: None }
+        ReportArgs { of: FinishedArgs { runs: runs.iter().map(PathBuf::from).collect(), results: None }, output }
     }
 
     #[test]
