@@ -25,7 +25,8 @@ const SIZES: [(u64, &str); 13] = [
 ];
 
 /// Classes of copies begin with these numbers.
-const COPIES: [u32; 17] = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
+pub const COPIES: [u32; 17] =
+    [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
 
 /// Answers with more peers are one class.
 const RETURNED_MAX: u32 = 40;
@@ -63,7 +64,7 @@ fn returned_class(returned: u32) -> Class {
 }
 
 /// The three classes of the paper's Figure 8, by bytes from edges and peers; at least one of the two is not 0.
-fn edge_class(edge: u64, peer: u64) -> &'static str {
+pub fn edge_class(edge: u64, peer: u64) -> &'static str {
     match (edge > peer, edge * 2 >= peer) {
         (true, _) => "edge-over-peer",
         (false, true) => "edge-50-to-100",

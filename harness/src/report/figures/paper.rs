@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{counts, speed};
 use crate::{
-    metrics::{median, quantile, sorted},
+    metrics::{COPIES, edge_class, median, quantile, sorted},
     report::{
         chart::{Axis, Chart, Point, Scale, Series, Shape, Unit},
         source::Column,
@@ -18,8 +18,6 @@ use crate::{
 const ASES: usize = 4;
 /// More sizes than these are put into classes of decades.
 const SIZES: usize = 8;
-/// Bins for numbers that span decades begin at these, and at 0.
-const BINS: [f64; 16] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5];
 /// What Figures 5 and 6 are when nothing is varied.
 const OBSERVED: &str =
     "Downloads of one run differ in more than this, so that it shows what goes together, not what causes what.";
@@ -81,9 +79,9 @@ pub(super) fn speed_by_source(columns: &[Column<'_>]) -> Vec<Chart> {
     charts.collect()
 }
 
-/// The bin of a value: the number of the last that begins at it or below, 0 for those below 1.
+/// The class of a number of copies, as the metrics have it.
 fn bin(value: f64) -> usize {
-    BINS.iter().take_while(|begin| **begin <= value).count()
+    COPIES.partition_point(|begin| f64::from(*begin) <= value)
 }
 
 /// Peer efficiencies of downloads by something that was counted for each: medians and quartiles of bins.
@@ -274,10 +272,10 @@ pub(super) fn regions(columns: &[Column<'_>]) -> Chart {
         all += bytes.values().map(|(.., count)| count).sum::<usize>();
         let points = (0..).map(f64::from).zip(&places).filter_map(|(x, place)| {
             let (edge, peer, count) = bytes.get(place.as_str())?;
-            let class = match (edge > peer, *edge < 0.5 * peer) {
-                (true, _) => "● edges gave more",
-                (false, true) => "■ edges gave less than half of what peers did",
-                (false, false) => "+ edges gave 50 to 100 % of what peers did",
+            let class = match edge_class(*edge as u64, *peer as u64) {
+                "edge-over-peer" => "● edges gave more",
+                "edge-under-50" => "■ edges gave less than half of what peers did",
+                _ => "+ edges gave 50 to 100 % of what peers did",
             };
             Some(Point::labelled(x, peer / (edge + peer), format!("{place}: {class}, {count} downloads")))
         });
@@ -343,6 +341,6 @@ mod tests {
 
     #[test]
     fn bins_begin_at_round_numbers() {
-        assert_eq!([0.0, 1.0, 1.9, 2.0, 4.0, 5.0, 1e6].map(bin), [0, 1, 1, 2, 2, 3, 16]);
+        assert_eq!([0.0, 1.0, 1.9, 2.0, 4.0, 5.0, 1e6].map(bin), [1, 2, 2, 3, 3, 4, 17]);
     }
 }

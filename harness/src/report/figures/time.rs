@@ -126,6 +126,12 @@ fn one(column: &Column<'_>, kind: &Kind) -> Series {
         let at = if kind.shape == Shape::Line { end - length / 2.0 } else { end };
         points.extend((kind.value)(row).map(|value| Point::at(at, value)));
     }
+    if kind.id == "peers-on" {
+        // The last sample is taken when all have been told to end: that is no change of the run.
+        while points.last().is_some_and(|point| point.y <= 0.0) {
+            points.pop();
+        }
+    }
     Series { name: column.name(), look: column.look, shape: kind.shape, points }
 }
 

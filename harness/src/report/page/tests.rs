@@ -93,6 +93,7 @@ fn arms_are_held_against_the_first() {
     for figure in ["figure-speed", "figure-edge-traffic", "figure-downloads-under-way", "figure-as-matrix-0"] {
         assert!(page.contains(figure), "{figure}");
     }
+    assert!(!page.contains("figure-peers-on"), "nobody came or went before all were told to end");
 }
 
 #[test]
