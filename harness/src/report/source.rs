@@ -190,9 +190,11 @@ impl Column<'_> {
         of_it.find_map(|row| row.text("name")).map_or_else(|| format!("AS{number}"), str::to_owned)
     }
 
-    /// The first repeat of which there is anything.
-    pub(super) fn first_repeat(&self) -> Option<u32> {
-        self.arm.runs_detail.iter().map(|run| run.repeat).min()
+    /// What the timeline did in the first run of which there is anything.
+    pub(super) fn deeds(&self) -> Vec<Deed> {
+        let first = self.arm.runs_detail.iter().map(|run| run.repeat).min();
+        let ours = self.set.deeds.iter().filter(|deed| deed.arm == self.arm.arm && Some(deed.repeat) == first);
+        ours.cloned().collect()
     }
 
     /// `in 3 runs`.

@@ -53,7 +53,7 @@ impl Progress {
         let bar = (terminal && !quiet).then(|| {
             let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
             bar.set_style(
-                ProgressStyle::with_template("{prefix} {bar:24} {msg}")
+                ProgressStyle::with_template("{prefix} {bar:16} {wide_msg}")
                     .expect("the template is constant")
                     .progress_chars("━╸─"),
             );
@@ -135,16 +135,17 @@ impl Progress {
         let Some(bar) = &self.bar else { return };
         bar.set_length(duration.as_millis() as u64);
         bar.set_position(tick.elapsed.min(duration).as_millis() as u64);
+        // What a narrow terminal cuts off is at the end.
         bar.set_message(format!(
-            "{:>4.0}/{} s  downloads {}/{} ({} active)  edge {:.1}  peers {:.1} Mbit/s{}",
+            "{:>4.0}/{} s{}  downloads {}/{} ({} active)  edge {:.1}  peers {:.1} Mbit/s",
             tick.elapsed.as_secs_f64(),
             duration.as_secs(),
+            if self.left.is_empty() { String::new() } else { format!("  {}", to_go(self.rest())) },
             tick.ended,
             tick.planned,
             tick.active,
             tick.edge_mbps,
             tick.peer_mbps,
-            if self.left.is_empty() { String::new() } else { format!("  {}", to_go(self.rest())) },
         ));
     }
 

@@ -115,12 +115,16 @@ fn points(chart: &Chart, series: &Series, bar: Option<(usize, usize)>) -> Markup
     let class = format!("look{}", series.look % LOOKS);
     html! {
         @match series.shape {
-            Shape::Line | Shape::Steps | Shape::LineDots => { path .line.(class) d=(path(chart, series)) {} },
+            Shape::Line | Shape::Steps => {
+                @if let Some(band) = band(chart, series) { path .band.(class) d=(band) {} }
+                path .line.(class) d=(path(chart, series)) {}
+            },
+            Shape::LineDots => { path .line.(class) d=(path(chart, series)) {} },
             Shape::Dots | Shape::Bars => {},
         }
         @if let Some(bar) = bar {
             @for point in &series.points { (one_bar(chart, series, point, bar)) }
-        } @else {
+        } @else if matches!(series.shape, Shape::Dots | Shape::LineDots) {
             @for point in &series.points { (interval(chart, &class, point, 0.0)) }
         }
         @if matches!(series.shape, Shape::Dots | Shape::LineDots) {
@@ -178,17 +182,42 @@ fn interval(chart: &Chart, class: &str, point: &Point, shift: f64) -> Markup {
 
 fn path(chart: &Chart, series: &Series) -> String {
     let mut path = String::new();
-    let mut last = None;
+    let steps = series.shape == Shape::Steps;
     for point in &series.points {
         let (Some(x), Some(y)) = (x(&chart.x, point.x), y(&chart.y, point.y)) else { continue };
-        let _ = match (last, series.shape) {
-            (None, _) => write!(path, "M{x:.1} {y:.1}"),
-            (Some(_), Shape::Steps) => write!(path, "H{x:.1}V{y:.1}"),
-            (Some(_), _) => write!(path, "L{x:.1} {y:.1}"),
+        let _ = match (path.is_empty(), steps) {
+            (true, _) => write!(path, "M{x:.1} {y:.1}"),
+            (false, true) => write!(path, "H{x:.1}V{y:.1}"),
+            (false, false) => write!(path, "L{x:.1} {y:.1}"),
         };
-        last = Some((x, y));
     }
     path
+}
+
+/// The surface between the ends of a curve's intervals; none where it has none.
+fn band(chart: &Chart, series: &Series) -> Option<String> {
+    let steps = series.shape == Shape::Steps;
+    let ends = series.points.iter().filter_map(|point| {
+        let (low, high) = point.interval.unwrap_or((point.y, point.y));
+        Some((x(&chart.x, point.x)?, y(&chart.y, low)?, y(&chart.y, high)?))
+    });
+    let ends: Vec<(f64, f64, f64)> = ends.collect();
+    if series.points.iter().all(|point| point.interval.is_none()) {
+        return None;
+    }
+    let mut path = String::new();
+    for (x, _, high) in &ends {
+        let _ = match (path.is_empty(), steps) {
+            (true, _) => write!(path, "M{x:.1} {high:.1}"),
+            (false, true) => write!(path, "H{x:.1}V{high:.1}"),
+            (false, false) => write!(path, "L{x:.1} {high:.1}"),
+        };
+    }
+    // And back along the lower ends.
+    for (x, low, _) in ends.iter().rev() {
+        let _ = if steps { write!(path, "V{low:.1}H{x:.1}") } else { write!(path, "L{x:.1} {low:.1}") };
+    }
+    Some(path + "Z")
 }
 
 /// How a series looks, for the legend.

@@ -162,6 +162,9 @@ fn wilson(some: usize, all: usize) -> Option<(f64, f64)> {
     Some(((middle - half).max(0.0), (middle + half).min(1.0)))
 }
 
+/// Of the downloads of each class, how many there are of which something holds, and how many in all.
+type Counted = BTreeMap<String, (usize, usize)>;
+
 /// Bars of a share of downloads by class, with a series for each arm; `of` says a row's class and whether it counts.
 fn shares(
     columns: &[Column<'_>],
@@ -170,26 +173,35 @@ fn shares(
 ) -> (usize, Vec<Series>) {
     let mut all = 0;
     let series = columns.iter().map(|column| {
-        let mut counted: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-        for (class, counts) in rows(column).filter_map(&of) {
-            let (some, every) = counted.entry(class).or_default();
-            *some += usize::from(counts);
-            *every += 1;
-        }
+        let counted = count(rows(column).filter_map(&of));
         all += counted.values().map(|(_, every)| every).sum::<usize>();
-        let points = (0..).map(f64::from).zip(classes).filter_map(|(place, class)| {
-            let (some, every) = counted.get(class)?;
-            Some(Point {
-                x: place,
-                y: *some as f64 / *every as f64,
-                interval: wilson(*some, *every),
-                label: format!("{class}, {some} of {every}"),
-            })
-        });
-        Series { name: column.name(), look: column.look, shape: Shape::Bars, points: points.collect() }
+        bars(column.name(), column.look, classes, &counted)
     });
     let series: Vec<Series> = series.collect();
     (all, series)
+}
+
+fn count(downloads: impl Iterator<Item = (String, bool)>) -> Counted {
+    let mut counted = Counted::new();
+    for (class, counts) in downloads {
+        let (some, every) = counted.entry(class).or_default();
+        *some += usize::from(counts);
+        *every += 1;
+    }
+    counted
+}
+
+fn bars(name: String, look: usize, classes: &[String], counted: &Counted) -> Series {
+    let points = (0..).map(f64::from).zip(classes).filter_map(|(place, class)| {
+        let (some, every) = counted.get(class)?;
+        Some(Point {
+            x: place,
+            y: *some as f64 / *every as f64,
+            interval: wilson(*some, *every),
+            label: format!("{class}, {some} of {every}"),
+        })
+    });
+    Series { name, look, shape: Shape::Bars, points: points.collect() }
 }
 
 /// What the intervals of shares are.
@@ -208,13 +220,21 @@ pub(super) fn pause_by_size(columns: &[Column<'_>]) -> Chart {
     };
     let classes: BTreeMap<u64, String> = sizes.iter().map(|size| class(*size)).collect();
     let classes: Vec<String> = classes.into_values().collect();
-    let (all, series) =
-        shares(columns, &classes, |row| Some((class(row.whole("size_bytes")?).1, row.number("pauses")? > 0.0)));
+    let paused = |row: Line<'_>| Some((class(row.whole("size_bytes")?).1, row.number("pauses")? > 0.0));
+    let (all, mut series) = shares(columns, &classes, paused);
+    // Like the paper's third curve, of everything that one can believe; several results have no such whole.
+    let believed: Vec<&Column<'_>> = columns.iter().filter(|column| column.arm.valid).collect();
+    let together = believed.len() > 1 && columns.iter().all(|column| column.set.label.is_none());
+    if together {
+        let counted = count(believed.into_iter().flat_map(rows).filter_map(paused));
+        series.push(bars("all downloads".into(), columns.len(), &classes, &counted));
+    }
+    let together = if together { " “All downloads” are those of the valid arms together." } else { "" };
     Chart {
         id: "pause-by-size".into(),
         title: "Pause rate by size (Figure 7)".into(),
         counts: counts(all, "download", columns),
-        definition: format!("Downloads that their users paused at least once / downloads started. {WILSON}"),
+        definition: format!("Downloads that their users paused at least once / downloads started.{together} {WILSON}"),
         x: Axis::named("size of the object", classes),
         y: axis_of_shares("pause rate", &series),
         series,

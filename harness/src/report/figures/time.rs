@@ -1,11 +1,16 @@
-//! Runs over time, with what their timeline did: the first run of each arm.
+//! Runs over time, with what their timeline did: of several runs of an arm the median at each time, and from the lowest to the
+//! highest.
+
+use std::collections::BTreeMap;
 
 use crate::{
+    metrics::{median, quantile, sorted},
     report::{
         chart::{Axis, Chart, Mark, Point, Scale, Series, Shape, Unit},
         source::Column,
     },
     results::{Deed, Line},
+    say::counted,
 };
 use peerbed_model::MANY_MOVES;
 
@@ -90,14 +95,19 @@ pub(super) fn charts(columns: &[Column<'_>]) -> Vec<Chart> {
         let unit = kind.unit;
         let y = match unit {
             Unit::Percent => Axis::fixed(kind.axis, unit, 0.0, 1.0),
-            _ => Axis::of(kind.axis, Scale::Linear, unit, points().map(|point| point.y)),
+            _ => Axis::of(
+                kind.axis,
+                Scale::Linear,
+                unit,
+                points().map(|point| point.interval.map_or(point.y, |(_, high)| high)),
+            ),
         };
         let end = points().map(|point| point.x).fold(0.0, f64::max);
         let several = columns.iter().any(|column| column.runs() > 1);
         Chart {
             id: kind.id.into(),
             title: kind.title.into(),
-            counts: if several { "The first run of each arm." } else { "One run of each arm." }.into(),
+            counts: if several { over_runs(columns) } else { "One run of each arm.".into() },
             definition: kind.definition.into(),
             x: Axis::fixed("since the start", Unit::Seconds, 0.0, end.max(1.0)),
             y,
@@ -112,13 +122,55 @@ pub(super) fn charts(columns: &[Column<'_>]) -> Vec<Chart> {
     charts.filter(moves).collect()
 }
 
+/// What the curves and bands are where arms have several runs.
+fn over_runs(columns: &[Column<'_>]) -> String {
+    let runs: usize = columns.iter().map(Column::runs).sum();
+    let marked = if columns.iter().any(|column| !column.deeds().is_empty()) {
+        " Marks are where the first run of an arm has them."
+    } else {
+        ""
+    };
+    format!(
+        "n = {}: at each time the median over the runs of an arm, shaded from the lowest to the highest.{marked}",
+        counted(runs, "run")
+    )
+}
+
 fn one(column: &Column<'_>, kind: &Kind) -> Series {
+    let of_runs: Vec<Vec<Point>> = column.arm.runs_detail.iter().map(|run| points(column, run.repeat, kind)).collect();
+    Series { name: column.name(), look: column.look, shape: kind.shape, points: together(column, &of_runs) }
+}
+
+/// The curves of several runs as one. Each samples at its own moments: those within half an interval are of one time.
+fn together(column: &Column<'_>, of_runs: &[Vec<Point>]) -> Vec<Point> {
+    if let [one] = of_runs {
+        return one.clone();
+    }
+    let Some(step) = median(column.set.series.rows().filter_map(|row| row.number("interval_s"))) else {
+        return Vec::new();
+    };
+    let mut by_time: BTreeMap<i64, Vec<&Point>> = BTreeMap::new();
+    for point in of_runs.iter().flatten() {
+        by_time.entry((point.x / step).round() as i64).or_default().push(point);
+    }
+    let points = by_time.into_values().filter_map(|of| {
+        let values = sorted(of.iter().map(|point| point.y));
+        Some(Point {
+            x: median(of.iter().map(|point| point.x))?,
+            y: quantile(&values, 0.5)?,
+            interval: values.first().copied().zip(values.last().copied()),
+            label: if of.len() < of_runs.len() { counted(of.len(), "run") } else { String::new() },
+        })
+    });
+    points.collect()
+}
+
+/// The curve of one run.
+fn points(column: &Column<'_>, repeat: u32, kind: &Kind) -> Vec<Point> {
     // A state holds from the start on, where nobody downloads yet.
     let first = (kind.id == "downloads-under-way").then(|| Point::at(0.0, 0.0));
     let mut points: Vec<Point> = first.into_iter().collect();
-    let repeat = column.first_repeat();
-    let rows = column.set.series.rows().filter(|row| repeat.is_some_and(|repeat| row.is_of(&column.arm.arm, repeat)));
-    for row in rows {
+    for row in column.set.series.rows().filter(|row| row.is_of(&column.arm.arm, repeat)) {
         let (Some(end), Some(length)) = (row.number("t_s"), row.number("interval_s")) else { continue };
         if length < INTERVAL_MIN_S {
             continue;
@@ -132,18 +184,13 @@ fn one(column: &Column<'_>, kind: &Kind) -> Series {
             points.pop();
         }
     }
-    Series { name: column.name(), look: column.look, shape: kind.shape, points }
+    points
 }
 
 /// What timelines did, in order. Where all arms did the same, it is told once; else each with its arm.
 fn marks(columns: &[Column<'_>]) -> Vec<Mark> {
-    let of = |column: &Column<'_>| -> Vec<Deed> {
-        let repeat = column.first_repeat();
-        let ours = column.set.deeds.iter().filter(|deed| deed.arm == column.arm.arm && Some(deed.repeat) == repeat);
-        ours.cloned().collect()
-    };
     let told = |deeds: &[Deed]| deeds.iter().map(|deed| deed.label.clone()).collect::<Vec<_>>();
-    let all: Vec<(String, Vec<Deed>)> = columns.iter().map(|column| (column.name(), of(column))).collect();
+    let all: Vec<(String, Vec<Deed>)> = columns.iter().map(|column| (column.name(), column.deeds())).collect();
     let mut acting = all.iter().filter(|(_, deeds)| !deeds.is_empty());
     let Some((_, first)) = acting.next() else { return Vec::new() };
     let same = acting.all(|(_, deeds)| told(deeds) == told(first));

@@ -203,3 +203,58 @@ fn a_matrix_makes_curves_along_its_first_path() {
     let efficiency = csv(&words, "sweep-peer_efficiency-bytes");
     assert!(efficiency[0].starts_with("every arm,0,") && efficiency[0].ends_with("per_copy=some"), "{efficiency:#?}");
 }
+
+#[test]
+fn pauses_have_a_curve_of_all_downloads_of_arms_that_can_be_believed() {
+    let lines = |values: &[&str]| csv(&page_with(&["pause-by-size"], values), "pause-by-size");
+    assert!(!lines(&["5"]).iter().any(|line| line.starts_with("all downloads")), "one arm is all");
+    let two = lines(&["5", "20"]);
+    let all: Vec<&String> = two.iter().filter(|line| line.starts_with("all downloads,0,")).collect();
+    assert!(
+        matches!(all[..], [line] if line.starts_with("all downloads,0,0.5,") && line.ends_with("1 MB, 2 of 4\"")),
+        "{two:#?}"
+    );
+
+    let asking = |outcome: &RunOutcome| {
+        let mut record = outcome.record().clone();
+        Arc::make_mut(&mut record.plan).figures = vec!["pause-by-size".to_owned()];
+        RunOutcome::of(record)
+    };
+    let outcomes: Vec<RunOutcome> = outcomes(true).1.iter().map(asking).collect();
+    let plans: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
+    let with_invalid = csv(&page(&[&written(&plans, &outcomes)]), "pause-by-size");
+    assert!(
+        !with_invalid.iter().any(|line| line.starts_with("all downloads")),
+        "one of the two is none: {with_invalid:#?}"
+    );
+}
+
+#[test]
+fn curves_over_time_are_of_all_runs() {
+    // The same run three times, in which one, two and three times as much went on.
+    let run = |times: u64| {
+        let mut record = fixture::record("hybrid", times as u32 - 1);
+        for sample in &mut record.samples {
+            sample.ledger.iter_mut().for_each(|entry| entry.bytes *= times);
+        }
+        RunOutcome::of(record)
+    };
+    let told = |runs: std::ops::RangeInclusive<u64>| {
+        let outcomes: Vec<RunOutcome> = runs.map(run).collect();
+        let plans: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
+        page(&[&written(&plans, &outcomes)])
+    };
+    let (one, three) = (told(1..=1), told(1..=3));
+    assert!(one.contains("One run of each arm.") && !one.contains("class=\"band"), "nothing to shade");
+    assert!(three.contains("n = 3 runs: at each time the median over the runs of an arm"), "{three}");
+    assert!(three.contains("class=\"band look0\""), "{three}");
+    let value = |line: &String, place: usize| line.split(',').nth(place).and_then(|text| text.parse::<f64>().ok());
+    let (single, median) = (csv(&one, "edge-traffic"), csv(&three, "edge-traffic"));
+    assert_eq!(single.len(), median.len(), "{single:#?} {median:#?}");
+    for (single, median) in single.iter().zip(&median) {
+        let (one, twice) = (value(single, 2).expect("a number"), value(median, 2).expect("a number"));
+        let ends = (value(median, 3).expect("a number"), value(median, 4).expect("a number"));
+        assert_eq!((twice, ends), (2.0 * one, (one, 3.0 * one)));
+    }
+    assert!(single.iter().any(|line| value(line, 2) > Some(0.0)), "{single:#?}");
+}
