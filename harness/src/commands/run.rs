@@ -285,7 +285,7 @@ fn one_line(outcome: &RunOutcome) -> String {
     let count = |key| outcome.figures().get(key).map_or("?".to_owned(), |count| format!("{count:.0}"));
     let verdict = if outcome.validity().valid() { "valid" } else { "INVALID" };
     format!(
-        "{verdict}: {} of {} downloads completed, median {} Mbit/s, peer efficiency {}",
+        "{verdict}: {}/{} downloads, median {} Mbit/s, peer efficiency {}",
         count("downloads.completed"),
         count("downloads.planned"),
         figure("speed_mbps.p50"),
