@@ -1,5 +1,7 @@
 //! The answer to the question in sentences with numbers.
 
+use std::collections::BTreeSet;
+
 use maud::{Markup, html};
 
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
         rows::heading,
         source::{Set, Source},
     },
-    results::{ArmSummary, Summary},
+    results::{ArmSummary, ExpectationResult, Summary},
     say::counted,
 };
 
@@ -32,8 +34,11 @@ const KEYS: [Key; 3] = [
     Key { figure: "bytes.edge", name: "bytes from edges", written: bytes, share: false },
 ];
 
-/// So many arms are told of one by one; of more and of a matrix, the least and the most.
+/// So many arms are told of one by one; of more, and of a matrix of several paths, the least and the most.
 const ONE_BY_ONE: usize = 3;
+
+/// So many expectations that are not met are told of; the list below has all.
+const UNMET: usize = 2;
 
 pub(super) fn section(source: &Source) -> Markup {
     html! {
@@ -56,8 +61,12 @@ fn sentences(set: &Set) -> Vec<String> {
         [first, others @ ..] if others.len() < ONE_BY_ONE && first.matrix.is_empty() => {
             others.iter().map(|other| against(other, first)).collect()
         }
-        many => KEYS.iter().map(|key| range(key, many)).collect(),
+        many => match varied(&summary.arms) {
+            Some(path) => along(path, many),
+            None => KEYS.iter().map(|key| range(key, many)).collect(),
+        },
     };
+    told.extend(unmet(&summary.expectations));
     let left_out = summary.arms.len() - measured.len();
     if left_out > 0 {
         told.push(format!("{} of {} cannot be believed and left out.", counted(left_out, "arm"), summary.arms.len()));
@@ -114,9 +123,68 @@ fn range(key: &Key, arms: &[&ArmSummary]) -> String {
     values.sort_by(|one, other| one.0.total_cmp(&other.0));
     let (Some(least), Some(most)) = (values.first(), values.last()) else { return String::new() };
     let told = |(value, arm): &(f64, &ArmSummary)| format!("{} ({})", (key.written)(Some(*value)), heading(arm));
-    let mut name = key.name.to_owned();
+    format!("{}: from {} to {}.", capital(key.name), told(least), told(most))
+}
+
+/// The path that was varied, if it is the only one.
+fn varied(arms: &[ArmSummary]) -> Option<&str> {
+    let mut values: Vec<(&str, BTreeSet<&str>)> = Vec::new();
+    for (path, value) in arms.iter().flat_map(|arm| arm.matrix.iter()) {
+        match values.iter_mut().find(|(known, _)| *known == path) {
+            Some((_, all)) => drop(all.insert(value)),
+            None => values.push((path, BTreeSet::from([value]))),
+        }
+    }
+    let mut several = values.into_iter().filter(|(_, all)| all.len() > 1).map(|(path, _)| path);
+    several.next().filter(|_| several.next().is_none())
+}
+
+/// `Peer efficiency by max_returned: 0.0 % at 0, 58.0 % at 40.`, then the same of the median speed; where the matrix has
+/// several arms, for each of them.
+fn along(path: &str, arms: &[&ArmSummary]) -> Vec<String> {
+    let mut bases: Vec<Option<&str>> = Vec::new();
+    for arm in arms {
+        if !bases.contains(&arm.base.as_deref()) {
+            bases.push(arm.base.as_deref());
+        }
+    }
+    let [speed, efficiency, _] = &KEYS;
+    let mut told = Vec::new();
+    for key in [efficiency, speed] {
+        for base in &bases {
+            let of = arms.iter().filter(|arm| arm.base.as_deref() == *base);
+            let values: Vec<String> = of
+                .filter_map(|arm| {
+                    Some(format!("{} at {}", (key.written)(arm.figures.get(key.figure)), arm.matrix.get(path)?))
+                })
+                .collect();
+            let of_base = base.filter(|_| bases.len() > 1).map_or(String::new(), |base| format!(" in {base}"));
+            let by = path.rsplit('.').next().unwrap_or(path);
+            told.push(format!("{} by {by}{of_base}: {}.", capital(key.name), values.join(", ")));
+        }
+    }
+    told
+}
+
+/// `1 of 7 expectations is not met: hybrid: speed_mbps.p50 is 3.1, expected at least 5.`
+fn unmet(expectations: &[ExpectationResult]) -> Option<String> {
+    let unmet: Vec<String> =
+        expectations.iter().filter(|result| result.met == Some(false)).map(ExpectationResult::sentence).collect();
+    let are = match unmet.len() {
+        0 => return None,
+        1 => "is not met",
+        some if some <= UNMET => "are not met",
+        _ => "are not met, among them",
+    };
+    let all = counted(expectations.len(), "expectation");
+    let first = unmet[..unmet.len().min(UNMET)].join("; ");
+    Some(format!("{} of {all} {are}: {first}.", unmet.len()))
+}
+
+fn capital(name: &str) -> String {
+    let mut name = name.to_owned();
     name[..1].make_ascii_uppercase();
-    format!("{name}: from {} to {}.", told(least), told(most))
+    name
 }
 
 /// How much of it may be chance.

@@ -6,6 +6,8 @@ mod claims;
 mod setup;
 
 #[cfg(test)]
+mod sweep_tests;
+#[cfg(test)]
 mod tests;
 
 use std::fmt::Write;

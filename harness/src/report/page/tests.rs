@@ -14,19 +14,19 @@ use crate::{
 };
 
 /// Finished results of these runs.
-struct Written {
+pub(super) struct Written {
     path: PathBuf,
     _directory: TempDir,
 }
 
-fn written(plans: &[Arc<Plan>], outcomes: &[RunOutcome]) -> Written {
+pub(super) fn written(plans: &[Arc<Plan>], outcomes: &[RunOutcome]) -> Written {
     let directory = tempfile::tempdir().expect("a directory");
     let results = ResultsDir::create(directory.path(), plans, identity()).expect("made");
     let path = results.finish(outcomes, &Ending::Complete).expect("written").path;
     Written { path, _directory: directory }
 }
 
-fn page(written: &[&Written]) -> String {
+pub(super) fn page(written: &[&Written]) -> String {
     let paths: Vec<_> = written.iter().map(|written| written.path.as_path()).collect();
     html(&Source::read(&paths).expect("readable"))
 }
