@@ -29,7 +29,7 @@ pub const COPIES: [u32; 17] =
     [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000];
 
 /// Answers with more peers are one class.
-const RETURNED_MAX: u32 = 40;
+pub const RETURNED_MAX: u32 = 40;
 
 /// A class: its place in the order, and its word.
 type Class = (usize, String);

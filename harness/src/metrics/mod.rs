@@ -31,7 +31,7 @@ use crate::accounting::Accounting;
 pub use balance::{AsTraffic, ases};
 pub use bootstrap::median_interval;
 pub use catalogue::{Definition, definitions};
-pub use classes::{COPIES, edge_class};
+pub use classes::{COPIES, RETURNED_MAX, edge_class};
 pub use copies::copied_installations;
 pub use downloads::{peer_efficiency, speed_mbps, startup_ms, status_word, wall_speed_mbps};
 pub use figures::{FIGURES, Figures, full_key};

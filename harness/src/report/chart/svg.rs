@@ -19,6 +19,8 @@ const BOTTOM: f64 = 46.0;
 const NUMBER_WIDTH: f64 = 14.0;
 /// How high the lines are of marks that are told of together.
 const SHORT_MARK: f64 = 8.0;
+/// What is drawn may stand out over the plot: half a dot or the end of an interval at its border.
+const OUT: f64 = 5.0;
 /// How much of the room between two places bars take.
 const BARS: f64 = 0.8;
 
@@ -43,7 +45,7 @@ pub(super) fn draw(chart: &Chart) -> Markup {
     let foot = HEIGHT - BOTTOM;
     html! {
         svg viewBox=(format!("0 0 {WIDTH} {HEIGHT}")) role="img" aria-label=(format!("{}: {} against {}", chart.title, chart.y.label, chart.x.label)) {
-            clipPath id=(clip) { rect x=(LEFT) y=(TOP) width=(WIDTH - LEFT - RIGHT) height=(HEIGHT - TOP - BOTTOM) {} }
+            clipPath id=(clip) { rect x=(LEFT - OUT) y=(TOP - OUT) width=(WIDTH - LEFT - RIGHT + 2.0 * OUT) height=(HEIGHT - TOP - BOTTOM + 2.0 * OUT) {} }
             g .ticks { (ticks(chart)) }
             text .axis x=((LEFT + WIDTH - RIGHT) / 2.0) y=(HEIGHT - 8.0) text-anchor="middle" { (chart.x.label) }
             text .axis transform=(format!("translate(12 {:.1}) rotate(-90)", f64::midpoint(TOP, foot))) text-anchor="middle" { (chart.y.label) }
@@ -237,7 +239,26 @@ pub(super) fn sample(look: usize, shape: Shape) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Unit, *};
+
+    #[test]
+    fn dots_at_the_border_are_whole() {
+        let points = vec![Point::at(0.0, 0.0), Point::at(1.0, 1.0)];
+        let chart = Chart {
+            id: "a".into(),
+            title: "A title".into(),
+            counts: String::new(),
+            definition: String::new(),
+            x: Axis::fixed("x", Unit::Plain, 0.0, 1.0),
+            y: Axis::fixed("y", Unit::Plain, 0.0, 1.0),
+            series: vec![Series { name: "one".into(), look: 0, shape: Shape::Dots, points }],
+            marks: Vec::new(),
+        };
+        let drawn = draw(&chart).into_string();
+        // The plot's own corners, each with a dot of 3.5 around it.
+        assert!(drawn.contains("M72.0 254.0h0") && drawn.contains("M456.0 22.0h0"), "{drawn}");
+        assert!(drawn.contains("<rect x=\"67\" y=\"17\" width=\"394\" height=\"242\">"), "{drawn}");
+    }
 
     #[test]
     fn the_script_knows_where_pictures_are_drawn() {

@@ -1,6 +1,7 @@
 //! What the figures of a report show: from results to charts.
 
 mod balance;
+mod observed;
 mod paper;
 mod speed;
 mod sweep;
@@ -51,8 +52,8 @@ pub(super) fn all(source: &Source) -> Vec<Figure> {
 fn of(word: &str, columns: &[Column<'_>]) -> Vec<Chart> {
     match word {
         "speed-by-source" => paper::speed_by_source(columns),
-        "efficiency-by-copies" => vec![paper::efficiency_by_copies(columns)],
-        "efficiency-by-returned" => vec![paper::efficiency_by_returned(columns)],
+        "efficiency-by-copies" => vec![observed::efficiency_by_copies(columns)],
+        "efficiency-by-returned" => vec![observed::efficiency_by_returned(columns)],
         "pause-by-size" => vec![paper::pause_by_size(columns)],
         "providers" => vec![paper::providers(columns)],
         "regions" => vec![paper::regions(columns)],

@@ -1,12 +1,11 @@
 //! The figures of the paper (Zhao et al., "Peer-Assisted Content Distribution in Akamai `NetSession`", IMC 2013) that are of
-//! downloads: speed by source (4), efficiency by copies (5) and by peers returned (6), pauses by size (7), providers, regions
-//! (8), local networks.
+//! downloads: speed by source (4), pauses by size (7), providers, regions (8), local networks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{counts, speed};
 use crate::{
-    metrics::{COPIES, edge_class, median, quantile, sorted},
+    metrics::edge_class,
     report::{
         chart::{Axis, Chart, Point, Scale, Series, Shape, Unit},
         source::Column,
@@ -18,18 +17,15 @@ use crate::{
 const ASES: usize = 4;
 /// More sizes than these are put into classes of decades.
 const SIZES: usize = 8;
-/// What Figures 5 and 6 are when nothing is varied.
-const OBSERVED: &str =
-    "Downloads of one run differ in more than this, so that it shows what goes together, not what causes what.";
 
 /// The downloads of an arm, of all its runs.
-fn rows<'a>(column: &Column<'a>) -> impl Iterator<Item = Line<'a>> {
+pub(super) fn rows<'a>(column: &Column<'a>) -> impl Iterator<Item = Line<'a>> {
     let arm = column.arm.arm.as_str();
     column.set.downloads.rows().filter(move |row| row.text("arm") == Some(arm))
 }
 
 /// Bytes from edges and from peers, of a download that used any.
-fn sources(row: Line<'_>) -> Option<(f64, f64)> {
+pub(super) fn sources(row: Line<'_>) -> Option<(f64, f64)> {
     let (edge, peer) = (row.number("edge_bytes")?, row.number("peer_bytes")?);
     (edge + peer > 0.0).then_some((edge, peer))
 }
@@ -77,77 +73,6 @@ pub(super) fn speed_by_source(columns: &[Column<'_>]) -> Vec<Chart> {
         }
     });
     charts.collect()
-}
-
-/// The class of a number of copies, as the metrics have it.
-fn bin(value: f64) -> usize {
-    COPIES.partition_point(|begin| f64::from(*begin) <= value)
-}
-
-/// Peer efficiencies of downloads by something that was counted for each: medians and quartiles of bins.
-fn efficiency_by(column: &Column<'_>, counted: &str, bin: impl Fn(f64) -> usize) -> (usize, Series) {
-    let mut bins: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
-    for row in rows(column) {
-        if let (Some(value), Some((edge, peer))) = (row.number(counted), sources(row)) {
-            bins.entry(bin(value)).or_default().push((value, peer / (edge + peer)));
-        }
-    }
-    let all = bins.values().map(Vec::len).sum();
-    let points = bins.into_values().filter_map(|of| {
-        let efficiencies = sorted(of.iter().map(|(_, efficiency)| *efficiency));
-        Some(Point {
-            x: median(of.iter().map(|(value, _)| *value))?,
-            y: quantile(&efficiencies, 0.5)?,
-            interval: quantile(&efficiencies, 0.25).zip(quantile(&efficiencies, 0.75)),
-            label: format!("n = {}", of.len()),
-        })
-    });
-    (all, Series { name: column.name(), look: column.look, shape: Shape::LineDots, points: points.collect() })
-}
-
-/// Figure 5.
-pub(super) fn efficiency_by_copies(columns: &[Column<'_>]) -> Chart {
-    let found: Vec<(usize, Series)> =
-        columns.iter().map(|column| efficiency_by(column, "copies_registered", bin)).collect();
-    let all = found.iter().map(|(count, _)| count).sum();
-    let series: Vec<Series> = found.into_iter().map(|(_, series)| series).collect();
-    let values: Vec<f64> = series.iter().flat_map(|series| series.points.iter().map(|point| point.x)).collect();
-    Chart {
-        id: "efficiency-by-copies".into(),
-        title: "Peer efficiency by copies registered (Figure 5)".into(),
-        counts: counts(all, "download", columns),
-        definition: format!(
-            "Copies of its content in the registry when a download first asked; medians and quartiles of bins that begin at \
-             0, 1, 2, 5, 10, … {OBSERVED}"
-        ),
-        x: Axis::of("file copies registered", Scale::LogZero, Unit::Plain, values),
-        y: Axis::fixed("peer efficiency", Unit::Percent, 0.0, 1.0),
-        series,
-        marks: Vec::new(),
-    }
-}
-
-/// Figure 6, as it comes about by itself; where the number is varied, see the sweep.
-pub(super) fn efficiency_by_returned(columns: &[Column<'_>]) -> Chart {
-    // One by one to 5, then in fives.
-    let fives = |value: f64| if value <= 5.0 { value as usize } else { 5 + ((value - 5.0) / 5.0).ceil() as usize };
-    let found: Vec<(usize, Series)> =
-        columns.iter().map(|column| efficiency_by(column, "peers_returned", fives)).collect();
-    let all = found.iter().map(|(count, _)| count).sum();
-    let series: Vec<Series> = found.into_iter().map(|(_, series)| series).collect();
-    let values: Vec<f64> = series.iter().flat_map(|series| series.points.iter().map(|point| point.x)).collect();
-    Chart {
-        id: "efficiency-by-returned".into(),
-        title: "Peer efficiency by peers initially returned (Figure 6)".into(),
-        counts: counts(all, "download", columns),
-        definition: format!(
-            "Peers in the first answer of the control plane; medians and quartiles, one by one to 5, then in fives. {OBSERVED}"
-        ),
-        x: Axis::of("peers initially returned", Scale::Linear, Unit::Plain, values),
-        y: Axis::fixed("peer efficiency", Unit::Percent, 0.0, 1.0),
-        series,
-        marks: Vec::new(),
-    }
 }
 
 /// The interval of a proportion at 95 % (Wilson 1927, "Probable inference, the law of succession, and statistical inference").
@@ -357,10 +282,5 @@ mod tests {
         assert_eq!(rounded(0, 20), pair("0.0000", "0.1611"));
         assert_eq!(rounded(1, 29), pair("0.0061", "0.1718"));
         assert_eq!(wilson(0, 0), None);
-    }
-
-    #[test]
-    fn bins_begin_at_round_numbers() {
-        assert_eq!([0.0, 1.0, 1.9, 2.0, 4.0, 5.0, 1e6].map(bin), [1, 2, 2, 3, 3, 4, 17]);
     }
 }

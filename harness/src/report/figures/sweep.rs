@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::report::{
-    chart::{Axis, Chart, Point, Scale, Series, Shape, Unit},
-    source::Column,
+use crate::{
+    report::{
+        chart::{Axis, Chart, Point, Scale, Series, Shape, Unit},
+        source::Column,
+    },
+    say::counted,
 };
 
 /// What is drawn: key, title, axis, unit.
@@ -15,7 +18,7 @@ const DRAWN: [(&str, &str, &str, Unit); 4] = [
     ("pause_rate", "Pause rate", "pause rate", Unit::Percent),
 ];
 
-/// A picture for each of them; none without a matrix.
+/// A picture for each of them, but of no pauses where there were none; nothing without a matrix.
 pub(super) fn charts(columns: &[Column<'_>]) -> Vec<Chart> {
     let Some(path) = columns.iter().find_map(|column| Some(column.arm.matrix.iter().next()?.0.to_owned())) else {
         return Vec::new();
@@ -24,34 +27,41 @@ pub(super) fn charts(columns: &[Column<'_>]) -> Vec<Chart> {
         columns.iter().copied().filter(|column| column.arm.matrix.get(&path).is_some()).collect();
     let values: Vec<&str> = columns.iter().filter_map(|column| column.arm.matrix.get(&path)).collect();
     let places = Places::of(&values);
-    DRAWN
-        .iter()
-        .map(|(key, title, label, unit)| {
-            let series = series(&columns, &path, &places, key);
-            let points = || series.iter().flat_map(|series| &series.points);
-            let ends = points().flat_map(|point| [point.y, point.interval.map_or(point.y, |(_, high)| high)]);
-            let y = Axis::of(*label, Scale::Linear, *unit, ends);
-            let y = if *unit == Unit::Percent { Axis { high: y.high.min(1.0), ..y } } else { y };
-            let runs: usize = columns.iter().map(Column::runs).sum();
-            let several = columns.iter().any(|column| column.runs() > 1);
-            Chart {
-                id: format!("sweep-{}", key.replace('.', "-")),
-                title: format!("{title} by {}", short(&path)),
-                counts: format!("n = {runs} runs in {} arms.", columns.len()),
-                definition: if several {
-                    "Medians over the runs of an arm with their bootstrap intervals at 95 % (of two runs: both). Everything else is the \
-                     same, so that it is the cause."
-                } else {
-                    "One run of each arm. Everything else is the same, so that it is the cause, as far as one run tells."
-                }
-                .into(),
-                x: places.axis(&path, &values),
-                y,
-                series,
-                marks: Vec::new(),
+    let chart = |(key, title, label, unit): &(&str, &str, &str, Unit)| {
+        let series = series(&columns, &path, &places, key);
+        let points = || series.iter().flat_map(|series| &series.points);
+        if *key == "pause_rate" && points().all(|point| point.y == 0.0) {
+            return None;
+        }
+        let ends = points().flat_map(|point| [point.y, point.interval.map_or(point.y, |(_, high)| high)]);
+        let y = Axis::of(*label, Scale::Linear, *unit, ends);
+        let y = if *unit == Unit::Percent { Axis { high: y.high.min(1.0), ..y } } else { y };
+        // Of what is drawn: no arm that is invalid or has no such figure.
+        let drawn: Vec<&Column<'_>> =
+            columns.iter().filter(|column| column.arm.valid && column.arm.figures.get(key).is_some()).collect();
+        let runs: usize = drawn.iter().map(|column| column.runs()).sum();
+        let invalid = columns.iter().filter(|column| !column.arm.valid).count();
+        let left_out =
+            if invalid > 0 { format!(" {} left out.", counted(invalid, "invalid arm")) } else { String::new() };
+        let several = drawn.iter().any(|column| column.runs() > 1);
+        Some(Chart {
+            id: format!("sweep-{}", key.replace('.', "-")),
+            title: format!("{title} by {}", short(&path)),
+            counts: format!("n = {} in {}.{left_out}", counted(runs, "run"), counted(drawn.len(), "arm")),
+            definition: if several {
+                "Medians over the runs of an arm with their bootstrap intervals at 95 % (of two runs: both). Everything else is the \
+                 same, so that it is the cause."
+            } else {
+                "One run of each arm. Everything else is the same, so that it is the cause, as far as one run tells."
             }
+            .into(),
+            x: places.axis(&path, &values),
+            y,
+            series,
+            marks: Vec::new(),
         })
-        .collect()
+    };
+    DRAWN.iter().filter_map(chart).collect()
 }
 
 /// Where values stand.

@@ -57,18 +57,29 @@ pub(super) fn matrices(columns: &[Column<'_>]) -> Vec<Heat> {
     }
     let cut = if all > LARGEST { format!(" Of {all} ASes those with most bytes.") } else { String::new() };
     let left = giving.len().saturating_sub(MATRICES);
-    let heats = giving.iter().take(MATRICES).map(|(column, between)| {
-        let cell = |from: &String, to: &String| between.get(&(from.clone(), to.clone())).copied().unwrap_or(0.0);
+    let cell = |between: &BTreeMap<(String, String), f64>, from: &String, to: &String| {
+        between.get(&(from.clone(), to.clone())).copied().unwrap_or(0.0)
+    };
+    let cells = |between: &BTreeMap<(String, String), f64>| -> Vec<Vec<f64>> {
+        order.iter().map(|from| order.iter().map(|to| cell(between, from, to)).collect()).collect()
+    };
+    let drawn: Vec<_> = giving.iter().take(MATRICES).map(|(column, between)| (**column, cells(between))).collect();
+    // The same colours in all of them, so that they can be compared.
+    let bytes = || drawn.iter().flat_map(|(_, cells)| cells).flatten().copied().filter(|bytes| *bytes > 0.0);
+    let ends = (bytes().fold(f64::INFINITY, f64::min), bytes().fold(0.0, f64::max));
+    let same = if drawn.len() > 1 { " Colours are the same in all of these pictures." } else { "" };
+    let heats = drawn.iter().map(|(column, cells)| {
         let more = if left > 0 { format!(" {left} more arms are in metrics.jsonl.") } else { String::new() };
         Heat {
             id: format!("as-matrix-{}", column.look),
             title: format!("Bytes of peers between ASes: {}", column.name()),
-            counts: counts(order.len(), "AS", &[**column]).replace("ASs", "ASes"),
+            counts: counts(order.len(), "AS", &[*column]).replace("ASs", "ASes"),
             definition: format!(
-                "Content bytes that peers sent, by the AS of sender and receiver; of several runs the median.{cut}{more}"
+                "Content bytes that peers sent, by the AS of sender and receiver; of several runs the median.{same}{cut}{more}"
             ),
             names: order.iter().map(|number| column.as_name(number.parse().unwrap_or(0))).collect(),
-            cells: order.iter().map(|from| order.iter().map(|to| cell(from, to)).collect()).collect(),
+            cells: cells.clone(),
+            ends,
         }
     });
     heats.collect()
