@@ -128,7 +128,9 @@ mod tests {
         let names = fs::read_dir(tree.root()).expect("readable").map(|entry| entry.expect("one").file_name());
         assert!(names.into_iter().all(|name| !name.to_string_lossy().starts_with(".writing")));
         assert!(
-            text.contains("2 results side by side") && text.contains("hybrid · 0123456789-dirty 1970-01-01 00:00:01"),
+            text.contains("2 results side by side")
+                && text.contains("hybrid · A")
+                && text.contains("commit 0123456789-dirty, begun 1970-01-01 00:00:01 UTC"),
             "{text}"
         );
     }

@@ -1,16 +1,13 @@
 //! What a report is made of: finished results as their files tell them, one directory or several side by side.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use peerbed_model::Setting;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::rows::heading;
-use crate::results::{ArmSummary, Deed, MetricRow, Outline, Read, ReadError, Results, Summary};
+use crate::results::{ArmSummary, Deed, MetricRow, Outline, Read, ReadError, Results, Summary, TakenOver};
 
 /// Names of metrics that figures are drawn from.
 const BY_AS: &str = "peer_bytes_between";
@@ -24,7 +21,7 @@ pub struct Source {
 /// One directory of results.
 #[derive(Debug)]
 pub(super) struct Set {
-    /// What tells it from the others; nothing where it is alone.
+    /// The letter that tells it from the others; nothing where it is alone.
     pub(super) label: Option<String>,
     pub(super) summary: Summary,
     pub(super) manifest: Manifest,
@@ -50,6 +47,16 @@ pub(super) struct Manifest {
     pub(super) plans: BTreeMap<String, Outline>,
     #[serde(default)]
     pub(super) calibration: Option<Vec<Calibrated>>,
+    #[serde(default)]
+    pub(super) runs_taken_over: usize,
+    #[serde(default)]
+    pub(super) runs: Vec<Begun>,
+}
+
+/// A run in the manifest.
+#[derive(Debug, Deserialize)]
+pub(super) struct Begun {
+    pub(super) started: jiff::Timestamp,
 }
 
 /// The machine that it was measured on.
@@ -95,24 +102,31 @@ impl Source {
     pub fn read(paths: &[&Path]) -> Result<Self, ReadError> {
         let mut sets = paths.iter().map(|path| Set::read(path)).collect::<Result<Vec<_>, _>>()?;
         if sets.len() > 1 {
-            let one = sets.iter().map(|set| &set.summary.experiment).collect::<BTreeSet<_>>().len() == 1;
-            let mut labels: Vec<String> = sets.iter().map(|set| set.own_label(!one)).collect();
-            for index in 0..labels.len() {
-                // Two of one commit and one second: the same directory twice, or a second one of that second.
-                let same = labels[..index].iter().filter(|label| label.as_str() == labels[index]).count();
-                if same > 0 {
-                    labels[index] = format!("{} ({})", labels[index], same + 1);
-                }
-            }
-            sets.iter_mut().zip(labels).for_each(|(set, label)| set.label = Some(label));
+            sets.iter_mut().enumerate().for_each(|(place, set)| set.label = Some(letter(place)));
         }
         Ok(Self { sets })
     }
 
-    /// Every arm of every set.
+    /// Every arm of every set, the same arm of all sets together: in the order of the first set, then what only later ones have.
     pub(super) fn columns(&self) -> Vec<Column<'_>> {
-        let all = self.sets.iter().flat_map(|set| set.summary.arms.iter().map(move |arm| (set, arm)));
+        let mut names: Vec<&str> = Vec::new();
+        for arm in self.sets.iter().flat_map(|set| &set.summary.arms) {
+            if !names.contains(&arm.arm.as_str()) {
+                names.push(&arm.arm);
+            }
+        }
+        let of = |name: &str| {
+            let all = self.sets.iter().flat_map(|set| set.summary.arms.iter().map(move |arm| (set, arm)));
+            all.filter(|(_, arm)| arm.arm == name).collect::<Vec<_>>()
+        };
+        let all = names.into_iter().flat_map(of);
         all.enumerate().map(|(look, (set, arm))| Column { set, arm, look }).collect()
+    }
+
+    /// Which results the letters are: nothing where there is one.
+    pub(super) fn legend(&self) -> Vec<(&str, String)> {
+        let one = self.sets.windows(2).all(|pair| pair[0].summary.experiment == pair[1].summary.experiment);
+        self.sets.iter().filter_map(|set| Some((set.label.as_deref()?, set.identity(!one)))).collect()
     }
 
     /// Whether everything in it can be believed.
@@ -163,15 +177,28 @@ impl Set {
         rows.keys().next().map(|arm| format!("the table has an arm {arm}, the summary has not"))
     }
 
-    fn own_label(&self, with_experiment: bool) -> String {
-        let time = self.summary.created.strftime("%Y-%m-%d %H:%M:%S");
+    /// `commit 0123456789-dirty, begun 2026-11-29 01:32:47 UTC`.
+    fn identity(&self, with_experiment: bool) -> String {
+        let time = self.summary.created.strftime("%Y-%m-%d %H:%M:%S UTC");
         let commit = self.summary.commit.as_ref().map_or("no commit".to_owned(), |commit| {
             let dirty = if self.summary.dirty { "-dirty" } else { "" };
-            commit.chars().take(10).collect::<String>() + dirty
+            format!("commit {}{dirty}", commit.chars().take(10).collect::<String>())
         });
-        let experiment = if with_experiment { format!("{} ", self.summary.experiment) } else { String::new() };
-        format!("{experiment}{commit} {time}")
+        let experiment = if with_experiment { format!("{}, ", self.summary.experiment) } else { String::new() };
+        format!("{experiment}{commit}, begun {time}")
     }
+
+    /// What was made of it before it was interrupted and resumed.
+    pub(super) fn taken_over(&self) -> Option<TakenOver> {
+        TakenOver::of(self.manifest.runs_taken_over, self.manifest.runs.iter().map(|run| run.started))
+    }
+}
+
+/// `A` for the first, … `Z`, `A2`, ….
+fn letter(place: usize) -> String {
+    let letter = char::from(b'A' + (place % 26) as u8);
+    let round = place / 26 + 1;
+    if round > 1 { format!("{letter}{round}") } else { letter.to_string() }
 }
 
 impl Column<'_> {

@@ -35,7 +35,8 @@ pub fn markdown(summary: &Summary) -> String {
     let runtime = summary.runtime().map_or(String::new(), |runtime| format!(", runtime `{runtime}`"));
     let engine = summary.engine().map_or(String::new(), |engine| format!(", link engine `{engine}`"));
     let scale = summary.scale().map_or(String::new(), |scale| format!(", scale `{scale}`"));
-    let _ = writeln!(text, "Begun {seconds}, {commit}{scale}{runtime}{engine}.\n");
+    let earlier = summary.taken_over.map_or(String::new(), |earlier| format!(" {}", earlier.sentence()));
+    let _ = writeln!(text, "Begun {seconds}, {commit}{scale}{runtime}{engine}.{earlier}\n");
     let all: Vec<&ArmSummary> = summary.arms.iter().collect();
     let _ = writeln!(text, "{}", draw(&all, presets::ASCII_MARKDOWN));
     if let Some(note) = runs_note(summary) {

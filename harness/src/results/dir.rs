@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
 use super::{
-    Identity, RunOutcome, Summary,
+    Identity, RunOutcome, Summary, TakenOver,
     files::{ResultsError, point_link, remove_if_empty, rename_new, write_json, write_lines, write_text},
     kept::{self, Begun},
     layout::{self, DirName, is_plain},
@@ -221,7 +221,10 @@ impl ResultsDir {
     /// planned and are missing here make their arm invalid, with the ending as the reason; no runs at all is fine too. The records
     /// of whole runs stay where others are missing, so that the sweep can be resumed.
     pub fn finish(mut self, outcomes: &[RunOutcome], ending: &Ending) -> Result<Finished, ResultsError> {
-        let summary = Summary::of(&self.plans, outcomes, ending, &self.identity, self.created);
+        let summary = Summary {
+            taken_over: TakenOver::of(self.taken_over, outcomes.iter().map(|outcome| outcome.record().started)),
+            ..Summary::of(&self.plans, outcomes, ending, &self.identity, self.created)
+        };
         let file = |name| self.partial.join(name);
         write_lines(&file(layout::EVENTS), outcomes.iter().flat_map(events))?;
         write_lines(&file(layout::METRICS), outcomes.iter().flat_map(metrics))?;

@@ -42,5 +42,5 @@ pub use read::{Deed, Line, MetricRow, Read, ReadError, Results};
 pub use remove::{Removal, remove, size_bytes};
 pub use resume::{ResumeError, Resumed, resume};
 pub use scan::{Entry, State, scan};
-pub use summary::{ArmSummary, RunDetail, Summary};
+pub use summary::{ArmSummary, RunDetail, Summary, TakenOver};
 pub use tables::TABLES;

@@ -107,6 +107,16 @@ fn a_killed_sweep_goes_on_where_it_was_and_ends_as_if_nothing_had_happened() {
     let manifest: serde_json::Value =
         serde_json::from_slice(&fs::read(done.path.join("manifest.json")).expect("there")).expect("JSON");
     assert_eq!((&manifest["runs_taken_over"], &manifest["runs"][3]["order"]), (&3.into(), &3.into()));
+    let first = all.iter().map(|record| record.started).min().expect("four runs");
+    assert_eq!(done.summary.taken_over, Some(TakenOver { runs: 3, of: 4, first }));
+    let read = Results::open(&done.path).expect("readable");
+    assert_eq!(read.summary().taken_over, done.summary.taken_over);
+    let first = first.strftime("%Y-%m-%d %H:%M:%S UTC");
+    let told = format!("3 of 4 runs were made before the sweep was interrupted, the first at {first}.");
+    for file in ["summary.md", "report.html"] {
+        let text = fs::read_to_string(done.path.join(file)).expect("there");
+        assert!(text.contains(&told), "{file} lacks: {told}");
+    }
     assert!(refused(&tree, &plans, &begun(&plans)).contains("there is nothing of `small` to resume"));
 }
 

@@ -18,6 +18,7 @@ use super::{ClaimResult, Ending, ExpectationResult, Identity, RunOutcome, judge:
 use crate::{
     accounting::Accounting,
     metrics::{Figures, copied_installations},
+    say::counted,
 };
 
 /// What an experiment found.
@@ -48,6 +49,35 @@ pub struct Summary {
     pub claims: Vec<ClaimResult>,
     /// What its report draws beside the usual figures.
     pub figures: Vec<String>,
+    /// What was made of it before it was interrupted and resumed; nothing if it was made in one go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_over: Option<TakenOver>,
+}
+
+/// Runs of a resumed sweep that were made earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenOver {
+    /// How many.
+    pub runs: usize,
+    /// Of how many that there are.
+    pub of: usize,
+    /// When the first of them began.
+    pub first: jiff::Timestamp,
+}
+
+impl TakenOver {
+    /// So many of the runs that began at these times; nothing if it is none.
+    pub fn of(runs: usize, started: impl ExactSizeIterator<Item = jiff::Timestamp>) -> Option<Self> {
+        let of = started.len();
+        (runs > 0).then_some(Self { runs, of, first: started.min()? })
+    }
+
+    /// `4 of 7 runs were made before the sweep was interrupted, the first at 2026-11-29 01:32:52 UTC.`
+    pub fn sentence(&self) -> String {
+        let was = if self.runs == 1 { "was" } else { "were" };
+        let (all, first) = (counted(self.of, "run"), self.first.strftime("%Y-%m-%d %H:%M:%S UTC"));
+        format!("{} of {all} {was} made before the sweep was interrupted, the first at {first}.", self.runs)
+    }
 }
 
 /// One arm: medians over its runs.
@@ -182,6 +212,7 @@ impl Summary {
             expectations,
             claims,
             figures: plans.first().map(|plan| plan.figures.clone()).unwrap_or_default(),
+            taken_over: None,
         }
     }
 

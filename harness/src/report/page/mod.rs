@@ -2,6 +2,7 @@
 //! own. It is readable without that script, which only lets pictures be looked at closely.
 
 mod answer;
+mod arms;
 mod claims;
 mod setup;
 
@@ -20,14 +21,11 @@ use super::{
     attackers, expected,
     figures::{self, Figure},
     number, percent,
-    rows::{rows, runs_note},
+    rows::runs_note,
     shown,
     source::{Column, Set, Source},
 };
-use crate::{
-    metrics::FIGURES,
-    results::{ArmSummary, RunDetail},
-};
+use crate::results::RunDetail;
 
 const STYLE: &str = include_str!("page.css");
 /// What tells a page of ours from any other file.
@@ -63,14 +61,16 @@ pub fn html(source: &Source) -> String {
                 header {
                     h1 { (title) }
                     @for question in questions(source) { p .question { (question) } }
+                    @let legend = source.legend();
+                    @if !legend.is_empty() { ul .results { @for (letter, identity) in &legend { li { b { (letter) } ": " (identity) } } } }
                 }
                 main {
                     (answer::section(source))
                     @for set in &source.sets { (claims::section(set)) }
-                    @for set in &source.sets { (validity(set)) }
+                    @for set in &source.sets { (validity(set)) (earlier(set)) }
                     h2 { "Figures by arm" }
-                    (table(&columns))
-                    (all_figures(&columns))
+                    (arms::key_figures(&columns))
+                    (arms::all_figures(&columns))
                     @for set in &source.sets { @if let Some(note) = runs_note(&set.summary) { p .note { (note) } } }
                     @for set in &source.sets { (expectations(set)) (attackers_list(set)) }
                     h2 { "Pictures" }
@@ -131,46 +131,11 @@ fn validity(set: &Set) -> Markup {
     }
 }
 
-fn table(columns: &[Column<'_>]) -> Markup {
-    let class = |arm: &ArmSummary| if arm.valid { "" } else { "bad" };
-    let arms: Vec<&ArmSummary> = columns.iter().map(|column| column.arm).collect();
+/// What a resumed sweep has of an earlier time.
+fn earlier(set: &Set) -> Markup {
     html! {
-        div .wide {
-            table {
-                thead { tr { th { "" } @for column in columns { th class=(class(column.arm)) { (column.name()) } } } }
-                tbody {
-                    @for row in rows(&arms) {
-                        tr {
-                            th scope="row" { (row.label) }
-                            @for (value, arm) in row.values.iter().zip(&arms) { td class=(class(arm)) { (value) } }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Every figure of `summary.json` with its interval, for who looks for one.
-fn all_figures(columns: &[Column<'_>]) -> Markup {
-    let cell = |column: &Column<'_>, key: &str| {
-        let interval = column.arm.intervals.get(key);
-        let interval = interval.map(|[low, high]| format!(" [{}, {}]", number(Some(*low)), number(Some(*high))));
-        shown(column.arm.valid, number(column.arm.figures.get(key)) + &interval.unwrap_or_default())
-    };
-    html! {
-        details {
-            summary { (FIGURES.len()) " figures" }
-            p .note {
-                "Medians over runs, in the units of " code { "summary.json" } " (shares from 0 to 1, bytes in bytes); in square brackets \
-                 the bootstrap interval at 95 %, where there are three runs or more."
-            }
-            div .wide { table {
-                thead { tr { th { "" } @for column in columns { th { (column.name()) } } } }
-                tbody { @for figure in &FIGURES { tr {
-                    th scope="row" { (figure.key) } @for column in columns { td { (cell(column, figure.key)) } }
-                } } }
-            } }
+        @if let Some(earlier) = set.taken_over() {
+            p .note { @if let Some(letter) = &set.label { (letter) ": " } (earlier.sentence()) }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 use peerbed_model::Setting;
 
-use super::of_set;
+use super::{arms::ABREAST, of_set};
 use crate::{
     report::{
         bytes,
@@ -65,13 +65,13 @@ fn plans(set: &Set) -> Markup {
             h3 { "Plan" @if different.len() > 1 { " of " (arms.join(", ")) } }
             p { (plan.downloads) " downloads in at most " (plan.duration_s) " s." }
             div .wide { table {
-                thead { tr { th { "group" } th { "nodes" } th { "in ASes" } } }
+                thead { tr { th { "group" } th { "nodes" } th .text { "in ASes" } } }
                 tbody { @for group in &plan.groups { tr {
                     th scope="row" { (group.name) } td { (group.by_as.values().sum::<usize>()) } td .text { (places(&group.by_as)) }
                 } } }
             } }
             div .wide { table {
-                thead { tr { th { "content" } th { "size" } th { "provider" } th { "peers" } } }
+                thead { tr { th { "content" } th { "size" } th .text { "provider" } th .text { "peers" } } }
                 tbody { @for content in &plan.content { tr {
                     th scope="row" { (content.id) } td { (bytes(Some(content.size as f64))) } td .text { (content.provider) }
                     td .text { (if content.peers_allowed { "allowed" } else { "forbidden" }) }
@@ -110,12 +110,12 @@ fn parameters(set: &Set) -> Markup {
     html! {
         h3 { "Parameters" }
         @if !different.is_empty() {
-            div .wide { table {
-                thead { tr { th { "differ by arm" } @for arm in &arms { th { (arm) } } } }
+            @for arms in arms.chunks(ABREAST) { div .wide { table {
+                thead { tr { th { "differ by arm" } @for arm in arms { th { (arm) } } } }
                 tbody { @for name in &different { tr {
-                    th scope="row" { (name) } @for arm in &arms { td { (value(arm, name).unwrap_or_else(none)) } }
+                    th scope="row" { (name) } @for arm in arms { td { (value(arm, name).unwrap_or_else(none)) } }
                 } } }
-            } }
+            } } }
         }
         @if let Some(first) = arms.first() { @if !same.is_empty() {
             details {
@@ -145,7 +145,7 @@ fn calibration(set: &Set) -> Markup {
                 details open[classes.len() <= 6] {
                     summary { "What was asked and what was got" }
                     div .wide { table {
-                        thead { tr { th { "links" } th { "quantity" } th { "asked" } th { "got" } th { "allowed ±" } th { "within" } } }
+                        thead { tr { th { "links" } th .text { "quantity" } th { "asked" } th { "got" } th { "allowed ±" } th { "within" } } }
                         tbody { @for class in classes { @for (index, finding) in class.findings.iter().enumerate() { tr {
                             th scope="row" { @if index == 0 { (who(class)) } }
                             (found(finding))

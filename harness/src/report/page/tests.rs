@@ -119,18 +119,8 @@ fn what_timelines_did_is_marked_once_where_it_is_the_same() {
     assert!(other.contains(marks), "{other}");
 }
 
-#[test]
-fn several_results_stand_side_by_side() {
-    let (plans, outcomes) = outcomes(false);
-    let (one, other) = (written(&plans, &outcomes), written(&plans, &outcomes));
-    let page = page(&[&one, &other]);
-    assert!(page.contains("<title>small: 2 results side by side</title>"));
-    let heads = page.matches("<th class=\"\">edge-only · 0123456789-dirty").count();
-    assert_eq!(heads, 2, "a column for each");
-}
-
 /// The page of a run that asks for these figures, with these arms of a matrix.
-fn page_with(figures: &[&str], values: &[&str]) -> String {
+pub(super) fn page_with(figures: &[&str], values: &[&str]) -> String {
     let run = |value: &&str| {
         let mut plan = fixture::plan(&format!("per_copy={value}"), 0);
         plan.figures = figures.iter().map(|word| (*word).to_owned()).collect();
@@ -143,7 +133,7 @@ fn page_with(figures: &[&str], values: &[&str]) -> String {
 }
 
 /// The numbers of a figure, as its CSV has them.
-fn csv(page: &str, figure: &str) -> Vec<String> {
+pub(super) fn csv(page: &str, figure: &str) -> Vec<String> {
     let link = page.split(&format!("download=\"{figure}.csv\"")).nth(1).unwrap_or_else(|| panic!("no {figure}"));
     let data = link.split("base64,").nth(1).and_then(|rest| rest.split('"').next()).expect("data");
     let text = String::from_utf8(STANDARD.decode(data).expect("base64")).expect("UTF-8");
