@@ -120,7 +120,8 @@ pub struct Imported {
     pub unjoined: usize,
     /// The mean degree of the file's graph, and of the sample.
     pub mean_degree: (f64, f64),
-    /// How far apart the distributions of degrees are, each divided by its mean: Kolmogorov and Smirnov's statistic, 0 to 1.
+    /// How far apart the distributions of degrees are, each divided by its mean: Kolmogorov and Smirnov's statistic, corrected for the
+    /// continuity that degrees lack, 0 to 1.
     pub distance: f64,
 }
 

@@ -30,6 +30,9 @@ us; *recalled* ones were not checked against its text. Each experiment says itse
 means that all of it held in valid runs, *not shown* that something of it did not, *not testable here* that nothing in a testbed could
 show it.
 
+The bounds are ours, chosen for experiments of this size and written in each one's file. So *shown* means that the bound was kept, not that
+the paper's number came out.
+
 The paper's trace is observational: its Figure 4 conditions on what came of a download, its Figures 5 and 6 confound copies, popularity,
 size and region. Where an experiment here varies something, everything else is the same, seeds included, so that what differs is caused
 by it. In return its network, its users' patience and its content are told to it, and a hundred peers stand for millions: shapes can be
@@ -63,10 +66,13 @@ fn section(page: &mut String, summary: &Summary) {
         format!("commit `{}`{dirty}", commit.chars().take(10).collect::<String>())
     });
     let scale = summary.scale().map_or(String::new(), |scale| format!(", scale `{scale}`"));
+    // How far runs of one arm differ is seen only where there are several.
+    let alone = summary.arms.iter().any(|arm| arm.runs == 1);
+    let chance = if alone { " One run of an arm: how much of it is chance cannot be told." } else { "" };
     let validity = if summary.valid { "all valid" } else { "**INVALID**" };
     let _ = write!(
         page,
-        "\n## {experiment}\n\n{question}\n\n[The experiment](../experiments/{experiment}.yaml), {} in {}, {validity}; {}, {commit}{scale}.\n\n{}",
+        "\n## {experiment}\n\n{question}\n\n[The experiment](../experiments/{experiment}.yaml), {} in {}, {validity}; {}, {commit}{scale}.{chance}\n\n{}",
         counted(runs as usize, "run"),
         counted(summary.arms.len(), "arm"),
         summary.created.strftime("%Y-%m-%d"),
@@ -87,5 +93,42 @@ mod tests {
         let args = ClaimsArgs { of, output: None };
         let error = run(&args, || Ok(tree.root().to_owned())).expect_err("no claims").to_string();
         assert!(error.contains("`small` claims nothing"), "{error}");
+    }
+
+    #[test]
+    fn an_arm_with_a_single_run_is_told_of() {
+        let tree = Tree::new();
+        let name = tree.finished("small", 1);
+        let results = Results::open(&tree.root().join("small").join(name)).expect("results");
+        let mut summary = results.summary().clone();
+        let said = |summary: &Summary| {
+            let mut page = String::new();
+            section(&mut page, summary);
+            page.lines().find(|line| line.starts_with("[The experiment]")).expect("a line").to_owned()
+        };
+        let one = said(&summary);
+        assert!(one.ends_with("One run of an arm: how much of it is chance cannot be told."), "{one}");
+        summary.arms[0].runs = 2;
+        let two = said(&summary);
+        assert!(two.ends_with(", with uncommitted changes."), "{two}");
+    }
+
+    #[test]
+    fn the_page_in_docs_has_the_head_and_the_claims_of_now() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let read = |path: &str| std::fs::read_to_string(root.join(path)).expect(path);
+        let page = read("docs/paper.md");
+        assert!(page.starts_with(HEAD));
+        let sections = page.split("\n## ").skip(1);
+        for section in sections {
+            let name = section.lines().next().expect("a title");
+            let claimed: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+            let file = read(&format!("experiments/{name}.yaml"));
+            let claims: Vec<&str> = file.lines().filter_map(|line| line.strip_prefix("  - claim: ")).collect();
+            assert_eq!(claims.len(), claimed.len(), "{name}");
+            for (claim, row) in claims.iter().zip(claimed) {
+                assert!(row.starts_with(&format!("| {} |", claim.trim_matches('"'))), "{name}: {claim}");
+            }
+        }
     }
 }

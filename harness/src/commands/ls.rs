@@ -1,13 +1,17 @@
 //! `peerbed ls`: past results with their key figures, oldest first.
 
 use std::{
-    fmt::Write,
+    fmt::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::{Context, bail};
 use clap::Args;
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -43,7 +47,7 @@ pub(crate) fn run(args: &LsArgs, results: &Path) -> anyhow::Result<ExitCode> {
         let known = if names.is_empty() { "none at all".to_owned() } else { names.join(", ") };
         bail!("{} has no results of `{}`; there are: {known}", results.display(), experiment.escape_debug());
     }
-    let listed: Vec<Value> = entries.iter().map(listed).collect();
+    let listed: Vec<Line> = entries.iter().map(listed).collect();
     if args.json {
         say(&(serde_json::to_string_pretty(&listed)? + "\n"))?;
     } else if listed.is_empty() {
@@ -55,7 +59,57 @@ pub(crate) fn run(args: &LsArgs, results: &Path) -> anyhow::Result<ExitCode> {
 }
 
 /// What `--json` says of a directory.
-fn listed(entry: &Entry) -> Value {
+#[derive(Debug, Serialize)]
+struct Line {
+    #[serde(flatten)]
+    about: Value,
+    /// The key figures of each arm; none where there is no summary that can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arms: Option<Arms>,
+}
+
+/// The arms by name, in the order of the file, as the experiment has them: a `Value` would put them in that of the alphabet.
+#[derive(Debug)]
+struct Arms(Vec<(String, Value)>);
+
+impl Serialize for Arms {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, arm)| (name, arm)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Arms {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Arms;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of arms by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut arms = Vec::new();
+                while let Some(arm) = map.next_entry()? {
+                    arms.push(arm);
+                }
+                Ok(Arms(arms))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+/// `summary.json`, as far as it is listed.
+#[derive(Debug, Deserialize)]
+struct Found {
+    #[serde(default)]
+    valid: Value,
+    arms: Arms,
+}
+
+fn listed(entry: &Entry) -> Line {
+    let mut arms = None;
     let mut line = json!({
         "experiment": entry.experiment,
         "directory": entry.path,
@@ -71,37 +125,32 @@ fn listed(entry: &Entry) -> Value {
     if entry.state == State::Complete {
         match summary(entry) {
             Ok(summary) => {
-                line["valid"] = summary["valid"].clone();
-                line["runtime"] = of_any_arm(&summary, "runtime");
-                line["engine"] = of_any_arm(&summary, "engine");
-                line["scale"] = of_any_arm(&summary, "scale");
-                line["arms"] = arms(&summary);
+                for key in ["runtime", "engine", "scale"] {
+                    line[key] = of_any_arm(&summary.arms, key);
+                }
+                line["valid"] = summary.valid;
+                arms = Some(brief(&summary.arms));
             }
             // One damaged file must not hide all other results.
             Err(error) => line["unreadable"] = format!("{error:#}").into(),
         }
     }
-    line
+    Line { about: line, arms }
 }
 
-fn summary(entry: &Entry) -> anyhow::Result<Value> {
+fn summary(entry: &Entry) -> anyhow::Result<Found> {
     let file = layout::SUMMARY_JSON;
     let text = regular::read(&entry.path.join(file), MOST_BYTES).context(file)?;
-    let summary: Value = serde_json::from_slice(&text).context(file)?;
-    if !summary["arms"].is_object() {
-        bail!("{file}: there are no `arms`");
-    }
-    Ok(summary)
+    serde_json::from_slice(&text).context(file)
 }
 
 /// What carried the nodes, or the links: the same in every arm.
-fn of_any_arm(summary: &Value, key: &str) -> Value {
-    let arms = summary["arms"].as_object();
-    arms.into_iter().flatten().map(|(_, arm)| arm[key].clone()).find(Value::is_string).unwrap_or_default()
+fn of_any_arm(arms: &Arms, key: &str) -> Value {
+    arms.0.iter().map(|(_, arm)| arm[key].clone()).find(Value::is_string).unwrap_or_default()
 }
 
 /// The key figures of each arm.
-fn arms(summary: &Value) -> Value {
+fn brief(arms: &Arms) -> Arms {
     let brief = |arm: &Value| {
         json!({
             "valid": arm["valid"],
@@ -116,15 +165,12 @@ fn arms(summary: &Value) -> Value {
             "peer_efficiency": arm["peer_efficiency"],
         })
     };
-    summary["arms"]
-        .as_object()
-        .map(|arms| arms.iter().map(|(name, arm)| (name.clone(), brief(arm))).collect())
-        .unwrap_or_default()
+    Arms(arms.0.iter().map(|(name, arm)| (name.clone(), brief(arm))).collect())
 }
 
-fn text(listed: &[Value]) -> String {
+fn text(listed: &[Line]) -> String {
     let mut text = String::new();
-    for line in listed {
+    for Line { about: line, arms } in listed {
         let word = |key: &str| line[key].as_str().unwrap_or_default();
         let commit = line["commit"].as_str().map_or("no commit".to_owned(), |commit| format!("commit {commit}"));
         let created = word("created").replace('T', " ").replace('Z', " UTC");
@@ -146,7 +192,7 @@ fn text(listed: &[Value]) -> String {
             (_, None) => {
                 let kept = resumable(line);
                 let kept = kept.strip_prefix("; ").map_or(String::new(), |kept| format!("  INCOMPLETE: {kept}\n"));
-                write!(text, "{}{kept}", arm_lines(&line["arms"]))
+                write!(text, "{}{kept}", arms.as_ref().map_or(String::new(), arm_lines))
             }
         };
     }
@@ -163,11 +209,10 @@ fn resumable(line: &Value) -> String {
     }
 }
 
-fn arm_lines(arms: &Value) -> String {
+fn arm_lines(arms: &Arms) -> String {
     let mut text = String::new();
-    let Some(arms) = arms.as_object() else { return text };
-    let width = arms.keys().map(|name| name.chars().count()).max().unwrap_or(0);
-    for (name, arm) in arms {
+    let width = arms.0.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, arm) in &arms.0 {
         let valid = arm["valid"] == true;
         let verdict = if valid { "valid" } else { "INVALID" };
         let count = |key: &str| arm["downloads"][key].as_u64().unwrap_or(0);
@@ -193,7 +238,7 @@ mod tests {
 
     fn shown(tree: &Tree) -> String {
         let entries = scan(tree.root(), None).expect("a readable tree");
-        let listed: Vec<Value> = entries.iter().map(listed).collect();
+        let listed: Vec<Line> = entries.iter().map(listed).collect();
         text(&listed).replace(&tree.root().display().to_string(), "results")
     }
 
@@ -236,11 +281,27 @@ mod tests {
         let tree = Tree::new();
         tree.finished("small", 1_000_000);
         let entries = scan(tree.root(), Some("small")).expect("a readable tree");
-        let line = listed(&entries[0]);
+        let line = serde_json::to_value(listed(&entries[0])).expect("JSON");
         assert_eq!(line["state"], "complete");
         assert_eq!(line["valid"], true);
         assert_eq!(line["arms"]["hybrid"]["speed_mbps"]["p50"], 3);
         assert_eq!(line["arms"]["hybrid"]["downloads"]["completed"], 2);
+    }
+
+    #[test]
+    fn arms_are_in_the_order_of_the_experiment() {
+        let tree = Tree::new();
+        let name = tree.finished("small", 1_000_000);
+        let path = tree.root().join("small").join(name).join(layout::SUMMARY_JSON);
+        let names = ["x=0", "x=2", "x=10", "hybrid"];
+        let arms: Vec<String> = names.iter().map(|name| format!("{name:?}: {{\"valid\": true}}")).collect();
+        std::fs::write(path, format!("{{\"valid\": true, \"arms\": {{{}}}}}", arms.join(", "))).expect("written");
+        let entries = scan(tree.root(), None).expect("a readable tree");
+        let json = serde_json::to_string(&listed(&entries[0])).expect("JSON");
+        for text in [shown(&tree), json] {
+            let places: Vec<Option<usize>> = names.iter().map(|name| text.find(name)).collect();
+            assert!(places.is_sorted() && places[0].is_some(), "{text}");
+        }
     }
 
     #[test]

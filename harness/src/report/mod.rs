@@ -22,7 +22,8 @@ pub use table::{markdown, table};
 
 use crate::results::{ArmSummary, ExpectationResult, Summary};
 
-/// One sentence for each reason why an arm is invalid, with the remedy if it was the machine's overload; then one for each expectation that is not met.
+/// One sentence for each reason why an arm is invalid, with the remedy if it was the machine's overload; then one for each expectation that is not met,
+/// and each claim that is not shown.
 pub fn complaints(summary: &Summary) -> Vec<String> {
     let reasons = summary
         .arms
@@ -46,7 +47,8 @@ pub fn complaints(summary: &Summary) -> Vec<String> {
         )
     });
     let unmet = summary.expectations.iter().filter(|expectation| expectation.met == Some(false));
-    reasons.chain(remedy).chain(unmet.map(|expectation| format!("UNMET {}", expected(expectation)))).collect()
+    let unmet = unmet.map(|expectation| format!("UNMET {}", expected(expectation)));
+    reasons.chain(remedy).chain(unmet).chain(claims::not_shown(summary)).collect()
 }
 
 /// A sentence for each accusation and each offender, by arm and repeat.

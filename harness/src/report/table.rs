@@ -19,7 +19,7 @@ pub fn table(summary: &Summary) -> String {
         let drawn = draw(&arms, presets::UTF8_FULL_CONDENSED);
         let _ = writeln!(text, "{drawn}");
     }
-    for line in runs_note(summary).into_iter().chain(complaints(summary)) {
+    for line in runs_note(summary).into_iter().chain(claims::counts(summary)).chain(complaints(summary)) {
         let _ = writeln!(text, "{line}");
     }
     text

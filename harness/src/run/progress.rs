@@ -13,6 +13,10 @@ use crate::{
     say::{complain, counted},
 };
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use rustix::termios::tcgetwinsize;
+
+/// What the bar and the spaces around it take of a line.
+const BAR_COLUMNS: usize = 18;
 
 /// The display of one `peerbed run`.
 pub(crate) struct Progress {
@@ -44,6 +48,38 @@ pub(crate) struct Tick {
     pub(crate) edge_mbps: f64,
     /// What went between peers in the last second, Mbit/s.
     pub(crate) peer_mbps: f64,
+}
+
+impl Tick {
+    /// Where a run of this duration stands, in at most so many columns: what does not fit as a whole is left out, the last first.
+    fn fitting(&self, duration: Duration, rest: Option<Duration>, columns: usize) -> String {
+        let Self { elapsed, ended, active, planned, edge_mbps, peer_mbps } = self;
+        let mut text = String::new();
+        let mut add = |field: &str| {
+            let gap = if text.is_empty() { "" } else { "  " };
+            let fits = text.chars().count() + gap.len() + field.chars().count() <= columns;
+            if fits {
+                text.extend([gap, field]);
+            }
+            fits
+        };
+        // Those behind one that does not fit would say less.
+        let _ = add(&format!("{:>4.0}/{} s", elapsed.as_secs_f64(), duration.as_secs()))
+            && rest.is_none_or(|rest| add(&to_go(rest)))
+            && add(&format!("downloads {ended}/{planned} ({active} active)"))
+            // Both have one unit where both are there.
+            && (add(&format!("edge {edge_mbps:.1}  peers {peer_mbps:.1} Mbit/s"))
+                || add(&format!("edge {edge_mbps:.1} Mbit/s")));
+        text
+    }
+}
+
+/// How wide the terminal is; it may be changed at any time.
+fn columns() -> usize {
+    match tcgetwinsize(std::io::stderr()) {
+        Ok(size) if size.ws_col > 0 => size.ws_col.into(),
+        _ => 80,
+    }
 }
 
 impl Progress {
@@ -135,18 +171,9 @@ impl Progress {
         let Some(bar) = &self.bar else { return };
         bar.set_length(duration.as_millis() as u64);
         bar.set_position(tick.elapsed.min(duration).as_millis() as u64);
-        // What a narrow terminal cuts off is at the end.
-        bar.set_message(format!(
-            "{:>4.0}/{} s{}  downloads {}/{} ({} active)  edge {:.1}  peers {:.1} Mbit/s",
-            tick.elapsed.as_secs_f64(),
-            duration.as_secs(),
-            if self.left.is_empty() { String::new() } else { format!("  {}", to_go(self.rest())) },
-            tick.ended,
-            tick.planned,
-            tick.active,
-            tick.edge_mbps,
-            tick.peer_mbps,
-        ));
+        let rest = (!self.left.is_empty()).then(|| self.rest());
+        let columns = columns().saturating_sub(self.title.chars().count() + BAR_COLUMNS);
+        bar.set_message(tick.fitting(duration, rest, columns));
     }
 
     /// Something is done before the first run.
@@ -213,5 +240,36 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_narrow_terminal_shows_whole_fields_only() {
+        let tick = Tick {
+            elapsed: Duration::from_millis(12_300),
+            ended: 7,
+            active: 3,
+            planned: 24,
+            edge_mbps: 93.26,
+            peer_mbps: 101.0,
+        };
+        let fitting = |columns| tick.fitting(Duration::from_secs(24), Some(Duration::from_secs(80)), columns);
+        let mut shown: Vec<String> = (9..=100).map(fitting).collect();
+        assert!((9..).zip(&shown).all(|(columns, text): (usize, _)| text.chars().count() <= columns), "{shown:?}");
+        shown.dedup();
+        insta::assert_snapshot!(shown.join("\n").trim_start(), @"
+        12/24 s
+          12/24 s  about 1 min 20 s to go
+          12/24 s  about 1 min 20 s to go  downloads 7/24 (3 active)
+          12/24 s  about 1 min 20 s to go  downloads 7/24 (3 active)  edge 93.3 Mbit/s
+          12/24 s  about 1 min 20 s to go  downloads 7/24 (3 active)  edge 93.3  peers 101.0 Mbit/s
+        ");
+        assert_eq!(fitting(8), "");
+        assert_eq!(tick.fitting(Duration::from_secs(24), None, 12), "  12/24 s");
+        assert_eq!(tick.fitting(Duration::from_secs(24), None, 40), "  12/24 s  downloads 7/24 (3 active)");
     }
 }

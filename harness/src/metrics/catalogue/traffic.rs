@@ -3,8 +3,13 @@
 use super::{Definition, lower, neither};
 
 pub(super) const DEFINITIONS: &[Definition] = &[
-    neither("bytes.intra_as", "B", "content bytes that peers sent inside their own AS"),
-    lower("bytes.inter_as", "B", "content bytes that peers sent to another AS"),
+    neither(
+        "bytes.intra_as",
+        "B",
+        "content bytes that peers sent inside their own AS, whether they were used or not: with `bytes.inter_as` this \
+         may be more than `bytes.peer`, which is what downloads used",
+    ),
+    lower("bytes.inter_as", "B", "content bytes that peers sent to another AS, whether they were used or not"),
     neither("inter_as_top_share", "share", "of `bytes.inter_as`, what the AS sent that sent most / all"),
     neither("peer_bytes_between", "B", "content bytes that peers sent, by `from` and `to` AS"),
     lower("bytes.control", "B", "wire bytes to and from the control plane"),

@@ -169,6 +169,18 @@ fn claims_are_shown_or_say_why_not() {
     assert_eq!(json["claims"][1]["verdict"], "not_shown");
     assert_eq!(json["arms"]["hybrid+y=1"]["matrix"], serde_json::json!({"policy.x.y": "1"}));
     assert_eq!(json["arms"]["hybrid+y=1"]["base"], "hybrid");
+    let after_the_table = |summary: &Summary| {
+        let text = report::table(summary);
+        text.lines()
+            .filter(|line| line.starts_with("claims:") || line.starts_with("NOT SHOWN"))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    insta::assert_snapshot!(after_the_table(&good), @"
+    claims: 1 of 5 shown, 1 not shown, 1 not testable here, 2 not judged; the report has them
+    NOT SHOWN It falls.
+    ");
+    assert_eq!(after_the_table(&summary(&sweep("hybrid", &[Some(2)], |_| {}))), "", "nothing is claimed");
     let markdown = report::markdown(&good);
     let table = markdown.split("## Claims").nth(1).expect("a section");
     insta::assert_snapshot!(table.trim(), @r"
