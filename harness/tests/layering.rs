@@ -14,14 +14,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("peerbed-edge", &["peerbed-contract", "peerbed-proto", "peerbed-driver"]),
     ("peerbed-control", &["peerbed-contract", "peerbed-proto", "peerbed-driver"]),
     ("peerbed-peer", &["peerbed-contract", "peerbed-proto", "peerbed-driver"]),
-    ("peerbed", &["peerbed-contract", "peerbed-link", "peerbed-model"]),
+    ("peerbed-stats", &[]),
+    ("peerbed", &["peerbed-contract", "peerbed-link", "peerbed-model", "peerbed-stats"]),
     // Tests of the harness alone.
     ("peerbed-engines", &["peerbed-contract", "peerbed-link", "peerbed"]),
     ("peerbed-pages", &["peerbed"]),
 ];
 
 /// Crates without sockets, clock, entropy or an async runtime, whatever features are on.
-const PURE: &[&str] = &["peerbed-contract", "peerbed-link", "peerbed-model", "peerbed-proto"];
+const PURE: &[&str] = &["peerbed-contract", "peerbed-link", "peerbed-model", "peerbed-proto", "peerbed-stats"];
 const IMPURE: &[&str] = &["tokio", "mio", "hyper", "rustix", "libc", "nix", "getrandom", "reqwest", "socket2"];
 
 fn direct() -> BTreeMap<String, BTreeSet<String>> {

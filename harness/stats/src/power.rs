@@ -1,0 +1,160 @@
+//! Planning: what so many pairs can see, and how many pairs it takes. By Student's t, to which the sign-flip test comes close from
+//! six pairs on; what it cannot reach at all (p is at least `2 / 2ⁿ`) is taken into account.
+
+use statrs::{
+    distribution::{ContinuousCDF, Normal},
+    function::gamma::ln_gamma,
+};
+
+use super::interval::quantile_of_t;
+
+/// Steps of the integral over the estimated spread.
+const STEPS: usize = 120;
+/// More pairs than these are no plan.
+const PAIRS_MAX: usize = 2000;
+
+/// A planned look at so many pairs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Look {
+    /// How many pairs there are then.
+    pub pairs: usize,
+    /// The error of the first kind that is spent.
+    pub alpha: f64,
+}
+
+/// The probability that a mean difference of `effect` is detected two-sided, where single differences have the standard deviation
+/// `spread`.
+pub fn power(look: Look, spread: f64, effect: f64) -> f64 {
+    let Look { pairs, alpha } = look;
+    let Some(critical) = critical(look) else { return 0.0 };
+    if spread <= 0.0 {
+        return if effect.abs() > 0.0 { 1.0 } else { alpha };
+    }
+    let shift = effect.abs() / spread * (pairs as f64).sqrt();
+    over_spreads(pairs - 1, |ratio| normal(shift - critical * ratio) + normal(-shift - critical * ratio))
+}
+
+/// The smallest effect that is detected with probability `wanted`; none where no effect is.
+pub fn visible(look: Look, spread: f64, wanted: f64) -> Option<f64> {
+    critical(look)?;
+    let (mut low, mut high) = (0.0, spread);
+    for _ in 0..40 {
+        if power(look, spread, high) >= wanted {
+            break;
+        }
+        (low, high) = (high, 2.0 * high);
+    }
+    for _ in 0..50 {
+        let middle = f64::midpoint(low, high);
+        if power(look, spread, middle) >= wanted { high = middle } else { low = middle }
+    }
+    Some(high)
+}
+
+/// How many pairs detect `effect` with probability `wanted`; none if it would be more than 2000.
+pub fn pairs_to_see(spread: f64, effect: f64, alpha: f64, wanted: f64) -> Option<usize> {
+    first(|pairs| power(Look { pairs, alpha }, spread, effect) >= wanted)
+}
+
+/// How many pairs show with probability `wanted` that nothing changed by `margin` or more, if nothing did: the interval of confidence
+/// `1 − 2 alpha` lies inside `±margin` (two one-sided tests: Schuirmann 1987). None if it would be more than 2000.
+pub fn pairs_to_certify(spread: f64, margin: f64, alpha: f64, wanted: f64) -> Option<usize> {
+    let shown = |pairs: usize| {
+        let Some(t) = quantile_of_t(pairs - 1, 1.0 - 2.0 * alpha) else { return 0.0 };
+        let room = margin / spread * (pairs as f64).sqrt();
+        over_spreads(pairs - 1, |ratio| (2.0 * normal(room - t * ratio) - 1.0).max(0.0))
+    };
+    first(|pairs| spread <= 0.0 || shown(pairs) >= wanted)
+}
+
+/// The first number of pairs from 2 on of which it holds; it goes on holding.
+fn first(holds: impl Fn(usize) -> bool) -> Option<usize> {
+    if !holds(PAIRS_MAX) {
+        return None;
+    }
+    let (mut low, mut high) = (1, PAIRS_MAX);
+    while high - low > 1 {
+        let middle = usize::midpoint(low, high);
+        if holds(middle) { high = middle } else { low = middle }
+    }
+    Some(high)
+}
+
+/// How many standard errors are enough; none where the sign-flip test cannot come below alpha.
+fn critical(Look { pairs, alpha }: Look) -> Option<f64> {
+    let smallest = 2.0 * 0.5_f64.powi(pairs.min(1000) as i32);
+    (pairs >= 2 && smallest <= alpha).then(|| quantile_of_t(pairs - 1, 1.0 - alpha)).flatten()
+}
+
+fn normal(z: f64) -> f64 {
+    Normal::standard().cdf(z)
+}
+
+/// The mean of `f` over what the estimated standard deviation may be, as a multiple of the true one: √(χ²(ν) / ν). Simpson's rule.
+fn over_spreads(freedom: usize, f: impl Fn(f64) -> f64) -> f64 {
+    let nu = freedom as f64;
+    // The density of √(χ²(ν)/ν), in logarithms.
+    let scale = std::f64::consts::LN_2 + nu / 2.0 * (nu / 2.0).ln() - ln_gamma(nu / 2.0);
+    let density = |ratio: f64| {
+        if ratio <= 0.0 { 0.0 } else { (scale + (nu - 1.0) * ratio.ln() - nu * ratio * ratio / 2.0).exp() }
+    };
+    // Nothing to speak of is farther than ten standard deviations, which are about 1 / √(2ν).
+    let reach = 10.0 / (2.0 * nu).sqrt();
+    let (from, to) = ((1.0 - reach).max(0.0), 1.0 + reach);
+    let step = (to - from) / STEPS as f64;
+    let weighed = (0..=STEPS).map(|place| {
+        let ratio = from + step * place as f64;
+        let weight = if place == 0 || place == STEPS {
+            1.0
+        } else if place % 2 == 1 {
+            4.0
+        } else {
+            2.0
+        };
+        weight * f(ratio) * density(ratio)
+    });
+    weighed.sum::<f64>() * step / 3.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_textbooks_numbers() {
+        // Cohen 1988 and every calculator: paired t test, two-sided 0.05, power 0.80: d = 0.5 needs 34, d = 0.8 needs 15, d = 0.2 needs 199.
+        let needed = |effect| pairs_to_see(1.0, effect, 0.05, 0.80);
+        assert_eq!([needed(0.5), needed(0.8), needed(0.2)], [Some(34), Some(15), Some(199)]);
+        assert!((power(Look { pairs: 34, alpha: 0.05 }, 1.0, 0.5) - 0.808).abs() < 0.001);
+        assert!((power(Look { pairs: 10, alpha: 0.05 }, 1.0, 0.0) - 0.05).abs() < 1e-4, "of nothing it is alpha");
+    }
+
+    #[test]
+    fn what_is_visible_needs_as_many_pairs() {
+        for pairs in [8_usize, 12, 30] {
+            let look = Look { pairs, alpha: 0.05 };
+            let effect = visible(look, 0.07, 0.8).expect("it can be seen");
+            assert!((power(look, 0.07, effect) - 0.8).abs() < 1e-6);
+            assert_eq!(pairs_to_see(0.07, effect * 1.0001, 0.05, 0.8), Some(pairs));
+        }
+    }
+
+    #[test]
+    fn few_pairs_see_nothing() {
+        // 2 / 2⁵ is more than 0.05.
+        assert_eq!(visible(Look { pairs: 5, alpha: 0.05 }, 1.0, 0.8), None);
+        assert_eq!(power(Look { pairs: 5, alpha: 0.05 }, 1.0, 100.0), 0.0);
+        assert_eq!(pairs_to_see(0.001, 1.0, 0.05, 0.8), Some(6));
+        assert_eq!(pairs_to_see(1.0, 0.001, 0.05, 0.8), None);
+        assert_eq!(visible(Look { pairs: 8, alpha: 0.05 }, 0.0, 0.8), Some(0.0));
+    }
+
+    #[test]
+    fn certifying_takes_more_the_narrower_the_margin() {
+        let needed = |margin| pairs_to_certify(1.0, margin, 0.05, 0.80).expect("few enough");
+        // With the true spread known it is (1.645 + 1.282)² / m²: 8.6, 34.3, 857.
+        assert!((9..=11).contains(&needed(1.0)), "{}", needed(1.0));
+        assert!((35..=38).contains(&needed(0.5)) && (857..=861).contains(&needed(0.1)));
+        assert_eq!(pairs_to_certify(0.0, 0.1, 0.05, 0.8), Some(2));
+    }
+}
