@@ -8,7 +8,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     bench,
-    commands::{calibrate, capacity, check, claims, clean, down, exec, ls, plan, report, run, schema, topology, up},
+    commands::{
+        calibrate, capacity, check, claims, clean, compare, down, exec, ls, plan, report, run, schema, topology, up,
+    },
     doctor, hold, probe,
     project::Project,
     say::{complain, describe, harmless, say},
@@ -34,6 +36,8 @@ struct Cli {
 enum Verb {
     /// Run an experiment and record what it measured
     Run(run::RunArgs),
+    /// Compare two versions of the nodes by pairs of runs
+    Compare(compare::CompareArgs),
     /// Check experiments without running them
     Check(check::CheckArgs),
     /// Print the resolved plan of one run
@@ -117,6 +121,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
     };
     match &cli.verb {
         Verb::Run(args) => run::run(args, &project()?),
+        Verb::Compare(args) => compare::run(args, project),
         Verb::Check(args) => check::run(args, &project()?),
         Verb::Plan(args) => plan::run(args, &project()?),
         Verb::Schema(args) => schema::run(args),

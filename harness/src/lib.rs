@@ -9,6 +9,7 @@ mod bench;
 pub mod calibrate;
 pub mod cli;
 mod commands;
+pub mod compare;
 pub mod docker;
 pub mod doctor;
 pub mod engine;

@@ -3,6 +3,7 @@
 //! Each figure is measured through the real thing (agent, namespaces, engine, nodes), repeated, and reported as the median
 //! with its range beside its target. Nothing here fails a build: machines differ; the table says what was met.
 
+mod comparison;
 mod crowd;
 mod docker;
 mod flows;
@@ -68,6 +69,8 @@ enum Subject {
     Download,
     /// Flash crowds of 10, 30, 50 and 200 against the fluid bound of their distribution time
     Crowd,
+    /// How often verdicts on commits err, in comparisons that are made up
+    Comparison,
     /// The tc engine: rates, and the set-up of 1000 shaped nodes, where the kernel has it
     Tc,
     /// Containers against a plain parallel `docker run`, where an engine answers
@@ -188,6 +191,9 @@ pub(crate) fn run(args: &BenchArgs, project: &Project) -> anyhow::Result<ExitCod
         }
         if wanted(Subject::Crowd) {
             take(Subject::Crowd, crowd::crowds(&bench).await)?;
+        }
+        if wanted(Subject::Comparison) {
+            take(Subject::Comparison, Ok(comparison::comparison(&bench)))?;
         }
         // Who did not ask for these by name may have no such engine.
         let mut take_if_there = |subject: Subject, figures: anyhow::Result<Vec<Figure>>| match figures {

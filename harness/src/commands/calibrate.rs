@@ -1,17 +1,21 @@
 //! `peerbed calibrate`: what an experiment's links do on this machine, beside what they should.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::Args;
 use peerbed_model::Plan;
 
-use super::CarrierArgs;
+use super::{
+    CarrierArgs,
+    pairing::{Measured, Request, measure},
+};
 use crate::{
     calibrate::{Calibrator, When, complaints, table},
+    compare::{floor::PAIRS_MIN, show, subject::Built, verdict::Outcome},
     project::Project,
     run::{Interrupt, progress::Progress},
-    runtime::Runtime,
+    runtime::{Programs, Runtime},
     say::say,
     scratch::Scratch,
     status::Status,
@@ -25,6 +29,18 @@ pub(crate) struct CalibrateArgs {
     /// One of the scales that the file names, instead of the file as it stands
     #[arg(long, value_name = "NAME")]
     scale: Option<String>,
+    /// Measure instead how far runs of equal programs differ (A/A), which `peerbed compare` must know
+    #[arg(long)]
+    aa: bool,
+    /// With --aa: the arm; needed where the experiment has several
+    #[arg(long, value_name = "ARM", requires = "aa")]
+    arm: Option<String>,
+    /// With --aa: so many pairs
+    #[arg(long, value_name = "N", requires = "aa", default_value_t = PAIRS_MIN as u32, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pairs: u32,
+    /// With --aa: where results go, instead of results/
+    #[arg(long, value_name = "DIR", requires = "aa")]
+    results: Option<PathBuf>,
     #[command(flatten)]
     carrier: CarrierArgs,
     /// Print JSON instead of the table
@@ -37,6 +53,9 @@ pub(crate) struct CalibrateArgs {
 
 /// Measures every class, whatever is remembered.
 pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
+    if args.aa {
+        return equals(args, project);
+    }
     let experiment = project.load_at(&args.name, args.scale.as_deref())?;
     let plans: Vec<Plan> = experiment.arms().map(|arm| experiment.plan(arm, 0, None)).collect::<Result<_, _>>()?;
     let plans: Vec<&Plan> = plans.iter().collect();
@@ -76,4 +95,38 @@ pub(crate) fn run(args: &CalibrateArgs, project: &Project) -> anyhow::Result<Exi
         }
     }
     Ok(if calibrated.iter().all(|(_, of)| of.good()) { Status::Good } else { Status::Invalid }.into())
+}
+
+/// Runs of this program's own nodes against themselves.
+fn equals(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
+    let request = Request {
+        project,
+        name: &args.name,
+        scale: args.scale.as_deref(),
+        arm: args.arm.as_deref(),
+        head_arm: None,
+        looks: vec![args.pairs],
+        seed: None,
+        results: args.results.clone().unwrap_or_else(|| project.results()),
+        carrier: &args.carrier,
+        calibrate: When::Cached,
+        quiet: args.quiet || args.json,
+    };
+    let prepared = request.prepare()?;
+    let own = Built::given("these programs", Programs::default().directory())?;
+    let judged = match measure(&request, prepared, [own.clone(), own])? {
+        Measured::Judged(judged) => judged,
+        Measured::Interrupted => return Ok(Status::Interrupted.into()),
+    };
+    let (verdict, planned, path) = &*judged;
+    if args.json {
+        say(&show::json(verdict)?)?;
+    } else {
+        say(&format!("{}results: {}\n", show::table(verdict, planned), path.display()))?;
+    }
+    // That nothing is decided by so few pairs is no failure: they are kept.
+    Ok(match verdict.outcome {
+        Outcome::Invalid | Outcome::SubjectFailed => ExitCode::from(verdict.outcome.code()),
+        Outcome::Passed | Outcome::Regressed | Outcome::Inconclusive => Status::Good.into(),
+    })
 }

@@ -5,13 +5,16 @@ pub(crate) mod capacity;
 pub(crate) mod check;
 pub(crate) mod claims;
 pub(crate) mod clean;
+pub(crate) mod compare;
 pub(crate) mod down;
 pub(crate) mod exec;
 pub(crate) mod ls;
+mod pairing;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
+mod sweep;
 pub(crate) mod topology;
 pub(crate) mod up;
 

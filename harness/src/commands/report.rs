@@ -9,7 +9,8 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::{
-    report::{GENERATOR, Source, html},
+    compare::show,
+    report::{GENERATOR, Source, html_after},
     results::{layout, replace_text},
     say::{harmless, say},
     status::Status,
@@ -58,7 +59,9 @@ pub(crate) fn run(args: &ReportArgs, root: impl Fn() -> anyhow::Result<PathBuf>)
     };
     let paths: Vec<&Path> = directories.iter().map(PathBuf::as_path).collect();
     let source = Source::read(&paths)?;
-    replace_text(&output, &html(&source), ours)?;
+    // Comparisons begin with their verdicts.
+    let verdicts = show::sections(&paths)?;
+    replace_text(&output, &html_after(&source, &verdicts), ours)?;
     say(&harmless(&format!("{}\n", output.display())))?;
     Ok(Status::Good.into())
 }

@@ -10,21 +10,17 @@ use anyhow::{Context, bail};
 use clap::Args;
 use peerbed_model::{Experiment, Plan};
 
-use super::{CarrierArgs, choose_arms};
+use super::{
+    CarrierArgs, choose_arms,
+    sweep::{self, Sweep, one_line, took},
+};
 use crate::{
-    calibrate::{Calibrator, When, complaints},
+    calibrate::When,
     project::Project,
-    record::RunRecord,
     report,
     results::{Begun, Ending, Identity, ResultsDir, ResultsError, Resumed, RunOutcome, kept_runs, resume},
-    run::{
-        Interrupt,
-        estimate::{Estimate, Took},
-        execute,
-        order::blocks,
-        progress::Progress,
-    },
-    runtime::{Chosen, NodeFiles, Runtime},
+    run::{Interrupt, estimate::Estimate, progress::Progress},
+    runtime::Runtime,
     say::{complain, describe, say},
     status::Status,
 };
@@ -69,7 +65,7 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let experiment = project.load_at(&args.name, args.scale.as_deref())?;
     let plans = plans(args, &experiment)?;
-    let order = order(&plans, args.seed.unwrap_or(experiment.seed()));
+    let order = sweep::order(&plans, args.seed.unwrap_or(experiment.seed()));
     // One thread: the agent dies with the thread that started it, and the harness must not compete with the link engine.
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     // From now on, and not only from the first run: whatever was begun is then ended in good order.
@@ -94,18 +90,14 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
         dir.begin(&begun)?;
         dir
     };
-    let ended = tokio.block_on(async {
-        let calibrator = Calibrator {
-            launch: runtime.launch(),
-            options: runtime.options(),
-            when: args.calibrate,
-            log: &dir.calibration_log()?,
-        };
-        if let Some(ending) = calibrate(&calibrator, &plans, &mut dir, &interrupt, &mut progress).await? {
-            return Ok(ending);
-        }
-        run_all(&in_order, &runtime, &dir, &interrupt, &mut progress, &mut outcomes).await
-    });
+    let sweep = Sweep {
+        plans: &in_order,
+        calibrate: args.calibrate,
+        carrier: &|_| &runtime,
+        decided: &|_| false,
+        interrupt: &interrupt,
+    };
+    let ended = tokio.block_on(sweep.run(&mut dir, &mut progress, &mut outcomes));
     progress.finish();
     outcomes.sort_by_key(|outcome| outcome.record().order);
     // What was measured before a failure or an interruption is kept, and so are the logs that tell why.
@@ -176,14 +168,6 @@ fn plans(args: &RunArgs, experiment: &Experiment) -> anyhow::Result<Vec<Arc<Plan
     Ok(plans)
 }
 
-/// The order in which the runs are made: the indexes of their plans.
-fn order(plans: &[Arc<Plan>], seed: u64) -> Vec<usize> {
-    let repeats = plans.iter().map(|plan| plan.repeat + 1).max().unwrap_or(0);
-    let arms = plans.len() / repeats.max(1) as usize;
-    let blocks = blocks(arms, repeats, seed).into_iter().enumerate();
-    blocks.flat_map(|(repeat, block)| block.into_iter().map(move |arm| repeat * arms + arm)).collect()
-}
-
 /// Takes the whole runs of an earlier attempt over, and says so.
 fn take_over(
     resumed: Resumed,
@@ -205,90 +189,4 @@ fn take_over(
         outcomes.push(RunOutcome::of(record));
     }
     dir
-}
-
-/// What a run took.
-fn took(record: &RunRecord) -> Took {
-    Took { elapsed: record.elapsed, around: record.setup + record.teardown }
-}
-
-/// Measures the links of all plans as far as that is wanted; how it all ends if it ends here.
-async fn calibrate(
-    calibrator: &Calibrator<'_>,
-    plans: &[Arc<Plan>],
-    dir: &mut ResultsDir,
-    interrupt: &Interrupt,
-    progress: &mut Progress,
-) -> anyhow::Result<Option<Ending>> {
-    if calibrator.when == When::Never {
-        return Ok(None);
-    }
-    let all: Vec<&Plan> = plans.iter().map(|plan| &**plan).collect();
-    let mut show = |what: &str| progress.preparing(what);
-    let calibrated = tokio::select! {
-        calibrated = calibrator.calibrate(&all, &mut show) => calibrated?,
-        () = interrupt.wait() => {
-            calibrator.launch.settle().await;
-            return Ok(Some(Ending::Interrupted));
-        }
-    };
-    let complaints = complaints(&calibrated);
-    dir.calibrated(calibrated.into_iter().map(|(_, calibrated)| calibrated).collect());
-    Ok((!complaints.is_empty()).then_some(Ending::Unfit(complaints)))
-}
-
-async fn run_all(
-    plans: &[Arc<Plan>],
-    runtime: &Chosen,
-    dir: &ResultsDir,
-    interrupt: &Interrupt,
-    progress: &mut Progress,
-    outcomes: &mut Vec<RunOutcome>,
-) -> anyhow::Result<Ending> {
-    let repeats = plans.iter().map(|plan| plan.repeat + 1).max().unwrap_or(1);
-    let made: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
-    progress.begin();
-    for (plan, order) in plans.iter().zip(0..) {
-        if made.iter().any(|made| Arc::ptr_eq(made, plan)) {
-            continue;
-        }
-        progress.run(&plan.arm, plan.repeat, repeats);
-        let files =
-            NodeFiles { configs: dir.nodes_dir(&plan.arm, plan.repeat)?, logs: dir.logs_dir(&plan.arm, plan.repeat)? };
-        let Some(mut record) = execute(plan.clone(), runtime, &files, progress, interrupt).await? else {
-            return Ok(Ending::Interrupted);
-        };
-        let interrupted = record.interrupted;
-        record.order = order;
-        for fault in &mut record.faults {
-            *fault = dir.as_finished(fault);
-        }
-        if !interrupted && let Err(error) = dir.keep(&record) {
-            // It is not lost, unless this program ends before all runs have.
-            progress.notice(&format!("this run could not be kept for `--resume`: {error}"));
-        }
-        let took = took(&record);
-        let outcome = RunOutcome::of(record);
-        let over = interrupted || interrupt.asked();
-        progress.ended(&one_line(&outcome), over, took);
-        outcomes.push(outcome);
-        if over {
-            return Ok(Ending::Interrupted);
-        }
-    }
-    Ok(Ending::Complete)
-}
-
-/// A run in a line, for whoever watches.
-fn one_line(outcome: &RunOutcome) -> String {
-    let figure = |key| report::number(outcome.figures().get(key));
-    let count = |key| outcome.figures().get(key).map_or("?".to_owned(), |count| format!("{count:.0}"));
-    let verdict = if outcome.validity().valid() { "valid" } else { "INVALID" };
-    format!(
-        "{verdict}: {}/{} downloads, median {} Mbit/s, peer efficiency {}",
-        count("downloads.completed"),
-        count("downloads.planned"),
-        figure("speed_mbps.p50"),
-        report::percent(outcome.figures().get("peer_efficiency.bytes")),
-    )
 }

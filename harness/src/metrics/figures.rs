@@ -121,6 +121,13 @@ pub struct Figure {
     part: Part,
 }
 
+impl Figure {
+    /// The metric that it is taken from.
+    pub fn metric(&self) -> &'static str {
+        self.metric
+    }
+}
+
 const fn figure(key: &'static str, metric: &'static str, part: Part) -> Figure {
     Figure { key, metric, part }
 }

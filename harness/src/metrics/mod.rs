@@ -24,7 +24,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::accounting::Accounting;
 
@@ -34,7 +34,7 @@ pub use catalogue::{Definition, definitions};
 pub use classes::{COPIES, RETURNED_MAX, edge_class};
 pub use copies::copied_installations;
 pub use downloads::{peer_efficiency, speed_mbps, startup_ms, status_word, wall_speed_mbps};
-pub use figures::{FIGURES, Figures, full_key};
+pub use figures::{FIGURES, Figure, Figures, full_key};
 pub use inequality::{gini, lorenz};
 pub use lan::lan_of;
 pub use quantile::{Quantiles, median, quantile, sorted};
@@ -60,7 +60,7 @@ pub struct Metric {
 }
 
 /// Which direction of a metric is an improvement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Better {
     /// More is better.

@@ -16,7 +16,7 @@ mod tests;
 pub use claims::claims_table;
 pub use format::{bytes, number, percent, shown};
 pub(crate) use page::GENERATOR;
-pub use page::html;
+pub use page::{html, html_after};
 pub use source::Source;
 pub use table::{markdown, table};
 

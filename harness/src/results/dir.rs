@@ -211,6 +211,11 @@ impl ResultsDir {
         self.calibration = Some(calibration);
     }
 
+    /// Enough was known after so many repeats: no more were made, on purpose.
+    pub fn ended_after(&mut self, repeats: u32) {
+        self.plans.retain(|plan| plan.repeat < repeats);
+    }
+
     /// Takes it away again: there is nothing to keep.
     pub fn discard(self) -> Result<(), ResultsError> {
         fs::remove_dir_all(&self.partial).map_err(ResultsError::io(&self.partial))?;

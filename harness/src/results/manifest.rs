@@ -172,6 +172,11 @@ fn exit(exit: &NodeExit) -> Exit {
     }
 }
 
+/// What tells this machine, as a run used it, from others.
+pub fn fingerprint_of(record: &RunRecord) -> Result<String, crate::host::HostError> {
+    Ok(fingerprint(&Machine::read()?, record))
+}
+
 fn fingerprint(machine: &Machine, record: &RunRecord) -> String {
     let engine = &record.engine;
     let parts = [

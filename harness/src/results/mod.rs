@@ -35,7 +35,7 @@ pub use identity::Identity;
 pub use judged::{ClaimResult, Difference, ExpectationResult, Multiple, Point, TrendResult, Verdict};
 pub use kept::Begun;
 pub(crate) use kept::progress as kept_runs;
-pub use manifest::Manifest;
+pub use manifest::{Manifest, fingerprint_of};
 pub use outcome::RunOutcome;
 pub use outline::Outline;
 pub use read::{Deed, Line, MetricRow, Read, ReadError, Results};

@@ -7,7 +7,7 @@ use peerbed_model::Plan;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet,
+    Deployment, Doors, Launch, NodeFiles, Notices, Programs, Progress, Runtime, RuntimeError, Unmet,
     client::Client,
     docker::{Docker, DockerDeployment},
     netns::{Netns, NetnsDeployment},
@@ -51,6 +51,15 @@ impl Chosen {
         match kind {
             Kind::Netns => Ok(Self::Netns(Netns::with(options))),
             Kind::Docker => Docker::find(options).await.map(|docker| Self::Docker(Box::new(docker))),
+        }
+    }
+
+    /// The same with other programs of the nodes.
+    #[must_use]
+    pub fn running(self, programs: Programs) -> Self {
+        match self {
+            Chosen::Netns(one) => Self::Netns(one.running(programs)),
+            Chosen::Docker(one) => Self::Docker(Box::new(one.running(programs))),
         }
     }
 

@@ -35,6 +35,7 @@ pub use self::{
     chosen::{Chosen, ChosenDeployment, Kind},
     launch::Launch,
     notices::Notices,
+    programs::Programs,
 };
 use crate::{
     agent::protocol::{Installed, Signal},

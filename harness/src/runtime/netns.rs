@@ -11,7 +11,7 @@ use super::{
     client::Client,
     config_at,
     fit::unfit_for_tc,
-    programs::{self, command_line, position},
+    programs::{self, Programs, position},
     ready,
 };
 use crate::{
@@ -29,6 +29,7 @@ pub struct Netns {
     program: PathBuf,
     launch: Launch,
     options: EngineOptions,
+    programs: Programs,
     /// How long the nodes may take from their start until all are ready; none: 10 s and 50 ms for each node.
     pub ready_within: Option<Duration>,
 }
@@ -36,7 +37,14 @@ pub struct Netns {
 impl Netns {
     /// `program agent` is the agent.
     pub fn new(program: PathBuf, options: EngineOptions) -> Self {
-        Self { launch: Launch::process(program.clone()), program, options, ready_within: None }
+        let (launch, programs) = (Launch::process(program.clone()), Programs::default());
+        Self { launch, program, options, programs, ready_within: None }
+    }
+
+    /// The same with other programs of the nodes.
+    #[must_use]
+    pub fn running(self, programs: Programs) -> Self {
+        Self { programs, ..self }
     }
 
     /// This very program is the agent.
@@ -57,6 +65,7 @@ impl Netns {
 pub struct NetnsDeployment {
     client: Client,
     plan: Arc<Plan>,
+    programs: Programs,
     files: NodeFiles,
     doors: Doors,
 }
@@ -77,7 +86,7 @@ impl Runtime for Netns {
     }
 
     async fn preflight(&self, plan: &Plan) -> Vec<Unmet> {
-        let mut unmet = programs::missing(plan);
+        let mut unmet = self.programs.missing(plan);
         unmet.extend(programs::images(plan));
         unmet.extend(doctor::unmet(&self.program, plan, &self.options));
         // If nobody can look, that was said.
@@ -94,11 +103,12 @@ impl Runtime for Netns {
         files: &NodeFiles,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(NetnsDeployment, Notices), RuntimeError> {
-        let spawns = spawns(plan, files)?;
+        let spawns = spawns(plan, &self.programs, files)?;
         let (client, mut notices) = self.launch.start(&files.agent_log()).await?;
         match self.build(plan, spawns, files, &client, &mut notices, progress).await {
             Ok(doors) => {
-                let deployment = NetnsDeployment { client, plan: Arc::new(plan.clone()), files: files.clone(), doors };
+                let (plan, programs, files) = (Arc::new(plan.clone()), self.programs.clone(), files.clone());
+                let deployment = NetnsDeployment { client, plan, programs, files, doors };
                 Ok((deployment, notices))
             }
             Err(error) => {
@@ -137,10 +147,14 @@ impl Netns {
 }
 
 /// Write each node's configuration and give what starts each node that is there from the start.
-fn spawns(plan: &Plan, files: &NodeFiles) -> Result<Vec<Spawn>, RuntimeError> {
+fn spawns(plan: &Plan, programs: &Programs, files: &NodeFiles) -> Result<Vec<Spawn>, RuntimeError> {
     let files = files.written(plan)?;
     let spawn = |node| {
-        Ok(Spawn { argv: command_line(node, &files)?, log: Some(files.log(&node.name)), node: node.name.clone() })
+        Ok(Spawn {
+            argv: programs.command_line(node, &files)?,
+            log: Some(files.log(&node.name)),
+            node: node.name.clone(),
+        })
     };
     plan.present().map(spawn).collect()
 }
@@ -172,7 +186,8 @@ impl Deployment for NetnsDeployment {
     async fn spawn(&self, node: &NodeName) -> Result<u32, RuntimeError> {
         let planned = &self.plan.nodes[position(&self.plan, node)?];
         let files = self.files.absolute()?;
-        let spawn = Spawn { node: node.clone(), argv: command_line(planned, &files)?, log: Some(files.log(node)) };
+        let argv = self.programs.command_line(planned, &files)?;
+        let spawn = Spawn { node: node.clone(), argv, log: Some(files.log(node)) };
         spawned(self.client.call(Request::Spawn(spawn)).await?)
     }
 

@@ -3,6 +3,7 @@
 mod bad_input;
 mod calibration;
 mod capacity;
+mod compare;
 mod disk;
 mod engines;
 mod experiments;

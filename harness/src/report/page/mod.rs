@@ -34,6 +34,11 @@ const SCRIPT: &str = include_str!("page.js");
 
 /// The whole page.
 pub fn html(source: &Source) -> String {
+    html_after(source, &Markup::default())
+}
+
+/// The same with something that stands before everything else.
+pub fn html_after(source: &Source, first: &Markup) -> String {
     let columns = source.columns();
     let figures = figures::all(source);
     let most = figures.iter().map(Figure::series).max().unwrap_or(0);
@@ -65,6 +70,7 @@ pub fn html(source: &Source) -> String {
                     @if !legend.is_empty() { ul .results { @for (letter, identity) in &legend { li { b { (letter) } ": " (identity) } } } }
                 }
                 main {
+                    (first)
                     (answer::section(source))
                     @for set in &source.sets { (claims::section(set)) }
                     @for set in &source.sets { (validity(set)) (earlier(set)) }

@@ -20,8 +20,8 @@ use peerbed_model::{Plan, PlannedNode};
 use self::nodes::{Nodes, Prepared};
 pub(crate) use self::ship::Ship;
 use super::{
-    AgentContainer, Deployment, Doors, Launch, NodeFiles, Notices, Progress, Runtime, RuntimeError, Unmet, calls,
-    client::Client, config, config_at, fit::unfit_for_tc, programs::position, ready,
+    AgentContainer, Deployment, Doors, Launch, NodeFiles, Notices, Programs, Progress, Runtime, RuntimeError, Unmet,
+    calls, client::Client, config, config_at, fit::unfit_for_tc, programs::position, ready,
 };
 use crate::{
     agent::{
@@ -56,7 +56,7 @@ impl Docker {
     /// On this engine; the file of the harness's program goes into the images.
     pub async fn new(engine: Engine, program: PathBuf, options: EngineOptions) -> Result<Self, RuntimeError> {
         let about = engine.about().await?;
-        let ship = Arc::new(Ship::new(engine.clone(), about.rootless, program));
+        let ship = Arc::new(Ship::new(engine.clone(), about.rootless, program, Programs::default()));
         let launch = Launch::container(Arc::clone(&ship));
         Ok(Self { engine, about, ship, launch, options, ready_within: None })
     }
@@ -64,6 +64,14 @@ impl Docker {
     /// On the engine that the environment names, with this very program.
     pub async fn find(options: EngineOptions) -> Result<Self, RuntimeError> {
         Self::new(Engine::find().await?, docker::this_program(), options).await
+    }
+
+    /// The same with other programs of the nodes.
+    #[must_use]
+    pub fn running(self, programs: Programs) -> Self {
+        let ship = Arc::new(self.ship.running(programs));
+        let launch = Launch::container(Arc::clone(&ship));
+        Self { ship, launch, ..self }
     }
 
     /// The image of the project's own programs; made if it is not there.
@@ -118,7 +126,7 @@ impl Runtime for Docker {
     }
 
     async fn preflight(&self, plan: &Plan) -> Vec<Unmet> {
-        let mut unmet = preflight::unmet(&self.engine, &self.about, plan).await;
+        let mut unmet = preflight::unmet(&self.engine, &self.about, self.ship.programs(), plan).await;
         if unmet.is_empty() && self.options.engine == EngineChoice::Tc {
             match self.look(&plan.fabric.congestion_control).await {
                 Ok(inside) => unmet.extend(unfit_for_tc(plan, &inside.kernel_engine)),

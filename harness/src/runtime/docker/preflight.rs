@@ -6,7 +6,7 @@ use peerbed_model::{Plan, PlannedNode};
 
 use crate::{
     docker::{About, Engine, Foreign, OLDEST_API, Program},
-    runtime::{Unmet, programs},
+    runtime::{Programs, Unmet},
 };
 
 /// What to say of an image that the engine does not have.
@@ -22,7 +22,7 @@ fn nothing_to_run(image: &Foreign, node: &PlannedNode) -> bool {
     image.entrypoint.is_empty() && image.command.is_empty() && node.command.is_empty()
 }
 
-pub(super) async fn unmet(engine: &Engine, about: &About, plan: &Plan) -> Vec<Unmet> {
+pub(super) async fn unmet(engine: &Engine, about: &About, programs: &Programs, plan: &Plan) -> Vec<Unmet> {
     let mut unmet = Vec::new();
     let lacks =
         |need: &str, found: String, remedy: &str| Unmet { need: need.to_owned(), found, remedy: remedy.to_owned() };
@@ -60,8 +60,8 @@ pub(super) async fn unmet(engine: &Engine, about: &About, plan: &Plan) -> Vec<Un
             _ => {}
         }
     }
-    unmet.extend(programs::missing(plan));
-    for (name, path) in programs::present() {
+    unmet.extend(programs.missing(plan));
+    for (name, path) in programs.present() {
         if let Err(error) = Program::read(name, &path) {
             let remedy = "`make build` makes programs that can be put into an image".to_owned();
             unmet.push(Unmet { need: format!("the node program `{name}`"), found: error.to_string(), remedy });

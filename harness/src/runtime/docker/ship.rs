@@ -20,9 +20,8 @@ use crate::{
         AgentBody, AgentOrders, AgentTask, DockerError, Engine, Heard, OWN_PROGRAM, Piece, Program, RunId, Voice,
     },
     runtime::{
-        RuntimeError,
+        Programs, RuntimeError,
         client::{Carriage, Ending, Killed},
-        programs,
     },
 };
 
@@ -46,14 +45,26 @@ pub(crate) struct Ship {
     rootless: bool,
     /// The harness's own program.
     program: PathBuf,
+    /// Those of the nodes.
+    programs: Programs,
     /// The name of its image, once it was made.
     image: OnceLock<String>,
     posts: Posts,
 }
 
 impl Ship {
-    pub(super) fn new(engine: Engine, rootless: bool, program: PathBuf) -> Self {
-        Self { engine, rootless, program, image: OnceLock::new(), posts: Posts::new() }
+    pub(super) fn new(engine: Engine, rootless: bool, program: PathBuf, programs: Programs) -> Self {
+        Self { engine, rootless, program, programs, image: OnceLock::new(), posts: Posts::new() }
+    }
+
+    /// The same with other programs of the nodes.
+    pub(super) fn running(&self, programs: Programs) -> Self {
+        Self::new(self.engine.clone(), self.rootless, self.program.clone(), programs)
+    }
+
+    /// The programs of the nodes.
+    pub(super) fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// Wait until nothing is left of agents that were given up before they ran.
@@ -74,7 +85,7 @@ impl Ship {
             return Ok(name.clone());
         }
         let mut all = vec![self.gate()?];
-        for (name, path) in programs::present() {
+        for (name, path) in self.programs.present() {
             all.push(Program::read(name, &path)?);
         }
         let name = self.engine.own_image(&all).await?;

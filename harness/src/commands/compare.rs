@@ -1,0 +1,165 @@
+//! `peerbed compare`: two versions of the nodes, pair by pair, and a verdict.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use super::{
+    CarrierArgs,
+    pairing::{Measured, Request, measure},
+};
+use crate::{
+    calibrate::When,
+    compare::{
+        Planned, design, show,
+        subject::{Built, Checkout, WORKTREE},
+        verdict::Verdict,
+        verdict_file,
+    },
+    project::Project,
+    results::Results,
+    say::{complain, say},
+    status::Status,
+};
+
+/// What to compare and how.
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The commit that is compared with: anything that git knows as a commit
+    #[arg(required_unless_present_any = ["replay", "base_programs"])]
+    base: Option<String>,
+    /// The commit that is judged; `.`: the files as they are, with what is not committed
+    #[arg(default_value = WORKTREE)]
+    head: String,
+    /// The experiment: a file in experiments/, without `.yaml`
+    #[arg(long, value_name = "NAME", required_unless_present = "replay")]
+    experiment: Option<String>,
+    /// One of the scales that the file names, instead of the file as it stands
+    #[arg(long, value_name = "NAME")]
+    scale: Option<String>,
+    /// The arm whose runs are compared; needed where the experiment has several
+    #[arg(long, value_name = "ARM")]
+    arm: Option<String>,
+    /// Another arm for the head: a change of the experiment beside that of the programs, or instead of it
+    #[arg(long, value_name = "ARM")]
+    head_arm: Option<String>,
+    /// After how many pairs the results are looked at; more than one with commas. The error of all looks together is 5 %
+    #[arg(long, value_name = "N,…", default_value = "8,16", value_parser = parse_looks)]
+    pairs: Looks,
+    /// Compare these programs instead of building a base: a directory with control, edge and peer
+    #[arg(long, value_name = "DIR", conflicts_with = "replay")]
+    base_programs: Option<PathBuf>,
+    /// The same for the head
+    #[arg(long, value_name = "DIR", conflicts_with = "replay")]
+    head_programs: Option<PathBuf>,
+    /// Another seed than the file's
+    #[arg(long, value_parser = super::seed)]
+    seed: Option<u64>,
+    /// Where results go, instead of results/
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    #[command(flatten)]
+    carrier: CarrierArgs,
+    /// Which links are measured before the runs begin
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
+    calibrate: When,
+    /// Judge a comparison again from its files, which must be whole; nothing is run
+    #[arg(long, value_name = "DIR")]
+    replay: Option<PathBuf>,
+    /// Print verdict.json instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Planned looks, as they are on the command line.
+#[derive(Debug, Clone)]
+struct Looks(Vec<u32>);
+
+fn parse_looks(text: &str) -> Result<Looks, String> {
+    design::looks(text).map(Looks)
+}
+
+/// Compares, or judges again.
+pub(crate) fn run(args: &CompareArgs, project: impl FnOnce() -> anyhow::Result<Project>) -> anyhow::Result<ExitCode> {
+    let (verdict, planned, path) = match &args.replay {
+        Some(directory) => replay(directory)?,
+        None => match compare(args, &project()?)? {
+            Measured::Judged(judged) => *judged,
+            Measured::Interrupted => return Ok(Status::Interrupted.into()),
+        },
+    };
+    if args.json {
+        say(&show::json(&verdict)?)?;
+    } else {
+        say(&format!("{}results: {}\n", show::table(&verdict, &planned), path.display()))?;
+    }
+    Ok(ExitCode::from(verdict.outcome.code()))
+}
+
+fn compare(args: &CompareArgs, project: &Project) -> anyhow::Result<Measured> {
+    let name = args.experiment.as_deref().context("name an experiment with --experiment")?;
+    let request = Request {
+        project,
+        name,
+        scale: args.scale.as_deref(),
+        arm: args.arm.as_deref(),
+        head_arm: args.head_arm.as_deref(),
+        looks: args.pairs.0.clone(),
+        seed: args.seed,
+        results: args.results.clone().unwrap_or_else(|| project.results()),
+        carrier: &args.carrier,
+        calibrate: args.calibrate,
+        quiet: args.quiet || args.json,
+    };
+    // What is wrong with the experiment is said before minutes are spent on programs.
+    let prepared = request.prepare()?;
+    measure(&request, prepared, subjects(args, project)?)
+}
+
+/// Makes `verdict.json` again and says whether it is the one that is there.
+fn replay(directory: &Path) -> anyhow::Result<(Verdict, Planned, PathBuf)> {
+    let results = Results::open(directory)?;
+    let planned = Planned::read(directory)?;
+    let verdict = planned.judge(&results)?;
+    let kept = verdict_file(directory);
+    let now = show::json(&verdict)?;
+    match std::fs::read_to_string(&kept) {
+        Ok(before) if before == now => complain("verdict.json is the same, to the byte"),
+        Ok(_) => complain(format_args!(
+            "{} is another: this program judges otherwise than the one that wrote it",
+            kept.display()
+        )),
+        Err(error) => complain(format_args!("{}: {error}", kept.display())),
+    }
+    Ok((verdict, planned, directory.to_owned()))
+}
+
+/// Both sides, built before anything is measured.
+fn subjects(args: &CompareArgs, project: &Project) -> anyhow::Result<[Built; 2]> {
+    let checkout = match (&args.base_programs, &args.head_programs) {
+        (Some(_), Some(_)) => None,
+        _ => Some(Checkout::of(project.root())?),
+    };
+    let side = |name: &str, given: &Option<PathBuf>| match (given, &checkout) {
+        (Some(directory), _) => Built::given(&directory.display().to_string(), directory),
+        (None, Some(checkout)) => checkout.build(&checkout.version(name)?),
+        (None, None) => bail!("nothing says what the programs of `{name}` are"),
+    };
+    // With programs for the base, the one commit that is named is the head.
+    let (base, head) = match (&args.base_programs, &args.base) {
+        (Some(_), Some(named)) => ("", named.as_str()),
+        (_, base) => (base.as_deref().unwrap_or_default(), args.head.as_str()),
+    };
+    // Both names must be good before minutes are spent on one.
+    if let (Some(checkout), None) = (&checkout, &args.head_programs) {
+        checkout.version(head)?;
+    }
+    Ok([side(base, &args.base_programs)?, side(head, &args.head_programs)?])
+}

@@ -1,0 +1,254 @@
+//! Pairs of runs: what compares two versions, and what measures how far equal ones differ.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::{Context, bail};
+use peerbed_model::{Coordinates, Experiment, Plan};
+
+use super::{
+    CarrierArgs, choose_arm, refuse_unmet,
+    sweep::{self, Sweep},
+};
+use crate::{
+    calibrate::When,
+    compare::{
+        BASE, HEAD, Planned,
+        design::Design,
+        floor::{Noise, Place, Store},
+        judge::{Case, judge},
+        pairs::from_outcomes,
+        show,
+        subject::Built,
+        verdict::{Outcome, Verdict},
+    },
+    project::Project,
+    results::{Begun, Ending, Identity, Results, ResultsDir, RunOutcome, fingerprint_of},
+    run::{Interrupt, estimate::Estimate, progress::Progress},
+    runtime::{Chosen, Programs, Runtime},
+    say::{complain, describe},
+};
+
+/// Where comparisons go below the results.
+const DIRECTORY: &str = "compare";
+
+/// What is to be compared, but for the programs.
+pub(super) struct Request<'a> {
+    /// Where experiments are.
+    pub(super) project: &'a Project,
+    /// The experiment.
+    pub(super) name: &'a str,
+    /// Its scale.
+    pub(super) scale: Option<&'a str>,
+    /// The arm; may be left out where there is one.
+    pub(super) arm: Option<&'a str>,
+    /// Another one for the head.
+    pub(super) head_arm: Option<&'a str>,
+    /// After how many pairs the results are looked at.
+    pub(super) looks: Vec<u32>,
+    /// Instead of the experiment's.
+    pub(super) seed: Option<u64>,
+    /// The directory of all results.
+    pub(super) results: PathBuf,
+    /// Runtime and engine.
+    pub(super) carrier: &'a CarrierArgs,
+    /// Which links are measured before.
+    pub(super) calibrate: When,
+    /// Shows no progress.
+    pub(super) quiet: bool,
+}
+
+/// What a request comes to.
+pub(super) struct Prepared {
+    arm: String,
+    head_arm: String,
+    design: Design,
+    plans: Vec<Arc<Plan>>,
+}
+
+/// How a comparison ended.
+pub(super) enum Measured {
+    /// With a verdict, which is in this directory.
+    Judged(Box<(Verdict, Planned, PathBuf)>),
+    /// The user wanted no more.
+    Interrupted,
+}
+
+/// What carries the runs of each side.
+struct Carriers {
+    base: Chosen,
+    head: Chosen,
+}
+
+impl Request<'_> {
+    /// Reads the experiment and plans every pair.
+    pub(super) fn prepare(&self) -> anyhow::Result<Prepared> {
+        let experiment = self.project.load_at(self.name, self.scale)?;
+        let (arm, head_arm) = self.arms(&experiment)?;
+        let design = Design::usual(self.looks.clone(), self.seed.unwrap_or(experiment.seed()));
+        let mut plans = Vec::new();
+        for pair in 0..design.pairs() {
+            for (side, arm) in [(BASE, arm), (HEAD, head_arm)] {
+                let plan = experiment.plan(arm, pair, self.seed)?;
+                // What the experiment expects of its arms is not the question here.
+                plans.push(Arc::new(Plan {
+                    arm: side.to_owned(),
+                    base: None,
+                    matrix: Coordinates::default(),
+                    expect: Vec::new(),
+                    claims: Vec::new(),
+                    ..plan
+                }));
+            }
+        }
+        Ok(Prepared { arm: arm.to_owned(), head_arm: head_arm.to_owned(), design, plans })
+    }
+
+    /// The arm of each side.
+    fn arms<'e>(&self, experiment: &'e Experiment) -> anyhow::Result<(&'e str, &'e str)> {
+        let all: Vec<&str> = experiment.arms().collect();
+        if self.arm.is_none() && all.len() > 1 {
+            bail!(
+                "experiment `{}` has several arms, and one is compared: name it with --arm; it has: {}",
+                experiment.name(),
+                all.join(", ")
+            );
+        }
+        let arm = choose_arm(experiment, self.arm)?;
+        let head_arm = match self.head_arm {
+            Some(name) => choose_arm(experiment, Some(name))?,
+            None => arm,
+        };
+        Ok((arm, head_arm))
+    }
+}
+
+/// Makes the pairs and judges them.
+pub(super) fn measure(
+    request: &Request<'_>,
+    Prepared { arm, head_arm, design, plans }: Prepared,
+    [base, head]: [Built; 2],
+) -> anyhow::Result<Measured> {
+    let Request { project, name, .. } = request;
+    let in_order: Vec<Arc<Plan>> =
+        sweep::order(&plans, design.seed).into_iter().map(|index| Arc::clone(&plans[index])).collect();
+
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let interrupt = tokio.block_on(async { Interrupt::listen() })?;
+    let all: Vec<&Plan> = plans.iter().map(|plan| &**plan).collect();
+    let Some(runtime) = tokio.block_on(interrupt.unless(request.carrier.runtime(name, &all))) else {
+        return Ok(Measured::Interrupted);
+    };
+    let runtime = runtime?;
+    let carriers = Carriers {
+        base: runtime.clone().running(Programs::in_directory(&base.directory)),
+        head: runtime.running(Programs::in_directory(&head.directory)),
+    };
+    for (carrier, plan) in [(&carriers.base, all[0]), (&carriers.head, all[1])] {
+        let unmet = tokio.block_on(carrier.preflight(plan));
+        refuse_unmet(name, &unmet)?;
+    }
+    let mut planned = Planned {
+        version: Planned::VERSION,
+        experiment: (*name).to_owned(),
+        scale: request.scale.map(str::to_owned),
+        same_programs: base.subject.programs == head.subject.programs && arm == head_arm,
+        arm,
+        head_arm,
+        base: base.subject,
+        head: head.subject,
+        design,
+        place: None,
+        noise: Noise::Unknown("no run was made".to_owned()),
+    };
+    if planned.same_programs {
+        complain("the programs of both sides are the same: this is a comparison of equals (A/A)");
+    }
+    let identity = Identity::of(project.root());
+    let below = request.results.join(DIRECTORY);
+    let mut dir = ResultsDir::create(&below, &plans, identity.clone())
+        .with_context(|| format!("cannot make a result directory in {}", below.display()))?;
+    dir.begin(&Begun::of(&plans, &identity, carriers.base.name(), carriers.base.options())?)?;
+    planned.write(dir.path())?;
+    let mut progress = Progress::of(Estimate::of(in_order.iter().map(|plan| &**plan)), request.quiet);
+    let mut outcomes: Vec<RunOutcome> = Vec::new();
+    let store = Store::below(&request.results);
+    let sweep = Sweep {
+        plans: &in_order,
+        calibrate: request.calibrate,
+        carrier: &|plan: &Plan| if plan.arm == BASE { &carriers.base } else { &carriers.head },
+        decided: &|outcomes: &[RunOutcome]| decided(&planned, &store, outcomes),
+        interrupt: &interrupt,
+    };
+    let ended = tokio.block_on(sweep.run(&mut dir, &mut progress, &mut outcomes));
+    progress.finish();
+    outcomes.sort_by_key(|outcome| outcome.record().order);
+    let (ending, failure) = match ended {
+        Ok(ending) => (ending, None),
+        Err(error) => {
+            let failure = describe(&error);
+            (Ending::Failed(dir.as_finished(&failure)), Some(failure))
+        }
+    };
+    if outcomes.is_empty() && matches!(ending, Ending::Interrupted) {
+        dir.discard()?;
+        complain("interrupted before anything was measured: there are no results");
+        return Ok(Measured::Interrupted);
+    }
+    place(&mut planned, &store, &outcomes);
+    planned.write(dir.path())?;
+    if ending == Ending::Complete {
+        dir.ended_after(outcomes.iter().map(|outcome| outcome.record().plan.repeat + 1).max().unwrap_or(0));
+    }
+    let finished = dir.finish(&outcomes, &ending)?;
+    if let Some(failure) = failure {
+        bail!("{failure}\nwhat was measured before is in {}", finished.path.display());
+    }
+    // From the files, as a replay would.
+    let verdict = planned.judge(&Results::open(&finished.path)?)?;
+    show::write(&verdict, &planned, &finished.path)?;
+    if planned.same_programs && verdict.outcome != Outcome::Invalid {
+        let pairs = from_outcomes(&outcomes);
+        planned.keep(&store, &pairs)?;
+    }
+    if ending == Ending::Interrupted {
+        complain(format_args!("interrupted; what was measured is in {}", finished.path.display()));
+        return Ok(Measured::Interrupted);
+    }
+    Ok(Measured::Judged(Box::new((verdict, planned, finished.path))))
+}
+
+/// Whether enough is known at this moment: at a planned look, nothing is open any more.
+fn decided(planned: &Planned, store: &Store, outcomes: &[RunOutcome]) -> bool {
+    let design = &planned.design;
+    let pairs = from_outcomes(outcomes);
+    let complete = outcomes.len() == 2 * pairs.len();
+    if !complete || !design.looks.contains(&(pairs.len() as u32)) {
+        return false;
+    }
+    let mut planned = planned.clone();
+    place(&mut planned, store, outcomes);
+    let case = Case { pairs: &pairs, design, same_programs: planned.same_programs, noise: &planned.noise };
+    // More pairs can still show what is open; all else is settled.
+    judge(case).outcome != Outcome::Inconclusive
+}
+
+/// Where it was measured, and the noise of that place.
+fn place(planned: &mut Planned, store: &Store, outcomes: &[RunOutcome]) {
+    let Some(record) = outcomes.first().map(RunOutcome::record) else { return };
+    let place = match fingerprint_of(record) {
+        Ok(fingerprint) => Place {
+            experiment: planned.experiment.clone(),
+            scale: planned.scale.clone(),
+            arm: planned.arm.clone(),
+            fingerprint,
+            engine: record.engine.engine.clone(),
+            runtime: record.runtime.clone(),
+        },
+        Err(error) => {
+            planned.noise = Noise::Unknown(format!("this machine cannot be told from others: {error}"));
+            return;
+        }
+    };
+    planned.noise = store.noise(&place, jiff::Timestamp::now());
+    planned.place = Some(place);
+}

@@ -1,0 +1,166 @@
+//! What a comparison looks at and when: its metrics with margin and direction, its planned looks, its errors.
+
+use serde::{Deserialize, Serialize};
+
+use crate::metrics::{Better, FIGURES, Figure, definitions};
+
+/// The probability of a false alarm of the whole comparison, if nothing differs.
+pub const ALPHA: f64 = 0.05;
+/// The probability with which what is planned to be seen is seen.
+pub const POWER: f64 = 0.8;
+/// Fewer pairs than these cannot show anything at [`ALPHA`]: the sign-flip test's smallest p is `2 / 2ⁿ`.
+pub const PAIRS_MIN: u32 = 6;
+/// More pairs than these are no comparison any more.
+pub const PAIRS_MAX: u32 = 500;
+/// What each of one, two, … planned looks may spend so that all together spend 0.05 (Pocock 1977, "Group sequential methods in
+/// the design and analysis of clinical trials", table 1).
+const POCOCK: [f64; 5] = [0.05, 0.0294, 0.0221, 0.0182, 0.0158];
+
+/// What is compared, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Design {
+    /// After how many pairs the results are looked at; increasing.
+    pub looks: Vec<u32>,
+    /// The metrics, in the order in which they are shown.
+    pub metrics: Vec<MetricSpec>,
+    /// Of whatever is drawn.
+    pub seed: u64,
+}
+
+/// One metric of a comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetricSpec {
+    /// A key of `summary.json`.
+    pub figure: String,
+    /// How its values are compared.
+    pub kind: Kind,
+    /// Which direction is an improvement.
+    pub better: Better,
+    /// Changes up to this size do not matter: a share of the value, or points of a proportion.
+    pub margin: f64,
+    /// Whether it decides, or only informs.
+    pub gating: bool,
+}
+
+/// How the values of two runs are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A quantile of many values: by the logarithm of the quotient.
+    Distribution,
+    /// A share of things: by the difference.
+    Proportion,
+    /// A quotient of sums: by the logarithm of the quotient, or of the odds where it is near 1.
+    Ratio,
+    /// A number of things, or of bytes: by the logarithm of the quotient.
+    Count,
+    /// What must be the same.
+    Exact,
+}
+
+/// Figures that are compared where an experiment says nothing: margin, whether they decide, kind.
+const DEFAULTS: [(&str, Kind, f64, bool); 12] = [
+    ("speed_ranked_mbps.p10", Kind::Distribution, 0.10, true),
+    ("speed_ranked_mbps.p50", Kind::Distribution, 0.05, true),
+    ("speed_ranked_mbps.p90", Kind::Distribution, 0.05, true),
+    ("pause_rate", Kind::Proportion, 0.05, true),
+    ("failure_rate", Kind::Proportion, 0.02, true),
+    ("peer_efficiency.bytes", Kind::Ratio, 0.05, true),
+    ("as.intra_share", Kind::Ratio, 0.10, true),
+    ("startup_ms.p50", Kind::Distribution, 0.10, false),
+    ("bytes.edge", Kind::Count, 0.10, false),
+    ("bytes.wasted", Kind::Count, 0.25, false),
+    ("cpu_s_per_gb", Kind::Ratio, 0.10, false),
+    ("downloads.planned", Kind::Exact, 0.0, false),
+];
+
+impl Design {
+    /// With these looks; the usual metrics.
+    pub fn usual(looks: Vec<u32>, seed: u64) -> Self {
+        let known = DEFAULTS.iter().filter(|(figure, ..)| FIGURES.iter().any(|known| known.key == *figure));
+        let metrics = known.map(|(figure, kind, margin, gating)| MetricSpec {
+            figure: (*figure).to_owned(),
+            kind: *kind,
+            better: better(figure),
+            margin: *margin,
+            gating: *gating,
+        });
+        Self { looks, metrics: metrics.collect(), seed }
+    }
+
+    /// What each look may spend.
+    pub fn alpha(&self) -> f64 {
+        alpha(self.looks.len())
+    }
+
+    /// The most pairs that are made.
+    pub fn pairs(&self) -> u32 {
+        self.looks.last().copied().unwrap_or(0)
+    }
+}
+
+/// What each of so many looks may spend.
+fn alpha(looks: usize) -> f64 {
+    POCOCK.get(looks.saturating_sub(1)).copied().unwrap_or(POCOCK[POCOCK.len() - 1])
+}
+
+/// Reads planned looks, or says what is wrong with them.
+pub fn looks(text: &str) -> Result<Vec<u32>, String> {
+    let expected = || {
+        format!(
+            "whole numbers from {PAIRS_MIN} to {PAIRS_MAX}, increasing, at most {}, with commas between them are expected: `8,16`",
+            POCOCK.len()
+        )
+    };
+    let looks: Vec<u32> =
+        text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().map_err(|_| expected())?;
+    let alpha = alpha(looks.len());
+    if let Some(first) = looks.first().filter(|first| (PAIRS_MIN..=PAIRS_MAX).contains(first))
+        && 2.0 * 0.5_f64.powi(*first as i32) > alpha
+    {
+        return Err(format!(
+            "with {} looks each may spend {alpha} of the error, and {first} pairs cannot show so much: the first look may be \
+             after 7",
+            looks.len()
+        ));
+    }
+    let good = looks.iter().all(|look| (PAIRS_MIN..=PAIRS_MAX).contains(look))
+        && looks.windows(2).all(|pair| pair[0] < pair[1])
+        && looks.len() <= POCOCK.len();
+    if good { Ok(looks) } else { Err(expected()) }
+}
+
+/// Which direction of a figure is an improvement.
+fn better(figure: &str) -> Better {
+    let metric = FIGURES.iter().find(|known| known.key == figure).map(Figure::metric);
+    let found = definitions().find(|definition| Some(definition.name) == metric);
+    found.map_or(Better::Neither, |definition| definition.better)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_are_planned() {
+        assert_eq!((looks("8,16"), looks("12")), (Ok(vec![8, 16]), Ok(vec![12])));
+        for bad in ["", "5", "16,8", "8,8", "8,", "eight", "8,9,10,11,12,13", "501", "-8"] {
+            assert!(looks(bad).unwrap_err().contains("`8,16`"), "{bad}");
+        }
+        assert!(looks("6,12").unwrap_err().contains("the first look may be after 7"));
+        let alpha = |looks: &[u32]| Design::usual(looks.to_vec(), 0).alpha();
+        assert_eq!(Some([alpha(&[12]), alpha(&[8, 16])]), Some([0.05, 0.0294]));
+    }
+
+    #[test]
+    fn the_usual_metrics_are_figures_with_a_direction() {
+        let design = Design::usual(vec![8], 0);
+        assert_eq!(design.metrics.len(), DEFAULTS.len(), "each is a key of summary.json");
+        let of =
+            |figure: &str| design.metrics.iter().find(|metric| metric.figure == figure).map(|metric| metric.better);
+        assert_eq!(of("speed_ranked_mbps.p50"), Some(Better::Higher));
+        assert_eq!((of("pause_rate"), of("as.intra_share")), (Some(Better::Lower), Some(Better::Higher)));
+        let undirected = design.metrics.iter().filter(|metric| metric.gating && metric.better == Better::Neither);
+        assert_eq!(undirected.count(), 0, "what decides has a direction");
+    }
+}

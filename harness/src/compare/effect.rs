@@ -1,0 +1,137 @@
+//! What a pair says of a metric: its difference on a scale on which differences add up, and back to what people read.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    design::{Kind, MetricSpec},
+    pairs::{Pair, Run},
+};
+
+/// A value of 0 has no logarithm; it counts as this share of the largest of all pairs.
+const ZERO: f64 = 0.01;
+/// From this ratio on its odds are compared: 0.98 and 0.99 are far apart, and their quotient is not.
+const NEAR_ONE: f64 = 0.9;
+
+/// On which scale differences of a metric are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scale {
+    /// Natural logarithm of the quotient of both values.
+    LogRatio,
+    /// Natural logarithm of the quotient of both odds.
+    LogOdds,
+    /// Difference of both values.
+    Points,
+}
+
+/// The differences of a metric, one for each pair that has both values.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Differences {
+    pub(super) scale: Scale,
+    /// Head minus base.
+    pub(super) values: Vec<f64>,
+    /// Both values of each pair.
+    pub(super) both: Vec<(f64, f64)>,
+    /// Pairs in which it is undefined on a side.
+    pub(super) undefined: u32,
+}
+
+impl Differences {
+    /// Of these pairs.
+    pub(super) fn of(metric: &MetricSpec, pairs: &[&Pair]) -> Self {
+        let value = |run: &Run| run.figures.get(&metric.figure).filter(|value| value.is_finite());
+        let both: Vec<(f64, f64)> =
+            pairs.iter().filter_map(|pair| Some((value(&pair.base)?, value(&pair.head)?))).collect();
+        let undefined = (pairs.len() - both.len()) as u32;
+        let scale = scale(metric.kind, &both);
+        let largest = both.iter().flat_map(|(base, head)| [*base, *head]).fold(0.0, f64::max);
+        let floor = |value: f64| value.max(ZERO * largest);
+        let odds = |value: f64| {
+            let value = value.clamp(0.001, 0.999);
+            value / (1.0 - value)
+        };
+        let difference = |(base, head): &(f64, f64)| match scale {
+            // Twice the same has no difference, be it twice zero.
+            _ if base.total_cmp(head).is_eq() => 0.0,
+            Scale::LogRatio => (floor(*head) / floor(*base)).ln(),
+            Scale::LogOdds => (odds(*head) / odds(*base)).ln(),
+            Scale::Points => head - base,
+        };
+        Self { scale, values: both.iter().map(difference).collect(), both, undefined }
+    }
+}
+
+fn scale(kind: Kind, both: &[(f64, f64)]) -> Scale {
+    match kind {
+        Kind::Proportion | Kind::Exact => Scale::Points,
+        Kind::Ratio => {
+            let mean =
+                both.iter().map(|(base, head)| f64::midpoint(*base, *head)).sum::<f64>() / both.len().max(1) as f64;
+            let shares = both.iter().all(|(base, head)| *base <= 1.0 && *head <= 1.0);
+            if shares && mean > NEAR_ONE { Scale::LogOdds } else { Scale::LogRatio }
+        }
+        Kind::Distribution | Kind::Count => Scale::LogRatio,
+    }
+}
+
+impl Scale {
+    /// Where a margin begins and ends on this scale, around a base of this value.
+    pub(super) fn bounds(self, margin: f64, base: f64) -> (f64, f64) {
+        match self {
+            Scale::Points => (-margin, margin),
+            // From a margin of the whole on nothing can be too low.
+            Scale::LogRatio => {
+                (if margin < 1.0 { (1.0 - margin).ln() } else { f64::NEG_INFINITY }, (1.0 + margin).ln())
+            }
+            Scale::LogOdds => {
+                let base = base.clamp(0.001, 0.999);
+                let odds = |value: f64| {
+                    let value = value.clamp(0.0005, 0.9995);
+                    (value / (1.0 - value)).ln()
+                };
+                (odds(base * (1.0 - margin)) - odds(base), odds(base * (1.0 + margin)) - odds(base))
+            }
+        }
+    }
+
+    /// A difference as people read it: a share of the base's value, or points.
+    pub fn shown(self, difference: f64, base: f64) -> f64 {
+        match self {
+            Scale::Points => difference,
+            Scale::LogRatio => difference.exp_m1(),
+            Scale::LogOdds => {
+                let base = base.clamp(0.001, 0.999);
+                let odds = base / (1.0 - base) * difference.exp();
+                odds / (1.0 + odds) / base - 1.0
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_margin_is_shown_as_what_it_is(margin in 0.01..0.5_f64, base in 0.05..0.95_f64) {
+            for scale in [Scale::LogRatio, Scale::Points] {
+                let (low, high) = scale.bounds(margin, base);
+                prop_assert!((scale.shown(low, base) + margin).abs() < 1e-9, "{:?}", scale);
+                prop_assert!((scale.shown(high, base) - margin).abs() < 1e-9, "{:?}", scale);
+            }
+            let (low, high) = Scale::LogOdds.bounds(margin, base);
+            prop_assert!((Scale::LogOdds.shown(low, base) + margin).abs() < 1e-9);
+            if base * (1.0 + margin) < 0.999 {
+                prop_assert!((Scale::LogOdds.shown(high, base) - margin).abs() < 1e-9);
+            }
+        }
+    }
+
+    #[test]
+    fn a_margin_of_the_whole_has_no_lower_end() {
+        assert_eq!(Scale::LogRatio.bounds(1.0, 1.0), (f64::NEG_INFINITY, 2.0_f64.ln()));
+    }
+}

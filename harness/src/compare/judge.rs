@@ -1,0 +1,371 @@
+//! From pairs to a verdict. Pure: the same pairs, design and floor give the same verdict, to the digit.
+
+use peerbed_stats as stats;
+use stats::{Interval, Look, PairedTotals, mean_interval};
+
+use super::{
+    design::{Design, Kind, MetricSpec, POWER},
+    effect::{Differences, Scale},
+    floor::Noise,
+    pairs::{Pair, Run},
+    verdict::{Effect, Finding, Needs, Outcome, Test, Totals, VERSION, Verdict, Word},
+};
+use crate::metrics::{Better, median};
+
+/// If more of the pairs than this share cannot be believed, nothing can: what made them so is not chance any more.
+const UNUSABLE_MAX: f64 = 0.2;
+/// A metric must be defined in at least this share of the pairs that count.
+const DEFINED_MIN: f64 = 0.8;
+/// The smallest adjusted p with which equal programs are said to differ.
+const SAME_ALPHA: f64 = 0.01;
+/// Digits of the numbers in the file: enough for anybody, and the same on every machine.
+const DIGITS: i32 = 9;
+
+/// What is judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The pairs that were made, in order.
+    pub pairs: &'a [Pair],
+    /// What was planned.
+    pub design: &'a Design,
+    /// Whether both sides are the same programs.
+    pub same_programs: bool,
+    /// The noise of this machine.
+    pub noise: &'a Noise,
+}
+
+/// Judges a comparison after the pairs that were made.
+pub fn judge(case: Case<'_>) -> Verdict {
+    let Case { pairs, design, same_programs, noise } = case;
+    let used: Vec<&Pair> = pairs.iter().filter(|pair| pair.base.valid() && pair.head.valid()).collect();
+    let alpha = design.alpha();
+    let made = pairs.len() as u32;
+    let seconds = pairs.iter().map(|pair| pair.base.seconds + pair.head.seconds).sum::<f64>() / f64::from(made.max(1));
+    let mut findings: Vec<Finding> = design.metrics.iter().map(|metric| measure(metric, &used, design)).collect();
+    adjust(&mut findings);
+    for finding in &mut findings {
+        decide(finding, case, used.len(), seconds);
+    }
+    let speeds: Vec<(Vec<f64>, Vec<f64>)> =
+        used.iter().map(|pair| (pair.base.speeds.clone(), pair.head.speeds.clone())).collect();
+    let (outcome, reasons) = whole(case, &used, &findings);
+    if outcome == Outcome::Invalid {
+        for finding in &mut findings {
+            finding.verdict = Word::Invalid;
+        }
+    }
+    let mut verdict = Verdict {
+        version: VERSION,
+        outcome,
+        reasons,
+        pairs_made: made,
+        pairs_used: used.len() as u32,
+        alpha,
+        same_programs,
+        findings,
+        shape_p: stats::shape_difference(&speeds, design.seed).map(|found| found.p),
+        seconds_of_a_pair: seconds,
+        design: design.clone(),
+    };
+    if let Noise::Unknown(why) = noise {
+        verdict.reasons.push(why.clone());
+    }
+    rounded(&mut verdict);
+    verdict
+}
+
+/// What the pairs say of a metric, without a word on it yet.
+fn measure(metric: &MetricSpec, used: &[&Pair], design: &Design) -> Finding {
+    let differences = Differences::of(metric, used);
+    let Differences { scale, values, both, .. } = &differences;
+    let base = median(both.iter().map(|(base, _)| *base));
+    let interval = |confidence| interval(metric, *scale, values, used, confidence);
+    let shown = |difference: f64| scale.shown(difference, base.unwrap_or(0.0));
+    let alpha = design.alpha();
+    let effect = interval(1.0 - alpha).map(|Interval { estimate, low, high }| Effect {
+        estimate: shown(estimate),
+        low: shown(low),
+        high: shown(high),
+        confidence: 1.0 - alpha,
+    });
+    let equivalence = interval(1.0 - 2.0 * alpha).map(|interval| [shown(interval.low), shown(interval.high)]);
+    let (test, p) = test(metric, &differences, design.seed);
+    Finding {
+        metric: metric.clone(),
+        verdict: Word::Inconclusive,
+        note: None,
+        pairs: values.len() as u32,
+        base,
+        head: median(both.iter().map(|(_, head)| *head)),
+        totals: totals(metric, used),
+        effect,
+        equivalence,
+        p,
+        p_adjusted: None,
+        test,
+        spread: stats::standard_deviation(values),
+        scale: *scale,
+        floor: None,
+        sees: None,
+        needs: None,
+    }
+}
+
+/// Ratios of sums have the interval of the pooled ratio, where that can be had; everything else that of the mean.
+fn interval(metric: &MetricSpec, scale: Scale, values: &[f64], used: &[&Pair], confidence: f64) -> Option<Interval> {
+    if metric.kind == Kind::Ratio && scale == Scale::LogRatio {
+        let of = |run: &Run| run.totals.get(metric.figure.as_str()).copied();
+        let pooled: Vec<PairedTotals> = used
+            .iter()
+            .filter_map(|pair| Some(PairedTotals { base: of(&pair.base)?, head: of(&pair.head)? }))
+            .collect();
+        if pooled.len() == values.len()
+            && let Some(interval) = stats::pooled_log_ratio(&pooled, confidence)
+        {
+            return Some(interval);
+        }
+    }
+    mean_interval(values, confidence)
+}
+
+/// Proportions that most runs have none of are compared by whether a run has any.
+fn test(metric: &MetricSpec, differences: &Differences, seed: u64) -> (Test, Option<f64>) {
+    let Differences { values, both, .. } = differences;
+    if values.is_empty() {
+        return (Test::SignFlip, None);
+    }
+    if metric.kind == Kind::Exact {
+        let same = both.iter().all(|(base, head)| base.total_cmp(head).is_eq());
+        return (Test::Equality, Some(if same { 1.0 } else { 0.0 }));
+    }
+    let none = both.iter().flat_map(|(base, head)| [*base, *head]).filter(|value| *value <= 0.0).count();
+    if metric.kind == Kind::Proportion && none > both.len() {
+        let only = |which: fn(&(f64, f64)) -> bool| both.iter().filter(|pair| which(pair)).count() as u64;
+        let only_base = only(|(base, head)| *base > 0.0 && *head <= 0.0);
+        let only_head = only(|(base, head)| *head > 0.0 && *base <= 0.0);
+        return (Test::Mcnemar, Some(stats::mcnemar(only_base, only_head)));
+    }
+    let found = stats::sign_flip(values, seed);
+    (if found.exact { Test::SignFlip } else { Test::SignFlipSampled }, Some(found.p))
+}
+
+fn totals(metric: &MetricSpec, used: &[&Pair]) -> Option<Totals> {
+    let sum = |side: fn(&Pair) -> &Run| {
+        used.iter().try_fold([0.0, 0.0], |[numerator, denominator], pair| {
+            let (more, of) = side(pair).totals.get(metric.figure.as_str())?;
+            Some([numerator + more, denominator + of])
+        })
+    };
+    let some = !used.is_empty();
+    Some(Totals { base: sum(|pair| &pair.base)?, head: sum(|pair| &pair.head)? }).filter(|_| some)
+}
+
+/// Metrics that decide are adjusted among themselves, and so are the others.
+fn adjust(findings: &mut [Finding]) {
+    for gating in [true, false] {
+        let of: Vec<usize> = (0..findings.len())
+            .filter(|index| findings[*index].metric.gating == gating && findings[*index].p.is_some())
+            .collect();
+        let p: Vec<f64> = of.iter().filter_map(|index| findings[*index].p).collect();
+        for (index, adjusted) in of.into_iter().zip(stats::benjamini_hochberg(&p)) {
+            findings[index].p_adjusted = Some(adjusted);
+        }
+    }
+}
+
+/// The word on a metric, in the order of precedence, and what it would take to say more.
+fn decide(finding: &mut Finding, case: Case<'_>, used: usize, seconds: f64) {
+    let design = case.design;
+    let (base, alpha) = (finding.base.unwrap_or(0.0), design.alpha());
+    let (low, high) = finding.scale.bounds(finding.metric.margin, base);
+    let margin = (finding.scale.shown(low, base), finding.scale.shown(high, base));
+    if finding.metric.kind == Kind::Exact {
+        let varies = finding.p == Some(0.0);
+        (finding.verdict, finding.note) = match (finding.pairs, varies) {
+            (0, _) => (Word::Inconclusive, Some("it is not defined in any pair".to_owned())),
+            (_, true) => (Word::Changed, Some("it should be the same in both runs of a pair, and is not".to_owned())),
+            (_, false) => (Word::NoChange, None),
+        };
+        return;
+    }
+    if finding.spread.is_none() || f64::from(finding.pairs) < DEFINED_MIN * used as f64 {
+        finding.note = Some(format!("it is defined in {} of {used} pairs", finding.pairs));
+        return;
+    }
+    let pairs = finding.pairs as usize;
+    finding.floor = case.noise.known().and_then(|floor| floor.at(&finding.metric.figure, finding.scale, pairs));
+    plan(finding, alpha, (low, high), seconds);
+    let (Some(effect), Some([from, to]), Some(p)) = (finding.effect, finding.equivalence, finding.p_adjusted) else {
+        return;
+    };
+    let one_sided = effect.low > 0.0 || effect.high < 0.0;
+    let detected = p <= alpha && (one_sided || finding.test == Test::Mcnemar);
+    let inside = |low: f64, high: f64| low > margin.0 && high < margin.1;
+    (finding.verdict, finding.note) = if detected && inside(effect.low, effect.high) {
+        (Word::ChangedSmall, None)
+    } else if detected {
+        let word = match (finding.metric.better, effect.estimate > 0.0) {
+            (Better::Neither, _) => Word::Changed,
+            (Better::Higher, true) | (Better::Lower, false) => Word::Improved,
+            (Better::Higher, false) | (Better::Lower, true) => Word::Regressed,
+        };
+        match finding.floor {
+            None => (
+                Word::Inconclusive,
+                Some("a difference was detected, and the noise of this machine is not known".to_owned()),
+            ),
+            Some(floor) if effect.estimate.abs() < floor => (
+                Word::Inconclusive,
+                Some("a difference was detected that is below the noise between equal programs".to_owned()),
+            ),
+            Some(_) => (word, None),
+        }
+    } else if inside(from, to) {
+        (Word::NoChange, zero_bound(finding))
+    } else {
+        (Word::Inconclusive, None)
+    };
+}
+
+/// What nothing seen leaves open.
+fn zero_bound(finding: &Finding) -> Option<String> {
+    if finding.test != Test::Mcnemar || finding.head != Some(0.0) || finding.base != Some(0.0) {
+        return None;
+    }
+    let bound = stats::proportion_upper_bound(0, u64::from(finding.pairs), 0.95);
+    let none = finding.effect.is_some_and(|effect| effect.low.abs() + effect.high.abs() <= 0.0);
+    none.then(|| {
+        format!("none in {} runs of either: at most {:.0} % of runs have any (95 %)", finding.pairs, 100.0 * bound)
+    })
+}
+
+/// What could have been seen, and what it takes to see the margin.
+fn plan(finding: &mut Finding, alpha: f64, (low, high): (f64, f64), seconds: f64) {
+    let (Some(spread), base) = (finding.spread, finding.base.unwrap_or(0.0)) else { return };
+    let look = Look { pairs: finding.pairs as usize, alpha };
+    finding.sees = stats::visible(look, spread, POWER).map(|effect| finding.scale.shown(effect, base).abs());
+    // The nearer of both ends is the harder one.
+    let margin = low.abs().min(high.abs());
+    if margin <= 0.0 {
+        return;
+    }
+    let to_detect = stats::pairs_to_see(spread, margin, alpha, POWER).map(|pairs| pairs as u32);
+    let to_certify = stats::pairs_to_certify(spread, margin, alpha, POWER).map(|pairs| pairs as u32);
+    let larger = to_detect.zip(to_certify).map(|(one, other)| one.max(other));
+    let minutes = larger.map(|pairs| f64::from(pairs.saturating_sub(finding.pairs)) * seconds / 60.0);
+    finding.needs = Some(Needs { to_detect, to_certify, minutes });
+}
+
+/// The whole, and why.
+fn whole(case: Case<'_>, used: &[&Pair], findings: &[Finding]) -> (Outcome, Vec<String>) {
+    let Case { pairs, design, same_programs, noise } = case;
+    let mut reasons = Vec::new();
+    let failed: Vec<String> = pairs
+        .iter()
+        .flat_map(|pair| {
+            let of = |side: &str, run: &Run| {
+                let name = format!("pair {}, {side}", pair.number + 1);
+                run.deaths.iter().map(move |death| format!("{name}: {death}")).collect::<Vec<_>>()
+            };
+            [of("base", &pair.base), of("head", &pair.head)].concat()
+        })
+        .collect();
+    let unusable = pairs.len() - used.len();
+    let too_many = unusable as f64 > UNUSABLE_MAX * pairs.len() as f64;
+    if !failed.is_empty() && too_many {
+        reasons.extend(few(failed));
+        return (Outcome::SubjectFailed, reasons);
+    }
+    if unusable > 0 {
+        reasons.push(format!("{unusable} of {} pairs do not count, as a run of theirs is INVALID", pairs.len()));
+        let why = pairs.iter().flat_map(|pair| {
+            let of = |side: &str, run: &Run| {
+                run.reasons.first().map(|reason| format!("pair {}, {side}: {reason}", pair.number + 1))
+            };
+            [of("base", &pair.base), of("head", &pair.head)].into_iter().flatten().collect::<Vec<_>>()
+        });
+        reasons.extend(few(why.collect()));
+    }
+    if too_many {
+        return (Outcome::Invalid, reasons);
+    }
+    if same_programs {
+        let differing = |finding: &&Finding| {
+            let found = finding.p_adjusted.is_some_and(|p| p <= SAME_ALPHA) && finding.metric.kind != Kind::Exact;
+            found && finding.verdict != Word::ChangedSmall
+        };
+        let differing: Vec<&str> =
+            findings.iter().filter(differing).map(|finding| finding.metric.figure.as_str()).collect();
+        if !differing.is_empty() {
+            reasons.push(format!(
+                "the programs of both sides are the same, and yet they differ in {}",
+                differing.join(", ")
+            ));
+            return (Outcome::Invalid, reasons);
+        }
+    }
+    if pairs.is_empty() || !design.looks.contains(&(pairs.len() as u32)) {
+        let looks: Vec<String> = design.looks.iter().map(ToString::to_string).collect();
+        reasons.push(format!("ended after {} pairs; planned looks are after {}", pairs.len(), looks.join(" and ")));
+        return (Outcome::Inconclusive, reasons);
+    }
+    let gating = || findings.iter().filter(|finding| finding.metric.gating);
+    let of = |word: Word| {
+        gating()
+            .filter(|finding| finding.verdict == word)
+            .map(|finding| finding.metric.figure.clone())
+            .collect::<Vec<_>>()
+    };
+    let (regressed, open) = (of(Word::Regressed), of(Word::Inconclusive));
+    if !regressed.is_empty() {
+        reasons.push(format!("worse: {}", regressed.join(", ")));
+        return (Outcome::Regressed, reasons);
+    }
+    if !open.is_empty() {
+        reasons.push(format!("neither a change nor its absence was shown: {}", open.join(", ")));
+        return (Outcome::Inconclusive, reasons);
+    }
+    if noise.known().is_none() && !same_programs {
+        return (Outcome::Inconclusive, reasons);
+    }
+    (Outcome::Passed, reasons)
+}
+
+/// The first of many sentences.
+fn few(mut sentences: Vec<String>) -> Vec<String> {
+    const SHOWN: usize = 5;
+    let more = sentences.len().saturating_sub(SHOWN);
+    sentences.truncate(SHOWN);
+    if more > 0 {
+        sentences.push(format!("… and {more} more"));
+    }
+    sentences
+}
+
+/// Cuts digits that differ between machines.
+fn rounded(verdict: &mut Verdict) {
+    let round = |value: &mut f64| {
+        if *value != 0.0 && value.is_finite() {
+            let shift = 10_f64.powi(DIGITS - 1 - value.abs().log10().floor() as i32);
+            if shift.is_finite() && shift > 0.0 {
+                *value = (*value * shift).round() / shift;
+            }
+        }
+    };
+    verdict.shape_p.iter_mut().for_each(round);
+    round(&mut verdict.seconds_of_a_pair);
+    for finding in &mut verdict.findings {
+        let Finding { base, head, p, p_adjusted, spread, floor, sees, .. } = finding;
+        [base, head, p, p_adjusted, spread, floor, sees].into_iter().flatten().for_each(round);
+        if let Some(Effect { estimate, low, high, confidence }) = &mut finding.effect {
+            [estimate, low, high, confidence].into_iter().for_each(round);
+        }
+        finding.equivalence.iter_mut().flatten().for_each(round);
+        if let Some(Totals { base, head }) = &mut finding.totals {
+            base.iter_mut().chain(head).for_each(round);
+        }
+        if let Some(Needs { minutes: Some(minutes), .. }) = &mut finding.needs {
+            round(minutes);
+        }
+    }
+}

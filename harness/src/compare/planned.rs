@@ -1,0 +1,120 @@
+//! `comparison.json`: what a comparison was to be, written before its first run.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    design::Design,
+    effect::Differences,
+    floor::{Noise, Place, Same, Store},
+    judge::{Case, judge},
+    pairs::{self, Pair},
+    subject::Subject,
+    verdict::Verdict,
+};
+use crate::{
+    regular,
+    results::{Results, replace_text},
+};
+
+/// The version of the file.
+const VERSION: u32 = 1;
+/// What was planned.
+const PLANNED: &str = "comparison.json";
+/// What came of it.
+const VERDICT: &str = "verdict.json";
+/// More is none of ours.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// What a comparison was to be.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The version of the file.
+    pub version: u32,
+    /// The experiment.
+    pub experiment: String,
+    /// Its scale; none: as the file stands.
+    pub scale: Option<String>,
+    /// The arm of the base.
+    pub arm: String,
+    /// The arm of the head.
+    pub head_arm: String,
+    /// What is compared with.
+    pub base: Subject,
+    /// What is judged.
+    pub head: Subject,
+    /// Both sides run the same programs in the same arm.
+    pub same_programs: bool,
+    /// Looks and metrics.
+    pub design: Design,
+    /// Where it was measured; none: no run was made.
+    pub place: Option<Place>,
+    /// What was known of the noise there.
+    pub noise: Noise,
+}
+
+impl Planned {
+    /// With the version of this program.
+    pub const VERSION: u32 = VERSION;
+
+    /// Of results in this directory.
+    pub fn read(directory: &Path) -> anyhow::Result<Self> {
+        let path = directory.join(PLANNED);
+        let bytes = regular::read(&path, MOST_BYTES).with_context(|| {
+            format!("{}: no results of `peerbed compare`: there is no {PLANNED}", directory.display())
+        })?;
+        let planned: Self = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
+        if planned.version != VERSION {
+            bail!("{}: version {}, this program reads {VERSION}", path.display(), planned.version);
+        }
+        Ok(planned)
+    }
+
+    /// Writes it into a directory of results.
+    pub fn write(&self, directory: &Path) -> anyhow::Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        Ok(replace_text(&directory.join(PLANNED), &text, None)?)
+    }
+
+    /// Judges the results that came of it, from their files.
+    pub fn judge(&self, results: &Results) -> anyhow::Result<Verdict> {
+        let pairs = pairs::from_files(results)?;
+        Ok(judge(Case { pairs: &pairs, design: &self.design, same_programs: self.same_programs, noise: &self.noise }))
+    }
+
+    /// Keeps what these pairs of equal programs say of the noise.
+    pub fn keep(&self, store: &Store, pairs: &[Pair]) -> anyhow::Result<()> {
+        let Some(place) = &self.place else { return Ok(()) };
+        let at = jiff::Timestamp::now();
+        let usable = pairs.iter().filter(|pair| pair.base.valid() && pair.head.valid());
+        let all: Vec<Same> = usable
+            .map(|pair| {
+                let differences = self.design.metrics.iter().filter_map(|metric| {
+                    let found = Differences::of(metric, &[pair]);
+                    Some((metric.figure.clone(), (found.scale, *found.values.first()?)))
+                });
+                let programs = self.base.programs.join(" ");
+                Same { at, place: place.clone(), programs, differences: differences.collect() }
+            })
+            .collect();
+        store.add(&all).with_context(|| format!("cannot write {}", store.path().display()))
+    }
+}
+
+/// What is in a directory of results if they are of a comparison that was judged.
+pub(super) fn read_verdict(directory: &Path) -> anyhow::Result<Option<(Verdict, Planned)>> {
+    let path = verdict_file(directory);
+    if !directory.join(PLANNED).exists() || !path.exists() {
+        return Ok(None);
+    }
+    let bytes = regular::read(&path, MOST_BYTES).with_context(|| path.display().to_string())?;
+    let verdict = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
+    Ok(Some((verdict, Planned::read(directory)?)))
+}
+
+/// Where the verdict of a directory of results is.
+pub fn verdict_file(directory: &Path) -> PathBuf {
+    directory.join(VERDICT)
+}

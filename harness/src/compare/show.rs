@@ -1,0 +1,243 @@
+//! How a verdict is shown: a table for terminals, Markdown for pages of jobs, JSON for programs.
+
+use std::{fmt::Write, path::Path};
+
+use maud::{Markup, html};
+
+use super::{
+    design::Kind,
+    planned::{self, Planned, verdict_file},
+    subject::{Subject, short},
+    verdict::{Finding, Outcome, Test, Verdict, Word},
+};
+use crate::{
+    report::{Source, html_after, number, percent},
+    results::{layout, replace_text},
+    say::counted,
+};
+
+/// The summary of a comparison, in the place of that of an experiment.
+const SUMMARY: &str = "summary.md";
+
+/// `verdict.json`, to the byte.
+pub fn json(verdict: &Verdict) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(verdict)? + "\n")
+}
+
+/// Writes `verdict.json` and the summary into a directory of results.
+pub fn write(verdict: &Verdict, planned: &Planned, directory: &Path) -> anyhow::Result<()> {
+    replace_text(&verdict_file(directory), &json(verdict)?, None)?;
+    replace_text(&directory.join(SUMMARY), &markdown(verdict, planned), None)?;
+    let page = html_after(&Source::read(&[directory])?, &section(verdict, planned));
+    replace_text(&directory.join(layout::REPORT), &page, None)?;
+    Ok(())
+}
+
+/// The beginning of the page of results: the verdicts of those directories that are comparisons.
+pub fn sections(directories: &[&Path]) -> anyhow::Result<Markup> {
+    let mut all = Markup::default();
+    for directory in directories {
+        if let Some((verdict, planned)) = planned::read_verdict(directory)? {
+            all.0.push_str(&section(&verdict, &planned).0);
+        }
+    }
+    Ok(all)
+}
+
+/// A verdict on a page.
+fn section(verdict: &Verdict, planned: &Planned) -> Markup {
+    html! {
+        section .answer {
+            h2 { "Verdict: " (verdict.outcome.word()) }
+            p { (head(planned)) "." }
+            p { (sentence(verdict)) "." }
+            @if !verdict.reasons.is_empty() { ul { @for reason in &verdict.reasons { li { (reason) } } } }
+        }
+        div .wide {
+            table {
+                thead { tr { @for title in ["verdict", "metric", "base → head", "change [interval]", "evidence"] { th .prose { (title) } } } }
+                tbody {
+                    @for finding in &verdict.findings {
+                        @let [word, metric, values, change, evidence] = row(finding);
+                        tr {
+                            td .text { @if finding.metric.gating { b { (word) } } @else { (word) } }
+                            td .text { (metric) }
+                            td .text { (values) }
+                            td .text { (change) }
+                            td .prose { (evidence) }
+                        }
+                    }
+                }
+            }
+        }
+        p .note {
+            "Bold: metrics that decide; the others, in brackets, inform. Changes are those of the head against the base, with intervals of "
+            (format!("{:.1} %", 100.0 * (1.0 - verdict.alpha))) " over the pairs. p_adj: sign-flip test, adjusted by Benjamini and Hochberg."
+            @for note in notes(verdict) { " " (note) }
+        }
+    }
+}
+
+/// What a person reads on a terminal.
+pub fn table(verdict: &Verdict, planned: &Planned) -> String {
+    let mut text = format!("{}\n\n", head(planned));
+    let rows: Vec<[String; 5]> = verdict.findings.iter().map(row).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    for row in &rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let pad = width(column) - cell.chars().count();
+            let _ = write!(line, "{cell}{}  ", " ".repeat(pad));
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    for line in notes(verdict) {
+        let _ = writeln!(text, "{line}");
+    }
+    let _ = write!(text, "\n{}: {}", verdict.outcome.word(), sentence(verdict));
+    for reason in &verdict.reasons {
+        let _ = write!(text, "\n  {reason}");
+    }
+    text + "\n"
+}
+
+/// What a job's page shows.
+pub fn markdown(verdict: &Verdict, planned: &Planned) -> String {
+    let mut text = format!(
+        "# {}: {}\n\n{}\n\n{}\n\n",
+        planned.experiment,
+        verdict.outcome.word(),
+        head(planned),
+        sentence(verdict)
+    );
+    for reason in &verdict.reasons {
+        let _ = writeln!(text, "- {reason}");
+    }
+    text.push_str("\n| verdict | metric | base → head | change [interval] | evidence |\n|---|---|---|---|---|\n");
+    for finding in &verdict.findings {
+        let [word, metric, values, change, evidence] = row(finding);
+        let bold = if finding.metric.gating { format!("**{word}**") } else { word };
+        let _ = writeln!(text, "| {bold} | `{metric}` | {values} | {change} | {evidence} |");
+    }
+    let _ = write!(text, "\nBold: metrics that decide.");
+    for line in notes(verdict) {
+        let _ = write!(text, " {line}");
+    }
+    text + "\n"
+}
+
+fn head(planned: &Planned) -> String {
+    let scale = planned.scale.as_ref().map_or(String::new(), |scale| format!(", scale {scale}"));
+    let arm = if planned.arm == planned.head_arm {
+        format!("arm {}", planned.arm)
+    } else {
+        format!("arm {} against {}", planned.head_arm, planned.arm)
+    };
+    let equal = if planned.same_programs { " (the same programs: A/A)" } else { "" };
+    format!("{} {arm}{scale}: {} against {}{equal}", planned.experiment, subject(&planned.head), subject(&planned.base))
+}
+
+fn subject(subject: &Subject) -> String {
+    match &subject.commit {
+        Some(commit) if commit.starts_with(&subject.name) => short(commit, subject.dirty),
+        Some(commit) => format!("{} ({})", subject.name, short(commit, subject.dirty)),
+        None => subject.name.clone(),
+    }
+}
+
+fn sentence(verdict: &Verdict) -> String {
+    let used = if verdict.pairs_used == verdict.pairs_made {
+        counted(verdict.pairs_made as usize, "pair")
+    } else {
+        format!("{} of {}", verdict.pairs_used, counted(verdict.pairs_made as usize, "pair"))
+    };
+    let looks: Vec<String> = verdict.design.looks.iter().map(ToString::to_string).collect();
+    let said = match verdict.outcome {
+        Outcome::Passed if verdict.same_programs => "equal programs do not differ",
+        Outcome::Passed => "nothing that decides is worse",
+        Outcome::Regressed => "something that decides is worse",
+        Outcome::Inconclusive => "neither a change nor its absence was shown",
+        Outcome::Invalid => "what was measured cannot be believed",
+        Outcome::SubjectFailed => "programs that are compared died",
+    };
+    format!(
+        "{said}; {used}, planned looks after {}, error {:.2} % each (5 % in all)",
+        looks.join(" and "),
+        100.0 * verdict.alpha
+    )
+}
+
+/// Verdict, metric, values, change with interval, evidence.
+fn row(finding: &Finding) -> [String; 5] {
+    let margin = share(finding.metric.margin, finding.metric.kind, false);
+    let word = finding.verdict.text(&margin);
+    let metric =
+        if finding.metric.gating { finding.metric.figure.clone() } else { format!("({})", finding.metric.figure) };
+    let value = |value: Option<f64>| match finding.metric.kind {
+        Kind::Proportion => percent(value),
+        _ => number(value),
+    };
+    let mut values = format!("{} → {}", value(finding.base), value(finding.head));
+    if let Some(totals) = &finding.totals
+        && finding.metric.kind == Kind::Ratio
+    {
+        let of =
+            |[numerator, denominator]: [f64; 2]| format!("{}/{}", number(Some(numerator)), number(Some(denominator)));
+        let _ = write!(values, " ({} → {})", of(totals.base), of(totals.head));
+    }
+    let change = finding.effect.map_or(String::new(), |effect| {
+        let shown = |value: f64| share(value, finding.metric.kind, true);
+        format!("{} [{}, {}]", shown(effect.estimate), shown(effect.low), shown(effect.high))
+    });
+    [word, metric, values, change, evidence(finding)]
+}
+
+fn evidence(finding: &Finding) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let size = |value: f64| share(value, finding.metric.kind, false);
+    let decided = !matches!(finding.verdict, Word::Inconclusive | Word::NoChange | Word::Invalid);
+    if let Some(p) = finding.p_adjusted.filter(|_| finding.test != Test::Equality) {
+        parts.push(format!("p_adj {p:.3}"));
+    }
+    if decided && let Some(floor) = finding.floor {
+        parts.push(format!("A/A floor {}", size(floor)));
+    }
+    if !decided && let Some(sees) = finding.sees {
+        parts.push(format!("can see ≥ {} now", size(sees)));
+    }
+    if finding.verdict == Word::Inconclusive
+        && let Some(needs) = finding.needs
+    {
+        let margin = size(finding.metric.margin);
+        let larger = needs.to_detect.zip(needs.to_certify).map(|(one, other)| one.max(other));
+        parts.push(match (larger, needs.minutes) {
+            (Some(pairs), Some(minutes)) if pairs > finding.pairs => {
+                format!("{} more pairs (~{minutes:.0} min) decide about {margin}", pairs - finding.pairs)
+            }
+            (None, _) => format!("no number of pairs that can be made decides about {margin}"),
+            _ => String::new(),
+        });
+    }
+    parts.extend(finding.note.clone());
+    parts.retain(|part| !part.is_empty());
+    parts.join("; ")
+}
+
+/// A share of the base, or points.
+fn share(value: f64, kind: Kind, signed: bool) -> String {
+    let unit = if kind == Kind::Proportion { "points" } else { "%" };
+    let value = 100.0 * value;
+    let digits = usize::from(value.abs() < 9.95);
+    let sign = if signed && value >= 0.0 { "+" } else { "" };
+    format!("{sign}{value:.digits$} {unit}").replace('-', "−")
+}
+
+fn notes(verdict: &Verdict) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let Some(p) = verdict.shape_p.filter(|p| *p <= 0.01) {
+        notes.push(format!(
+            "The distribution of speeds differs in shape (energy distance of ranks, p {p:.3}; it decides nothing)."
+        ));
+    }
+    notes
+}

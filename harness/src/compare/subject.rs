@@ -1,0 +1,273 @@
+//! The programs that are compared: from a name of a commit to three static programs in a cache.
+//!
+//! All versions of a checkout are built at one place, one after the other, so that equal sources make equal programs: paths go into
+//! programs. That place is a git worktree in the user's cache directory; the checkout itself, and what is built in it, stay as they are.
+
+use std::{
+    env,
+    ffi::OsStr,
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, bail};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+
+use crate::say::complain;
+
+/// The programs of nodes.
+pub const PROGRAMS: [&str; 3] = ["control", "edge", "peer"];
+/// What stands for the checkout as it is, with everything that is not committed.
+pub const WORKTREE: &str = ".";
+/// How they are built; whatever changes a program belongs to it.
+const FLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
+
+/// One side of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// What the user called it.
+    pub name: String,
+    /// Its commit; that below the changes where it has some; none of programs that were given as such.
+    pub commit: Option<String>,
+    /// The hash of its tree of files, changes included.
+    pub tree: Option<String>,
+    /// It has changes that are not committed.
+    pub dirty: bool,
+    /// What built it.
+    pub rustc: Option<String>,
+    /// BLAKE3 of each program, in the order of [`PROGRAMS`].
+    pub programs: Vec<String>,
+}
+
+/// A side with where its programs are.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// What it is.
+    pub subject: Subject,
+    /// The directory of its programs.
+    pub directory: PathBuf,
+}
+
+/// A version of a checkout, not yet built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    name: String,
+    commit: String,
+    tree: String,
+    dirty: bool,
+}
+
+/// A checkout whose versions can be built.
+#[derive(Debug)]
+pub struct Checkout {
+    root: PathBuf,
+    cache: PathBuf,
+}
+
+impl Built {
+    /// Programs that somebody else built.
+    pub fn given(name: &str, directory: &Path) -> anyhow::Result<Self> {
+        let directory = directory.canonicalize().with_context(|| format!("cannot open {}", directory.display()))?;
+        let programs = hashes(&directory)
+            .with_context(|| format!("{} must have the programs control, edge and peer", directory.display()))?;
+        let subject = Subject { name: name.to_owned(), commit: None, tree: None, dirty: false, rustc: None, programs };
+        Ok(Self { subject, directory })
+    }
+}
+
+impl Checkout {
+    /// The git checkout that holds this directory.
+    pub fn of(directory: &Path) -> anyhow::Result<Self> {
+        let root = PathBuf::from(git(directory, &["rev-parse", "--show-toplevel"]).context(
+            "comparing needs a git checkout, whose commits are built; or name programs with --base-programs and --head-programs",
+        )?);
+        let common = git(&root, &["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
+        // Clones have worktrees of their own: one belongs to one repository.
+        let key = &blake3::hash(common.as_bytes()).to_hex()[..12];
+        Ok(Self { cache: cache_directory()?.join("builds").join(key), root })
+    }
+
+    /// The version of this name: anything that git knows as a commit, or `.` for the files as they are.
+    pub fn version(&self, name: &str) -> anyhow::Result<Version> {
+        if name != WORKTREE {
+            let commit = git(
+                &self.root,
+                &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")],
+            )
+            .with_context(|| format!("git knows no commit `{name}`; `.` means the files as they are"))?;
+            let tree = git(&self.root, &["rev-parse", &format!("{commit}^{{tree}}")])?;
+            return Ok(Version { name: name.to_owned(), commit, tree, dirty: false });
+        }
+        let head = git(&self.root, &["rev-parse", "HEAD"])?;
+        // An index of its own, so that what the user has staged stays as it is.
+        fs::create_dir_all(&self.cache).with_context(|| format!("cannot make {}", self.cache.display()))?;
+        let index = self.cache.join(format!("index-{}", std::process::id()));
+        let with_index = |args: &[&str]| git_with(&self.root, args, &[("GIT_INDEX_FILE", index.as_os_str())]);
+        let tree = with_index(&["read-tree", "HEAD"])
+            .and_then(|_| with_index(&["add", "--all"]))
+            .and_then(|_| with_index(&["write-tree"]));
+        if let Err(error) = fs::remove_file(&index) {
+            tracing::warn!(%error, "{} could not be removed", index.display());
+        }
+        let tree = tree?;
+        let dirty = tree != git(&self.root, &["rev-parse", "HEAD^{tree}"])?;
+        Ok(Version { name: name.to_owned(), commit: head, tree, dirty })
+    }
+
+    /// Builds a version, unless that was done before; says so as it goes.
+    pub fn build(&self, version: &Version) -> anyhow::Result<Built> {
+        let Version { name, commit, tree, dirty } = version;
+        fs::create_dir_all(&self.cache).with_context(|| format!("cannot make {}", self.cache.display()))?;
+        let _lock = self.lock()?;
+        let source = self.cache.join("source");
+        let committed = if *dirty { self.commit_of(tree, commit)? } else { commit.clone() };
+        self.check_out(&source, &committed)?;
+        let rustc = output(&source, "rustc", &["-vV"], &[])?;
+        let host =
+            rustc.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?.to_owned();
+        let rustc = rustc.lines().next().unwrap_or_default().to_owned();
+        let key = blake3::hash(format!("{tree}\n{rustc}\n{host}\n{FLAGS}").as_bytes()).to_hex()[..32].to_owned();
+        let directory = self.cache.join("programs").join(key);
+        let subject = |programs| Subject {
+            name: name.clone(),
+            commit: Some(commit.clone()),
+            tree: Some(tree.clone()),
+            dirty: *dirty,
+            rustc: Some(rustc.clone()),
+            programs,
+        };
+        if let Ok(programs) = hashes(&directory) {
+            complain(format_args!("{name}: built before"));
+            return Ok(Built { subject: subject(programs), directory });
+        }
+        complain(format_args!("{name}: building {} (some minutes)", short(commit, *dirty)));
+        self.cargo(&source, &host).with_context(|| format!("{name} could not be built"))?;
+        let built = self.cache.join("target").join(&host).join("release");
+        keep(&built, &directory)?;
+        let programs = hashes(&directory).with_context(|| format!("what was built of {name} cannot be read"))?;
+        Ok(Built { subject: subject(programs), directory })
+    }
+
+    /// One build at a time.
+    fn lock(&self) -> anyhow::Result<File> {
+        let path = self.cache.join("lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.with_context(|| format!("cannot open {}", path.display()))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            complain("another comparison is building; waiting for it");
+            flock(&lock, FlockOperation::LockExclusive).with_context(|| format!("cannot lock {}", path.display()))?;
+        }
+        Ok(lock)
+    }
+
+    /// A commit of a tree that has none.
+    fn commit_of(&self, tree: &str, parent: &str) -> anyhow::Result<String> {
+        let who = ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"];
+        let who: Vec<(&str, &OsStr)> = who.iter().map(|name| (*name, OsStr::new("peerbed"))).collect();
+        git_with(
+            &self.root,
+            &["-c", "commit.gpgsign=false", "commit-tree", tree, "-p", parent, "-m", "uncommitted changes"],
+            &who,
+        )
+    }
+
+    /// Brings the worktree to a commit. Files that stay the same stay untouched, so that little is built anew.
+    fn check_out(&self, source: &Path, commit: &str) -> anyhow::Result<()> {
+        let path = source.display().to_string();
+        if git(source, &["rev-parse", "--show-toplevel"]).is_ok_and(|top| Path::new(&top) == source) {
+            git(source, &["checkout", "--quiet", "--force", "--detach", commit])?;
+            git(source, &["clean", "--quiet", "-ffdx"])?;
+            return Ok(());
+        }
+        match fs::remove_dir_all(source) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {path}"));
+            }
+            _ => {}
+        }
+        git(&self.root, &["worktree", "prune"])?;
+        git(&self.root, &["worktree", "add", "--quiet", "--force", "--detach", &path, commit])?;
+        Ok(())
+    }
+
+    fn cargo(&self, source: &Path, host: &str) -> anyhow::Result<()> {
+        let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
+        let mut command = Command::new("cargo");
+        command.args(["build", "--release", "--locked", "--quiet", "--target", host]);
+        for program in PROGRAMS {
+            command.args(["-p", &format!("peerbed-{program}")]);
+        }
+        command.current_dir(source).env("CARGO_TARGET_DIR", self.cache.join("target")).env(flags, FLAGS);
+        // What the caller builds with is not what is compared.
+        for variable in
+            ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "CARGO_MANIFEST_DIR"]
+        {
+            command.env_remove(variable);
+        }
+        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().context("cannot start cargo")?;
+        if !status.success() {
+            bail!("cargo ended with {status}; what it complained of stands above");
+        }
+        Ok(())
+    }
+}
+
+/// A commit in a few letters.
+pub fn short(commit: &str, dirty: bool) -> String {
+    format!("{commit:.10}{}", if dirty { "-dirty" } else { "" })
+}
+
+/// Copies the programs to where they stay, all of them or none.
+fn keep(built: &Path, directory: &Path) -> anyhow::Result<()> {
+    let parent = directory.parent().context("programs have a directory")?;
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let fresh =
+        tempfile::tempdir_in(parent).with_context(|| format!("cannot make a directory in {}", parent.display()))?;
+    for program in PROGRAMS {
+        fs::copy(built.join(program), fresh.path().join(program))
+            .with_context(|| format!("the build made no {program}"))?;
+    }
+    fs::rename(fresh.path(), directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    // It has another name now.
+    let _ = fresh.keep();
+    Ok(())
+}
+
+fn hashes(directory: &Path) -> anyhow::Result<Vec<String>> {
+    let hash = |program: &&str| {
+        let path = directory.join(program);
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(blake3::hash(&bytes).to_hex().to_string())
+    };
+    PROGRAMS.iter().map(hash).collect()
+}
+
+fn cache_directory() -> anyhow::Result<PathBuf> {
+    let variable = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+    Ok(base.context("neither XDG_CACHE_HOME nor HOME says where what is built can be kept")?.join("peerbed"))
+}
+
+fn git(directory: &Path, args: &[&str]) -> anyhow::Result<String> {
+    git_with(directory, args, &[])
+}
+
+fn git_with(directory: &Path, args: &[&str], variables: &[(&str, &OsStr)]) -> anyhow::Result<String> {
+    output(directory, "git", args, variables)
+}
+
+/// Standard output of a program that ended well, trimmed.
+fn output(directory: &Path, program: &str, args: &[&str], variables: &[(&str, &OsStr)]) -> anyhow::Result<String> {
+    let called = || format!("`{program} {}`", args.join(" "));
+    let mut command = Command::new(program);
+    command.args(args).current_dir(directory).envs(variables.iter().copied()).stdin(Stdio::null());
+    let output = command.output().with_context(called)?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{}: {}", called(), said.lines().next().unwrap_or("failed without a word"));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
