@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Context;
 use clap::Args;
+use jiff::Timestamp;
 use peerbed_model::Plan;
 
 use super::{
@@ -12,11 +13,16 @@ use super::{
 };
 use crate::{
     calibrate::{Calibrator, When, complaints, table},
-    compare::{floor::PAIRS_MIN, show, subject::Built, verdict::Outcome},
+    compare::{
+        floor::{Noise, PAIRS_MIN, Store},
+        show,
+        subject::Built,
+        verdict::Outcome,
+    },
     project::Project,
     run::{Interrupt, progress::Progress},
     runtime::{Programs, Runtime},
-    say::say,
+    say::{complain, say},
     scratch::Scratch,
     status::Status,
 };
@@ -35,8 +41,8 @@ pub(crate) struct CalibrateArgs {
     /// With --aa: the arm; needed where the experiment has several
     #[arg(long, value_name = "ARM", requires = "aa")]
     arm: Option<String>,
-    /// With --aa: so many pairs
-    #[arg(long, value_name = "N", requires = "aa", default_value_t = PAIRS_MIN as u32, value_parser = clap::value_parser!(u32).range(1..=500))]
+    /// With --aa: so many pairs; 12 that can be believed must be of the last 8 days
+    #[arg(long, value_name = "N", requires = "aa", default_value_t = PAIRS_MIN as u32 + 2, value_parser = clap::value_parser!(u32).range(1..=500))]
     pairs: u32,
     /// With --aa: where results go, instead of results/
     #[arg(long, value_name = "DIR", requires = "aa")]
@@ -110,12 +116,15 @@ fn equals(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
         results: args.results.clone().unwrap_or_else(|| project.results()),
         carrier: &args.carrier,
         calibrate: When::Cached,
+        resume: false,
         quiet: args.quiet || args.json,
     };
     let prepared = request.prepare()?;
     let own = Built::given("these programs", Programs::default().directory())?;
     let judged = match measure(&request, prepared, [own.clone(), own])? {
         Measured::Judged(judged) => judged,
+        Measured::SubjectFailed => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
+        Measured::Unfit => return Ok(Status::Invalid.into()),
         Measured::Interrupted => return Ok(Status::Interrupted.into()),
     };
     let (verdict, planned, path) = &*judged;
@@ -124,9 +133,16 @@ fn equals(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
     } else {
         say(&format!("{}results: {}\n", show::table(verdict, planned), path.display()))?;
     }
-    // That nothing is decided by so few pairs is no failure: they are kept.
-    Ok(match verdict.outcome {
-        Outcome::Invalid | Outcome::SubjectFailed => ExitCode::from(verdict.outcome.code()),
-        Outcome::Passed | Outcome::Regressed | Outcome::Inconclusive => Status::Good.into(),
+    if matches!(verdict.outcome, Outcome::Invalid | Outcome::SubjectFailed) {
+        return Ok(ExitCode::from(verdict.outcome.code()));
+    }
+    // That these pairs decide nothing is no failure; that they are too few to know the noise is.
+    let noise = planned.place.as_ref().map(|place| Store::below(&request.results).noise(place, Timestamp::now()));
+    Ok(match noise {
+        Some(Noise::Unknown(why)) => {
+            complain(why);
+            ExitCode::from(Outcome::Inconclusive.code())
+        }
+        Some(Noise::Known(_)) | None => Status::Good.into(),
     })
 }

@@ -16,8 +16,8 @@ use crate::{
     calibrate::When,
     compare::{
         Planned, design, show,
-        subject::{Built, Checkout, WORKTREE},
-        verdict::Verdict,
+        subject::{Built, Checkout, Version, WORKTREE},
+        verdict::{Outcome, Verdict},
         verdict_file,
     },
     project::Project,
@@ -67,6 +67,9 @@ pub(crate) struct CompareArgs {
     /// Which links are measured before the runs begin
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
     calibrate: When,
+    /// Go on with the newest unfinished comparison of the same programs: whole runs are taken over, the others are made
+    #[arg(long, conflicts_with = "replay")]
+    resume: bool,
     /// Judge a comparison again from its files, which must be whole; nothing is run
     #[arg(long, value_name = "DIR")]
     replay: Option<PathBuf>,
@@ -92,6 +95,8 @@ pub(crate) fn run(args: &CompareArgs, project: impl FnOnce() -> anyhow::Result<P
         Some(directory) => replay(directory)?,
         None => match compare(args, &project()?)? {
             Measured::Judged(judged) => *judged,
+            Measured::SubjectFailed => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
+            Measured::Unfit => return Ok(Status::Invalid.into()),
             Measured::Interrupted => return Ok(Status::Interrupted.into()),
         },
     };
@@ -116,6 +121,7 @@ fn compare(args: &CompareArgs, project: &Project) -> anyhow::Result<Measured> {
         results: args.results.clone().unwrap_or_else(|| project.results()),
         carrier: &args.carrier,
         calibrate: args.calibrate,
+        resume: args.resume,
         quiet: args.quiet || args.json,
     };
     // What is wrong with the experiment is said before minutes are spent on programs.
@@ -132,13 +138,16 @@ fn replay(directory: &Path) -> anyhow::Result<(Verdict, Planned, PathBuf)> {
     let now = show::json(&verdict)?;
     match std::fs::read_to_string(&kept) {
         Ok(before) if before == now => complain("verdict.json is the same, to the byte"),
-        Ok(_) => complain(format_args!(
-            "{} is another: this program judges otherwise than the one that wrote it",
-            kept.display()
-        )),
+        Ok(_) => bail!("{} is another: this program judges otherwise than the one that wrote it", kept.display()),
         Err(error) => complain(format_args!("{}: {error}", kept.display())),
     }
     Ok((verdict, planned, directory.to_owned()))
+}
+
+/// Where a side's programs come from.
+enum Side {
+    Given(Built),
+    Version(Version),
 }
 
 /// Both sides, built before anything is measured.
@@ -148,18 +157,24 @@ fn subjects(args: &CompareArgs, project: &Project) -> anyhow::Result<[Built; 2]>
         _ => Some(Checkout::of(project.root())?),
     };
     let side = |name: &str, given: &Option<PathBuf>| match (given, &checkout) {
-        (Some(directory), _) => Built::given(&directory.display().to_string(), directory),
-        (None, Some(checkout)) => checkout.build(&checkout.version(name)?),
+        (Some(directory), _) => Built::given(&directory.display().to_string(), directory).map(Side::Given),
+        (None, Some(checkout)) => checkout.version(name).map(Side::Version),
         (None, None) => bail!("nothing says what the programs of `{name}` are"),
     };
+    if args.base_programs.is_some() && args.base.is_some() && args.head != WORKTREE {
+        bail!("--base-programs says what the base is: name one commit, the head");
+    }
     // With programs for the base, the one commit that is named is the head.
     let (base, head) = match (&args.base_programs, &args.base) {
         (Some(_), Some(named)) => ("", named.as_str()),
         (_, base) => (base.as_deref().unwrap_or_default(), args.head.as_str()),
     };
-    // Both names must be good before minutes are spent on one.
-    if let (Some(checkout), None) = (&checkout, &args.head_programs) {
-        checkout.version(head)?;
-    }
-    Ok([side(base, &args.base_programs)?, side(head, &args.head_programs)?])
+    // Both are settled before minutes are spent on one: files and branches may change meanwhile.
+    let [base, head] = [side(base, &args.base_programs)?, side(head, &args.head_programs)?];
+    let built = |side: Side| match (side, &checkout) {
+        (Side::Given(built), _) => Ok(built),
+        (Side::Version(version), Some(checkout)) => checkout.build(&version),
+        (Side::Version(_), None) => bail!("there is no checkout"),
+    };
+    Ok([built(base)?, built(head)?])
 }

@@ -1,13 +1,13 @@
 //! Pairs of runs: what compares two versions, and what measures how far equal ones differ.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use peerbed_model::{Coordinates, Experiment, Plan};
 
 use super::{
     CarrierArgs, choose_arm, refuse_unmet,
-    sweep::{self, Sweep},
+    sweep::{self, Sweep, take_over},
 };
 use crate::{
     calibrate::When,
@@ -22,10 +22,10 @@ use crate::{
         verdict::{Outcome, Verdict},
     },
     project::Project,
-    results::{Begun, Ending, Identity, Results, ResultsDir, RunOutcome, fingerprint_of},
+    results::{Begun, Ending, Identity, Outline, Results, ResultsDir, RunOutcome, fingerprint_of, resume},
     run::{Interrupt, estimate::Estimate, progress::Progress},
-    runtime::{Chosen, Programs, Runtime},
-    say::{complain, describe},
+    runtime::{Chosen, Programs, Runtime, RuntimeError},
+    say::{complain, counted, describe},
 };
 
 /// Where comparisons go below the results.
@@ -53,6 +53,8 @@ pub(super) struct Request<'a> {
     pub(super) carrier: &'a CarrierArgs,
     /// Which links are measured before.
     pub(super) calibrate: When,
+    /// Goes on with the newest unfinished comparison of the same.
+    pub(super) resume: bool,
     /// Shows no progress.
     pub(super) quiet: bool,
 }
@@ -69,6 +71,10 @@ pub(super) struct Prepared {
 pub(super) enum Measured {
     /// With a verdict, which is in this directory.
     Judged(Box<(Verdict, Planned, PathBuf)>),
+    /// Nodes of a side were not even ready.
+    SubjectFailed,
+    /// The links are not what was asked for, so that nothing was measured.
+    Unfit,
     /// The user wanted no more.
     Interrupted,
 }
@@ -147,7 +153,7 @@ pub(super) fn measure(
         let unmet = tokio.block_on(carrier.preflight(plan));
         refuse_unmet(name, &unmet)?;
     }
-    let mut planned = Planned {
+    let planned = Planned {
         version: Planned::VERSION,
         experiment: (*name).to_owned(),
         scale: request.scale.map(str::to_owned),
@@ -160,17 +166,34 @@ pub(super) fn measure(
         place: None,
         noise: Noise::Unknown("no run was made".to_owned()),
     };
+    let fixed: BTreeSet<&str> = all
+        .iter()
+        .flat_map(|plan| &plan.nodes)
+        .filter(|node| !node.command.is_empty() || node.image.is_some())
+        .map(|node| node.group.as_str())
+        .collect();
+    if !fixed.is_empty() {
+        let groups: Vec<&str> = fixed.into_iter().collect();
+        complain(format_args!("the same on both sides, as they run programs of their own: {}", groups.join(", ")));
+    }
     if planned.same_programs {
         complain("the programs of both sides are the same: this is a comparison of equals (A/A)");
     }
     let identity = Identity::of(project.root());
     let below = request.results.join(DIRECTORY);
-    let mut dir = ResultsDir::create(&below, &plans, identity.clone())
-        .with_context(|| format!("cannot make a result directory in {}", below.display()))?;
-    dir.begin(&Begun::of(&plans, &identity, carriers.base.name(), carriers.base.options())?)?;
-    planned.write(dir.path())?;
+    let begun = Begun::of(&plans, &identity, carriers.base.name(), carriers.base.options())?.with(planned.identity());
     let mut progress = Progress::of(Estimate::of(in_order.iter().map(|plan| &**plan)), request.quiet);
     let mut outcomes: Vec<RunOutcome> = Vec::new();
+    let mut dir = if request.resume {
+        let resumed = resume(&below, &plans, identity, &begun)?;
+        take_over(resumed, &in_order, &mut progress, &mut outcomes)
+    } else {
+        let dir = ResultsDir::create(&below, &plans, identity)
+            .with_context(|| format!("cannot make a result directory in {}", below.display()))?;
+        dir.begin(&begun)?;
+        dir
+    };
+    planned.write(dir.path())?;
     let store = Store::below(&request.results);
     let sweep = Sweep {
         plans: &in_order,
@@ -182,11 +205,28 @@ pub(super) fn measure(
     let ended = tokio.block_on(sweep.run(&mut dir, &mut progress, &mut outcomes));
     progress.finish();
     outcomes.sort_by_key(|outcome| outcome.record().order);
+    conclude(planned, &store, dir, &outcomes, ended)
+}
+
+/// Writes what was measured, and judges it.
+fn conclude(
+    mut planned: Planned,
+    store: &Store,
+    mut dir: ResultsDir,
+    outcomes: &[RunOutcome],
+    ended: anyhow::Result<Ending>,
+) -> anyhow::Result<Measured> {
     let (ending, failure) = match ended {
         Ok(ending) => (ending, None),
         Err(error) => {
-            let failure = describe(&error);
-            (Ending::Failed(dir.as_finished(&failure)), Some(failure))
+            let of_subject = matches!(
+                error.downcast_ref(),
+                Some(
+                    RuntimeError::EndedEarly { .. } | RuntimeError::NotReady { .. } | RuntimeError::TooMuchSaid { .. }
+                )
+            );
+            let failure = dir.as_finished(&describe(&error));
+            (Ending::Failed(failure.clone()), Some((failure, of_subject)))
         }
     };
     if outcomes.is_empty() && matches!(ending, Ending::Interrupted) {
@@ -194,21 +234,34 @@ pub(super) fn measure(
         complain("interrupted before anything was measured: there are no results");
         return Ok(Measured::Interrupted);
     }
-    place(&mut planned, &store, &outcomes);
+    place(&mut planned, store, outcomes);
     planned.write(dir.path())?;
     if ending == Ending::Complete {
         dir.ended_after(outcomes.iter().map(|outcome| outcome.record().plan.repeat + 1).max().unwrap_or(0));
     }
-    let finished = dir.finish(&outcomes, &ending)?;
-    if let Some(failure) = failure {
-        bail!("{failure}\nwhat was measured before is in {}", finished.path.display());
+    let finished = dir.finish(outcomes, &ending)?;
+    if let Some((failure, of_subject)) = failure {
+        let told = format!("{failure}\nwhat was measured before is in {}", finished.path.display());
+        if !of_subject {
+            bail!(told);
+        }
+        complain(format_args!("SUBJECT FAILED: {told}"));
+        return Ok(Measured::SubjectFailed);
+    }
+    if let Ending::Unfit(complaints) = &ending {
+        for why in complaints {
+            complain(format_args!("INVALID: links are not what was asked for: {why}"));
+        }
+        complain(format_args!("results: {}", finished.path.display()));
+        return Ok(Measured::Unfit);
     }
     // From the files, as a replay would.
     let verdict = planned.judge(&Results::open(&finished.path)?)?;
     show::write(&verdict, &planned, &finished.path)?;
-    if planned.same_programs && verdict.outcome != Outcome::Invalid {
-        let pairs = from_outcomes(&outcomes);
-        planned.keep(&store, &pairs)?;
+    // Also where equals differ: that is their noise. But not twice, if it goes on later.
+    if planned.same_programs && ending == Ending::Complete {
+        let kept = planned.keep(store, &from_outcomes(outcomes))?;
+        complain(format_args!("{} of equal programs kept in {}", counted(kept, "pair"), store.path().display()));
     }
     if ending == Ending::Interrupted {
         complain(format_args!("interrupted; what was measured is in {}", finished.path.display()));
@@ -243,6 +296,7 @@ fn place(planned: &mut Planned, store: &Store, outcomes: &[RunOutcome]) {
             fingerprint,
             engine: record.engine.engine.clone(),
             runtime: record.runtime.clone(),
+            plan: kind_of(&record.plan),
         },
         Err(error) => {
             planned.noise = Noise::Unknown(format!("this machine cannot be told from others: {error}"));
@@ -251,4 +305,12 @@ fn place(planned: &mut Planned, store: &Store, outcomes: &[RunOutcome]) {
     };
     planned.noise = store.noise(&place, jiff::Timestamp::now());
     planned.place = Some(place);
+}
+
+/// What an arm is, whatever the seed: noise of another one says nothing of it.
+fn kind_of(plan: &Plan) -> String {
+    let outline = Outline::of(plan);
+    let kind = (outline.duration_s, &outline.groups, &outline.content, &plan.parameters);
+    let json = serde_json::to_vec(&kind).expect("plain values");
+    blake3::hash(&json).to_hex()[..16].to_owned()
 }

@@ -12,13 +12,13 @@ use peerbed_model::{Experiment, Plan};
 
 use super::{
     CarrierArgs, choose_arms,
-    sweep::{self, Sweep, one_line, took},
+    sweep::{self, Sweep, one_line, take_over},
 };
 use crate::{
     calibrate::When,
     project::Project,
     report,
-    results::{Begun, Ending, Identity, ResultsDir, ResultsError, Resumed, RunOutcome, kept_runs, resume},
+    results::{Begun, Ending, Identity, ResultsDir, ResultsError, RunOutcome, kept_runs, resume},
     run::{Interrupt, estimate::Estimate, progress::Progress},
     runtime::Runtime,
     say::{complain, describe, say},
@@ -166,27 +166,4 @@ fn plans(args: &RunArgs, experiment: &Experiment) -> anyhow::Result<Vec<Arc<Plan
         }
     }
     Ok(plans)
-}
-
-/// Takes the whole runs of an earlier attempt over, and says so.
-fn take_over(
-    resumed: Resumed,
-    in_order: &[Arc<Plan>],
-    progress: &mut Progress,
-    outcomes: &mut Vec<RunOutcome>,
-) -> ResultsDir {
-    let Resumed { mut dir, from, records, damaged } = resumed;
-    for sentence in damaged {
-        complain(sentence);
-    }
-    let (taken, all) = (records.len(), in_order.len());
-    complain(format_args!("taking over {taken} of {all} runs from {}", from.display()));
-    dir.took_over(taken);
-    for record in records {
-        if let Some(number) = in_order.iter().position(|plan| Arc::ptr_eq(plan, &record.plan)) {
-            progress.taken_over(number, &record.plan.arm, took(&record));
-        }
-        outcomes.push(RunOutcome::of(record));
-    }
-    dir
 }

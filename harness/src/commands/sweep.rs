@@ -8,9 +8,10 @@ use crate::{
     calibrate::{Calibrator, When, complaints},
     record::RunRecord,
     report,
-    results::{Ending, ResultsDir, RunOutcome},
+    results::{Ending, ResultsDir, Resumed, RunOutcome},
     run::{Interrupt, estimate::Took, execute, order::blocks, progress::Progress},
     runtime::{Chosen, NodeFiles, Runtime},
+    say::complain,
 };
 
 /// Runs that are to be made.
@@ -35,8 +36,31 @@ pub(super) fn order(plans: &[Arc<Plan>], seed: u64) -> Vec<usize> {
     blocks.flat_map(|(repeat, block)| block.into_iter().map(move |arm| repeat * arms + arm)).collect()
 }
 
+/// Takes the whole runs of an earlier attempt over, and says so.
+pub(super) fn take_over(
+    resumed: Resumed,
+    in_order: &[Arc<Plan>],
+    progress: &mut Progress,
+    outcomes: &mut Vec<RunOutcome>,
+) -> ResultsDir {
+    let Resumed { mut dir, from, records, damaged } = resumed;
+    for sentence in damaged {
+        complain(sentence);
+    }
+    let (taken, all) = (records.len(), in_order.len());
+    complain(format_args!("taking over {taken} of {all} runs from {}", from.display()));
+    dir.took_over(taken);
+    for record in records {
+        if let Some(number) = in_order.iter().position(|plan| Arc::ptr_eq(plan, &record.plan)) {
+            progress.taken_over(number, &record.plan.arm, took(&record));
+        }
+        outcomes.push(RunOutcome::of(record));
+    }
+    dir
+}
+
 /// What a run took.
-pub(super) fn took(record: &RunRecord) -> Took {
+fn took(record: &RunRecord) -> Took {
     Took { elapsed: record.elapsed, around: record.setup + record.teardown }
 }
 
@@ -86,6 +110,9 @@ impl Sweep<'_> {
     ) -> anyhow::Result<Ending> {
         let repeats = self.plans.iter().map(|plan| plan.repeat + 1).max().unwrap_or(1);
         let made: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
+        if !outcomes.is_empty() && (self.decided)(outcomes) {
+            return Ok(Ending::Complete);
+        }
         progress.begin();
         for (plan, order) in self.plans.iter().zip(0..) {
             if made.iter().any(|made| Arc::ptr_eq(made, plan)) {

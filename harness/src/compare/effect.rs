@@ -37,13 +37,27 @@ pub(super) struct Differences {
 }
 
 impl Differences {
-    /// Of these pairs.
+    /// Of these pairs, on the scale that suits them.
     pub(super) fn of(metric: &MetricSpec, pairs: &[&Pair]) -> Self {
+        Self::on(metric, pairs, |both| scale(metric.kind, both))
+    }
+
+    /// Of these pairs, on each scale that might suit more of them.
+    pub(super) fn on_all(metric: &MetricSpec, pairs: &[&Pair]) -> Vec<Self> {
+        let scales: &[Scale] = match metric.kind {
+            Kind::Proportion | Kind::Exact => &[Scale::Points],
+            Kind::Ratio => &[Scale::LogRatio, Scale::LogOdds],
+            Kind::Distribution | Kind::Count => &[Scale::LogRatio],
+        };
+        scales.iter().map(|scale| Self::on(metric, pairs, |_| *scale)).collect()
+    }
+
+    fn on(metric: &MetricSpec, pairs: &[&Pair], scale: impl FnOnce(&[(f64, f64)]) -> Scale) -> Self {
         let value = |run: &Run| run.figures.get(&metric.figure).filter(|value| value.is_finite());
         let both: Vec<(f64, f64)> =
             pairs.iter().filter_map(|pair| Some((value(&pair.base)?, value(&pair.head)?))).collect();
         let undefined = (pairs.len() - both.len()) as u32;
-        let scale = scale(metric.kind, &both);
+        let scale = scale(&both);
         let largest = both.iter().flat_map(|(base, head)| [*base, *head]).fold(0.0, f64::max);
         let floor = |value: f64| value.max(ZERO * largest);
         let odds = |value: f64| {

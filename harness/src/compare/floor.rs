@@ -39,6 +39,8 @@ pub struct Place {
     pub engine: String,
     /// Its runtime.
     pub runtime: String,
+    /// BLAKE3 of what the arm is: its parameters, groups, content and network, whatever the seed.
+    pub plan: String,
 }
 
 /// One pair of runs of the same programs.
@@ -51,8 +53,8 @@ pub struct Same {
     pub place: Place,
     /// The programs.
     pub programs: String,
-    /// Differences by figure: scale and value.
-    pub differences: BTreeMap<String, (Scale, f64)>,
+    /// Differences by figure, on each scale on which it may be compared.
+    pub differences: BTreeMap<String, Vec<(Scale, f64)>>,
 }
 
 /// What is known of the noise of a place.
@@ -88,7 +90,8 @@ impl Noise {
 
 impl Floor {
     /// What the effect of a figure between equal programs stays below in 95 of 100 comparisons of so many pairs: the spread of the
-    /// differences over the root of their number, times Student's t with the freedom with which the spread is known.
+    /// differences over the root of their number, times Student's t with the freedom with which the spread is known. On the scale of
+    /// the differences.
     pub fn at(&self, figure: &str, scale: Scale, pairs: usize) -> Option<f64> {
         let all = self.differences.get(figure)?;
         let values: Vec<f64> = all.iter().filter(|(of, _)| *of == scale).map(|(_, value)| *value).collect();
@@ -97,11 +100,7 @@ impl Floor {
         }
         let interval = stats::mean_interval(&values, SHARE)?;
         let half = (interval.high - interval.low) / 2.0;
-        let effect = half * (values.len() as f64 / pairs.max(1) as f64).sqrt();
-        Some(match scale {
-            Scale::Points => effect,
-            Scale::LogRatio | Scale::LogOdds => effect.exp_m1(),
-        })
+        Some(half * (values.len() as f64 / pairs.max(1) as f64).sqrt())
     }
 }
 
@@ -164,7 +163,7 @@ impl Store {
         }
         let mut differences: BTreeMap<String, Vec<(Scale, f64)>> = BTreeMap::new();
         for (figure, difference) in fresh.iter().flat_map(|pair| &pair.differences) {
-            differences.entry(figure.clone()).or_default().push(*difference);
+            differences.entry(figure.clone()).or_default().extend(difference);
         }
         let since = fresh.iter().map(|pair| pair.at).min().unwrap_or(now);
         Noise::Known(Floor { pairs: fresh.len() as u32, since, differences })
@@ -185,11 +184,12 @@ mod tests {
             fingerprint: "0123".into(),
             engine: "wire".into(),
             runtime: "netns".into(),
+            plan: "89ab".into(),
         }
     }
 
     fn same(at: Timestamp, difference: f64) -> Same {
-        let differences = BTreeMap::from([(FIGURE.to_owned(), (Scale::LogRatio, difference))]);
+        let differences = BTreeMap::from([(FIGURE.to_owned(), vec![(Scale::LogRatio, difference)])]);
         Same { at, place: place(), programs: "abc".into(), differences }
     }
 
@@ -219,6 +219,7 @@ mod tests {
             Place { fingerprint: "4567".into(), ..place() },
             Place { engine: "tc".into(), ..place() },
             Place { runtime: "docker".into(), ..place() },
+            Place { plan: "cdef".into(), ..place() },
             Place { arm: "edge-only".into(), ..place() },
             Place { scale: Some("ci".into()), ..place() },
         ] {
@@ -245,12 +246,9 @@ mod tests {
         let floor = Floor { pairs: 12, since: Timestamp::UNIX_EPOCH, differences };
         // s = 0.1 √(12/11), t(11) = 2.201.
         let twelve = floor.at(FIGURE, Scale::LogRatio, 12).expect("known");
-        assert!(
-            (twelve - (2.201 * 0.1 * (12.0_f64 / 11.0).sqrt() / 12.0_f64.sqrt()).exp_m1()).abs() < 1e-4,
-            "{twelve}"
-        );
+        assert!((twelve - 2.201 * 0.1 * (12.0_f64 / 11.0).sqrt() / 12.0_f64.sqrt()).abs() < 1e-4, "{twelve}");
         let more = floor.at(FIGURE, Scale::LogRatio, 48).expect("known");
-        assert!((more.ln_1p() * 2.0 - twelve.ln_1p()).abs() < 1e-9);
+        assert!((more * 2.0 - twelve).abs() < 1e-9);
         assert_eq!((floor.at(FIGURE, Scale::Points, 12), floor.at("pause_rate", Scale::Points, 12)), (None, None));
     }
 }

@@ -41,15 +41,16 @@ pub fn judge(case: Case<'_>) -> Verdict {
     let alpha = design.alpha();
     let made = pairs.len() as u32;
     let seconds = pairs.iter().map(|pair| pair.base.seconds + pair.head.seconds).sum::<f64>() / f64::from(made.max(1));
-    let mut findings: Vec<Finding> = design.metrics.iter().map(|metric| measure(metric, &used, design)).collect();
+    let (mut findings, raw): (Vec<Finding>, Vec<Raw>) =
+        design.metrics.iter().map(|metric| measure(metric, &used, design)).unzip();
     adjust(&mut findings);
-    for finding in &mut findings {
-        decide(finding, case, used.len(), seconds);
+    for (finding, raw) in findings.iter_mut().zip(&raw) {
+        decide(finding, raw, case, used.len(), seconds);
     }
     let speeds: Vec<(Vec<f64>, Vec<f64>)> =
         used.iter().map(|pair| (pair.base.speeds.clone(), pair.head.speeds.clone())).collect();
     let (outcome, reasons) = whole(case, &used, &findings);
-    if outcome == Outcome::Invalid {
+    if matches!(outcome, Outcome::Invalid | Outcome::SubjectFailed) {
         for finding in &mut findings {
             finding.verdict = Word::Invalid;
         }
@@ -67,15 +68,25 @@ pub fn judge(case: Case<'_>) -> Verdict {
         seconds_of_a_pair: seconds,
         design: design.clone(),
     };
-    if let Noise::Unknown(why) = noise {
+    if let (Noise::Unknown(why), false) = (noise, same_programs) {
         verdict.reasons.push(why.clone());
     }
     rounded(&mut verdict);
     verdict
 }
 
+/// What decides beside what is told.
+struct Raw {
+    /// The effect on the scale of the differences.
+    estimate: f64,
+    /// The head has more; of whatever the test counts.
+    more: bool,
+    /// Every value of either side is 0.
+    nothing: bool,
+}
+
 /// What the pairs say of a metric, without a word on it yet.
-fn measure(metric: &MetricSpec, used: &[&Pair], design: &Design) -> Finding {
+fn measure(metric: &MetricSpec, used: &[&Pair], design: &Design) -> (Finding, Raw) {
     let differences = Differences::of(metric, used);
     let Differences { scale, values, both, .. } = &differences;
     let base = median(both.iter().map(|(base, _)| *base));
@@ -90,7 +101,11 @@ fn measure(metric: &MetricSpec, used: &[&Pair], design: &Design) -> Finding {
     });
     let equivalence = interval(1.0 - 2.0 * alpha).map(|interval| [shown(interval.low), shown(interval.high)]);
     let (test, p) = test(metric, &differences, design.seed);
-    Finding {
+    let estimate = interval(1.0 - alpha).map_or(0.0, |interval| interval.estimate);
+    let with = |side: fn(&(f64, f64)) -> f64| both.iter().filter(|pair| side(pair) > 0.0).count();
+    let (with_base, with_head) = (with(|(base, _)| *base), with(|(_, head)| *head));
+    let more = if test == Test::Mcnemar { with_head > with_base } else { estimate > 0.0 };
+    let finding = Finding {
         metric: metric.clone(),
         verdict: Word::Inconclusive,
         note: None,
@@ -108,7 +123,8 @@ fn measure(metric: &MetricSpec, used: &[&Pair], design: &Design) -> Finding {
         floor: None,
         sees: None,
         needs: None,
-    }
+    };
+    (finding, Raw { estimate, more, nothing: with_base + with_head == 0 })
 }
 
 /// Ratios of sums have the interval of the pooled ratio, where that can be had; everything else that of the mean.
@@ -174,7 +190,7 @@ fn adjust(findings: &mut [Finding]) {
 }
 
 /// The word on a metric, in the order of precedence, and what it would take to say more.
-fn decide(finding: &mut Finding, case: Case<'_>, used: usize, seconds: f64) {
+fn decide(finding: &mut Finding, raw: &Raw, case: Case<'_>, used: usize, seconds: f64) {
     let design = case.design;
     let (base, alpha) = (finding.base.unwrap_or(0.0), design.alpha());
     let (low, high) = finding.scale.bounds(finding.metric.margin, base);
@@ -193,63 +209,64 @@ fn decide(finding: &mut Finding, case: Case<'_>, used: usize, seconds: f64) {
         return;
     }
     let pairs = finding.pairs as usize;
-    finding.floor = case.noise.known().and_then(|floor| floor.at(&finding.metric.figure, finding.scale, pairs));
-    plan(finding, alpha, (low, high), seconds);
+    let floor = case.noise.known().and_then(|floor| floor.at(&finding.metric.figure, finding.scale, pairs));
+    finding.floor = floor.map(|floor| finding.scale.shown(floor, base).abs());
+    // Alone among those that decide, a metric has to be as clear as its share of the error.
+    let deciding = design.metrics.iter().filter(|metric| metric.gating).count().max(1);
+    let alone = if finding.metric.gating { alpha / deciding as f64 } else { alpha };
+    plan(finding, (alpha, alone), (low, high), seconds);
     let (Some(effect), Some([from, to]), Some(p)) = (finding.effect, finding.equivalence, finding.p_adjusted) else {
         return;
     };
     let one_sided = effect.low > 0.0 || effect.high < 0.0;
-    let detected = p <= alpha && (one_sided || finding.test == Test::Mcnemar);
+    // A few large values may weigh more than many small ones: then nothing can be said of the direction.
+    let agrees = finding.test != Test::Mcnemar || (raw.estimate != 0.0 && raw.more == (raw.estimate > 0.0));
+    let detected = p <= alpha && (one_sided || finding.test == Test::Mcnemar) && agrees;
     let inside = |low: f64, high: f64| low > margin.0 && high < margin.1;
+    let loud = floor.is_some_and(|floor| raw.estimate.abs() >= floor);
     (finding.verdict, finding.note) = if detected && inside(effect.low, effect.high) {
         (Word::ChangedSmall, None)
-    } else if detected {
-        let word = match (finding.metric.better, effect.estimate > 0.0) {
+    } else if detected && loud {
+        let word = match (finding.metric.better, raw.more) {
             (Better::Neither, _) => Word::Changed,
             (Better::Higher, true) | (Better::Lower, false) => Word::Improved,
             (Better::Higher, false) | (Better::Lower, true) => Word::Regressed,
         };
-        match finding.floor {
-            None => (
-                Word::Inconclusive,
-                Some("a difference was detected, and the noise of this machine is not known".to_owned()),
-            ),
-            Some(floor) if effect.estimate.abs() < floor => (
-                Word::Inconclusive,
-                Some("a difference was detected that is below the noise between equal programs".to_owned()),
-            ),
-            Some(_) => (word, None),
-        }
+        (word, None)
     } else if inside(from, to) {
-        (Word::NoChange, zero_bound(finding))
+        (Word::NoChange, none_seen(finding, raw))
+    } else if detected {
+        let why = if floor.is_none() {
+            "a difference was detected, and the noise of this machine is not known"
+        } else {
+            "a difference was detected that is below the noise between equal programs"
+        };
+        (Word::Inconclusive, Some(why.to_owned()))
     } else {
         (Word::Inconclusive, None)
     };
 }
 
 /// What nothing seen leaves open.
-fn zero_bound(finding: &Finding) -> Option<String> {
-    if finding.test != Test::Mcnemar || finding.head != Some(0.0) || finding.base != Some(0.0) {
+fn none_seen(finding: &Finding, raw: &Raw) -> Option<String> {
+    if finding.metric.kind != Kind::Proportion || !raw.nothing {
         return None;
     }
-    let bound = stats::proportion_upper_bound(0, u64::from(finding.pairs), 0.95);
-    let none = finding.effect.is_some_and(|effect| effect.low.abs() + effect.high.abs() <= 0.0);
-    none.then(|| {
-        format!("none in {} runs of either: at most {:.0} % of runs have any (95 %)", finding.pairs, 100.0 * bound)
-    })
+    let bound = 100.0 * stats::proportion_upper_bound(0, u64::from(finding.pairs), 0.95);
+    Some(format!("none in {} runs of either: at most {bound:.0} % of runs have any (95 %)", finding.pairs))
 }
 
 /// What could have been seen, and what it takes to see the margin.
-fn plan(finding: &mut Finding, alpha: f64, (low, high): (f64, f64), seconds: f64) {
+fn plan(finding: &mut Finding, (alpha, alone): (f64, f64), (low, high): (f64, f64), seconds: f64) {
     let (Some(spread), base) = (finding.spread, finding.base.unwrap_or(0.0)) else { return };
-    let look = Look { pairs: finding.pairs as usize, alpha };
+    let look = Look { pairs: finding.pairs as usize, alpha: alone };
     finding.sees = stats::visible(look, spread, POWER).map(|effect| finding.scale.shown(effect, base).abs());
     // The nearer of both ends is the harder one.
     let margin = low.abs().min(high.abs());
     if margin <= 0.0 {
         return;
     }
-    let to_detect = stats::pairs_to_see(spread, margin, alpha, POWER).map(|pairs| pairs as u32);
+    let to_detect = stats::pairs_to_see(spread, margin, alone, POWER).map(|pairs| pairs as u32);
     let to_certify = stats::pairs_to_certify(spread, margin, alpha, POWER).map(|pairs| pairs as u32);
     let larger = to_detect.zip(to_certify).map(|(one, other)| one.max(other));
     let minutes = larger.map(|pairs| f64::from(pairs.saturating_sub(finding.pairs)) * seconds / 60.0);
@@ -260,20 +277,16 @@ fn plan(finding: &mut Finding, alpha: f64, (low, high): (f64, f64), seconds: f64
 fn whole(case: Case<'_>, used: &[&Pair], findings: &[Finding]) -> (Outcome, Vec<String>) {
     let Case { pairs, design, same_programs, noise } = case;
     let mut reasons = Vec::new();
-    let failed: Vec<String> = pairs
-        .iter()
-        .flat_map(|pair| {
-            let of = |side: &str, run: &Run| {
-                let name = format!("pair {}, {side}", pair.number + 1);
-                run.deaths.iter().map(move |death| format!("{name}: {death}")).collect::<Vec<_>>()
-            };
-            [of("base", &pair.base), of("head", &pair.head)].concat()
-        })
-        .collect();
+    let told = |side: &str, pair: &Pair, run: &Run| {
+        let name = format!("pair {}, {side}", pair.number + 1);
+        run.deaths.iter().map(move |death| format!("{name}: {death}")).collect::<Vec<_>>()
+    };
+    let died = |pair: &Pair| !pair.base.deaths.is_empty() || !pair.head.deaths.is_empty();
+    let deaths = |pair: &Pair| [told("base", pair, &pair.base), told("head", pair, &pair.head)].concat();
     let unusable = pairs.len() - used.len();
-    let too_many = unusable as f64 > UNUSABLE_MAX * pairs.len() as f64;
-    if !failed.is_empty() && too_many {
-        reasons.extend(few(failed));
+    let too_many = |count: usize| count as f64 > UNUSABLE_MAX * pairs.len() as f64;
+    if too_many(pairs.iter().filter(|pair| died(pair)).count()) {
+        reasons.extend(few(pairs.iter().flat_map(deaths).collect()));
         return (Outcome::SubjectFailed, reasons);
     }
     if unusable > 0 {
@@ -286,7 +299,7 @@ fn whole(case: Case<'_>, used: &[&Pair], findings: &[Finding]) -> (Outcome, Vec<
         });
         reasons.extend(few(why.collect()));
     }
-    if too_many {
+    if too_many(unusable) {
         return (Outcome::Invalid, reasons);
     }
     if same_programs {
@@ -309,6 +322,12 @@ fn whole(case: Case<'_>, used: &[&Pair], findings: &[Finding]) -> (Outcome, Vec<
         reasons.push(format!("ended after {} pairs; planned looks are after {}", pairs.len(), looks.join(" and ")));
         return (Outcome::Inconclusive, reasons);
     }
+    // Survivors alone look well.
+    let only_head: Vec<String> = pairs
+        .iter()
+        .filter(|pair| pair.base.deaths.is_empty())
+        .flat_map(|pair| told("head", pair, &pair.head))
+        .collect();
     let gating = || findings.iter().filter(|finding| finding.metric.gating);
     let of = |word: Word| {
         gating()
@@ -320,6 +339,11 @@ fn whole(case: Case<'_>, used: &[&Pair], findings: &[Finding]) -> (Outcome, Vec<
     if !regressed.is_empty() {
         reasons.push(format!("worse: {}", regressed.join(", ")));
         return (Outcome::Regressed, reasons);
+    }
+    if !only_head.is_empty() {
+        reasons.push("nodes of the head ended by themselves, where those of the base did not".to_owned());
+        reasons.extend(few(only_head));
+        return (Outcome::Inconclusive, reasons);
     }
     if !open.is_empty() {
         reasons.push(format!("neither a change nor its absence was shown: {}", open.join(", ")));

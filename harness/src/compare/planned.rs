@@ -78,28 +78,39 @@ impl Planned {
         Ok(replace_text(&directory.join(PLANNED), &text, None)?)
     }
 
+    /// What must be the same for a comparison to go on, beside its plans: programs and looks.
+    pub fn identity(&self) -> String {
+        let looks: Vec<String> = self.design.looks.iter().map(ToString::to_string).collect();
+        let side = |subject: &Subject| {
+            format!("{} ({:.10})", subject.name, blake3::hash(subject.programs.join(" ").as_bytes()).to_hex())
+        };
+        format!("{} against {}, looks after {}", side(&self.head), side(&self.base), looks.join(", "))
+    }
+
     /// Judges the results that came of it, from their files.
     pub fn judge(&self, results: &Results) -> anyhow::Result<Verdict> {
         let pairs = pairs::from_files(results)?;
         Ok(judge(Case { pairs: &pairs, design: &self.design, same_programs: self.same_programs, noise: &self.noise }))
     }
 
-    /// Keeps what these pairs of equal programs say of the noise.
-    pub fn keep(&self, store: &Store, pairs: &[Pair]) -> anyhow::Result<()> {
-        let Some(place) = &self.place else { return Ok(()) };
+    /// Keeps what these pairs of equal programs say of the noise; gives how many there are.
+    pub fn keep(&self, store: &Store, pairs: &[Pair]) -> anyhow::Result<usize> {
+        let Some(place) = &self.place else { return Ok(0) };
         let at = jiff::Timestamp::now();
         let usable = pairs.iter().filter(|pair| pair.base.valid() && pair.head.valid());
         let all: Vec<Same> = usable
             .map(|pair| {
-                let differences = self.design.metrics.iter().filter_map(|metric| {
-                    let found = Differences::of(metric, &[pair]);
-                    Some((metric.figure.clone(), (found.scale, *found.values.first()?)))
+                let differences = self.design.metrics.iter().map(|metric| {
+                    let found = Differences::on_all(metric, &[pair]).into_iter();
+                    let found = found.filter_map(|found| Some((found.scale, *found.values.first()?)));
+                    (metric.figure.clone(), found.collect())
                 });
                 let programs = self.base.programs.join(" ");
                 Same { at, place: place.clone(), programs, differences: differences.collect() }
             })
             .collect();
-        store.add(&all).with_context(|| format!("cannot write {}", store.path().display()))
+        store.add(&all).with_context(|| format!("cannot write {}", store.path().display()))?;
+        Ok(all.len())
     }
 }
 

@@ -11,11 +11,15 @@ use super::{
     verdict::{Finding, Outcome, Test, Verdict, Word},
 };
 use crate::{
-    report::{Source, html_after, number, percent},
+    report::{Source, bytes, html_after, number, percent},
     results::{layout, replace_text},
     say::counted,
 };
 
+/// Ratios whose two sums are bytes.
+const OF_BYTES: [&str; 2] = ["peer_efficiency.bytes", "as.intra_share"];
+/// What a terminal is wide.
+const WIDTH: usize = 100;
 /// The summary of a comparison, in the place of that of an experiment.
 const SUMMARY: &str = "summary.md";
 
@@ -83,22 +87,40 @@ pub fn table(verdict: &Verdict, planned: &Planned) -> String {
     let mut text = format!("{}\n\n", head(planned));
     let rows: Vec<[String; 5]> = verdict.findings.iter().map(row).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    for row in &rows {
-        let mut line = String::new();
-        for (column, cell) in row.iter().enumerate() {
-            let pad = width(column) - cell.chars().count();
-            let _ = write!(line, "{cell}{}  ", " ".repeat(pad));
-        }
+    for [word, metric, values, change, evidence] in &rows {
+        let pad = |cell: &str, column: usize| " ".repeat(width(column) - cell.chars().count() + 2);
+        let line = format!("{word}{}{metric}{}{change}{}{values}", pad(word, 0), pad(metric, 1), pad(change, 3));
         let _ = writeln!(text, "{}", line.trim_end());
+        wrapped(&mut text, "    ", evidence);
     }
     for line in notes(verdict) {
-        let _ = writeln!(text, "{line}");
+        wrapped(&mut text, "", &line);
     }
-    let _ = write!(text, "\n{}: {}", verdict.outcome.word(), sentence(verdict));
+    text.push('\n');
+    wrapped(&mut text, "", &format!("{}: {}", verdict.outcome.word(), sentence(verdict)));
     for reason in &verdict.reasons {
-        let _ = write!(text, "\n  {reason}");
+        wrapped(&mut text, "  ", reason);
     }
-    text + "\n"
+    text
+}
+
+/// Adds a text in lines of a terminal's width, each with something before it.
+fn wrapped(text: &mut String, before: &str, sentence: &str) {
+    let mut line = String::new();
+    for word in sentence.split(' ').filter(|word| !word.is_empty()) {
+        let full = before.len() + line.chars().count() + 1 + word.chars().count() > WIDTH;
+        if full && !line.is_empty() {
+            let _ = writeln!(text, "{before}{line}");
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() {
+        let _ = writeln!(text, "{before}{line}");
+    }
 }
 
 /// What a job's page shows.
@@ -160,34 +182,43 @@ fn sentence(verdict: &Verdict) -> String {
         Outcome::Invalid => "what was measured cannot be believed",
         Outcome::SubjectFailed => "programs that are compared died",
     };
-    format!(
-        "{said}; {used}, planned looks after {}, error {:.2} % each (5 % in all)",
-        looks.join(" and "),
-        100.0 * verdict.alpha
-    )
+    let error = match looks.len() {
+        1 => "error 5 %".to_owned(),
+        _ => format!("error {:.2} % each, 5 % in all", 100.0 * verdict.alpha),
+    };
+    let planned = if looks.len() == 1 { "the planned look is" } else { "planned looks are" };
+    format!("{said}; {used} ({planned} after {}; {error})", looks.join(" and "))
 }
 
 /// Verdict, metric, values, change with interval, evidence.
 fn row(finding: &Finding) -> [String; 5] {
     let margin = share(finding.metric.margin, finding.metric.kind, false);
-    let word = finding.verdict.text(&margin);
+    let word = match (finding.metric.kind, finding.verdict) {
+        (Kind::Exact, Word::NoChange) => "THE SAME".to_owned(),
+        (_, word) => word.text(&margin),
+    };
     let metric =
         if finding.metric.gating { finding.metric.figure.clone() } else { format!("({})", finding.metric.figure) };
     let value = |value: Option<f64>| match finding.metric.kind {
         Kind::Proportion => percent(value),
+        Kind::Count if finding.metric.figure.starts_with("bytes.") => bytes(value),
+        Kind::Ratio if OF_BYTES.contains(&finding.metric.figure.as_str()) => percent(value),
         _ => number(value),
     };
     let mut values = format!("{} → {}", value(finding.base), value(finding.head));
     if let Some(totals) = &finding.totals
         && finding.metric.kind == Kind::Ratio
     {
+        let part = if OF_BYTES.contains(&finding.metric.figure.as_str()) { bytes } else { number };
         let of =
-            |[numerator, denominator]: [f64; 2]| format!("{}/{}", number(Some(numerator)), number(Some(denominator)));
+            |[numerator, denominator]: [f64; 2]| format!("{} of {}", part(Some(numerator)), part(Some(denominator)));
         let _ = write!(values, " ({} → {})", of(totals.base), of(totals.head));
     }
     let change = finding.effect.map_or(String::new(), |effect| {
         let shown = |value: f64| share(value, finding.metric.kind, true);
-        format!("{} [{}, {}]", shown(effect.estimate), shown(effect.low), shown(effect.high))
+        // The unit once.
+        let bare = |value: f64| shown(value).split(' ').next().unwrap_or_default().to_owned();
+        format!("{} [{}, {}]", shown(effect.estimate), bare(effect.low), bare(effect.high))
     });
     [word, metric, values, change, evidence(finding)]
 }
@@ -202,7 +233,8 @@ fn evidence(finding: &Finding) -> String {
     if decided && let Some(floor) = finding.floor {
         parts.push(format!("A/A floor {}", size(floor)));
     }
-    if !decided && let Some(sees) = finding.sees {
+    // What has no spread sees everything, which says nothing.
+    if !decided && let Some(sees) = finding.sees.filter(|sees| *sees >= 0.0005) {
         parts.push(format!("can see ≥ {} now", size(sees)));
     }
     if finding.verdict == Word::Inconclusive

@@ -91,9 +91,10 @@ fn noise(world: World, design: &Design, rng: &mut ChaCha8Rng) -> Noise {
     let mut differences: BTreeMap<String, Vec<(Scale, f64)>> = BTreeMap::new();
     for pair in &pairs {
         for metric in &design.metrics {
-            let found = Differences::of(metric, &[pair]);
             let of = differences.entry(metric.figure.clone()).or_default();
-            of.extend(found.values.first().map(|value| (found.scale, *value)));
+            for found in Differences::on_all(metric, &[pair]) {
+                of.extend(found.values.first().map(|value| (found.scale, *value)));
+            }
         }
     }
     Noise::Known(Floor { pairs: PAIRS_MIN as u32, since: Timestamp::UNIX_EPOCH, differences })

@@ -87,7 +87,11 @@ impl Checkout {
         let common = git(&root, &["rev-parse", "--path-format=absolute", "--git-common-dir"])?;
         // Clones have worktrees of their own: one belongs to one repository.
         let key = &blake3::hash(common.as_bytes()).to_hex()[..12];
-        Ok(Self { cache: cache_directory()?.join("builds").join(key), root })
+        let cache = cache_directory()?.join("builds").join(key);
+        fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
+        // As git tells it.
+        let cache = cache.canonicalize().with_context(|| format!("cannot open {}", cache.display()))?;
+        Ok(Self { root, cache })
     }
 
     /// The version of this name: anything that git knows as a commit, or `.` for the files as they are.
@@ -103,7 +107,6 @@ impl Checkout {
         }
         let head = git(&self.root, &["rev-parse", "HEAD"])?;
         // An index of its own, so that what the user has staged stays as it is.
-        fs::create_dir_all(&self.cache).with_context(|| format!("cannot make {}", self.cache.display()))?;
         let index = self.cache.join(format!("index-{}", std::process::id()));
         let with_index = |args: &[&str]| git_with(&self.root, args, &[("GIT_INDEX_FILE", index.as_os_str())]);
         let tree = with_index(&["read-tree", "HEAD"])
@@ -120,7 +123,6 @@ impl Checkout {
     /// Builds a version, unless that was done before; says so as it goes.
     pub fn build(&self, version: &Version) -> anyhow::Result<Built> {
         let Version { name, commit, tree, dirty } = version;
-        fs::create_dir_all(&self.cache).with_context(|| format!("cannot make {}", self.cache.display()))?;
         let _lock = self.lock()?;
         let source = self.cache.join("source");
         let committed = if *dirty { self.commit_of(tree, commit)? } else { commit.clone() };
@@ -178,9 +180,13 @@ impl Checkout {
     fn check_out(&self, source: &Path, commit: &str) -> anyhow::Result<()> {
         let path = source.display().to_string();
         if git(source, &["rev-parse", "--show-toplevel"]).is_ok_and(|top| Path::new(&top) == source) {
-            git(source, &["checkout", "--quiet", "--force", "--detach", commit])?;
-            git(source, &["clean", "--quiet", "-ffdx"])?;
-            return Ok(());
+            let there = git(source, &["checkout", "--quiet", "--force", "--detach", commit])
+                .and_then(|_| git(source, &["clean", "--quiet", "-ffdx"]));
+            match there {
+                Ok(_) => return Ok(()),
+                // A git that was killed leaves its lock: the worktree is made anew.
+                Err(error) => tracing::warn!("{error:#}"),
+            }
         }
         match fs::remove_dir_all(source) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -188,8 +194,7 @@ impl Checkout {
             }
             _ => {}
         }
-        git(&self.root, &["worktree", "prune"])?;
-        git(&self.root, &["worktree", "add", "--quiet", "--force", "--detach", &path, commit])?;
+        git(&self.root, &["worktree", "add", "--quiet", "--force", "--force", "--detach", &path, commit])?;
         Ok(())
     }
 
@@ -200,13 +205,17 @@ impl Checkout {
         for program in PROGRAMS {
             command.args(["-p", &format!("peerbed-{program}")]);
         }
-        command.current_dir(source).env("CARGO_TARGET_DIR", self.cache.join("target")).env(flags, FLAGS);
         // What the caller builds with is not what is compared.
-        for variable in
-            ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "RUSTC_WRAPPER", "CARGO_MANIFEST_DIR"]
-        {
-            command.env_remove(variable);
+        let foreign = |name: &str| {
+            ["CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_TARGET_", "CARGO_ENCODED_", "RUSTC", "RUSTFLAGS"]
+                .iter()
+                .any(|beginning| name.starts_with(beginning))
+        };
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(foreign)) {
+            command.env_remove(name);
         }
+        alone(&mut command);
+        command.current_dir(source).env("CARGO_TARGET_DIR", self.cache.join("target")).env(flags, FLAGS);
         let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().context("cannot start cargo")?;
         if !status.success() {
             bail!("cargo ended with {status}; what it complained of stands above");
@@ -230,6 +239,13 @@ fn keep(built: &Path, directory: &Path) -> anyhow::Result<()> {
         fs::copy(built.join(program), fresh.path().join(program))
             .with_context(|| format!("the build made no {program}"))?;
     }
+    // What is there has not all programs.
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", directory.display()));
+        }
+        _ => {}
+    }
     fs::rename(fresh.path(), directory).with_context(|| format!("cannot make {}", directory.display()))?;
     // It has another name now.
     let _ = fresh.keep();
@@ -243,6 +259,27 @@ fn hashes(directory: &Path) -> anyhow::Result<Vec<String>> {
         Ok(blake3::hash(&bytes).to_hex().to_string())
     };
     PROGRAMS.iter().map(hash).collect()
+}
+
+/// Takes away what would tell git of another repository than that of its directory, as hooks do.
+fn alone(command: &mut Command) {
+    for name in [
+        "GIT_DIR",
+        "GIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_COMMON_DIR",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_PREFIX",
+        "GIT_NAMESPACE",
+        "GIT_CONFIG",
+        "GIT_CONFIG_PARAMETERS",
+        "GIT_CONFIG_COUNT",
+        "GIT_SHALLOW_FILE",
+        "GIT_GRAFT_FILE",
+    ] {
+        command.env_remove(name);
+    }
 }
 
 fn cache_directory() -> anyhow::Result<PathBuf> {
@@ -263,6 +300,7 @@ fn git_with(directory: &Path, args: &[&str], variables: &[(&str, &OsStr)]) -> an
 fn output(directory: &Path, program: &str, args: &[&str], variables: &[(&str, &OsStr)]) -> anyhow::Result<String> {
     let called = || format!("`{program} {}`", args.join(" "));
     let mut command = Command::new(program);
+    alone(&mut command);
     command.args(args).current_dir(directory).envs(variables.iter().copied()).stdin(Stdio::null());
     let output = command.output().with_context(called)?;
     if !output.status.success() {

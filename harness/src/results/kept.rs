@@ -52,6 +52,9 @@ pub struct Begun {
     runtime: String,
     engine: EngineOptions,
     machine: Option<Machine>,
+    /// What else must be the same, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    beside: Option<String>,
 }
 
 impl Begun {
@@ -82,7 +85,14 @@ impl Begun {
             runtime: runtime.to_owned(),
             engine: engine.clone(),
             machine: Machine::read().ok(),
+            beside: None,
         })
+    }
+
+    /// The same with something else that must be the same.
+    #[must_use]
+    pub fn with(self, beside: String) -> Self {
+        Self { beside: Some(beside), ..self }
     }
 
     /// What is different in another, in words; nothing if it is the same sweep.
@@ -99,6 +109,7 @@ impl Begun {
         differ("arms", self.arms.join(", "), other.arms.join(", "));
         differ("repeats", self.repeats.to_string(), other.repeats.to_string());
         differ("runtime", self.runtime.clone(), other.runtime.clone());
+        differ("compared", or(&self.beside, "nothing"), or(&other.beside, "nothing"));
         let engine = |begun: &Self| serde_json::to_string(&begun.engine).unwrap_or_else(|error| error.to_string());
         differ("engine", engine(self), engine(other));
         let code = |begun: &Self| {

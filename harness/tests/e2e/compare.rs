@@ -2,10 +2,12 @@
 
 use std::{
     fs,
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::program::{alone, bin_dir, json, measure, nothing_is_left, peerbed, project, said, tiny, under_way};
@@ -60,17 +62,17 @@ fn equals_are_measured_and_then_something_slower_is_found() {
     let aa = measure(|| {
         let mut aa =
             peerbed(&["--project", at.to_str().expect("UTF-8"), "calibrate", "slow", "--aa", "--arm", "as-is"]);
-        aa.arg("--json");
+        aa.args(["--pairs", "15", "--json"]);
         aa
     });
     assert!(aa.status.success(), "{}", said(&aa));
     assert_eq!(json(&aa)["same_programs"], true, "{}", said(&aa));
 
     let late = measure(|| {
-        compare(at, &["--experiment", "slow", "--arm", "as-is", "--head-arm", "slower", "--pairs", "8,20", "--json"])
+        compare(at, &["--experiment", "slow", "--arm", "as-is", "--head-arm", "slower", "--pairs", "10,20", "--json"])
     });
     assert_eq!(late.status.code(), Some(1), "{}", said(&late));
-    assert_eq!(json(&late)["pairs_made"], 8, "it ends at the first look: {}", said(&late));
+    assert_eq!(json(&late)["pairs_made"], 10, "it ends at the first look: {}", said(&late));
     let directory = newest(at, "slow");
     let file = fs::read(directory.join("verdict.json")).expect("a verdict");
     let verdict: Value = serde_json::from_slice(&file).expect("JSON");
@@ -118,14 +120,56 @@ fn an_end_in_the_middle_of_a_pair_keeps_what_was_measured() {
     let _alone = alone();
     let project = tiny();
     let running = under_way(compare(project.path(), &["--experiment", "tiny", "--pairs", "6"]));
-    let pid = rustix::process::Pid::from_child(&running.child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("signalled");
+    kill_process(Pid::from_child(&running.child), Signal::INT).expect("signalled");
     let output = running.end();
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));
     let directory = newest(project.path(), "tiny");
     let replay = peerbed(&["compare", "--replay", directory.to_str().expect("UTF-8")]).output().expect("it runs");
     assert_eq!(replay.status.code(), Some(3), "{}", said(&replay));
     assert!(String::from_utf8_lossy(&replay.stdout).contains("ended after 0 pairs"), "{}", said(&replay));
+    nothing_is_left(project.path(), 5);
+}
+
+#[test]
+fn a_comparison_that_was_killed_in_the_middle_of_a_pair_goes_on() {
+    let _alone = alone();
+    let project = tiny();
+    let wanted = ["--experiment", "tiny", "--pairs", "6"];
+    let mut command = compare(project.path(), &wanted);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("peerbed starts");
+    let stderr = BufReader::new(child.stderr.take().expect("standard error is piped"));
+    for line in stderr.lines().map(|line| line.expect("standard error is text")) {
+        // The fourth of twelve runs is the second of the second pair.
+        if line.starts_with("[4/12]") && line.ends_with("nodes ready") {
+            kill_process(Pid::from_child(&child), Signal::KILL).expect("it can be told");
+        }
+    }
+    child.wait().expect("it ends");
+    nothing_is_left(&bin_dir(), 5);
+
+    let other = project.path().join("other");
+    fs::create_dir(&other).expect("a directory");
+    for program in ["control", "edge", "peer"] {
+        fs::copy(bin_dir().join(program), other.join(program)).expect("a copy");
+    }
+    fs::OpenOptions::new()
+        .append(true)
+        .open(other.join("peer"))
+        .and_then(|mut peer| peer.write_all(b" "))
+        .expect("written");
+    let mut others = wanted.to_vec();
+    others.extend(["--head-programs", other.to_str().expect("UTF-8"), "--resume"]);
+    let refused = compare(project.path(), &others).output().expect("it runs");
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(said(&refused).contains("are of another sweep (compared: "), "{}", said(&refused));
+
+    let mut again = wanted.to_vec();
+    again.extend(["--resume", "--json"]);
+    let output = compare(project.path(), &again).output().expect("it runs");
+    // Without the noise of the machine nothing is decided; on a busy one runs are INVALID.
+    assert!(matches!(output.status.code(), Some(0 | 3 | 4)), "{}", said(&output));
+    assert!(said(&output).contains("taking over 3 of 12 runs"), "{}", said(&output));
+    assert_eq!(json(&output)["pairs_made"], 6, "{}", said(&output));
     nothing_is_left(project.path(), 5);
 }
 

@@ -183,14 +183,18 @@ fn interval(chart: &Chart, class: &str, point: &Point, shift: f64) -> Markup {
 }
 
 fn path(chart: &Chart, series: &Series) -> String {
+    let places = series.points.iter().filter_map(|point| Some((x(&chart.x, point.x)?, y(&chart.y, point.y)?)));
+    joined(places, series.shape)
+}
+
+/// A line through these places; of steps each holds to the next.
+fn joined(places: impl Iterator<Item = (f64, f64)>, shape: Shape) -> String {
     let mut path = String::new();
-    let steps = series.shape == Shape::Steps;
-    for point in &series.points {
-        let (Some(x), Some(y)) = (x(&chart.x, point.x), y(&chart.y, point.y)) else { continue };
-        let _ = match (path.is_empty(), steps) {
+    for (x, y) in places {
+        let _ = match (path.is_empty(), shape) {
             (true, _) => write!(path, "M{x:.1} {y:.1}"),
-            (false, true) => write!(path, "H{x:.1}V{y:.1}"),
-            (false, false) => write!(path, "L{x:.1} {y:.1}"),
+            (false, Shape::Steps) => write!(path, "H{x:.1}V{y:.1}"),
+            (false, _) => write!(path, "L{x:.1} {y:.1}"),
         };
     }
     path
@@ -198,7 +202,6 @@ fn path(chart: &Chart, series: &Series) -> String {
 
 /// The surface between the ends of a curve's intervals; none where it has none.
 fn band(chart: &Chart, series: &Series) -> Option<String> {
-    let steps = series.shape == Shape::Steps;
     let ends = series.points.iter().filter_map(|point| {
         let (low, high) = point.interval.unwrap_or((point.y, point.y));
         Some((x(&chart.x, point.x)?, y(&chart.y, low)?, y(&chart.y, high)?))
@@ -207,17 +210,14 @@ fn band(chart: &Chart, series: &Series) -> Option<String> {
     if series.points.iter().all(|point| point.interval.is_none()) {
         return None;
     }
-    let mut path = String::new();
-    for (x, _, high) in &ends {
-        let _ = match (path.is_empty(), steps) {
-            (true, _) => write!(path, "M{x:.1} {high:.1}"),
-            (false, true) => write!(path, "H{x:.1}V{high:.1}"),
-            (false, false) => write!(path, "L{x:.1} {high:.1}"),
-        };
-    }
+    let mut path = joined(ends.iter().map(|(x, _, high)| (*x, *high)), series.shape);
     // And back along the lower ends.
     for (x, low, _) in ends.iter().rev() {
-        let _ = if steps { write!(path, "V{low:.1}H{x:.1}") } else { write!(path, "L{x:.1} {low:.1}") };
+        let _ = if series.shape == Shape::Steps {
+            write!(path, "V{low:.1}H{x:.1}")
+        } else {
+            write!(path, "L{x:.1} {low:.1}")
+        };
     }
     Some(path + "Z")
 }
