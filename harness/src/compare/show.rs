@@ -66,7 +66,7 @@ fn section(verdict: &Verdict, planned: &Planned) -> Markup {
                         tr {
                             td .text { @if finding.metric.gating { b { (word) } } @else { (word) } }
                             td .text { (metric) }
-                            td .text { (values) }
+                            td .prose { (values) }
                             td .text { (change) }
                             td .prose { (evidence) }
                         }
