@@ -7,7 +7,7 @@ use peerbed_link::{Probability, Rate};
 
 use crate::{
     diagnostic::{Span, Spanned},
-    plan::{Limits, LinkEngine, Tolerance},
+    plan::{Comparison, Limits, LinkEngine, Tolerance},
 };
 
 use self::nat::NatMix;
@@ -15,6 +15,7 @@ use self::nat::NatMix;
 pub(crate) mod arms;
 pub(crate) mod behaviour;
 pub(crate) mod claims;
+pub(crate) mod compare;
 pub(crate) mod constants;
 pub(crate) mod control;
 pub(crate) mod decode;
@@ -40,6 +41,8 @@ pub(crate) struct Head {
     pub(crate) repeats: u32,
     pub(crate) engine: Option<LinkEngine>,
     pub(crate) claims: Vec<claims::Claim>,
+    /// How versions are compared by it.
+    pub(crate) comparison: Comparison,
     /// What the report draws beside the usual.
     pub(crate) figures: Vec<String>,
 }

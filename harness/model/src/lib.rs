@@ -28,8 +28,9 @@ pub use experiment::scale::Scale;
 pub use files::{ExperimentFile, TopologyFile};
 pub use limits::SEED as MAX_SEED;
 pub use plan::{
-    Act, Action, Basis, Bound, Claim, Coordinates, Direction, Expectation, ExpectedValue, Limits, LinkEngine, Locality,
-    MANY_MOVES, NewLink, Plan, PlannedNode, PolicyChange, PolicyOrder, Relocation, Setting, Slack, Tolerance, Trend,
+    Act, Action, Basis, Bound, Claim, ComparedBy, ComparedMetric, Comparison, Coordinates, Direction, Expectation,
+    ExpectedValue, Limits, LinkEngine, Locality, MANY_MOVES, NewLink, Plan, PlannedNode, PolicyChange, PolicyOrder,
+    Preference, Relocation, Setting, Slack, Tolerance, Trend,
 };
 pub use resolve::Experiment;
 pub use source::{

@@ -28,6 +28,13 @@ pub(crate) const PATHS: usize = 16;
 pub(crate) const SCALES: usize = 8;
 /// Repeats of one experiment.
 pub(crate) const REPEATS: u64 = 1_000;
+/// Pairs after which a comparison is looked at. Fewer than six cannot show anything with an error of 5 %: the sign-flip test's
+/// smallest p is `2 / 2ⁿ`.
+pub(crate) const PAIRS: (u64, u64) = (6, 500);
+/// Planned looks of a comparison.
+pub(crate) const LOOKS: usize = 5;
+/// Metrics that a comparison names.
+pub(crate) const COMPARED: usize = 32;
 /// Actions of a timeline.
 pub(crate) const ACTIONS: usize = 1_000;
 /// Workloads of one experiment.

@@ -1,6 +1,7 @@
 //! The plan: an experiment resolved for one arm of one repeat. Everything later reads this and nothing else.
 
 mod act;
+mod comparison;
 mod coordinates;
 mod expectation;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     act::{Act, Action, MANY_MOVES, NewLink, PolicyChange, PolicyOrder, Relocation},
+    comparison::{ComparedBy, ComparedMetric, Comparison, Preference},
     coordinates::Coordinates,
     expectation::{Basis, Bound, Claim, Direction, Expectation, ExpectedValue, Slack, Trend},
 };

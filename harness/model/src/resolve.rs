@@ -7,7 +7,7 @@ use crate::{
     experiment::{
         Body, Group, Head, Policy,
         arms::{self, ArmTree},
-        claims,
+        claims, compare,
         decode::{Decoded, decode},
         expect::{self, Expected, Which},
         matrix,
@@ -16,7 +16,7 @@ use crate::{
     },
     files::{EXPERIMENT_FILE, ExperimentFile, TopologyFile},
     limits,
-    plan::{Coordinates, Plan},
+    plan::{Comparison, Coordinates, Plan},
     read::{did_you_mean, listed},
     source::{ExperimentName, Source},
     topology::{self, Topology, trace::TraceFiles},
@@ -168,6 +168,11 @@ impl Experiment {
     /// The question it asks.
     pub fn question(&self) -> &str {
         &self.head.question
+    }
+
+    /// How versions are compared by it, as far as its file says it.
+    pub fn comparison(&self) -> &Comparison {
+        &self.head.comparison
     }
 
     /// The names of its arms, in the order of the file.
@@ -332,6 +337,7 @@ fn read_all(
     let known = expect::Known { arms: &speak_of, paths: &paths };
     let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, known, report));
     let claims = root.get("claims").map_or_else(Vec::new, |node| claims::decode(node, known, report));
+    let comparison = root.get("compare").map(|node| compare::decode(node, known, report)).unwrap_or_default();
     if report.errors() == 0 {
         vanish::judged(base, (&all_trees, &trees), &expected, report);
         // Claims name the arms that a scale leaves out themselves.
@@ -354,7 +360,7 @@ fn read_all(
         };
         arms.extend(arm.map(|read| read.arm));
     }
-    (read.map(|read| Head { claims, ..read.head }), arms)
+    (read.map(|read| Head { claims, comparison, ..read.head }), arms)
 }
 
 /// What arms may be called: what they are, and those that a matrix made several of.

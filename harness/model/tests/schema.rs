@@ -101,6 +101,10 @@ repeats: 2
 claims:
   - {claim: a, source: b, says: c, basis: paper, shown_by: [{pause_rate: {at_most: 5%}}]}
   - {claim: a, basis: ours, untestable: b}
+compare:
+  arm: hybrid
+  pairs: [8, 16]
+  metrics: [{metric: pause_rate, margin: 3%, better: lower, kind: proportion, decides: false}]
 figures: [sweep]
 tolerance: {rate: 1%, round_trip: 1ms, round_trip_share: 3%, loss_deviations: 3.5, queue: 10%}
 expect:

@@ -137,14 +137,20 @@ fn every_file_conforms_to_its_schema() {
 #[test]
 fn the_documentation_has_the_keys_of_the_schema() {
     let path = root().join("docs/experiment-format.md");
-    let text = fs::read_to_string(&path).unwrap();
+    let mut text = fs::read_to_string(&path).unwrap();
     for (title, tables) in [("experiment", schema::experiment_tables()), ("topology", schema::topology_tables())] {
         let (begin, end) = (format!("<!-- keys: {title} -->\n"), format!("<!-- end of keys: {title} -->\n"));
         let start = text.find(&begin).expect("the marker is there") + begin.len();
         let stop = text.find(&end).expect("the marker is there");
+        if std::env::var_os("UPDATE_DOCS").is_some_and(|value| value == "1") {
+            text.replace_range(start..stop, &format!("\n{}\n\n", tables.trim()));
+            fs::write(&path, &text).unwrap();
+            continue;
+        }
         assert!(
             text[start..stop].trim() == tables.trim(),
-            "the tables of {title} files in docs/experiment-format.md are not those of the schema; they should be:\n\n{tables}"
+            "the tables of {title} files in docs/experiment-format.md are not those of the schema; this writes them anew: \
+             UPDATE_DOCS=1 cargo test -p peerbed-model --test shipped"
         );
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct CalibrateArgs {
     /// Measure instead how far runs of equal programs differ (A/A), which `peerbed compare` must know
     #[arg(long)]
     aa: bool,
-    /// With --aa: the arm; needed where the experiment has several
+    /// With --aa: the arm; needed where the experiment has several and names none to compare
     #[arg(long, value_name = "ARM", requires = "aa")]
     arm: Option<String>,
     /// With --aa: so many pairs; 12 that can be believed must be of the last 8 days
@@ -111,7 +111,7 @@ fn equals(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
         scale: args.scale.as_deref(),
         arm: args.arm.as_deref(),
         head_arm: None,
-        looks: vec![args.pairs],
+        looks: Some(vec![args.pairs]),
         seed: None,
         results: args.results.clone().unwrap_or_else(|| project.results()),
         carrier: &args.carrier,

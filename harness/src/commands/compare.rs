@@ -41,15 +41,16 @@ pub(crate) struct CompareArgs {
     /// One of the scales that the file names, instead of the file as it stands
     #[arg(long, value_name = "NAME")]
     scale: Option<String>,
-    /// The arm whose runs are compared; needed where the experiment has several
+    /// The arm whose runs are compared; needed where the experiment has several and names none
     #[arg(long, value_name = "ARM")]
     arm: Option<String>,
     /// Another arm for the head: a change of the experiment beside that of the programs, or instead of it
     #[arg(long, value_name = "ARM")]
     head_arm: Option<String>,
-    /// After how many pairs the results are looked at; more than one with commas. The error of all looks together is 5 %
-    #[arg(long, value_name = "N,…", default_value = "8,16", value_parser = parse_looks)]
-    pairs: Looks,
+    /// After how many pairs the results are looked at, with commas, instead of what the experiment says (else 8,16). The error of all
+    /// looks together is 5 %
+    #[arg(long, value_name = "N,…", value_parser = parse_looks)]
+    pairs: Option<Looks>,
     /// Compare these programs instead of building a base: a directory with control, edge and peer
     #[arg(long, value_name = "DIR", conflicts_with = "replay")]
     base_programs: Option<PathBuf>,
@@ -116,7 +117,7 @@ fn compare(args: &CompareArgs, project: &Project) -> anyhow::Result<Measured> {
         scale: args.scale.as_deref(),
         arm: args.arm.as_deref(),
         head_arm: args.head_arm.as_deref(),
-        looks: args.pairs.0.clone(),
+        looks: args.pairs.clone().map(|looks| looks.0),
         seed: args.seed,
         results: args.results.clone().unwrap_or_else(|| project.results()),
         carrier: &args.carrier,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use peerbed_model::{Coordinates, Experiment, Plan};
 
 use super::{
@@ -43,8 +43,8 @@ pub(super) struct Request<'a> {
     pub(super) arm: Option<&'a str>,
     /// Another one for the head.
     pub(super) head_arm: Option<&'a str>,
-    /// After how many pairs the results are looked at.
-    pub(super) looks: Vec<u32>,
+    /// After how many pairs the results are looked at, instead of what the experiment says.
+    pub(super) looks: Option<Vec<u32>>,
     /// Instead of the experiment's.
     pub(super) seed: Option<u64>,
     /// The directory of all results.
@@ -90,7 +90,9 @@ impl Request<'_> {
     pub(super) fn prepare(&self) -> anyhow::Result<Prepared> {
         let experiment = self.project.load_at(self.name, self.scale)?;
         let (arm, head_arm) = self.arms(&experiment)?;
-        let design = Design::usual(self.looks.clone(), self.seed.unwrap_or(experiment.seed()));
+        let seed = self.seed.unwrap_or(experiment.seed());
+        let design = Design::of(experiment.comparison(), self.looks.clone(), seed)
+            .map_err(|why| anyhow!("`compare.pairs` of experiment `{}`: {why}", experiment.name()))?;
         let mut plans = Vec::new();
         for pair in 0..design.pairs() {
             for (side, arm) in [(BASE, arm), (HEAD, head_arm)] {
@@ -112,14 +114,15 @@ impl Request<'_> {
     /// The arm of each side.
     fn arms<'e>(&self, experiment: &'e Experiment) -> anyhow::Result<(&'e str, &'e str)> {
         let all: Vec<&str> = experiment.arms().collect();
-        if self.arm.is_none() && all.len() > 1 {
+        let own = experiment.comparison().arm.as_deref();
+        if self.arm.or(own).is_none() && all.len() > 1 {
             bail!(
-                "experiment `{}` has several arms, and one is compared: name it with --arm; it has: {}",
+                "experiment `{}` has several arms, and one is compared: name it with --arm, or as `compare.arm` in the file; it has: {}",
                 experiment.name(),
                 all.join(", ")
             );
         }
-        let arm = choose_arm(experiment, self.arm)?;
+        let arm = choose_arm(experiment, self.arm.or(own))?;
         let head_arm = match self.head_arm {
             Some(name) => choose_arm(experiment, Some(name))?,
             None => arm,

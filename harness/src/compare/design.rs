@@ -1,13 +1,18 @@
 //! What a comparison looks at and when: its metrics with margin and direction, its planned looks, its errors.
 
+use peerbed_model::{ComparedMetric, Comparison, Preference};
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{Better, FIGURES, Figure, definitions};
+use crate::metrics::{Better, Definition, FIGURES, Figure, definitions};
+
+pub use peerbed_model::ComparedBy as Kind;
 
 /// The probability of a false alarm of the whole comparison, if nothing differs.
 pub const ALPHA: f64 = 0.05;
 /// The probability with which what is planned to be seen is seen.
 pub const POWER: f64 = 0.8;
+/// After how many pairs results are looked at where nothing says it.
+const USUAL_LOOKS: [u32; 2] = [8, 16];
 /// Fewer pairs than these cannot show anything at [`ALPHA`]: the sign-flip test's smallest p is `2 / 2ⁿ`.
 pub const PAIRS_MIN: u32 = 6;
 /// More pairs than these are no comparison any more.
@@ -42,22 +47,6 @@ pub struct MetricSpec {
     pub gating: bool,
 }
 
-/// How the values of two runs are compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// A quantile of many values: by the logarithm of the quotient.
-    Distribution,
-    /// A share of things: by the difference.
-    Proportion,
-    /// A quotient of sums: by the logarithm of the quotient, or of the odds where it is near 1.
-    Ratio,
-    /// A number of things, or of bytes: by the logarithm of the quotient.
-    Count,
-    /// What must be the same.
-    Exact,
-}
-
 /// Figures that are compared where an experiment says nothing: margin, whether they decide, kind.
 const DEFAULTS: [(&str, Kind, f64, bool); 12] = [
     ("speed_ranked_mbps.p10", Kind::Distribution, 0.10, true),
@@ -88,6 +77,30 @@ impl Design {
         Self { looks, metrics: metrics.collect(), seed }
     }
 
+    /// As an experiment wants it: the metrics that it names decide, if it names any, and the usual ones inform then. Looks that are
+    /// given take the place of its own.
+    pub fn of(comparison: &Comparison, looks: Option<Vec<u32>>, seed: u64) -> Result<Self, String> {
+        let looks = match looks {
+            Some(looks) => looks,
+            None if comparison.looks.is_empty() => USUAL_LOOKS.to_vec(),
+            None => comparison.looks.clone(),
+        };
+        check_looks(&looks)?;
+        let mut design = Self::usual(looks, seed);
+        if comparison.metrics.is_empty() {
+            return Ok(design);
+        }
+        let named = comparison.metrics.iter().map(|metric| {
+            let usual = design.metrics.iter().find(|usual| usual.figure == metric.metric);
+            specified(metric, usual)
+        });
+        let named: Vec<MetricSpec> = named.collect();
+        design.metrics.retain(|usual| named.iter().all(|metric| metric.figure != usual.figure));
+        let inform = design.metrics.into_iter().map(|usual| MetricSpec { gating: false, ..usual });
+        design.metrics = named.into_iter().chain(inform).collect();
+        Ok(design)
+    }
+
     /// What each look may spend.
     pub fn alpha(&self) -> f64 {
         alpha(self.looks.len())
@@ -99,6 +112,37 @@ impl Design {
     }
 }
 
+/// A metric as an experiment wants it.
+fn specified(named: &ComparedMetric, usual: Option<&MetricSpec>) -> MetricSpec {
+    let figure = named.metric.clone();
+    let kind = named.kind.or(usual.map(|usual| usual.kind)).unwrap_or_else(|| kind(&figure));
+    let margin = match (named.margin, usual, kind) {
+        (Some(margin), ..) => margin,
+        (None, Some(usual), _) if usual.kind == kind => usual.margin,
+        (None, _, Kind::Exact) => 0.0,
+        (None, _, Kind::Proportion) => 0.05,
+        (None, ..) => 0.10,
+    };
+    let better = match named.better {
+        None => better(&figure),
+        Some(Preference::Higher) => Better::Higher,
+        Some(Preference::Lower) => Better::Lower,
+        Some(Preference::Neither) => Better::Neither,
+    };
+    MetricSpec { figure, kind, better, margin, gating: named.gating }
+}
+
+/// How a figure is compared of which nothing says it.
+fn kind(figure: &str) -> Kind {
+    match definition(figure).map(|definition| definition.unit) {
+        Some("share") => Kind::Proportion,
+        _ if figure.rsplit_once('.').is_some_and(|(_, part)| matches!(part, "p10" | "p50" | "p90" | "p95")) => {
+            Kind::Distribution
+        }
+        _ => Kind::Count,
+    }
+}
+
 /// What each of so many looks may spend.
 fn alpha(looks: usize) -> f64 {
     POCOCK.get(looks.saturating_sub(1)).copied().unwrap_or(POCOCK[POCOCK.len() - 1])
@@ -106,14 +150,21 @@ fn alpha(looks: usize) -> f64 {
 
 /// Reads planned looks, or says what is wrong with them.
 pub fn looks(text: &str) -> Result<Vec<u32>, String> {
-    let expected = || {
-        format!(
-            "whole numbers from {PAIRS_MIN} to {PAIRS_MAX}, increasing, at most {}, with commas between them are expected: `8,16`",
-            POCOCK.len()
-        )
-    };
     let looks: Vec<u32> =
-        text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().map_err(|_| expected())?;
+        text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().map_err(|_| expected_looks())?;
+    check_looks(&looks)?;
+    Ok(looks)
+}
+
+fn expected_looks() -> String {
+    format!(
+        "whole numbers from {PAIRS_MIN} to {PAIRS_MAX}, increasing, at most {}, with commas between them are expected: `8,16`",
+        POCOCK.len()
+    )
+}
+
+/// Whether results may be looked at after so many pairs.
+fn check_looks(looks: &[u32]) -> Result<(), String> {
     let alpha = alpha(looks.len());
     if let Some(first) = looks.first().filter(|first| (PAIRS_MIN..=PAIRS_MAX).contains(first))
         && 2.0 * 0.5_f64.powi(*first as i32) > alpha
@@ -127,14 +178,18 @@ pub fn looks(text: &str) -> Result<Vec<u32>, String> {
     let good = looks.iter().all(|look| (PAIRS_MIN..=PAIRS_MAX).contains(look))
         && looks.windows(2).all(|pair| pair[0] < pair[1])
         && looks.len() <= POCOCK.len();
-    if good { Ok(looks) } else { Err(expected()) }
+    if good { Ok(()) } else { Err(expected_looks()) }
 }
 
 /// Which direction of a figure is an improvement.
 fn better(figure: &str) -> Better {
+    definition(figure).map_or(Better::Neither, |definition| definition.better)
+}
+
+/// What the metric is of which a figure is taken.
+fn definition(figure: &str) -> Option<&'static Definition> {
     let metric = FIGURES.iter().find(|known| known.key == figure).map(Figure::metric);
-    let found = definitions().find(|definition| Some(definition.name) == metric);
-    found.map_or(Better::Neither, |definition| definition.better)
+    definitions().find(|definition| Some(definition.name) == metric)
 }
 
 #[cfg(test)]
@@ -150,6 +205,54 @@ mod tests {
         assert!(looks("6,12").unwrap_err().contains("the first look may be after 7"));
         let alpha = |looks: &[u32]| Design::usual(looks.to_vec(), 0).alpha();
         assert_eq!(Some([alpha(&[12]), alpha(&[8, 16])]), Some([0.05, 0.0294]));
+    }
+
+    #[test]
+    fn an_experiment_names_what_decides() {
+        let metric = |metric: &str, gating| ComparedMetric {
+            metric: metric.to_owned(),
+            kind: None,
+            better: None,
+            margin: None,
+            gating,
+        };
+        let own = Comparison {
+            arm: None,
+            looks: vec![10],
+            metrics: vec![
+                ComparedMetric {
+                    better: Some(Preference::Neither),
+                    margin: Some(0.01),
+                    ..metric("speed_ranked_mbps.p50", true)
+                },
+                metric("offline_rate", true),
+                metric("requests.served", false),
+                metric("registry_recovery_ms.p50", true),
+                ComparedMetric { kind: Some(Kind::Exact), ..metric("downloads.completed", true) },
+            ],
+        };
+        let design = Design::of(&own, None, 1).unwrap();
+        let told: Vec<(&str, Kind, Better, f64)> = design
+            .metrics
+            .iter()
+            .filter(|metric| metric.gating)
+            .map(|metric| (metric.figure.as_str(), metric.kind, metric.better, metric.margin))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("speed_ranked_mbps.p50", Kind::Distribution, Better::Neither, 0.01),
+                ("offline_rate", Kind::Proportion, Better::Neither, 0.05),
+                ("registry_recovery_ms.p50", Kind::Distribution, Better::Lower, 0.10),
+                ("downloads.completed", Kind::Exact, Better::Higher, 0.0),
+            ],
+            "the usual ones inform"
+        );
+        assert_eq!(design.metrics.len(), DEFAULTS.len() + 4, "each once");
+        assert_eq!((design.looks, Design::of(&own, Some(vec![7, 9]), 1).unwrap().looks), (vec![10], vec![7, 9]));
+        assert_eq!(Design::of(&Comparison::default(), None, 1), Ok(Design::usual(USUAL_LOOKS.to_vec(), 1)));
+        let early = Comparison { looks: vec![6, 12], ..Comparison::default() };
+        assert!(Design::of(&early, None, 1).unwrap_err().contains("the first look may be after 7"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub(crate) const SHARED: &[(&str, &str)] = &[
     ("scales", "a scale is of the whole experiment; it may set `arms.NAME.PATH`"),
     ("expect", "an expectation names its arm itself"),
     ("claims", "a claim names the arms that show it itself"),
+    ("compare", "a comparison names its arm itself"),
     ("figures", "the report is of all arms"),
     ("topology", "one file is read; a path such as `topology.links.isp-x~transit.rate` changes a value of it"),
 ];

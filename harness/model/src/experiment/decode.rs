@@ -15,7 +15,7 @@ use crate::{
         workload::{self, Known, Names},
     },
     limits,
-    plan::{Limits, LinkEngine, Tolerance},
+    plan::{Comparison, Limits, LinkEngine, Tolerance},
     read::Fields,
     shape::{
         experiment::{CONTENT, EXPERIMENT, FIGURES},
@@ -117,8 +117,10 @@ fn read_head(fields: &Fields<'_>, report: &mut Report) -> Option<Head> {
         None => None,
     };
     let figures = fields.get("figures").map_or(Some(Vec::new()), |node| read_figures(node, report));
-    let claims = Vec::new();
-    Some(Head { question: question?, seed: seed?, repeats: repeats? as u32, engine, claims, figures: figures? })
+    // Claims and the comparison name arms, and are read when those are known.
+    let (claims, comparison) = (Vec::new(), Comparison::default());
+    let (question, seed, repeats) = (question?, seed?, repeats? as u32);
+    Some(Head { question, seed, repeats, engine, claims, comparison, figures: figures? })
 }
 
 /// The names of figures, each once.

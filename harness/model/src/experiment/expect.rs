@@ -127,8 +127,13 @@ impl Expected {
     }
 
     fn full_metric(&self) -> String {
-        if self.metric == "peer_efficiency" { "peer_efficiency.bytes" } else { self.metric }.to_owned()
+        full_metric(self.metric)
     }
+}
+
+/// The key of `summary.json`.
+pub(crate) fn full_metric(name: &str) -> String {
+    if name == "peer_efficiency" { "peer_efficiency.bytes" } else { name }.to_owned()
 }
 
 /// Reads the list.
@@ -175,7 +180,7 @@ fn decode_one(node: &Node, known: Known<'_>, report: &mut Report) -> Vec<Expecte
 }
 
 /// The name of one of the arms; one that there is not is noted and given all the same.
-fn read_arm(node: &Node, known: Known<'_>, report: &mut Report) -> Option<String> {
+pub(crate) fn read_arm(node: &Node, known: Known<'_>, report: &mut Report) -> Option<String> {
     let name = report.arm_name(node)?;
     if !known.arms.contains(&name.value.as_str()) && !known.arms.is_empty() {
         report.dangling("arm", &name.value, name.span, known.arms.iter().copied());

@@ -95,6 +95,11 @@ pub(crate) static CLAIM: Shape = Shape {
     ],
 };
 
+/// The names of metrics.
+pub(crate) fn metric_names() -> impl Iterator<Item = &'static str> + Clone {
+    EXPECTATION.keys.iter().filter(|key| matches!(key.form, Form::Map(_))).map(|key| key.name)
+}
+
 const fn metric(name: &'static str, doc: &'static str) -> Key {
     Key { name, form: Form::Map(&BOUND), need: Need::Optional("nothing is expected of it"), doc }
 }

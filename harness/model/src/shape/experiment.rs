@@ -237,6 +237,73 @@ pub(crate) static LABELLED: Shape = Shape {
     ],
 };
 
+pub(crate) static COMPARED: Shape = Shape {
+    name: "a compared metric",
+    doc: "A metric by which versions are compared.",
+    keys: &[
+        Key {
+            name: "metric",
+            form: Form::NameOf("metric"),
+            need: Need::Required,
+            doc: "Its name, as in [an expectation](#an-expectation): `speed_ranked_mbps.p50`.",
+        },
+        Key {
+            name: "margin",
+            form: Form::Share,
+            need: Need::Optional(
+                "[the usual one](comparison.md#metrics); 10 %, of proportions 5 points, where there is none",
+            ),
+            doc: "Changes up to this size do not matter: a share of the value; points of a proportion.",
+        },
+        Key {
+            name: "better",
+            form: Form::Words(&["higher", "lower", "neither"]),
+            need: Need::Optional("that of [the metric](results.md#metricsjsonl)"),
+            doc: "Which direction is an improvement. A metric of which neither is cannot be worse.",
+        },
+        Key {
+            name: "kind",
+            form: Form::Words(&["distribution", "proportion", "ratio", "count", "exact"]),
+            need: Need::Optional(
+                "the usual one; `proportion` for other shares, `distribution` for percentiles, else `count`",
+            ),
+            doc: "[How its values are compared](comparison.md#metrics): `proportion` by the difference, `exact` by equality, the others by \
+                  the quotient.",
+        },
+        Key {
+            name: "decides",
+            form: Form::Flag,
+            need: Need::Default("true"),
+            doc: "Whether the verdict rests on it, or it only informs.",
+        },
+    ],
+};
+
+pub(crate) static COMPARE: Shape = Shape {
+    name: "a comparison",
+    doc: "How [`peerbed compare`](comparison.md) compares versions of the nodes by this experiment, where the command line does not say it.",
+    keys: &[
+        Key {
+            name: "arm",
+            form: Form::NameOf("arm"),
+            need: Need::Optional("`--arm` says it, or there is one"),
+            doc: "The arm whose runs are compared.",
+        },
+        Key {
+            name: "pairs",
+            form: Form::List(&Form::Whole(limits::PAIRS.0, limits::PAIRS.1)),
+            need: Need::Default("[8, 16]"),
+            doc: "After how many pairs of runs results are looked at; at most five looks, each after more than the one before.",
+        },
+        Key {
+            name: "metrics",
+            form: Form::List(&Form::Map(&COMPARED)),
+            need: Need::Optional("[the usual ones](comparison.md#metrics) decide"),
+            doc: "What decides instead of the usual metrics, at most 32; the usual ones inform.",
+        },
+    ],
+};
+
 /// The whole file.
 pub(crate) static EXPERIMENT: Shape = Shape {
     name: "an experiment",
@@ -352,6 +419,12 @@ pub(crate) static EXPERIMENT: Shape = Shape {
             form: Form::List(&Form::Map(&CLAIM)),
             need: Need::Optional("it claims nothing"),
             doc: "What the experiment is to show, at most 64 claims. A claim that is not shown is no failure, unlike `expect`.",
+        },
+        Key {
+            name: "compare",
+            form: Form::Map(&COMPARE),
+            need: Need::Optional("as usual"),
+            doc: "How versions of the nodes are compared by it.",
         },
         Key {
             name: "figures",
