@@ -9,7 +9,8 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     bench,
     commands::{
-        calibrate, capacity, check, claims, clean, compare, down, exec, ls, plan, report, run, schema, topology, up,
+        bisect, calibrate, capacity, check, claims, clean, compare, down, exec, ls, plan, report, run, schema,
+        topology, up,
     },
     doctor, hold, probe,
     project::Project,
@@ -38,6 +39,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Compare two versions of the nodes by pairs of runs
     Compare(compare::CompareArgs),
+    /// Find the commit with which a metric changed, by comparing commits between two ends
+    Bisect(bisect::BisectArgs),
     /// Check experiments without running them
     Check(check::CheckArgs),
     /// Print the resolved plan of one run
@@ -122,6 +125,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.verb {
         Verb::Run(args) => run::run(args, &project()?),
         Verb::Compare(args) => compare::run(args, project),
+        Verb::Bisect(args) => bisect::run(args, &project()?),
         Verb::Check(args) => check::run(args, &project()?),
         Verb::Plan(args) => plan::run(args, &project()?),
         Verb::Schema(args) => schema::run(args),

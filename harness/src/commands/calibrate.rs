@@ -9,7 +9,7 @@ use peerbed_model::Plan;
 
 use super::{
     CarrierArgs,
-    pairing::{Measured, Request, measure},
+    pairing::{Measured, Question, Request, measure},
 };
 use crate::{
     calibrate::{Calibrator, When, complaints, table},
@@ -111,6 +111,7 @@ fn equals(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
         scale: args.scale.as_deref(),
         arm: args.arm.as_deref(),
         head_arm: None,
+        question: Question::Usual,
         looks: Some(vec![args.pairs]),
         seed: None,
         results: args.results.clone().unwrap_or_else(|| project.results()),

@@ -8,14 +8,10 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::{
-    CarrierArgs,
-    pairing::{Measured, Request, measure},
-};
+use super::pairing::{Measured, PairingArgs, Request, measure};
 use crate::{
-    calibrate::When,
     compare::{
-        Planned, design, show,
+        Planned, show,
         subject::{Built, Checkout, Version, WORKTREE},
         verdict::{Outcome, Verdict},
         verdict_file,
@@ -38,36 +34,17 @@ pub(crate) struct CompareArgs {
     /// The experiment: a file in experiments/, without `.yaml`
     #[arg(long, value_name = "NAME", required_unless_present = "replay")]
     experiment: Option<String>,
-    /// One of the scales that the file names, instead of the file as it stands
-    #[arg(long, value_name = "NAME")]
-    scale: Option<String>,
-    /// The arm whose runs are compared; needed where the experiment has several and names none
-    #[arg(long, value_name = "ARM")]
-    arm: Option<String>,
     /// Another arm for the head: a change of the experiment beside that of the programs, or instead of it
     #[arg(long, value_name = "ARM")]
     head_arm: Option<String>,
-    /// After how many pairs the results are looked at, with commas, instead of what the experiment says (else 8,16). The error of all
-    /// looks together is 5 %
-    #[arg(long, value_name = "N,…", value_parser = parse_looks)]
-    pairs: Option<Looks>,
     /// Compare these programs instead of building a base: a directory with control, edge and peer
     #[arg(long, value_name = "DIR", conflicts_with = "replay")]
     base_programs: Option<PathBuf>,
     /// The same for the head
     #[arg(long, value_name = "DIR", conflicts_with = "replay")]
     head_programs: Option<PathBuf>,
-    /// Another seed than the file's
-    #[arg(long, value_parser = super::seed)]
-    seed: Option<u64>,
-    /// Where results go, instead of results/
-    #[arg(long, value_name = "DIR")]
-    results: Option<PathBuf>,
     #[command(flatten)]
-    carrier: CarrierArgs,
-    /// Which links are measured before the runs begin
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
-    calibrate: When,
+    of: PairingArgs,
     /// Go on with the newest unfinished comparison of the same programs: whole runs are taken over, the others are made
     #[arg(long, conflicts_with = "replay")]
     resume: bool,
@@ -77,17 +54,6 @@ pub(crate) struct CompareArgs {
     /// Print verdict.json instead of the table
     #[arg(long)]
     json: bool,
-    /// Show no progress
-    #[arg(short, long)]
-    quiet: bool,
-}
-
-/// Planned looks, as they are on the command line.
-#[derive(Debug, Clone)]
-struct Looks(Vec<u32>);
-
-fn parse_looks(text: &str) -> Result<Looks, String> {
-    design::looks(text).map(Looks)
 }
 
 /// Compares, or judges again.
@@ -112,18 +78,9 @@ pub(crate) fn run(args: &CompareArgs, project: impl FnOnce() -> anyhow::Result<P
 fn compare(args: &CompareArgs, project: &Project) -> anyhow::Result<Measured> {
     let name = args.experiment.as_deref().context("name an experiment with --experiment")?;
     let request = Request {
-        project,
-        name,
-        scale: args.scale.as_deref(),
-        arm: args.arm.as_deref(),
         head_arm: args.head_arm.as_deref(),
-        looks: args.pairs.clone().map(|looks| looks.0),
-        seed: args.seed,
-        results: args.results.clone().unwrap_or_else(|| project.results()),
-        carrier: &args.carrier,
-        calibrate: args.calibrate,
         resume: args.resume,
-        quiet: args.quiet || args.json,
+        ..args.of.request(project, name, args.json)
     };
     // What is wrong with the experiment is said before minutes are spent on programs.
     let prepared = request.prepare()?;

@@ -1,5 +1,6 @@
 //! The commands of the program, one module each: arguments in, exit code out.
 
+pub(crate) mod bisect;
 pub(crate) mod calibrate;
 pub(crate) mod capacity;
 pub(crate) mod check;

@@ -1,8 +1,13 @@
 //! Pairs of runs: what compares two versions, and what measures how far equal ones differ.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, anyhow, bail};
+use clap::Args;
 use peerbed_model::{Coordinates, Experiment, Plan};
 
 use super::{
@@ -13,7 +18,7 @@ use crate::{
     calibrate::When,
     compare::{
         BASE, HEAD, Planned,
-        design::Design,
+        design::{self, Design},
         floor::{Noise, Place, Store},
         judge::{Case, judge},
         pairs::from_outcomes,
@@ -31,6 +36,75 @@ use crate::{
 /// Where comparisons go below the results.
 const DIRECTORY: &str = "compare";
 
+/// What whoever compares says on the command line, beside the versions.
+#[derive(Debug, Args)]
+pub(super) struct PairingArgs {
+    /// One of the scales that the file names, instead of the file as it stands
+    #[arg(long, value_name = "NAME")]
+    scale: Option<String>,
+    /// The arm whose runs are compared; needed where the experiment has several and names none
+    #[arg(long, value_name = "ARM")]
+    arm: Option<String>,
+    /// After how many pairs results are looked at, with commas, instead of what the experiment says or what is usual. All looks
+    /// together err no more often than one would
+    #[arg(long, value_name = "N,…", value_parser = |text: &str| design::looks(text).map(Looks))]
+    pairs: Option<Looks>,
+    /// Another seed than the file's
+    #[arg(long, value_parser = super::seed)]
+    seed: Option<u64>,
+    /// Where results go, instead of results/
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    #[command(flatten)]
+    carrier: CarrierArgs,
+    /// Which links are measured before the runs begin
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
+    calibrate: When,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Planned looks, as they are on the command line.
+#[derive(Debug, Clone)]
+struct Looks(Vec<u32>);
+
+impl PairingArgs {
+    /// The looks that were named.
+    pub(super) fn looks(&self) -> Option<&[u32]> {
+        self.pairs.as_ref().map(|looks| &looks.0[..])
+    }
+
+    /// The directory of all results.
+    pub(super) fn results(&self, project: &Project) -> PathBuf {
+        self.results.clone().unwrap_or_else(|| project.results())
+    }
+
+    /// What these come to, for the usual question.
+    pub(super) fn request<'a>(&'a self, project: &'a Project, name: &'a str, quiet: bool) -> Request<'a> {
+        Request {
+            project,
+            name,
+            scale: self.scale.as_deref(),
+            arm: self.arm.as_deref(),
+            head_arm: None,
+            question: Question::Usual,
+            looks: self.looks().map(<[u32]>::to_vec),
+            seed: self.seed,
+            results: self.results(project),
+            carrier: &self.carrier,
+            calibrate: self.calibrate,
+            resume: false,
+            quiet: self.quiet || quiet,
+        }
+    }
+}
+
+/// Where comparisons go below the directory of all results.
+pub(super) fn below(results: &Path) -> PathBuf {
+    results.join(DIRECTORY)
+}
+
 /// What is to be compared, but for the programs.
 pub(super) struct Request<'a> {
     /// Where experiments are.
@@ -43,6 +117,8 @@ pub(super) struct Request<'a> {
     pub(super) arm: Option<&'a str>,
     /// Another one for the head.
     pub(super) head_arm: Option<&'a str>,
+    /// What is asked.
+    pub(super) question: Question<'a>,
     /// After how many pairs the results are looked at, instead of what the experiment says.
     pub(super) looks: Option<Vec<u32>>,
     /// Instead of the experiment's.
@@ -57,6 +133,21 @@ pub(super) struct Request<'a> {
     pub(super) resume: bool,
     /// Shows no progress.
     pub(super) quiet: bool,
+}
+
+/// What is asked of the pairs.
+pub(super) enum Question<'a> {
+    /// What the experiment wants to know: it ends when nothing of that is open any more.
+    Usual,
+    /// Something about one metric.
+    About {
+        /// A key of `summary.json`.
+        figure: &'a str,
+        /// The probability of a false alarm.
+        error: f64,
+        /// Whether a verdict at a planned look answers it.
+        answered: &'a dyn Fn(&Verdict) -> bool,
+    },
 }
 
 /// What a request comes to.
@@ -93,6 +184,10 @@ impl Request<'_> {
         let seed = self.seed.unwrap_or(experiment.seed());
         let design = Design::of(experiment.comparison(), self.looks.clone(), seed)
             .map_err(|why| anyhow!("`compare.pairs` of experiment `{}`: {why}", experiment.name()))?;
+        let design = match self.question {
+            Question::Usual => design,
+            Question::About { figure, error, .. } => design.about(figure, error),
+        };
         let mut plans = Vec::new();
         for pair in 0..design.pairs() {
             for (side, arm) in [(BASE, arm), (HEAD, head_arm)] {
@@ -183,7 +278,7 @@ pub(super) fn measure(
         complain("the programs of both sides are the same: this is a comparison of equals (A/A)");
     }
     let identity = Identity::of(project.root());
-    let below = request.results.join(DIRECTORY);
+    let below = below(&request.results);
     let begun = Begun::of(&plans, &identity, carriers.base.name(), carriers.base.options())?.with(planned.identity());
     let mut progress = Progress::of(Estimate::of(in_order.iter().map(|plan| &**plan)), request.quiet);
     let mut outcomes: Vec<RunOutcome> = Vec::new();
@@ -202,7 +297,7 @@ pub(super) fn measure(
         plans: &in_order,
         calibrate: request.calibrate,
         carrier: &|plan: &Plan| if plan.arm == BASE { &carriers.base } else { &carriers.head },
-        decided: &|outcomes: &[RunOutcome]| decided(&planned, &store, outcomes),
+        decided: &|outcomes: &[RunOutcome]| decided(&planned, &store, outcomes, &request.question),
         interrupt: &interrupt,
     };
     let ended = tokio.block_on(sweep.run(&mut dir, &mut progress, &mut outcomes));
@@ -274,7 +369,7 @@ fn conclude(
 }
 
 /// Whether enough is known at this moment: at a planned look, nothing is open any more.
-fn decided(planned: &Planned, store: &Store, outcomes: &[RunOutcome]) -> bool {
+fn decided(planned: &Planned, store: &Store, outcomes: &[RunOutcome], question: &Question<'_>) -> bool {
     let design = &planned.design;
     let pairs = from_outcomes(outcomes);
     let complete = outcomes.len() == 2 * pairs.len();
@@ -284,8 +379,14 @@ fn decided(planned: &Planned, store: &Store, outcomes: &[RunOutcome]) -> bool {
     let mut planned = planned.clone();
     place(&mut planned, store, outcomes);
     let case = Case { pairs: &pairs, design, same_programs: planned.same_programs, noise: &planned.noise };
-    // More pairs can still show what is open; all else is settled.
-    judge(case).outcome != Outcome::Inconclusive
+    let verdict = judge(case);
+    match question {
+        // More pairs can still show what is open; all else is settled.
+        Question::Usual => verdict.outcome != Outcome::Inconclusive,
+        Question::About { answered, .. } => {
+            matches!(verdict.outcome, Outcome::Invalid | Outcome::SubjectFailed) || answered(&verdict)
+        }
+    }
 }
 
 /// Where it was measured, and the noise of that place.

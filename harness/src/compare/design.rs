@@ -30,6 +30,8 @@ pub struct Design {
     pub metrics: Vec<MetricSpec>,
     /// Of whatever is drawn.
     pub seed: u64,
+    /// The probability of a false alarm of the whole, if nothing differs.
+    pub error: f64,
 }
 
 /// One metric of a comparison.
@@ -74,7 +76,7 @@ impl Design {
             margin: *margin,
             gating: *gating,
         });
-        Self { looks, metrics: metrics.collect(), seed }
+        Self { looks, metrics: metrics.collect(), seed, error: ALPHA }
     }
 
     /// As an experiment wants it: the metrics that it names decide, if it names any, and the usual ones inform then. Looks that are
@@ -101,9 +103,23 @@ impl Design {
         Ok(design)
     }
 
-    /// What each look may spend.
+    /// The same about one metric, with another error: all others inform.
+    #[must_use]
+    pub fn about(mut self, figure: &str, error: f64) -> Self {
+        for metric in &mut self.metrics {
+            metric.gating = metric.figure == figure;
+        }
+        if self.metrics.iter().all(|metric| !metric.gating) {
+            let named =
+                ComparedMetric { metric: figure.to_owned(), kind: None, better: None, margin: None, gating: true };
+            self.metrics.insert(0, specified(&named, None));
+        }
+        Self { error, ..self }
+    }
+
+    /// What each look may spend. Of another error than the usual it is the same part: what is simple and surely enough.
     pub fn alpha(&self) -> f64 {
-        alpha(self.looks.len())
+        if self.error < ALPHA { self.error / self.looks.len().max(1) as f64 } else { alpha(self.looks.len()) }
     }
 
     /// The most pairs that are made.

@@ -4,6 +4,7 @@
 //! A comparison's results are an experiment's results with two arms, [`BASE`] and [`HEAD`], whose repeats are the pairs; beside
 //! those stand `comparison.json` (what was planned) and `verdict.json` (what came of it).
 
+pub mod bisect;
 pub mod design;
 mod effect;
 pub mod floor;

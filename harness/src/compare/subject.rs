@@ -78,6 +78,13 @@ impl Built {
     }
 }
 
+impl Version {
+    /// Its commit.
+    pub fn commit(&self) -> &str {
+        &self.commit
+    }
+}
+
 impl Checkout {
     /// The git checkout that holds this directory.
     pub fn of(directory: &Path) -> anyhow::Result<Self> {
@@ -118,6 +125,33 @@ impl Checkout {
         let tree = tree?;
         let dirty = tree != git(&self.root, &["rev-parse", "HEAD^{tree}"])?;
         Ok(Version { name: name.to_owned(), commit: head, tree, dirty })
+    }
+
+    /// The commits after one up to another, in order: those of its first parents, as a merge is one step of them.
+    pub fn between(&self, from: &Version, to: &Version) -> anyhow::Result<Vec<Version>> {
+        let range = format!("{}..{}", from.commit, to.commit);
+        let text = git(
+            &self.root,
+            &["rev-list", "--reverse", "--first-parent", "--format=%H %T", "--no-commit-header", &range],
+        )?;
+        let versions = text.lines().filter_map(|line| line.split_once(' ')).map(|(commit, tree)| Version {
+            name: short(commit, false),
+            commit: commit.to_owned(),
+            tree: tree.to_owned(),
+            dirty: false,
+        });
+        let versions: Vec<Version> = versions.collect();
+        let before = versions
+            .first()
+            .map(|first| git(&self.root, &["rev-parse", "--verify", "--quiet", &format!("{}^", first.commit)]));
+        if !matches!(before, Some(Ok(before)) if before == from.commit) {
+            bail!(
+                "{} is not among the first parents of {}: commits are looked for on the line that leads from the one to the other",
+                from.name,
+                to.name
+            );
+        }
+        Ok(versions)
     }
 
     /// Builds a version, unless that was done before; says so as it goes.

@@ -46,7 +46,7 @@ fn metric(figure: &str, kind: Kind, better: Better, margin: f64) -> MetricSpec {
 }
 
 fn design(metrics: Vec<MetricSpec>, pairs: u32) -> Design {
-    Design { looks: vec![pairs], metrics, seed: 7 }
+    Design { looks: vec![pairs], metrics, seed: 7, error: 0.05 }
 }
 
 fn speed(pairs: u32) -> Design {

@@ -1,0 +1,327 @@
+//! `peerbed bisect`: with which commit a metric changed. Both ends are compared first; each step compares one commit with the good
+//! end, and buys more pairs while it is unclear to which end that belongs.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::pairing::{Measured, PairingArgs, Question, Request, below, measure};
+use crate::{
+    compare::{
+        bisect::{Search, Side, side},
+        design::ALPHA,
+        subject::{Built, Checkout, Version, short},
+        verdict::{Effect, Finding, Outcome, Verdict, Word},
+    },
+    metrics::FIGURES,
+    project::Project,
+    results::replace_text,
+    say::{complain, counted, describe, say},
+    status::Status,
+};
+
+/// After how many pairs a commit is looked at where nothing says it.
+const LOOKS: [u32; 3] = [8, 16, 32];
+
+/// What to look for and where.
+#[derive(Debug, Args)]
+pub(crate) struct BisectArgs {
+    /// A commit from before the change
+    good: String,
+    /// A commit from after it, of which the good one is a first parent, perhaps far back
+    #[arg(default_value = "HEAD")]
+    bad: String,
+    /// The experiment: a file in experiments/, without `.yaml`
+    #[arg(long, value_name = "NAME")]
+    experiment: String,
+    /// The metric that changed: a key of `summary.json` such as `speed_ranked_mbps.p50`
+    #[arg(long, value_name = "METRIC")]
+    metric: String,
+    /// So many pairs in all at most; what is still open then is told
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(6..=10_000))]
+    max_pairs: u32,
+    #[command(flatten)]
+    of: PairingArgs,
+    /// Print bisect.json instead of the answer
+    #[arg(long)]
+    json: bool,
+}
+
+/// The record of a search, in a file beside the comparisons.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    version: u32,
+    experiment: &'a str,
+    metric: &'a str,
+    /// The change between both ends.
+    whole: Effect,
+    /// The good end.
+    good: &'a str,
+    /// Every commit after it, up to the bad end.
+    commits: Vec<String>,
+    /// What was measured, in that order.
+    steps: Vec<Step>,
+    /// The commits of which one is the first that is bad.
+    suspects: Vec<String>,
+}
+
+/// What was found of a commit.
+#[derive(Debug, Serialize)]
+struct Step {
+    commit: String,
+    /// None: nothing can be said of it.
+    side: Option<Side>,
+    /// Why, in a few words.
+    why: String,
+    /// The comparison with the good end, if there was one.
+    directory: Option<PathBuf>,
+}
+
+/// Why it ended before everything was known: the exit code, and a sentence.
+struct Stop(ExitCode, String);
+
+/// Looks for the commit.
+pub(crate) fn run(args: &BisectArgs, project: &Project) -> anyhow::Result<ExitCode> {
+    if FIGURES.iter().all(|figure| figure.key != args.metric) {
+        let of = FIGURES.iter().map(|figure| figure.key).filter(|key| key.starts_with(args.metric.as_str()));
+        let of: Vec<&str> = of.collect();
+        let guess = if of.is_empty() { "docs/results.md has those that there are".to_owned() } else { of.join(", ") };
+        bail!("there is no metric `{}` in summary.json: {guess}", args.metric);
+    }
+    let mut bisect = Bisect { args, project, left: args.max_pairs };
+    // What is wrong with the experiment is said before minutes are spent on programs.
+    bisect.request(&bisect.looks(), ALPHA, &|_| true).prepare()?;
+    let checkout = Checkout::of(project.root())?;
+    let (good, bad) = (checkout.version(&args.good)?, checkout.version(&args.bad)?);
+    let commits = checkout.between(&good, &bad)?;
+    let mut search = Search::among(commits.len());
+    let (all, most) = (counted(commits.len(), "commit"), counted(search.steps() as usize, "commit"));
+    complain(format_args!("{all} after {}: both ends are compared, then at most {most}", args.good));
+    let ends = [checkout.build(&good)?, checkout.build(&bad)?];
+    let whole = match bisect.ends(&ends)? {
+        Ok(whole) => whole,
+        Err(Stop(code, why)) => {
+            complain(why);
+            return Ok(code);
+        }
+    };
+    let error = ALPHA / f64::from(search.steps().max(1));
+    let (mut steps, mut cut_off) = (Vec::new(), None);
+    while let Some(place) = search.next() {
+        match bisect.step(&checkout, &commits[place - 1], &ends, whole, error)? {
+            Ok(step) => {
+                complain(format_args!("{}: {}", short(&step.commit, false), step.why));
+                search.found(place, step.side);
+                steps.push(step);
+            }
+            Err(early) => {
+                cut_off = Some(early);
+                break;
+            }
+        }
+    }
+    let (from, to) = search.suspects();
+    let of = |versions: &'_ [Version]| versions.iter().map(|version| version.commit().to_owned()).collect::<Vec<_>>();
+    let record = Record {
+        version: 1,
+        experiment: &args.experiment,
+        metric: &args.metric,
+        whole,
+        good: good.commit(),
+        commits: of(&commits),
+        steps,
+        suspects: of(&commits[from - 1..to]),
+    };
+    let text = serde_json::to_string_pretty(&record)? + "\n";
+    let path = bisect.keep(&text)?;
+    if args.json {
+        say(&text)?;
+    } else {
+        say(&format!("{}results: {}\n", answer(&record), path.display()))?;
+    }
+    Ok(match cut_off {
+        Some(Stop(code, why)) => {
+            complain(why);
+            code
+        }
+        None if record.suspects.len() == 1 => Status::Good.into(),
+        None => Outcome::Inconclusive.code().into(),
+    })
+}
+
+/// The answer in a sentence.
+fn answer(record: &Record<'_>) -> String {
+    let effect = percent(record.whole.estimate);
+    match &record.suspects[..] {
+        [one] => format!("{} changed ({effect} in all) with {one}\n", record.metric),
+        several => {
+            let list: Vec<String> = several.iter().map(|commit| format!("  {commit}\n")).collect();
+            format!("{} changed ({effect} in all) with one of these commits:\n{}", record.metric, list.concat())
+        }
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:+.1} %", 100.0 * share).replace('-', "−")
+}
+
+struct Bisect<'a> {
+    args: &'a BisectArgs,
+    project: &'a Project,
+    /// Pairs that may still be made.
+    left: u32,
+}
+
+impl Bisect<'_> {
+    /// The planned looks for which pairs are left.
+    fn looks(&self) -> Vec<u32> {
+        let all = self.args.of.looks().unwrap_or(&LOOKS);
+        all.iter().copied().filter(|look| *look <= self.left).collect()
+    }
+
+    fn request<'r>(&'r self, looks: &[u32], error: f64, answered: &'r dyn Fn(&Verdict) -> bool) -> Request<'r> {
+        Request {
+            question: Question::About { figure: &self.args.metric, error, answered },
+            looks: Some(looks.to_vec()),
+            ..self.args.of.request(self.project, &self.args.experiment, self.args.json)
+        }
+    }
+
+    /// Compares two versions by the metric.
+    fn compare(
+        &mut self,
+        sides: [Built; 2],
+        error: f64,
+        answered: &dyn Fn(&Finding) -> bool,
+    ) -> anyhow::Result<Result<Compared, Stop>> {
+        let looks = self.looks();
+        if looks.is_empty() {
+            let why = format!("{} pairs are left of --max-pairs {}: too few", self.left, self.args.max_pairs);
+            return Ok(Err(Stop(Outcome::Inconclusive.code().into(), why)));
+        }
+        let metric = &self.args.metric;
+        let finding =
+            |verdict: &Verdict| verdict.findings.iter().find(|finding| finding.metric.figure == *metric).cloned();
+        let enough = |verdict: &Verdict| finding(verdict).is_some_and(|finding| answered(&finding));
+        let request = self.request(&looks, error, &enough);
+        let measured = measure(&request, request.prepare()?, sides)?;
+        let (verdict, _, directory) = match measured {
+            Measured::Judged(judged) => *judged,
+            Measured::SubjectFailed => return Ok(Ok(Compared::Died)),
+            Measured::Unfit => {
+                return Ok(Err(Stop(Status::Invalid.into(), "the links are not what was asked for".to_owned())));
+            }
+            Measured::Interrupted => return Ok(Err(Stop(Status::Interrupted.into(), "interrupted".to_owned()))),
+        };
+        self.left = self.left.saturating_sub(verdict.pairs_made);
+        Ok(match verdict.outcome {
+            Outcome::SubjectFailed => Ok(Compared::Died),
+            Outcome::Invalid => {
+                let why = format!("INVALID: {}: {}", directory.display(), verdict.reasons.join("; "));
+                Err(Stop(Outcome::Invalid.code().into(), why))
+            }
+            _ => {
+                let finding = finding(&verdict).context("the verdict lacks the metric")?;
+                Ok(Compared::Judged { finding: Box::new(finding), reasons: verdict.reasons, directory })
+            }
+        })
+    }
+
+    /// The change between both ends, which must be there.
+    fn ends(&mut self, ends: &[Built; 2]) -> anyhow::Result<Result<Effect, Stop>> {
+        let inconclusive = |why: String| Ok(Err(Stop(Outcome::Inconclusive.code().into(), why)));
+        if ends[0].subject.programs == ends[1].subject.programs {
+            return inconclusive("both ends have the same programs: what differs is not in the nodes".to_owned());
+        }
+        let compared = self.compare(ends.clone(), ALPHA, &|finding| finding.verdict != Word::Inconclusive)?;
+        let (finding, reasons, directory) = match compared {
+            Err(stop) => return Ok(Err(stop)),
+            Ok(Compared::Died) => {
+                let why = "programs of an end died: choose ends whose nodes run".to_owned();
+                return Ok(Err(Stop(Outcome::SubjectFailed.code().into(), why)));
+            }
+            Ok(Compared::Judged { finding, reasons, directory }) => (finding, reasons, directory),
+        };
+        let told = |what: &str| {
+            let mut parts = vec![format!("{what}: {}", finding.metric.figure)];
+            parts.extend(finding.effect.map(|effect| interval(&effect)));
+            parts.extend(reasons.iter().chain(&finding.note).cloned());
+            format!("{}; {}", parts.join("; "), directory.display())
+        };
+        match (finding.verdict, finding.effect) {
+            (Word::Regressed | Word::Improved | Word::Changed | Word::ChangedSmall, Some(effect)) => {
+                complain(told("both ends differ"));
+                Ok(Ok(effect))
+            }
+            (Word::NoChange, _) => inconclusive(told("both ends do not differ, so that there is nothing to look for")),
+            _ => inconclusive(told("whether both ends differ is not clear, so that nothing can be looked for")),
+        }
+    }
+
+    /// What can be said of a commit.
+    fn step(
+        &mut self,
+        checkout: &Checkout,
+        version: &Version,
+        ends: &[Built; 2],
+        whole: Effect,
+        error: f64,
+    ) -> anyhow::Result<Result<Step, Stop>> {
+        let commit = version.commit().to_owned();
+        let told = |found, why: String, directory| Ok(Ok(Step { commit: commit.clone(), side: found, why, directory }));
+        let built = match checkout.build(version) {
+            Ok(built) => built,
+            Err(error) => return told(None, format!("left out: {}", describe(&error)), None),
+        };
+        for (end, found) in ends.iter().zip([Side::Good, Side::Bad]) {
+            if built.subject.programs == end.subject.programs {
+                return told(
+                    Some(found),
+                    format!("{}, as it has the same programs as {}", found.word(), end.subject.name),
+                    None,
+                );
+            }
+        }
+        let which = |finding: &Finding| finding.effect.and_then(|effect| side(&effect, whole.estimate));
+        let compared = self.compare([ends[0].clone(), built], error, &|finding| which(finding).is_some())?;
+        match compared {
+            Err(stop) => Ok(Err(stop)),
+            Ok(Compared::Died) => told(None, "left out: its programs died".to_owned(), None),
+            Ok(Compared::Judged { finding, directory, .. }) => {
+                let pairs = counted(finding.pairs as usize, "pair");
+                let effect =
+                    finding.effect.map_or_else(|| "nothing was measured".to_owned(), |effect| interval(&effect));
+                match which(&finding) {
+                    Some(found) => told(Some(found), format!("{}: {effect}, {pairs}", found.word()), Some(directory)),
+                    None => told(None, format!("not clear: {effect}, {pairs}"), Some(directory)),
+                }
+            }
+        }
+    }
+
+    /// Keeps the record beside the comparisons.
+    fn keep(&self, text: &str) -> anyhow::Result<PathBuf> {
+        let directory = below(&self.args.of.results(self.project)).join(&self.args.experiment);
+        let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let path = directory.join(format!("bisect-{stamp}.json"));
+        std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        replace_text(&path, text, None)?;
+        Ok(path)
+    }
+}
+
+/// What came of comparing two versions.
+enum Compared {
+    /// Programs ended by themselves.
+    Died,
+    /// Anything else.
+    Judged { finding: Box<Finding>, reasons: Vec<String>, directory: PathBuf },
+}
+
+fn interval(effect: &Effect) -> String {
+    let share = |value| percent(value).replace(" %", "");
+    format!("{} [{}, {}]", percent(effect.estimate), share(effect.low), share(effect.high))
+}

@@ -1,0 +1,145 @@
+//! Looking for the commit with which a metric changed. Pure: which commit is measured next, and what an effect says of it.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::verdict::Effect;
+
+/// Commits in order, of which the first is good and the last is bad; those between are measured.
+#[derive(Debug, Clone)]
+pub struct Search {
+    /// The last that is known to be good.
+    good: usize,
+    /// The first that is known to be bad.
+    bad: usize,
+    /// Of which nothing can be said.
+    skipped: BTreeSet<usize>,
+}
+
+/// On which side of the change a commit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Before it.
+    Good,
+    /// After it.
+    Bad,
+}
+
+impl Side {
+    /// As it is printed.
+    pub fn word(self) -> &'static str {
+        match self {
+            Side::Good => "good",
+            Side::Bad => "bad",
+        }
+    }
+}
+
+impl Search {
+    /// Among so many commits after the good one, of which the last is bad.
+    pub fn among(commits: usize) -> Self {
+        Self { good: 0, bad: commits, skipped: BTreeSet::new() }
+    }
+
+    /// The commit to measure next, numbered from the good one, which is 0: of those that can be measured the one nearest to the middle;
+    /// none if nothing is left to learn.
+    pub fn next(&self) -> Option<usize> {
+        let middle = usize::midpoint(self.good, self.bad);
+        let open = (self.good + 1..self.bad).filter(|place| !self.skipped.contains(place));
+        open.min_by_key(|place| place.abs_diff(middle))
+    }
+
+    /// What was found of a commit; nothing can be said of it: none.
+    pub fn found(&mut self, place: usize, side: Option<Side>) {
+        match side {
+            Some(Side::Good) => self.good = self.good.max(place),
+            Some(Side::Bad) => self.bad = self.bad.min(place),
+            None => {
+                self.skipped.insert(place);
+            }
+        }
+    }
+
+    /// The commits of which one is the first that is bad: from the first of these to the second.
+    pub fn suspects(&self) -> (usize, usize) {
+        (self.good + 1, self.bad)
+    }
+
+    /// So many more commits are measured at most, if something can be said of each.
+    pub fn steps(&self) -> u32 {
+        usize::BITS - (self.bad - self.good).saturating_sub(1).leading_zeros()
+    }
+}
+
+/// On which side a commit is whose effect against the good one is this, where that of the bad one is `whole`: its interval must be on one side of
+/// half of that. None: it may be either.
+pub fn side(effect: &Effect, whole: f64) -> Option<Side> {
+    // Shares of a value multiply; near 0 this is the same as half.
+    let half = if whole > -1.0 { (1.0 + whole).sqrt() - 1.0 } else { whole / 2.0 };
+    let beyond = |value: f64| if whole < 0.0 { value < half } else { value > half };
+    match (beyond(effect.low), beyond(effect.high)) {
+        (true, true) => Some(Side::Bad),
+        (false, false) => Some(Side::Good),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn effect(low: f64, high: f64) -> Effect {
+        Effect { estimate: f64::midpoint(low, high), low, high, confidence: 0.95 }
+    }
+
+    #[test]
+    fn an_interval_must_be_on_one_side_of_half_the_change() {
+        for (low, high, whole, expected) in [
+            (-0.11, -0.07, -0.10, Some(Side::Bad)),
+            (-0.03, 0.02, -0.10, Some(Side::Good)),
+            (-0.07, -0.02, -0.10, None),
+            (0.07, 0.11, 0.10, Some(Side::Bad)),
+            (-0.30, 0.01, 0.10, Some(Side::Good)),
+            (-0.30, 0.20, 0.10, None),
+            // Half of a change to nothing.
+            (-1.0, -0.9, -1.0, Some(Side::Bad)),
+        ] {
+            assert_eq!(side(&effect(low, high), whole), expected, "{low} to {high} of {whole}");
+        }
+        assert_eq!(side(&effect(f64::NAN, f64::NAN), -0.1), Some(Side::Good), "what is no number is not beyond");
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_bad_commit_is_found_in_as_many_steps_as_were_foretold(commits in 1..300_usize, first in 1..300_usize) {
+            let first = first.min(commits);
+            let mut search = Search::among(commits);
+            let foretold = search.steps();
+            let mut steps = 0;
+            while let Some(place) = search.next() {
+                prop_assert!(place > 0 && place < commits);
+                search.found(place, Some(if place < first { Side::Good } else { Side::Bad }));
+                steps += 1;
+            }
+            prop_assert_eq!(search.suspects(), (first, first));
+            prop_assert!(steps <= foretold, "{} of {}", steps, foretold);
+        }
+
+        #[test]
+        fn what_cannot_be_measured_stays_suspect(commits in 1..60_usize, first in 1..60_usize, broken in proptest::collection::btree_set(1..60_usize, 0..20)) {
+            let first = first.min(commits);
+            let mut search = Search::among(commits);
+            while let Some(place) = search.next() {
+                let known = (!broken.contains(&place)).then_some(if place < first { Side::Good } else { Side::Bad });
+                search.found(place, known);
+            }
+            let (from, to) = search.suspects();
+            prop_assert!(from <= first && first <= to);
+            prop_assert!((from..to).all(|place| broken.contains(&place)), "only what is broken is left: {}..{}", from, to);
+        }
+    }
+}
