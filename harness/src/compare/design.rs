@@ -85,9 +85,11 @@ impl Design {
         let looks = match looks {
             Some(looks) => looks,
             None if comparison.looks.is_empty() => USUAL_LOOKS.to_vec(),
-            None => comparison.looks.clone(),
+            None => {
+                check_looks(&comparison.looks)?;
+                comparison.looks.clone()
+            }
         };
-        check_looks(&looks)?;
         let mut design = Self::usual(looks, seed);
         if comparison.metrics.is_empty() {
             return Ok(design);

@@ -1,6 +1,7 @@
 //! The program as its user runs it: real processes, namespaces and links, judged by what is printed and recorded.
 
 mod bad_input;
+mod bisect;
 mod calibration;
 mod capacity;
 mod compare;
