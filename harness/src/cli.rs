@@ -9,7 +9,8 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     bench,
     commands::{
-        calibrate, capacity, check, claims, clean, compare, down, exec, ls, plan, report, run, schema, topology, up,
+        calibrate, capacity, check, claims, clean, compare, down, exec, history, ls, plan, report, run, schema,
+        topology, up,
     },
     doctor, hold, probe,
     project::Project,
@@ -38,6 +39,8 @@ enum Verb {
     Run(run::RunArgs),
     /// Compare two versions of the nodes by pairs of runs
     Compare(compare::CompareArgs),
+    /// Print where the history of nights changes, and draw it
+    History(history::HistoryArgs),
     /// Check experiments without running them
     Check(check::CheckArgs),
     /// Print the resolved plan of one run
@@ -122,6 +125,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.verb {
         Verb::Run(args) => run::run(args, &project()?),
         Verb::Compare(args) => compare::run(args, project),
+        Verb::History(args) => history::run(args, || results(&None)),
         Verb::Check(args) => check::run(args, &project()?),
         Verb::Plan(args) => plan::run(args, &project()?),
         Verb::Schema(args) => schema::run(args),
