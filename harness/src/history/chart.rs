@@ -187,7 +187,7 @@ impl<'s, 'a> Frame<'s, 'a> {
         kept
     }
 
-    /// The ranges within which a change may have come, and the levels around it.
+    /// The ranges within which a change probably came, and the levels around it.
     fn changes(&self) -> Markup {
         let changes = &self.series.changes;
         let level = |from: usize, to: usize, value: f64| {

@@ -248,7 +248,7 @@ fn definitions() -> Markup {
             li {
                 b { "Change point" } ": where the changes of an epoch divide into two parts that differ most in energy distance, if fewer than 1 % of shuffled orders divide as clearly "
                 "(e-divisive means: Matteson & James 2014, “A nonparametric approach for multiple change point analysis of multivariate data”, with the means of the parts as levels). "
-                "The shaded range is where it may have come. It is a tripwire and no verdict: the commands compare the two commits by pairs of runs."
+                "The shaded range is where it probably came. It is a tripwire and no verdict: the commands compare the two commits by pairs of runs."
             }
         }
     }

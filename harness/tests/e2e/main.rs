@@ -8,6 +8,7 @@ mod disk;
 mod engines;
 mod experiments;
 mod faults;
+mod history;
 mod moving;
 mod nat;
 mod past_results;
