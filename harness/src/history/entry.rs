@@ -8,6 +8,7 @@ use crate::{
         Planned,
         design::Kind,
         floor::Place,
+        show::change,
         subject::{Subject, short},
         verdict::{Effect, Finding, Outcome, Verdict, Word},
     },
@@ -170,10 +171,25 @@ impl Entry {
         };
         let word = self.outcome.word();
         wrong.then(|| match (self.role, self.expected) {
-            (Role::Measure, _) => format!("{} is {word}", self.name()),
+            (Role::Measure, _) => {
+                let because = self.because();
+                let colon = if because.is_empty() { "" } else { ": " };
+                format!("{} is {word}{colon}{because}", self.name())
+            }
             (role, None) => format!("nothing came of the {} of {} ({word})", role.word(), self.name()),
             (role, _) => format!("the {} of {} did not come out as it must ({word})", role.word(), self.name()),
         })
+    }
+
+    /// What is worse; else the first reason.
+    fn because(&self) -> String {
+        let worse = self.metrics.iter().filter(|metric| metric.gating && metric.verdict == Word::Regressed);
+        let worse = worse.map(|metric| match &metric.effect {
+            Some(effect) => format!("{} {}", metric.figure, change(effect, metric.kind)),
+            None => metric.figure.clone(),
+        });
+        let worse: Vec<String> = worse.collect();
+        if worse.is_empty() { self.reasons.first().cloned().unwrap_or_default() } else { worse.join(", ") }
     }
 
     /// Experiment, arms and scale, in words.

@@ -96,14 +96,13 @@ pub fn read(path: &Path) -> Result<(Vec<Entry>, Vec<String>), HistoryError> {
         other => other.map_err(|error| failed(error.to_string()))?,
     };
     let (mut entries, mut complaints, mut untold) = (Vec::new(), Vec::new(), 0);
-    let lines = bytes.split(|byte| *byte == b'\n').zip(1_usize..).filter(|(line, _)| !line.is_empty());
-    let count = bytes.iter().filter(|byte| **byte == b'\n').count();
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').zip(1_usize..).filter(|(line, _)| line != b"\n");
     for (line, number) in lines {
         match entry(line) {
             Ok(entry) => entries.push(entry),
             Err(_) if complaints.len() == MOST_COMPLAINTS => untold += 1,
             Err(why) => {
-                let torn = if number > count { "the last line was cut off: " } else { "" };
+                let torn = if line.ends_with(b"\n") { "" } else { "the last line was cut off: " };
                 complaints.push(format!("{}: line {number} is left out: {torn}{why}", path.display()));
             }
         }

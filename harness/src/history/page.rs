@@ -84,13 +84,8 @@ fn controls(entries: &[Entry]) -> Markup {
     html! {
         @if !all.is_empty() {
             h2 { "Controls" }
-            table .controls {
-                tbody { @for last in all {
-                    tr {
-                        td .prose { (last.role.word()) ", " (last.name()) }
-                        td .text { @for entry in of(last) { (control(entry)) } }
-                    }
-                } }
+            @for last in all {
+                p .control { (last.role.word()) ", " (last.name()) span .row { @for entry in of(last) { (control(entry)) } } }
             }
             p .note {
                 span .good { "✓" } " came out as it must, " span .bad { "✗" } " did not, " span .bad { "?" }
@@ -167,7 +162,7 @@ fn figure(group: &Group<'_>, series: &Series<'_>) -> Markup {
     let metric = series.metric;
     html! {
         figure {
-            figcaption { b { (metric.figure) } ", " (unit(metric)) @if metric.margin > 0.0 { "; margin ±" (share(metric.margin, metric.kind, false)) } }
+            figcaption { b { (metric.figure) } ", change in " (unit(metric)) @if metric.margin > 0.0 { "; margin ±" (share(metric.margin, metric.kind, false).replace(' ', "\u{a0}")) } }
             (draw(group, series))
             @if count > NIGHTS_MAX { p .note { "The last " (NIGHTS_MAX) " of " (count) " comparisons are drawn; the table has all." } }
             @let begun = (1..).zip(&group.epochs).skip(1);

@@ -66,14 +66,11 @@ pub fn summary(entries: &[Entry], since: Timestamp) -> Night {
         let (arm, figure) = (cell(&change.arm), cell(&change.figure));
         let _ =
             writeln!(text, "\n- **{}, arm {arm}, {figure}** {}", cell(&change.experiment), cell(&change.sentence()));
-        match change.no_command() {
-            Some(why) => {
-                let _ = writeln!(text, "  ({why})");
-            }
-            None => {
-                let commands: Vec<&str> = change.commands().collect();
-                let _ = writeln!(text, "\n  ```\n  {}\n  ```", commands.join("\n  "));
-            }
+        if let Some(why) = change.no_command() {
+            let _ = writeln!(text, "  ({why})");
+        } else {
+            let commands: Vec<&str> = change.commands().collect();
+            let _ = writeln!(text, "\n  ```\n  {}\n  ```", commands.join("\n  "));
         }
     }
     Night { red, markdown: text }

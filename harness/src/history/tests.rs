@@ -360,7 +360,9 @@ fn of_flat_histories_one_in_a_hundred_changes() {
 fn directions_and_scales_are_those_of_the_metric() {
     let with = |change: fn(&mut Metric)| {
         let mut all = step(1);
-        all.iter_mut().for_each(|entry| change(&mut entry.metrics[0]));
+        for entry in &mut all {
+            change(&mut entry.metrics[0]);
+        }
         changes(&all)
     };
     let lower = with(|metric| metric.better = Better::Lower);
@@ -460,7 +462,7 @@ fn commands_are_of_what_git_knows_and_no_terminal_obeys() {
         "{command}"
     );
     assert_eq!(with(|entry| entry.experiment = "a\nb".into()).compare, None);
-    assert_eq!(with(|entry| entry.arm = String::new()).compare.is_some(), true, "the base's arm is not asked for");
+    assert!(with(|entry| entry.arm = String::new()).compare.is_some(), "the base's arm is not asked for");
     let dirty = with(|entry| entry.head.dirty = true);
     assert!(dirty.compare.is_none() && dirty.no_command().expect("why").contains("not committed"));
     let bad = with(|entry| entry.head.commit = Some(format!("--{}", entry.head.programs)));
@@ -515,6 +517,8 @@ fn a_night_is_red_for_what_is_wrong_and_says_why() {
     worse[1].metrics[0] = Metric { verdict: Word::Regressed, ..metric(-0.08) };
     worse[1].reasons = vec!["it | <b> is".into()];
     let text = summary(&worse, at(1)).markdown;
+    let why = "**The night is red**: quick, arm hybrid is REGRESSED: speed_ranked_mbps.p50 −8.0 % [−11, −5.0].\n";
+    assert!(text.starts_with(why), "{text}");
     assert!(
         text.contains("| **REGRESSED** | 8 of 8 | `speed_ranked_mbps.p50` −8.0 % [−11, −5.0] **REGRESSED** |"),
         "{text}"
@@ -533,7 +537,9 @@ fn a_change_point_is_new_in_one_night() {
     let text = summary(&all[..night], all[night - 1].at).markdown;
     assert!(text.contains("## New change points") && text.contains("peerbed bisect"), "{text}");
     let mut informs = all.clone();
-    informs.iter_mut().for_each(|entry| entry.metrics[0].gating = false);
+    for entry in &mut informs {
+        entry.metrics[0].gating = false;
+    }
     assert!(!summary(&informs[..night], informs[night - 1].at).markdown.contains("New change points"));
 }
 
@@ -605,11 +611,11 @@ fn what_others_wrote_commands_nothing() {
         entry.metrics[0].figure = evil.into();
     }
     let mut after = all.clone();
-    after.iter_mut().for_each(|entry| {
+    for entry in &mut after {
         entry.at += SignedDuration::from_hours(24 * 100);
         let place = entry.place.as_mut().expect("a place");
         (place.engine, place.fingerprint) = (evil.into(), evil.into());
-    });
+    }
     all.extend(after);
     all.push(Entry { experiment: evil.into(), ..control(50, Role::PositiveControl, None) });
     let drawn = page(&all);
