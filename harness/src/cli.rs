@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     bench,
     commands::{
-        bisect, calibrate, capacity, check, claims, clean, compare, down, exec, ls, plan, report, run, schema,
+        bisect, calibrate, capacity, check, claims, clean, compare, down, exec, history, ls, plan, report, run, schema,
         topology, up,
     },
     doctor, hold, probe,
@@ -41,6 +41,8 @@ enum Verb {
     Compare(compare::CompareArgs),
     /// Find the commit with which a metric changed, by comparing commits between two ends
     Bisect(bisect::BisectArgs),
+    /// Print where the history of nights changes, and draw it
+    History(history::HistoryArgs),
     /// Check experiments without running them
     Check(check::CheckArgs),
     /// Print the resolved plan of one run
@@ -126,6 +128,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Run(args) => run::run(args, &project()?),
         Verb::Compare(args) => compare::run(args, project),
         Verb::Bisect(args) => bisect::run(args, &project()?),
+        Verb::History(args) => history::run(args, || results(&None)),
         Verb::Check(args) => check::run(args, &project()?),
         Verb::Plan(args) => plan::run(args, &project()?),
         Verb::Schema(args) => schema::run(args),

@@ -16,6 +16,7 @@ pub mod engine;
 #[cfg(test)]
 mod fixture;
 pub mod gate;
+pub mod history;
 mod hold;
 pub mod host;
 pub mod metrics;

@@ -9,6 +9,7 @@ mod disk;
 mod engines;
 mod experiments;
 mod faults;
+mod history;
 mod moving;
 mod nat;
 mod past_results;
