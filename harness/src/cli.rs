@@ -9,8 +9,8 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     bench,
     commands::{
-        bisect, calibrate, capacity, check, claims, clean, compare, down, exec, history, ls, plan, report, run, schema,
-        topology, up,
+        bisect, calibrate, capacity, check, claims, clean, compare, down, exec, history, ls, nightly, plan, report,
+        run, schema, topology, up,
     },
     doctor, hold, probe,
     project::Project,
@@ -41,6 +41,8 @@ enum Verb {
     Compare(compare::CompareArgs),
     /// Find the commit with which a metric changed, by comparing commits between two ends
     Bisect(bisect::BisectArgs),
+    /// Compare the newest version with a pinned one by a suite of experiments, with controls, and keep the history
+    Nightly(nightly::NightlyArgs),
     /// Print where the history of nights changes, and draw it
     History(history::HistoryArgs),
     /// Check experiments without running them
@@ -128,6 +130,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Run(args) => run::run(args, &project()?),
         Verb::Compare(args) => compare::run(args, project),
         Verb::Bisect(args) => bisect::run(args, &project()?),
+        Verb::Nightly(args) => nightly::run(args, &project()?),
         Verb::History(args) => history::run(args, || results(&None)),
         Verb::Check(args) => check::run(args, &project()?),
         Verb::Plan(args) => plan::run(args, &project()?),

@@ -124,8 +124,8 @@ fn equals(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let own = Built::given("these programs", Programs::default().directory())?;
     let judged = match measure(&request, prepared, [own.clone(), own])? {
         Measured::Judged(judged) => judged,
-        Measured::SubjectFailed => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
-        Measured::Unfit => return Ok(Status::Invalid.into()),
+        Measured::SubjectFailed(..) => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
+        Measured::Unfit(..) => return Ok(Status::Invalid.into()),
         Measured::Interrupted => return Ok(Status::Interrupted.into()),
     };
     let (verdict, planned, path) = &*judged;

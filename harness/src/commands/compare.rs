@@ -62,8 +62,8 @@ pub(crate) fn run(args: &CompareArgs, project: impl FnOnce() -> anyhow::Result<P
         Some(directory) => replay(directory)?,
         None => match compare(args, &project()?)? {
             Measured::Judged(judged) => *judged,
-            Measured::SubjectFailed => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
-            Measured::Unfit => return Ok(Status::Invalid.into()),
+            Measured::SubjectFailed(..) => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
+            Measured::Unfit(..) => return Ok(Status::Invalid.into()),
             Measured::Interrupted => return Ok(Status::Interrupted.into()),
         },
     };

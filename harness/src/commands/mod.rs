@@ -11,6 +11,7 @@ pub(crate) mod down;
 pub(crate) mod exec;
 pub(crate) mod history;
 pub(crate) mod ls;
+pub(crate) mod nightly;
 mod pairing;
 pub(crate) mod plan;
 pub(crate) mod report;

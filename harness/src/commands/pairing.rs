@@ -162,10 +162,10 @@ pub(super) struct Prepared {
 pub(super) enum Measured {
     /// With a verdict, which is in this directory.
     Judged(Box<(Verdict, Planned, PathBuf)>),
-    /// Nodes of a side were not even ready.
-    SubjectFailed,
-    /// The links are not what was asked for, so that nothing was measured.
-    Unfit,
+    /// Nodes of a side were not even ready, for this reason.
+    SubjectFailed(Box<Planned>, String),
+    /// The links are not what was asked for, for these reasons, so that nothing was measured.
+    Unfit(Box<Planned>, Vec<String>),
     /// The user wanted no more.
     Interrupted,
 }
@@ -344,14 +344,14 @@ fn conclude(
             bail!(told);
         }
         complain(format_args!("SUBJECT FAILED: {told}"));
-        return Ok(Measured::SubjectFailed);
+        return Ok(Measured::SubjectFailed(Box::new(planned), failure));
     }
-    if let Ending::Unfit(complaints) = &ending {
-        for why in complaints {
+    if let Ending::Unfit(complaints) = ending {
+        for why in &complaints {
             complain(format_args!("INVALID: links are not what was asked for: {why}"));
         }
         complain(format_args!("results: {}", finished.path.display()));
-        return Ok(Measured::Unfit);
+        return Ok(Measured::Unfit(Box::new(planned), complaints));
     }
     // From the files, as a replay would.
     let verdict = planned.judge(&Results::open(&finished.path)?)?;

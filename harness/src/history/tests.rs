@@ -255,7 +255,7 @@ fn a_line_is_what_a_verdict_says() {
         margin: 0.1,
         gating,
     };
-    let design = Design { looks: vec![8], metrics: vec![spec("a", true), spec("b", false)], seed: 1 };
+    let design = Design { looks: vec![8], metrics: vec![spec("a", true), spec("b", false)], seed: 1, error: 0.05 };
     let place = Place {
         experiment: "quick".into(),
         scale: Some("ci".into()),
