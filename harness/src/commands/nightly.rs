@@ -244,3 +244,95 @@ impl Night<'_> {
 fn of_arm(item: &Item) -> Item {
     Item { injected: None, looks: Vec::new(), ..item.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compare::{
+        Planned,
+        design::{Design, Kind, MetricSpec},
+        judge::{Case, judge},
+        subject::Subject,
+    };
+    use crate::metrics::Better;
+
+    fn verdict(outcome: Outcome, word: Word, pairs: (u32, u32)) -> Verdict {
+        let figure = "speed_ranked_mbps.p50".to_owned();
+        let metric =
+            MetricSpec { figure, kind: Kind::Distribution, better: Better::Higher, margin: 0.05, gating: true };
+        let design = Design { looks: vec![8], metrics: vec![metric], seed: 1, error: 0.05 };
+        let noise = Noise::Unknown("no run was made".to_owned());
+        let mut verdict = judge(Case { pairs: &[], design: &design, same_programs: true, noise: &noise });
+        verdict.outcome = outcome;
+        (verdict.pairs_made, verdict.pairs_used) = pairs;
+        verdict.findings[0].verdict = word;
+        verdict
+    }
+
+    #[test]
+    fn a_control_must_come_out_as_it_must() {
+        let (negative, positive) = (Role::NegativeControl, Role::PositiveControl);
+        for (role, outcome, word, pairs, expected) in [
+            (negative, Outcome::Passed, Word::NoChange, (8, 8), Some(true)),
+            (negative, Outcome::Inconclusive, Word::Inconclusive, (8, 8), Some(true)),
+            (negative, Outcome::Invalid, Word::Invalid, (8, 8), Some(false)),
+            (negative, Outcome::Passed, Word::Improved, (8, 8), Some(false)),
+            (negative, Outcome::Invalid, Word::Invalid, (8, 5), None),
+            (negative, Outcome::SubjectFailed, Word::Invalid, (8, 8), None),
+            (positive, Outcome::Regressed, Word::Regressed, (8, 7), Some(true)),
+            (positive, Outcome::Inconclusive, Word::Inconclusive, (8, 8), Some(false)),
+            (positive, Outcome::Passed, Word::NoChange, (8, 8), Some(false)),
+            (positive, Outcome::Invalid, Word::Invalid, (8, 2), None),
+            (Role::Measure, Outcome::Passed, Word::NoChange, (8, 8), None),
+        ] {
+            let found = as_it_must(role, &verdict(outcome, word, pairs));
+            assert_eq!(found, expected, "{role:?} {outcome:?} {word:?} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_missed_control_makes_the_night_one_that_cannot_be_believed() {
+        let subject = |name: &str| Subject {
+            name: name.to_owned(),
+            commit: None,
+            tree: None,
+            dirty: false,
+            rustc: None,
+            programs: Vec::new(),
+        };
+        let entry = |role: Role, outcome: Outcome, met: Option<bool>| {
+            let verdict = verdict(outcome, Word::NoChange, (8, 8));
+            let planned = Planned {
+                version: Planned::VERSION,
+                experiment: "quick".to_owned(),
+                scale: None,
+                arm: "hybrid".to_owned(),
+                head_arm: "hybrid".to_owned(),
+                base: subject("one"),
+                head: subject("two"),
+                same_programs: false,
+                design: verdict.design.clone(),
+                place: None,
+                noise: Noise::Unknown(String::new()),
+            };
+            Entry::of(role, &verdict, &planned, Timestamp::UNIX_EPOCH, met)
+        };
+        let good = || entry(Role::Measure, Outcome::Passed, None);
+        let found = || entry(Role::PositiveControl, Outcome::Regressed, Some(true));
+        let worse = || entry(Role::Measure, Outcome::Regressed, None);
+        for (entries, expected) in [
+            (vec![], 4),
+            (vec![found(), good()], 0),
+            (vec![found(), good(), entry(Role::Measure, Outcome::Inconclusive, None)], 3),
+            (vec![found(), worse(), entry(Role::Measure, Outcome::Inconclusive, None)], 1),
+            (vec![entry(Role::PositiveControl, Outcome::Passed, Some(false)), good()], 4),
+            (vec![entry(Role::PositiveControl, Outcome::Invalid, None), worse()], 4),
+            (vec![entry(Role::NegativeControl, Outcome::Invalid, Some(false)), good()], 4),
+            (vec![found(), worse(), entry(Role::Measure, Outcome::Invalid, None)], 4),
+            (vec![found(), entry(Role::Measure, Outcome::SubjectFailed, None), worse()], 5),
+        ] {
+            let all: Vec<&Entry> = entries.iter().collect();
+            assert_eq!(code(&all), expected, "{entries:?}");
+        }
+    }
+}
