@@ -160,7 +160,7 @@ fn describe(form: &Form) -> String {
     match form {
         Form::Text => "text".to_owned(),
         Form::Name => "a name".to_owned(),
-        Form::NameOf(kind @ ("AS" | "arm" | "access profile")) => format!("the name of an {kind}"),
+        Form::NameOf(kind @ ("AS" | "arm" | "access profile" | "experiment")) => format!("the name of an {kind}"),
         Form::NameOf(kind) => format!("the name of a {kind}"),
         Form::Whole(least, most) => format!("{least} to {most}"),
         Form::Number(least, most) if *most > 1e9 => format!("a number from {least}"),
