@@ -176,7 +176,7 @@ impl<'s, 'a> Frame<'s, 'a> {
         let mut free = f64::INFINITY;
         let mut kept = Vec::new();
         for place in (self.first..self.series.points.len()).rev() {
-            let at = self.x(place).min(WIDTH - half);
+            let at = self.x(place).min(WIDTH - half - 3.0);
             if at + half <= free {
                 free = at - half - LETTER;
                 let head = &self.series.points[place].entry.head;

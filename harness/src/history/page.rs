@@ -211,7 +211,7 @@ fn numbers(group: &Group<'_>, series: &Series<'_>) -> Markup {
                                 td .text { (shown(metric.base)) " → " (shown(metric.head)) }
                                 td .text { @if let Some(p) = metric.p_adjusted { (format!("{p:.3}")) } @else { "–" } }
                             } @else {
-                                td .text { (entry.outcome.word()) } td { "–" } td { "–" } td { "–" }
+                                td .text { (entry.outcome.word()) } td .text { "–" } td .text { "–" } td .text { "–" }
                             }
                             td .text { (entry.pairs_used) " of " (entry.pairs_made) }
                         }

@@ -421,6 +421,10 @@ fn epochs_are_not_mixed() {
         assert!(changes(&all).is_empty(), "{what}");
         assert!(page(&all).contains(&format!("from 2 on: {what} ")), "{what}");
     }
+    let mut away = step(5);
+    away[8..12].iter_mut().for_each(|entry| entry.place.as_mut().expect("a place").plan = "another".into());
+    let lengths = groups(&away)[0].epochs.iter().map(|epoch| epoch.entries.len()).collect::<Vec<_>>();
+    assert_eq!(lengths, [8, 4, 12], "a stretch ends for good");
     let head_arm = by(|entry| entry.head_arm = "edge-only".into());
     assert_eq!(groups(&head_arm).len(), 2, "another arm is another series");
 }
