@@ -7,7 +7,7 @@ use peerbed_model::Diagnostics;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    bench,
+    bench, carry,
     commands::{
         bisect, calibrate, capacity, check, claims, clean, compare, down, exec, history, ls, nightly, plan, report,
         run, schema, topology, up,
@@ -83,6 +83,8 @@ enum Verb {
     #[command(hide = true)]
     Hold,
     #[command(hide = true)]
+    Carry,
+    #[command(hide = true)]
     Probe(probe::ProbeArgs),
 }
 
@@ -145,6 +147,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Down(args) => down::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Hold => hold::main(),
+        Verb::Carry => carry::main(),
         Verb::Calibrate(args) => calibrate::run(args, &project()?),
         Verb::Capacity(args) => capacity::run(args, &project()?),
         Verb::Bench(args) => bench::run(args, &project()?),

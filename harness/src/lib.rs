@@ -7,6 +7,7 @@ pub mod accounting;
 pub mod agent;
 mod bench;
 pub mod calibrate;
+mod carry;
 pub mod cli;
 mod commands;
 pub mod compare;

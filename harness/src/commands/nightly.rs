@@ -159,6 +159,7 @@ impl Night<'_> {
             carrier: &self.args.carrier,
             calibrate: self.args.calibrate,
             resume: false,
+            whole: false,
             quiet: self.args.quiet,
         }
     }
@@ -310,6 +311,7 @@ mod tests {
                 head_arm: "hybrid".to_owned(),
                 base: subject("one"),
                 head: subject("two"),
+                whole: false,
                 same_programs: false,
                 design: verdict.design.clone(),
                 place: None,

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     calibrate::When,
+    carry::NotCarried,
     compare::{
         BASE, HEAD, Planned,
         design::{self, Design},
@@ -23,7 +24,7 @@ use crate::{
         judge::{Case, judge},
         pairs::from_outcomes,
         show,
-        subject::Built,
+        subject::{Built, HARNESS},
         verdict::{Outcome, Verdict},
     },
     project::Project,
@@ -95,6 +96,7 @@ impl PairingArgs {
             carrier: &self.carrier,
             calibrate: self.calibrate,
             resume: false,
+            whole: false,
             quiet: self.quiet || quiet,
         }
     }
@@ -131,6 +133,8 @@ pub(super) struct Request<'a> {
     pub(super) calibrate: When,
     /// Goes on with the newest unfinished comparison of the same.
     pub(super) resume: bool,
+    /// Each side's runs are carried by its own harness.
+    pub(super) whole: bool,
     /// Shows no progress.
     pub(super) quiet: bool,
 }
@@ -258,8 +262,9 @@ pub(super) fn measure(
         same_programs: base.subject.programs == head.subject.programs && arm == head_arm,
         arm,
         head_arm,
-        base: base.subject,
-        head: head.subject,
+        base: base.subject.clone(),
+        head: head.subject.clone(),
+        whole: request.whole,
         design,
         place: None,
         noise: Noise::Unknown("no run was made".to_owned()),
@@ -297,6 +302,10 @@ pub(super) fn measure(
         plans: &in_order,
         calibrate: request.calibrate,
         carrier: &|plan: &Plan| if plan.arm == BASE { &carriers.base } else { &carriers.head },
+        harness: &|plan: &Plan| {
+            let directory = if plan.arm == BASE { &base.directory } else { &head.directory };
+            request.whole.then(|| directory.join(HARNESS))
+        },
         decided: &|outcomes: &[RunOutcome]| decided(&planned, &store, outcomes, &request.question),
         interrupt: &interrupt,
     };
@@ -317,12 +326,15 @@ fn conclude(
     let (ending, failure) = match ended {
         Ok(ending) => (ending, None),
         Err(error) => {
-            let of_subject = matches!(
-                error.downcast_ref(),
-                Some(
-                    RuntimeError::EndedEarly { .. } | RuntimeError::NotReady { .. } | RuntimeError::TooMuchSaid { .. }
-                )
-            );
+            let of_subject = error.is::<NotCarried>()
+                || matches!(
+                    error.downcast_ref(),
+                    Some(
+                        RuntimeError::EndedEarly { .. }
+                            | RuntimeError::NotReady { .. }
+                            | RuntimeError::TooMuchSaid { .. }
+                    )
+                );
             let failure = dir.as_finished(&describe(&error));
             (Ending::Failed(failure.clone()), Some((failure, of_subject)))
         }

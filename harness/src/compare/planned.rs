@@ -45,6 +45,9 @@ pub struct Planned {
     pub base: Subject,
     /// What is judged.
     pub head: Subject,
+    /// Whole products: the runs of each side were carried by its own harness.
+    #[serde(default)]
+    pub whole: bool,
     /// Both sides run the same programs in the same arm.
     pub same_programs: bool,
     /// Looks and metrics.

@@ -156,7 +156,13 @@ fn head(planned: &Planned) -> String {
         format!("arm {} against {}", planned.head_arm, planned.arm)
     };
     let equal = if planned.same_programs { " (the same programs: A/A)" } else { "" };
-    format!("{} {arm}{scale}: {} against {}{equal}", planned.experiment, subject(&planned.head), subject(&planned.base))
+    let whole = if planned.whole { ", whole products" } else { "" };
+    format!(
+        "{} {arm}{scale}{whole}: {} against {}{equal}",
+        planned.experiment,
+        subject(&planned.head),
+        subject(&planned.base)
+    )
 }
 
 fn subject(subject: &Subject) -> String {

@@ -366,6 +366,7 @@ fn people_read_what_was_found_and_what_could_have_been() {
         head_arm: "hybrid".into(),
         base: subject("main"),
         head: subject("."),
+        whole: false,
         same_programs: false,
         design: design.clone(),
         place: None,

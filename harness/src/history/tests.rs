@@ -273,6 +273,7 @@ fn a_line_is_what_a_verdict_says() {
         head_arm: "edge-only".into(),
         base: subject("main", Some(commit(7))),
         head: subject(".", Some(commit(8))),
+        whole: false,
         same_programs: false,
         design: design.clone(),
         place: Some(place),

@@ -34,7 +34,7 @@ pub use files::{ResultsError, replace_text};
 pub use identity::Identity;
 pub use judged::{ClaimResult, Difference, ExpectationResult, Multiple, Point, TrendResult, Verdict};
 pub use kept::Begun;
-pub(crate) use kept::progress as kept_runs;
+pub(crate) use kept::{keep as keep_record, load as load_record, progress as kept_runs};
 pub use manifest::{Manifest, fingerprint_of};
 pub use outcome::RunOutcome;
 pub use outline::Outline;
