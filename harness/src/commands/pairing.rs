@@ -287,7 +287,8 @@ fn decided(planned: &Planned, store: &Store, outcomes: &[RunOutcome]) -> bool {
 
 /// Where it was measured, and the noise of that place.
 fn place(planned: &mut Planned, store: &Store, outcomes: &[RunOutcome]) {
-    let Some(record) = outcomes.first().map(RunOutcome::record) else { return };
+    // With --head-arm the sides differ, and the noise is that of the base.
+    let Some(record) = outcomes.iter().map(RunOutcome::record).find(|record| record.plan.arm == BASE) else { return };
     let place = match fingerprint_of(record) {
         Ok(fingerprint) => Place {
             experiment: planned.experiment.clone(),

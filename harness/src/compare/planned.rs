@@ -87,9 +87,9 @@ impl Planned {
         format!("{} against {}, looks after {}", side(&self.head), side(&self.base), looks.join(", "))
     }
 
-    /// Judges the results that came of it, from their files.
+    /// Judges the results that came of it, from their files; refused if their runs were not all measured at one place.
     pub fn judge(&self, results: &Results) -> anyhow::Result<Verdict> {
-        let pairs = pairs::from_files(results)?;
+        let pairs = pairs::from_files(results, self.place.as_ref())?;
         Ok(judge(Case { pairs: &pairs, design: &self.design, same_programs: self.same_programs, noise: &self.noise }))
     }
 

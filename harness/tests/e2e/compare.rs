@@ -171,6 +171,16 @@ fn a_comparison_that_was_killed_in_the_middle_of_a_pair_goes_on() {
     assert!(said(&output).contains("taking over 3 of 12 runs"), "{}", said(&output));
     assert_eq!(json(&output)["pairs_made"], 6, "{}", said(&output));
     nothing_is_left(project.path(), 5);
+
+    // Evidence of two machines is none.
+    let directory = newest(project.path(), "tiny");
+    let manifest = directory.join("manifest.json");
+    let mut mixed: Value = serde_json::from_slice(&fs::read(&manifest).expect("a manifest")).expect("JSON");
+    mixed["runs"][7]["fingerprint"] = "0123456789abcdef".into();
+    fs::write(&manifest, mixed.to_string()).expect("written");
+    let replay = peerbed(&["compare", "--replay", directory.to_str().expect("UTF-8")]).output().expect("it runs");
+    assert_eq!(replay.status.code(), Some(2), "{}", said(&replay));
+    assert!(said(&replay).contains("with 0123456789abcdef: measure both at one place"), "{}", said(&replay));
 }
 
 #[test]
