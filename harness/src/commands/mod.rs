@@ -8,6 +8,7 @@ pub(crate) mod clean;
 pub(crate) mod compare;
 pub(crate) mod down;
 pub(crate) mod exec;
+pub(crate) mod export;
 pub(crate) mod ls;
 mod pairing;
 pub(crate) mod plan;

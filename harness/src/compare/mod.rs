@@ -5,7 +5,7 @@
 //! those stand `comparison.json` (what was planned) and `verdict.json` (what came of it).
 
 pub mod design;
-mod effect;
+pub(crate) mod effect;
 pub mod floor;
 pub mod judge;
 pub mod pairs;
@@ -23,4 +23,5 @@ pub const BASE: &str = "base";
 /// The name of the arm of the head.
 pub const HEAD: &str = "head";
 
+pub(crate) use planned::read_verdict;
 pub use planned::{Planned, verdict_file};

@@ -115,7 +115,7 @@ impl Planned {
 }
 
 /// What is in a directory of results if they are of a comparison that was judged.
-pub(super) fn read_verdict(directory: &Path) -> anyhow::Result<Option<(Verdict, Planned)>> {
+pub(crate) fn read_verdict(directory: &Path) -> anyhow::Result<Option<(Verdict, Planned)>> {
     let path = verdict_file(directory);
     if !directory.join(PLANNED).exists() || !path.exists() {
         return Ok(None);
