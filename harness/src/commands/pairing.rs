@@ -179,6 +179,9 @@ pub(super) fn measure(
     if planned.same_programs {
         complain("the programs of both sides are the same: this is a comparison of equals (A/A)");
     }
+    if let Some(why) = planned.design.sees_nothing_alone() {
+        complain(why);
+    }
     let identity = Identity::of(project.root());
     let below = request.results.join(DIRECTORY);
     let begun = Begun::of(&plans, &identity, carriers.base.name(), carriers.base.options())?.with(planned.identity());
