@@ -399,7 +399,7 @@ fn what_a_killed_build_left_is_recovered_from() {
             fs::remove_dir_all(source).expect("removed");
         }),
         ("files without git's", |repository| {
-            fs::remove_file(repository.builds().join("source/.git")).expect("removed")
+            fs::remove_file(repository.builds().join("source/.git")).expect("removed");
         }),
         ("a worktree of which git does not know", |repository| {
             fs::remove_dir_all(repository.checkout().join(".git/worktrees")).expect("removed");
