@@ -75,7 +75,11 @@ impl Order {
 }
 
 /// Has another harness carry it; none if the user wanted no more.
-pub(crate) async fn carried_by(&self, program: &Path, interrupt: &Interrupt) -> anyhow::Result<Option<RunRecord>> {
+pub(crate) async fn carried_by(
+    order: &Order,
+    program: &Path,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Option<RunRecord>> {
     let log = order.logs.join(LOG);
     let said = File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
     let mut command = Command::new(program);

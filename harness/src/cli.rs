@@ -9,8 +9,8 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     bench, carry,
     commands::{
-        bisect, calibrate, capacity, check, claims, clean, compare, down, exec, history, ls, nightly, plan, report,
-        run, schema, topology, up,
+        bisect, calibrate, capacity, check, claims, clean, compare, down, exec, export, history, ls, nightly, plan,
+        report, run, schema, topology, up,
     },
     doctor, hold, probe,
     project::Project,
@@ -57,6 +57,8 @@ enum Verb {
     Ls(ls::LsArgs),
     /// Rebuild report.html from the files of finished results, or show several side by side
     Report(report::ReportArgs),
+    /// Write finished results for tools that read `JUnit`'s XML or Prometheus' text
+    Export(export::ExportArgs),
     /// Print what experiments claim to show and what finished results say of it
     Claims(claims::ClaimsArgs),
     /// Remove old or incomplete results, and what is left in a Docker engine
@@ -141,6 +143,7 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Ls(args) => ls::run(args, &results(&args.results)?),
         Verb::Claims(args) => claims::run(args, || results(&args.of.results)),
         Verb::Report(args) => report::run(args, || results(&args.of.results)),
+        Verb::Export(args) => export::run(args, || results(&args.results)),
         Verb::Clean(args) => clean::run(args, &results(&args.results)?),
         Verb::Up(args) => up::run(args, &project()?),
         Verb::Exec(args) => exec::run(args),

@@ -14,6 +14,7 @@ pub mod compare;
 pub mod docker;
 pub mod doctor;
 pub mod engine;
+pub mod export;
 #[cfg(test)]
 mod fixture;
 pub mod gate;

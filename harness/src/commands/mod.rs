@@ -9,6 +9,7 @@ pub(crate) mod clean;
 pub(crate) mod compare;
 pub(crate) mod down;
 pub(crate) mod exec;
+pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod ls;
 pub(crate) mod nightly;

@@ -282,6 +282,9 @@ pub(super) fn measure(
     if planned.same_programs {
         complain("the programs of both sides are the same: this is a comparison of equals (A/A)");
     }
+    if let Some(why) = planned.design.sees_nothing_alone() {
+        complain(why);
+    }
     let identity = Identity::of(project.root());
     let below = below(&request.results);
     let begun = Begun::of(&plans, &identity, carriers.base.name(), carriers.base.options())?.with(planned.identity());
@@ -403,7 +406,8 @@ fn decided(planned: &Planned, store: &Store, outcomes: &[RunOutcome], question: 
 
 /// Where it was measured, and the noise of that place.
 fn place(planned: &mut Planned, store: &Store, outcomes: &[RunOutcome]) {
-    let Some(record) = outcomes.first().map(RunOutcome::record) else { return };
+    // With --head-arm the sides differ, and the noise is that of the base.
+    let Some(record) = outcomes.iter().map(RunOutcome::record).find(|record| record.plan.arm == BASE) else { return };
     let place = match fingerprint_of(record) {
         Ok(fingerprint) => Place {
             experiment: planned.experiment.clone(),

@@ -148,7 +148,8 @@ pub fn markdown(verdict: &Verdict, planned: &Planned) -> String {
     text + "\n"
 }
 
-fn head(planned: &Planned) -> String {
+/// What is compared with what, in a sentence.
+pub(crate) fn head(planned: &Planned) -> String {
     let scale = planned.scale.as_ref().map_or(String::new(), |scale| format!(", scale {scale}"));
     let arm = if planned.arm == planned.head_arm {
         format!("arm {}", planned.arm)
@@ -197,7 +198,7 @@ fn sentence(verdict: &Verdict) -> String {
 }
 
 /// Verdict, metric, values, change with interval, evidence.
-fn row(finding: &Finding) -> [String; 5] {
+pub(crate) fn row(finding: &Finding) -> [String; 5] {
     let margin = share(finding.metric.margin, finding.metric.kind, false);
     let word = match (finding.metric.kind, finding.verdict) {
         (Kind::Exact, Word::NoChange) => "THE SAME".to_owned(),

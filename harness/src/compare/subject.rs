@@ -16,7 +16,7 @@ use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::say::complain;
+use crate::{results::alone, say::complain};
 
 /// The programs of nodes.
 pub const PROGRAMS: [&str; 3] = ["control", "edge", "peer"];
@@ -255,9 +255,17 @@ impl Checkout {
         }
         // What the caller builds with is not what is compared.
         let foreign = |name: &str| {
-            ["CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_TARGET_", "CARGO_ENCODED_", "RUSTC", "RUSTFLAGS"]
-                .iter()
-                .any(|beginning| name.starts_with(beginning))
+            [
+                "CARGO_PROFILE_",
+                "CARGO_BUILD_",
+                "CARGO_TARGET_",
+                "CARGO_ENCODED_",
+                "CARGO_INCREMENTAL",
+                "RUSTC",
+                "RUSTFLAGS",
+            ]
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
         };
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(foreign)) {
             command.env_remove(name);
@@ -312,27 +320,6 @@ fn hashes(directory: &Path, programs: &[&str]) -> anyhow::Result<Vec<String>> {
         Ok(blake3::hash(&bytes).to_hex().to_string())
     };
     programs.iter().map(hash).collect()
-}
-
-/// Takes away what would tell git of another repository than that of its directory, as hooks do.
-fn alone(command: &mut Command) {
-    for name in [
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_COMMON_DIR",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_PREFIX",
-        "GIT_NAMESPACE",
-        "GIT_CONFIG",
-        "GIT_CONFIG_PARAMETERS",
-        "GIT_CONFIG_COUNT",
-        "GIT_SHALLOW_FILE",
-        "GIT_GRAFT_FILE",
-    ] {
-        command.env_remove(name);
-    }
 }
 
 fn cache_directory() -> anyhow::Result<PathBuf> {

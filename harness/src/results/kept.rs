@@ -125,8 +125,8 @@ impl Begun {
         };
         differ("built with", built(self), built(other));
         let machine = |begun: &Self| match &begun.machine {
-            Some(Machine { kernel, cpu_model, cores, memory_bytes, .. }) => {
-                format!("{cores} cores of {cpu_model}, {} GiB, Linux {kernel}", memory_bytes >> 30)
+            Some(Machine { kernel, architecture, cpu_model, cores, memory_bytes }) => {
+                format!("{cores} cores of {cpu_model}, {} GiB, Linux {kernel} ({architecture})", memory_bytes >> 30)
             }
             None => "unknown".to_owned(),
         };

@@ -32,6 +32,7 @@ pub use dir::{Ending, Finished, ResultsDir};
 pub(crate) use files::rename_new;
 pub use files::{ResultsError, replace_text};
 pub use identity::Identity;
+pub(crate) use identity::alone;
 pub use judged::{ClaimResult, Difference, ExpectationResult, Multiple, Point, TrendResult, Verdict};
 pub use kept::Begun;
 pub(crate) use kept::{keep as keep_record, load as load_record, progress as kept_runs};
