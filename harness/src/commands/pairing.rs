@@ -282,7 +282,7 @@ pub(super) fn measure(
     if planned.same_programs {
         complain("the programs of both sides are the same: this is a comparison of equals (A/A)");
     }
-    if let Some(why) = planned.design.sees_nothing_alone() {
+    if let Some(why) = planned.design.sees_nothing_alone().filter(|_| !planned.same_programs) {
         complain(why);
     }
     let identity = Identity::of(project.root());

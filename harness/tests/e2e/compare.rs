@@ -116,6 +116,58 @@ fn programs_that_die_are_the_subjects_failure() {
 }
 
 #[test]
+fn whole_products_carry_their_own_runs_and_end_with_whoever_compares_them() {
+    let _alone = alone();
+    let project = tiny();
+    let other = project.path().join("other");
+    fs::create_dir(&other).expect("a directory");
+    for program in ["control", "edge", "peer"] {
+        fs::copy(bin_dir().join(program), other.join(program)).expect("a copy");
+    }
+    let harness = |script: &str| {
+        fs::write(other.join("peerbed"), format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(other.join("peerbed"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("a program");
+    };
+    let head = other.to_str().expect("UTF-8");
+    let wanted = ["--experiment", "tiny", "--pairs", "6", "--whole", "--head-programs", head];
+    let missing = compare(project.path(), &wanted).output().expect("it runs");
+    assert_eq!(missing.status.code(), Some(2), "{}", said(&missing));
+    assert!(said(&missing).contains("must have the programs control, edge, peer, peerbed"), "{}", said(&missing));
+
+    let real = bin_dir().join("peerbed");
+    let carried = project.path().join("carried");
+    harness(&format!("echo \"$1\" >> {}\nexec {} \"$@\"", carried.display(), real.display()));
+    let output = compare(project.path(), &wanted).output().expect("it runs");
+    // Without the noise of the machine nothing is decided; on a busy one runs are INVALID.
+    assert!(matches!(output.status.code(), Some(0 | 3 | 4)), "{}", said(&output));
+    assert_eq!(fs::read_to_string(&carried).expect("it carried"), "carry\n".repeat(6), "the runs of the head");
+    let planned = fs::read(newest(project.path(), "tiny").join("comparison.json")).expect("what was planned");
+    let planned: Value = serde_json::from_slice(&planned).expect("JSON");
+    assert_eq!((&planned["whole"], &planned["same_programs"]), (&Value::Bool(true), &Value::Bool(false)));
+    let runs = fs::read(newest(project.path(), "tiny").join("summary.json")).expect("a summary");
+    let runs: Value = serde_json::from_slice(&runs).expect("JSON");
+    assert_eq!(runs["arms"]["head"]["runs_detail"].as_array().map(Vec::len), Some(6));
+
+    // Whoever compares is killed while another harness carries a run.
+    let started = project.path().join("started");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &started, rustix::fs::Mode::RWXU).expect("a pipe");
+    harness(&format!("echo > {}\nexec {} \"$@\"", started.display(), real.display()));
+    let mut child =
+        compare(project.path(), &wanted).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    assert_eq!(fs::read(&started).expect("it started"), b"\n");
+    kill_process(Pid::from_child(&child), Signal::KILL).expect("it can be told");
+    child.wait().expect("it ends");
+    nothing_is_left(project.path(), 10);
+
+    harness("echo there is no such command >&2\nexit 2");
+    let refused = compare(project.path(), &wanted).output().expect("it runs");
+    assert_eq!(refused.status.code(), Some(5), "{}", said(&refused));
+    let why = "did not carry the run (exit status: 2)";
+    assert!(said(&refused).contains(why) && said(&refused).contains("there is no such command"), "{}", said(&refused));
+}
+
+#[test]
 fn an_end_in_the_middle_of_a_pair_keeps_what_was_measured() {
     let _alone = alone();
     let project = tiny();
