@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     commits::{Repository, SPEED, front},
-    program::{alone, json, measure, said},
+    program::{alone, compare_believably, json, said},
 };
 
 #[test]
@@ -29,11 +29,11 @@ fn the_commit_that_made_it_slower_is_found_and_what_cannot_be_built_is_left_out(
     repository.know_noise();
     let bisect_by = |metric: &str, good: &str, bad: &str| {
         let mut command = repository.peerbed(&["bisect", good, bad, "--experiment", "capped", "--metric", metric]);
-        command.args(["--calibrate", "never", "--pairs", "6", "--json"]);
+        command.args(["--calibrate", "never", "--pairs", "8", "--json"]);
         command
     };
     let bisect = |good: &str, bad: &str| bisect_by(SPEED, good, bad);
-    let found = measure(|| bisect(&good, &bad));
+    let found = compare_believably(|| bisect(&good, &bad));
     // Four cannot be built: it, or five.
     assert_eq!(found.status.code(), Some(3), "{}", said(&found));
     let record = json(&found);

@@ -24,7 +24,7 @@ policy:
   edge: {mode: deficit, target_rate: 1mbit}
   downloads: {max_sources: 3}
 arms: {as-is: {}, worse: {policy.uploads.connection_rate: 2mbit}}
-compare: {arm: as-is, pairs: [6], metrics: [{metric: speed_ranked_mbps.p50, margin: 10%}]}
+compare: {arm: as-is, pairs: [8], metrics: [{metric: speed_ranked_mbps.p50, margin: 10%}]}
 ";
 
 pub(crate) const NET: &str = "\

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     commits::{Repository, SPEED, front},
-    program::{alone, measure_at_most, said},
+    program::{alone, compare_believably, said},
 };
 
 #[test]
@@ -23,7 +23,7 @@ fn a_night_finds_the_injected_change_and_the_real_one_and_keeps_both() {
     repository.know_noise();
 
     let night =
-        measure_at_most(3, || repository.peerbed(&["nightly", "--head", "HEAD", "--calibrate", "never", "--quiet"]));
+        compare_believably(|| repository.peerbed(&["nightly", "--head", "HEAD", "--calibrate", "never", "--quiet"]));
     assert_eq!(night.status.code(), Some(1), "{}", said(&night));
     assert!(said(&night).contains("**The night is red**: capped, arm as-is is REGRESSED"), "{}", said(&night));
     let results = repository.0.join("results");
