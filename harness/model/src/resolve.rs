@@ -20,7 +20,7 @@ use crate::{
     read::{did_you_mean, listed},
     source::{ExperimentName, Source},
     topology::{self, Topology, trace::TraceFiles},
-    yaml::{Node, shorten},
+    yaml::{Node, Value, shorten},
 };
 
 mod build;
@@ -332,9 +332,11 @@ fn read_all(
     let names = if alone { speakable(&trees) } else { names };
     let also = wanted.written.0.iter().filter(|_| !alone);
     let speak_of: Vec<&str> = names.iter().chain(also).map(String::as_str).collect();
-    let paths = trees.first().map_or_else(Vec::new, |tree| tree.matrix.paths());
-    let paths: Vec<&str> = paths.iter().chain(wanted.written.1).map(String::as_str).collect();
-    let known = expect::Known { arms: &speak_of, paths: &paths };
+    // Those of a matrix that is wrong are known all the same.
+    let unreadable = matrix.is_some_and(|node| !matches!(node.value, Value::Map(_)));
+    let written = wanted.written.1.iter().map(String::as_str);
+    let paths: Vec<&str> = matrix.iter().flat_map(|node| node.keys()).chain(written).collect();
+    let known = expect::Known { arms: &speak_of, paths: (!unreadable).then_some(&paths) };
     let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, known, report));
     let claims = root.get("claims").map_or_else(Vec::new, |node| claims::decode(node, known, report));
     let comparison = root.get("compare").map(|node| compare::decode(node, known, report)).unwrap_or_default();

@@ -250,6 +250,27 @@ fn what_is_wrong_with_a_matrix_is_said_where_it_stands() {
 }
 
 #[test]
+fn a_trend_over_a_matrix_that_is_wrong_is_no_error_of_its_own() {
+    let trend = "expect: [{over: policy.uploads.per_copy, peer_efficiency: {trend: rising}}]\n";
+    for (matrix, message) in [
+        ("matrix: {policy.uploads.per_copy: [8, 8]}\n", "two values of `policy.uploads.per_copy` are called `8`"),
+        (
+            "arms: {a: {policy.uploads.per_copy: 5}}\nmatrix: {policy.uploads.per_copy: [1, 8]}\n",
+            "`policy.uploads.per_copy` is set by the matrix as well",
+        ),
+        ("matrix: [5]\n", "expected a map of paths and lists"),
+    ] {
+        let wrong = wrong(&format!("{matrix}{trend}"));
+        assert!(wrong.contains(message), "{wrong}");
+    }
+    // What the matrix does not have is said all the same.
+    let all = with(&format!("matrix: {{policy.uploads.connections: [8, 8]}}\n{trend}")).unwrap_err();
+    assert!(all.contains("no path of the matrix named `policy.uploads.per_copy`"), "{all}");
+    let none = wrong(&format!("{TWO}{trend}"));
+    assert!(none.contains("there is no `matrix`"), "{none}");
+}
+
+#[test]
 #[expect(clippy::disallowed_methods, reason = "it must not take long")]
 fn too_many_paths_are_refused_at_once() {
     let paths = |count: usize, before: &str| {
