@@ -21,8 +21,9 @@ use crate::{
 
 /// Reproducible experiments with peer-assisted content delivery.
 ///
-/// Exit codes: 0 good, 1 an expectation of the experiment was not met, 2 wrong usage or a machine that lacks something,
-/// 4 the measurement is INVALID, 130 interrupted (Ctrl-C, SIGTERM or SIGHUP; everything is taken down).
+/// Exit codes: 0 good, 1 an expectation of the experiment was not met, 2 wrong usage, bad input or a machine that lacks something,
+/// 4 the measurement is INVALID, 130 interrupted (Ctrl-C, SIGTERM or SIGHUP; everything is taken down); of compare also
+/// 1 regressed, 3 inconclusive, 5 the programs that were compared died.
 #[derive(Debug, Parser)]
 #[command(name = "peerbed", version, max_term_width = 100)]
 struct Cli {

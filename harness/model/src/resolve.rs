@@ -68,6 +68,8 @@ struct Arm {
     /// Which of `arms` it comes from, where a matrix made several of it.
     base: Option<String>,
     matrix: Coordinates,
+    /// Paths and values that the arm itself sets.
+    sets: Vec<(String, String)>,
     body: Body,
     layout: Arc<Layout>,
     timeline: Vec<Step>,
@@ -225,7 +227,8 @@ impl ArmTree {
     pub(crate) fn base(experiment: &Arc<Node>, topology: &Arc<Node>) -> Self {
         let name = Spanned { value: String::new(), span: Span::new(EXPERIMENT_FILE, 0, 0) };
         let (experiment, topology) = (Arc::clone(experiment), Arc::clone(topology));
-        Self { name, base: None, matrix: Coordinates::default(), varied: false, experiment, topology }
+        let (sets, matrix) = (Vec::new(), Coordinates::default());
+        Self { name, base: None, matrix, sets, varied: false, experiment, topology }
     }
 
     fn which(&self) -> Which<'_> {
@@ -414,5 +417,6 @@ fn read_arm(
     demand::check(&body, &arrivals, fields.span_of("workload"), report);
     let expect = expected.iter().filter(|one| one.concerns(&tree.which())).cloned().collect();
     let (name, base, matrix) = (tree.name.value.clone(), tree.base.clone(), tree.matrix.clone());
-    Some(Read { head: head?, arm: Arm { name, base, matrix, body, layout: layout?, timeline, expect } })
+    let sets = tree.sets.clone();
+    Some(Read { head: head?, arm: Arm { name, base, matrix, sets, body, layout: layout?, timeline, expect } })
 }

@@ -90,6 +90,31 @@ fn a_matrix_needs_no_arms_and_reaches_every_kind_of_value() {
 }
 
 #[test]
+fn whatever_arms_and_the_matrix_set_is_recorded_with_the_parameters() {
+    let experiment = good(
+        "arms:
+  a: {}
+  b: {policy.edge.mode: only, workload.arrivals: {burst: 3, at: 1s, within: 2s}, topology.edges: [{as: isp-x, access: cable}]}
+matrix: {groups.homes.peers: [9, 12]}
+",
+    );
+    let of = |arm: &str| {
+        let all = plan(&experiment, arm).parameters;
+        let set = all.into_iter().filter(|(path, _)| !path.starts_with("policy.") && path != "congestion_control");
+        set.map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>()
+    };
+    assert_eq!(of("a+peers=9"), ["groups.homes.peers=9"]);
+    assert_eq!(
+        of("b+peers=12"),
+        [
+            "groups.homes.peers=12",
+            "topology.edges=[{as: isp-x, access: cable}]",
+            "workload.arrivals={burst: 3, at: 1s, within: 2s}"
+        ]
+    );
+}
+
+#[test]
 fn where_an_arm_is_survives_the_file_of_plans() {
     let experiment = good("matrix: {policy.uploads.per_copy: [7], groups.homes.peers: [9]}\n");
     let plan = plan(&experiment, "per_copy=7+peers=9");

@@ -1,7 +1,7 @@
 //! A plan in a few lines: what `manifest.json` says of it beside the parameters, for readers who would not go through
 //! `plan.yaml`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use peerbed_contract::{Object, Role, RoleConfig};
 use peerbed_model::Plan;
@@ -14,6 +14,9 @@ pub struct Outline {
     pub duration_s: f64,
     /// How many downloads its users ask for.
     pub downloads: usize,
+    /// The same of each run of the arm, in order; nothing in results of earlier versions.
+    #[serde(default)]
+    pub downloads_of_repeats: Vec<usize>,
     /// Its nodes, by what they were declared as.
     pub groups: Vec<Group>,
     /// What can be downloaded.
@@ -47,6 +50,18 @@ pub struct Content {
 }
 
 impl Outline {
+    /// Of the first plan of each arm, by arm.
+    pub(super) fn by_arm(plans: &[Arc<Plan>]) -> BTreeMap<String, Self> {
+        let mut outlines: BTreeMap<String, Self> = BTreeMap::new();
+        for plan in plans {
+            match outlines.get_mut(&plan.arm) {
+                Some(outline) => outline.downloads_of_repeats.push(plan.downloads()),
+                None => drop(outlines.insert(plan.arm.clone(), Self::of(plan))),
+            }
+        }
+        outlines
+    }
+
     /// Of one plan.
     pub fn of(plan: &Plan) -> Self {
         let mut groups: Vec<Group> = Vec::new();
@@ -67,6 +82,7 @@ impl Outline {
         Self {
             duration_s: plan.duration.as_secs_f64(),
             downloads: plan.downloads(),
+            downloads_of_repeats: vec![plan.downloads()],
             groups,
             content: objects.iter().map(content).collect(),
             timeline: told.map(|action| format!("{}: {}", seconds(action.at), action.act.label())).collect(),
@@ -101,5 +117,17 @@ mod tests {
         assert_eq!((peers.role.as_str(), places(peers)), ("peer", vec![(1, 2), (2, 1)]));
         let sizes: Vec<(&str, u64)> = outline.content.iter().map(|one| (one.id.as_str(), one.size)).collect();
         assert_eq!(sizes, [("patch", 1_000_000), ("film", 2_000_000)]);
+    }
+
+    #[test]
+    fn it_counts_the_downloads_of_every_repeat() {
+        let plan = |arm: &str, repeat: u32, most: usize| {
+            fixture::record_of(fixture::plan(arm, repeat), &fixture::TOLD[..most]).plan
+        };
+        let plans = [plan("a", 0, 3), plan("b", 0, 1), plan("a", 1, 1), plan("b", 1, 3)];
+        let outlines = Outline::by_arm(&plans);
+        let a = &outlines["a"];
+        assert_eq!((a.downloads, &a.downloads_of_repeats[..]), (3, &[3, 1][..]));
+        assert_eq!(outlines["b"].downloads_of_repeats, [1, 3]);
     }
 }
