@@ -152,3 +152,20 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Probe(args) => probe::run(args),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_has_every_exit_code() {
+        let help = Cli::command().render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let codes = help.split("Exit codes: ").nth(1).and_then(|rest| rest.split("Usage:").next()).expect("a list");
+        let statuses = [Status::Good, Status::Unmet, Status::Usage, Status::Invalid, Status::Interrupted];
+        // Those of `compare` stand in its verdicts.
+        let all = statuses.map(Status::code).into_iter().chain([3, 5]);
+        for code in all {
+            assert!(codes.split([' ', ',']).any(|word| word == code.to_string()), "{code}: {codes}");
+        }
+    }
+}

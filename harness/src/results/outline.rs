@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use peerbed_contract::{Object, Role, RoleConfig};
-use peerbed_model::Plan;
+use peerbed_model::{Plan, PlannedNode};
 use serde::{Deserialize, Serialize};
 
 /// What an arm's first run was to be.
@@ -17,6 +17,9 @@ pub struct Outline {
     /// The same of each run of the arm, in order; nothing in results of earlier versions.
     #[serde(default)]
     pub downloads_of_repeats: Vec<usize>,
+    /// How many peers hold a whole copy of something when it begins; none in results of earlier versions.
+    #[serde(default)]
+    pub holders: Option<usize>,
     /// Its nodes, by what they were declared as.
     pub groups: Vec<Group>,
     /// What can be downloaded.
@@ -51,7 +54,7 @@ pub struct Content {
 
 impl Outline {
     /// Of the first plan of each arm, by arm.
-    pub(super) fn by_arm(plans: &[Arc<Plan>]) -> BTreeMap<String, Self> {
+    pub fn by_arm(plans: &[Arc<Plan>]) -> BTreeMap<String, Self> {
         let mut outlines: BTreeMap<String, Self> = BTreeMap::new();
         for plan in plans {
             match outlines.get_mut(&plan.arm) {
@@ -60,6 +63,12 @@ impl Outline {
             }
         }
         outlines
+    }
+
+    /// Its peers.
+    pub fn peers(&self) -> usize {
+        let peers = self.groups.iter().filter(|group| group.role == Role::Peer.to_string());
+        peers.flat_map(|group| group.by_as.values()).sum()
     }
 
     /// Of one plan.
@@ -78,11 +87,13 @@ impl Outline {
             Some(RoleConfig::Edge(edge)) => &edge.objects,
             _ => &[],
         };
+        let holds = |node: &&PlannedNode| matches!(&node.config.role, RoleConfig::Peer(peer) if !peer.holds.is_empty());
         let told = plan.timeline.iter().filter(|action| !plan.is_one_of_many_moves(&action.act));
         Self {
             duration_s: plan.duration.as_secs_f64(),
             downloads: plan.downloads(),
             downloads_of_repeats: vec![plan.downloads()],
+            holders: Some(plan.nodes.iter().filter(holds).count()),
             groups,
             content: objects.iter().map(content).collect(),
             timeline: told.map(|action| format!("{}: {}", seconds(action.at), action.act.label())).collect(),

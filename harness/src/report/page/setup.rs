@@ -56,7 +56,9 @@ fn plans(set: &Set) -> Markup {
     let mut different: Vec<(Vec<&str>, &Outline)> = Vec::new();
     for arm in &set.summary.arms {
         let Some(plan) = plans.get(&arm.arm) else { continue };
-        match different.iter_mut().find(|(_, other)| *other == plan) {
+        // Who holds how much is among the parameters that differ.
+        let same = |other: &Outline| Outline { holders: plan.holders, ..other.clone() } == *plan;
+        match different.iter_mut().find(|(_, other)| same(other)) {
             Some((arms, _)) => arms.push(&arm.arm),
             None => different.push((vec![&arm.arm], plan)),
         }
