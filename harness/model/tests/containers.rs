@@ -147,6 +147,10 @@ fn arms_may_differ_in_images_and_limits() {
     let [hybrid, mut other] = ["hybrid", "other"].map(|arm| experiment.plan(arm, 0, None).unwrap());
     assert_eq!(peer(&other).image.as_deref(), Some("peer:2"));
     assert_eq!(peer(&other).limits, Limits { memory_bytes: 64 << 20, pids: 9 });
+    // What the arm sets is recorded.
+    let set: Vec<&String> = other.parameters.keys().filter(|path| !hybrid.parameters.contains_key(*path)).collect();
+    assert_eq!(set, ["groups.homes.image", "groups.homes.memory", "groups.homes.pids"]);
+    other.parameters.clone_from(&hybrid.parameters);
     // Nothing else is drawn or placed otherwise.
     other.arm.clone_from(&hybrid.arm);
     for node in other.nodes.iter_mut().filter(|node| node.role == Role::Peer) {

@@ -187,8 +187,8 @@ mod tests {
         let two = said(&summary);
         assert!(two.ends_with("Two runs of an arm: how much of it is chance can hardly be told."), "{two}");
         summary.arms[0].runs = 3;
-        let three = said(&summary);
-        assert!(three.contains("1 arm of 3 runs") && three.ends_with(", with uncommitted changes."), "{three}");
+        let many = said(&summary);
+        assert!(many.contains("1 arm of 3 runs") && many.ends_with(", with uncommitted changes."), "{many}");
         assert_eq!(runs(&[3, 2]), "5 runs in 2 arms");
     }
 
