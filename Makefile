@@ -17,7 +17,7 @@ STATIC := CARGO_TARGET_$(HOSTUP)_RUSTFLAGS="-C target-feature=+crt-static -C rel
 CARGO  ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build experiment compare paper test test-kernel fuzz check bench fmt lint doc deny clean doctor
+.PHONY: help build experiment compare nightly paper test test-kernel fuzz check bench fmt lint doc deny clean doctor
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {sub(/\$$\(BIN\)/, "$(BIN)"); printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,11 @@ ARM  ?=
 compare: build ## two commits by pairs of runs: make compare NAME=quick ARM=hybrid BASE=main HEAD=.
 	@$(BIN)/peerbed compare '$(BASE)' '$(HEAD)' --experiment '$(subst ','\'',$(NAME))' $(if $(ARM),--arm '$(ARM)') \
 	  $(if $(SCALE),--scale $(SCALE)) $(if $(RUNTIME),--runtime $(RUNTIME)) $(ARGS)
+
+SUITE ?= nightly
+
+nightly: build ## the suite of a night against its pinned reference, with controls; history and page in results/history/ (SUITE=…)
+	@$(BIN)/peerbed nightly '$(subst ','\'',$(SUITE))' $(if $(RUNTIME),--runtime $(RUNTIME)) $(ARGS)
 
 # The experiments that are named after the paper's measurements.
 PAPER := speed-by-source efficiency-by-copies efficiency-by-peers-returned pause-by-size providers regions lan-copies as-balance

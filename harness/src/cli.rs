@@ -7,10 +7,10 @@ use peerbed_model::Diagnostics;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    bench,
+    bench, carry,
     commands::{
-        bisect, calibrate, capacity, check, claims, clean, compare, down, exec, ls, plan, report, run, schema,
-        topology, up,
+        bisect, calibrate, capacity, check, claims, clean, compare, down, exec, export, history, ls, nightly, plan,
+        report, run, schema, topology, up,
     },
     doctor, hold, probe,
     project::Project,
@@ -42,6 +42,10 @@ enum Verb {
     Compare(compare::CompareArgs),
     /// Find the commit with which a metric changed, by comparing commits between two ends
     Bisect(bisect::BisectArgs),
+    /// Compare the newest version with a pinned one by a suite of experiments, with controls, and keep the history
+    Nightly(nightly::NightlyArgs),
+    /// Print where the history of nights changes, and draw it
+    History(history::HistoryArgs),
     /// Check experiments without running them
     Check(check::CheckArgs),
     /// Print the resolved plan of one run
@@ -54,6 +58,8 @@ enum Verb {
     Ls(ls::LsArgs),
     /// Rebuild report.html from the files of finished results, or show several side by side
     Report(report::ReportArgs),
+    /// Write finished results for tools that read `JUnit`'s XML or Prometheus' text
+    Export(export::ExportArgs),
     /// Print what experiments claim to show and what finished results say of it
     Claims(claims::ClaimsArgs),
     /// Remove old or incomplete results, and what is left in a Docker engine
@@ -79,6 +85,8 @@ enum Verb {
     },
     #[command(hide = true)]
     Hold,
+    #[command(hide = true)]
+    Carry,
     #[command(hide = true)]
     Probe(probe::ProbeArgs),
 }
@@ -127,6 +135,8 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Run(args) => run::run(args, &project()?),
         Verb::Compare(args) => compare::run(args, project),
         Verb::Bisect(args) => bisect::run(args, &project()?),
+        Verb::Nightly(args) => nightly::run(args, &project()?),
+        Verb::History(args) => history::run(args, || results(&None)),
         Verb::Check(args) => check::run(args, &project()?),
         Verb::Plan(args) => plan::run(args, &project()?),
         Verb::Schema(args) => schema::run(args),
@@ -134,12 +144,14 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
         Verb::Ls(args) => ls::run(args, &results(&args.results)?),
         Verb::Claims(args) => claims::run(args, || results(&args.of.results)),
         Verb::Report(args) => report::run(args, || results(&args.of.results)),
+        Verb::Export(args) => export::run(args, || results(&args.results)),
         Verb::Clean(args) => clean::run(args, &results(&args.results)?),
         Verb::Up(args) => up::run(args, &project()?),
         Verb::Exec(args) => exec::run(args),
         Verb::Down(args) => down::run(args),
         Verb::Doctor(args) => doctor::run(args),
         Verb::Hold => hold::main(),
+        Verb::Carry => carry::main(),
         Verb::Calibrate(args) => calibrate::run(args, &project()?),
         Verb::Capacity(args) => capacity::run(args, &project()?),
         Verb::Bench(args) => bench::run(args, &project()?),

@@ -7,15 +7,18 @@ pub mod accounting;
 pub mod agent;
 mod bench;
 pub mod calibrate;
+mod carry;
 pub mod cli;
 mod commands;
 pub mod compare;
 pub mod docker;
 pub mod doctor;
 pub mod engine;
+pub mod export;
 #[cfg(test)]
 mod fixture;
 pub mod gate;
+pub mod history;
 mod hold;
 pub mod host;
 pub mod metrics;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use peerbed_model::{
-    Experiment, ExperimentFile, ExperimentName, MAX_TRACE_BYTES, Source, TopologyFile, experiment_name,
+    Experiment, ExperimentFile, ExperimentName, MAX_TRACE_BYTES, Source, Suite, TopologyFile, experiment_name,
 };
 
 use crate::regular;
@@ -109,6 +109,18 @@ impl Project {
         });
         let traces: Vec<_> = traces.collect::<anyhow::Result<_>>()?;
         Ok((name, file, topology.with_traces(traces)))
+    }
+
+    /// The suite of this name.
+    pub(crate) fn suite(&self, name: &str) -> anyhow::Result<Suite> {
+        let name = experiment_name(name)?;
+        let path = self.root.join("experiments/suites").join(format!("{name}.yaml"));
+        if !is_anything(&path) {
+            let known = self.names_in("experiments/suites").unwrap_or_default().join(", ");
+            let known = known.escape_debug();
+            bail!("there is no suite `{name}` ({} is not there)\n  suites here: {known}", path.display());
+        }
+        Ok(Suite::parse(&self.read(&path)?)?)
     }
 
     /// A trace of at most so many bytes, or why it cannot be read; an error is something that is wrong in it.

@@ -16,6 +16,7 @@ mod read;
 mod resolve;
 mod shape;
 mod source;
+mod suite;
 mod topology;
 mod units;
 mod yaml;
@@ -36,3 +37,4 @@ pub use resolve::Experiment;
 pub use source::{
     ExperimentName, MAX_FILE_BYTES, MAX_RELATIONS_BYTES, MAX_TRACE_BYTES, NameRefused, Source, experiment_name,
 };
+pub use suite::{Item, Suite};

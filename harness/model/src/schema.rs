@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    shape::{Form, Key, Need, Shape, experiment::EXPERIMENT, topology::TOPOLOGY},
+    shape::{Form, Key, Need, Shape, experiment::EXPERIMENT, suite::SUITE, topology::TOPOLOGY},
     units,
 };
 
@@ -22,6 +22,16 @@ pub fn experiment() -> Value {
 /// The JSON Schema of topology files.
 pub fn topology() -> Value {
     file_schema(&TOPOLOGY, "Peerbed topology")
+}
+
+/// The JSON Schema of suite files.
+pub fn suite() -> Value {
+    file_schema(&SUITE, "Peerbed suite")
+}
+
+/// Every key of suite files as Markdown, one section for each kind of map.
+pub fn suite_tables() -> String {
+    tables(&SUITE)
 }
 
 /// Every key of experiment files as Markdown, one section for each kind of map.
@@ -150,7 +160,7 @@ fn describe(form: &Form) -> String {
     match form {
         Form::Text => "text".to_owned(),
         Form::Name => "a name".to_owned(),
-        Form::NameOf(kind @ ("AS" | "arm" | "access profile")) => format!("the name of an {kind}"),
+        Form::NameOf(kind @ ("AS" | "arm" | "access profile" | "experiment")) => format!("the name of an {kind}"),
         Form::NameOf(kind) => format!("the name of a {kind}"),
         Form::Whole(least, most) => format!("{least} to {most}"),
         Form::Number(least, most) if *most > 1e9 => format!("a number from {least}"),

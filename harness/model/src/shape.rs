@@ -10,6 +10,7 @@ pub(crate) mod expect;
 pub(crate) mod experiment;
 pub(crate) mod group;
 pub(crate) mod policy;
+pub(crate) mod suite;
 pub(crate) mod topology;
 pub(crate) mod users;
 pub(crate) mod workload;

@@ -181,9 +181,13 @@ fn every_file_conforms_to_its_schema() {
 
 #[test]
 fn the_documentation_has_the_keys_of_the_schema() {
-    let path = root().join("docs/experiment-format.md");
-    let mut text = fs::read_to_string(&path).unwrap();
-    for (title, tables) in [("experiment", schema::experiment_tables()), ("topology", schema::topology_tables())] {
+    for (file, title, tables) in [
+        ("docs/experiment-format.md", "experiment", schema::experiment_tables()),
+        ("docs/experiment-format.md", "topology", schema::topology_tables()),
+        ("docs/nightly.md", "suite", schema::suite_tables()),
+    ] {
+        let path = root().join(file);
+        let mut text = fs::read_to_string(&path).unwrap();
         let (begin, end) = (format!("<!-- keys: {title} -->\n"), format!("<!-- end of keys: {title} -->\n"));
         let start = text.find(&begin).expect("the marker is there") + begin.len();
         let stop = text.find(&end).expect("the marker is there");
@@ -194,7 +198,7 @@ fn the_documentation_has_the_keys_of_the_schema() {
         }
         assert!(
             text[start..stop].trim() == tables.trim(),
-            "the tables of {title} files in docs/experiment-format.md are not those of the schema; this writes them anew: \
+            "the tables of {title} files in {file} are not those of the schema; this writes them anew: \
              UPDATE_DOCS=1 cargo test -p peerbed-model --test shipped"
         );
     }

@@ -210,8 +210,8 @@ impl Bisect<'_> {
         let measured = measure(&request, request.prepare()?, sides)?;
         let (verdict, _, directory) = match measured {
             Measured::Judged(judged) => *judged,
-            Measured::SubjectFailed => return Ok(Ok(Compared::Died)),
-            Measured::Unfit => {
+            Measured::SubjectFailed(..) => return Ok(Ok(Compared::Died)),
+            Measured::Unfit(..) => {
                 return Ok(Err(Stop(Status::Invalid.into(), "the links are not what was asked for".to_owned())));
             }
             Measured::Interrupted => return Ok(Err(Stop(Status::Interrupted.into(), "interrupted".to_owned()))),

@@ -118,14 +118,15 @@ fn equals(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
         carrier: &args.carrier,
         calibrate: When::Cached,
         resume: false,
+        whole: false,
         quiet: args.quiet || args.json,
     };
     let prepared = request.prepare()?;
-    let own = Built::given("these programs", Programs::default().directory())?;
+    let own = Built::given("these programs", Programs::default().directory(), false)?;
     let judged = match measure(&request, prepared, [own.clone(), own])? {
         Measured::Judged(judged) => judged,
-        Measured::SubjectFailed => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
-        Measured::Unfit => return Ok(Status::Invalid.into()),
+        Measured::SubjectFailed(..) => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
+        Measured::Unfit(..) => return Ok(Status::Invalid.into()),
         Measured::Interrupted => return Ok(Status::Interrupted.into()),
     };
     let (verdict, planned, path) = &*judged;

@@ -43,6 +43,9 @@ pub(crate) struct CompareArgs {
     /// The same for the head
     #[arg(long, value_name = "DIR", conflicts_with = "replay")]
     head_programs: Option<PathBuf>,
+    /// Compare whole products: the runs of each side are carried by its own harness, too. That of the base must know how (`peerbed carry`)
+    #[arg(long, conflicts_with = "replay")]
+    whole: bool,
     #[command(flatten)]
     of: PairingArgs,
     /// Go on with the newest unfinished comparison of the same programs: whole runs are taken over, the others are made
@@ -62,8 +65,8 @@ pub(crate) fn run(args: &CompareArgs, project: impl FnOnce() -> anyhow::Result<P
         Some(directory) => replay(directory)?,
         None => match compare(args, &project()?)? {
             Measured::Judged(judged) => *judged,
-            Measured::SubjectFailed => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
-            Measured::Unfit => return Ok(Status::Invalid.into()),
+            Measured::SubjectFailed(..) => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
+            Measured::Unfit(..) => return Ok(Status::Invalid.into()),
             Measured::Interrupted => return Ok(Status::Interrupted.into()),
         },
     };
@@ -80,6 +83,7 @@ fn compare(args: &CompareArgs, project: &Project) -> anyhow::Result<Measured> {
     let request = Request {
         head_arm: args.head_arm.as_deref(),
         resume: args.resume,
+        whole: args.whole,
         ..args.of.request(project, name, args.json)
     };
     // What is wrong with the experiment is said before minutes are spent on programs.
@@ -112,10 +116,10 @@ enum Side {
 fn subjects(args: &CompareArgs, project: &Project) -> anyhow::Result<[Built; 2]> {
     let checkout = match (&args.base_programs, &args.head_programs) {
         (Some(_), Some(_)) => None,
-        _ => Some(Checkout::of(project.root())?),
+        _ => Some(Checkout::of(project.root())?.whole(args.whole)),
     };
     let side = |name: &str, given: &Option<PathBuf>| match (given, &checkout) {
-        (Some(directory), _) => Built::given(&directory.display().to_string(), directory).map(Side::Given),
+        (Some(directory), _) => Built::given(&directory.display().to_string(), directory, args.whole).map(Side::Given),
         (None, Some(checkout)) => checkout.version(name).map(Side::Version),
         (None, None) => bail!("nothing says what the programs of `{name}` are"),
     };

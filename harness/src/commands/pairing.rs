@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     calibrate::When,
+    carry::NotCarried,
     compare::{
         BASE, HEAD, Planned,
         design::{self, Design},
@@ -23,7 +24,7 @@ use crate::{
         judge::{Case, judge},
         pairs::from_outcomes,
         show,
-        subject::Built,
+        subject::{Built, HARNESS},
         verdict::{Outcome, Verdict},
     },
     project::Project,
@@ -95,6 +96,7 @@ impl PairingArgs {
             carrier: &self.carrier,
             calibrate: self.calibrate,
             resume: false,
+            whole: false,
             quiet: self.quiet || quiet,
         }
     }
@@ -131,6 +133,8 @@ pub(super) struct Request<'a> {
     pub(super) calibrate: When,
     /// Goes on with the newest unfinished comparison of the same.
     pub(super) resume: bool,
+    /// Each side's runs are carried by its own harness.
+    pub(super) whole: bool,
     /// Shows no progress.
     pub(super) quiet: bool,
 }
@@ -162,10 +166,10 @@ pub(super) struct Prepared {
 pub(super) enum Measured {
     /// With a verdict, which is in this directory.
     Judged(Box<(Verdict, Planned, PathBuf)>),
-    /// Nodes of a side were not even ready.
-    SubjectFailed,
-    /// The links are not what was asked for, so that nothing was measured.
-    Unfit,
+    /// Nodes of a side were not even ready, for this reason.
+    SubjectFailed(Box<Planned>, String),
+    /// The links are not what was asked for, for these reasons, so that nothing was measured.
+    Unfit(Box<Planned>, Vec<String>),
     /// The user wanted no more.
     Interrupted,
 }
@@ -258,8 +262,9 @@ pub(super) fn measure(
         same_programs: base.subject.programs == head.subject.programs && arm == head_arm,
         arm,
         head_arm,
-        base: base.subject,
-        head: head.subject,
+        base: base.subject.clone(),
+        head: head.subject.clone(),
+        whole: request.whole,
         design,
         place: None,
         noise: Noise::Unknown("no run was made".to_owned()),
@@ -276,6 +281,9 @@ pub(super) fn measure(
     }
     if planned.same_programs {
         complain("the programs of both sides are the same: this is a comparison of equals (A/A)");
+    }
+    if let Some(why) = planned.design.sees_nothing_alone().filter(|_| !planned.same_programs) {
+        complain(why);
     }
     let identity = Identity::of(project.root());
     let below = below(&request.results);
@@ -297,6 +305,10 @@ pub(super) fn measure(
         plans: &in_order,
         calibrate: request.calibrate,
         carrier: &|plan: &Plan| if plan.arm == BASE { &carriers.base } else { &carriers.head },
+        harness: &|plan: &Plan| {
+            let directory = if plan.arm == BASE { &base.directory } else { &head.directory };
+            request.whole.then(|| directory.join(HARNESS))
+        },
         decided: &|outcomes: &[RunOutcome]| decided(&planned, &store, outcomes, &request.question),
         interrupt: &interrupt,
     };
@@ -317,12 +329,15 @@ fn conclude(
     let (ending, failure) = match ended {
         Ok(ending) => (ending, None),
         Err(error) => {
-            let of_subject = matches!(
-                error.downcast_ref(),
-                Some(
-                    RuntimeError::EndedEarly { .. } | RuntimeError::NotReady { .. } | RuntimeError::TooMuchSaid { .. }
-                )
-            );
+            let of_subject = error.is::<NotCarried>()
+                || matches!(
+                    error.downcast_ref(),
+                    Some(
+                        RuntimeError::EndedEarly { .. }
+                            | RuntimeError::NotReady { .. }
+                            | RuntimeError::TooMuchSaid { .. }
+                    )
+                );
             let failure = dir.as_finished(&describe(&error));
             (Ending::Failed(failure.clone()), Some((failure, of_subject)))
         }
@@ -344,14 +359,14 @@ fn conclude(
             bail!(told);
         }
         complain(format_args!("SUBJECT FAILED: {told}"));
-        return Ok(Measured::SubjectFailed);
+        return Ok(Measured::SubjectFailed(Box::new(planned), failure));
     }
-    if let Ending::Unfit(complaints) = &ending {
-        for why in complaints {
+    if let Ending::Unfit(complaints) = ending {
+        for why in &complaints {
             complain(format_args!("INVALID: links are not what was asked for: {why}"));
         }
         complain(format_args!("results: {}", finished.path.display()));
-        return Ok(Measured::Unfit);
+        return Ok(Measured::Unfit(Box::new(planned), complaints));
     }
     // From the files, as a replay would.
     let verdict = planned.judge(&Results::open(&finished.path)?)?;
@@ -391,7 +406,8 @@ fn decided(planned: &Planned, store: &Store, outcomes: &[RunOutcome], question: 
 
 /// Where it was measured, and the noise of that place.
 fn place(planned: &mut Planned, store: &Store, outcomes: &[RunOutcome]) {
-    let Some(record) = outcomes.first().map(RunOutcome::record) else { return };
+    // With --head-arm the sides differ, and the noise is that of the base.
+    let Some(record) = outcomes.iter().map(RunOutcome::record).find(|record| record.plan.arm == BASE) else { return };
     let place = match fingerprint_of(record) {
         Ok(fingerprint) => Place {
             experiment: planned.experiment.clone(),

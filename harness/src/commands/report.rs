@@ -67,7 +67,7 @@ pub(crate) fn run(args: &ReportArgs, root: impl Fn() -> anyhow::Result<PathBuf>)
 }
 
 /// The directory that is meant.
-fn find(run: &Path, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Result<PathBuf> {
+pub(super) fn find(run: &Path, root: impl Fn() -> anyhow::Result<PathBuf>) -> anyhow::Result<PathBuf> {
     let in_it = |path: PathBuf| {
         let latest = path.join(layout::LATEST);
         let found = if latest.is_dir() { latest } else { path };

@@ -94,6 +94,7 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
         plans: &in_order,
         calibrate: args.calibrate,
         carrier: &|_| &runtime,
+        harness: &|_| None,
         decided: &|_| false,
         interrupt: &interrupt,
     };

@@ -20,6 +20,8 @@ enum Kind {
     Experiment,
     /// topologies/*.yaml
     Topology,
+    /// experiments/suites/*.yaml
+    Suite,
 }
 
 /// Prints it.
@@ -27,6 +29,7 @@ pub(crate) fn run(args: &SchemaArgs) -> anyhow::Result<ExitCode> {
     let schema = match args.kind {
         Kind::Experiment => peerbed_model::schema::experiment(),
         Kind::Topology => peerbed_model::schema::topology(),
+        Kind::Suite => peerbed_model::schema::suite(),
     };
     say(&(serde_json::to_string_pretty(&schema)? + "\n"))?;
     Ok(Status::Good.into())

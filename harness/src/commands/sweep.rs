@@ -1,11 +1,12 @@
 //! Runs in their order: links are measured, then run after run is made and kept, until all are or enough is known.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use peerbed_model::Plan;
 
 use crate::{
     calibrate::{Calibrator, When, complaints},
+    carry::{Order, carried_by},
     record::RunRecord,
     report,
     results::{Ending, ResultsDir, Resumed, RunOutcome},
@@ -22,6 +23,8 @@ pub(super) struct Sweep<'a> {
     pub(super) calibrate: When,
     /// What carries a run. All are of one kind and engine.
     pub(super) carrier: &'a dyn Fn(&Plan) -> &'a Chosen,
+    /// The program of another harness that carries a run instead of this one.
+    pub(super) harness: &'a dyn Fn(&Plan) -> Option<PathBuf>,
     /// Whether what was made is enough.
     pub(super) decided: &'a dyn Fn(&[RunOutcome]) -> bool,
     /// Whether the user wants no more.
@@ -124,9 +127,13 @@ impl Sweep<'_> {
                 logs: dir.logs_dir(&plan.arm, plan.repeat)?,
             };
             let carrier = (self.carrier)(plan);
-            let Some(mut record) = execute(plan.clone(), carrier, &files, progress, self.interrupt).await? else {
-                return Ok(Ending::Interrupted);
+            let made = match (self.harness)(plan) {
+                Some(program) => {
+                    carried_by(&Order::of(plan, carrier, &files, dir.path()), &program, self.interrupt).await?
+                }
+                None => execute(plan.clone(), carrier, &files, progress, self.interrupt).await?,
             };
+            let Some(mut record) = made else { return Ok(Ending::Interrupted) };
             let interrupted = record.interrupted;
             record.order = order;
             for fault in &mut record.faults {

@@ -85,9 +85,11 @@ impl Design {
         let looks = match looks {
             Some(looks) => looks,
             None if comparison.looks.is_empty() => USUAL_LOOKS.to_vec(),
-            None => comparison.looks.clone(),
+            None => {
+                check_looks(&comparison.looks)?;
+                comparison.looks.clone()
+            }
         };
-        check_looks(&looks)?;
         let mut design = Self::usual(looks, seed);
         if comparison.metrics.is_empty() {
             return Ok(design);
@@ -120,6 +122,24 @@ impl Design {
     /// What each look may spend. Of another error than the usual it is the same part: what is simple and surely enough.
     pub fn alpha(&self) -> f64 {
         if self.error < ALPHA { self.error / self.looks.len().max(1) as f64 } else { alpha(self.looks.len()) }
+    }
+
+    /// Why a change of one metric alone cannot be detected even after the last look, a sentence; nothing if it can. The smallest p of
+    /// the sign-flip test of n pairs is `2 / 2ⁿ`, and if nothing else changed, Benjamini and Hochberg's adjustment multiplies it by
+    /// the number of metrics that decide.
+    pub fn sees_nothing_alone(&self) -> Option<String> {
+        let deciding = self.metrics.iter().filter(|metric| metric.gating && metric.kind != Kind::Exact).count();
+        let needed = self.alpha() / deciding.max(1) as f64;
+        let smallest = |pairs: u32| 2.0 * 0.5_f64.powi(pairs as i32);
+        let enough = (PAIRS_MIN..=PAIRS_MAX).find(|pairs| smallest(*pairs) <= needed).unwrap_or(PAIRS_MAX);
+        (self.pairs() < enough).then(|| {
+            format!(
+                "{} pairs cannot show that one of {deciding} metrics changed and nothing else: its p is at least {:.3}, and {needed:.4} is \
+                 needed, as so many are looked at; {enough} pairs can",
+                self.pairs(),
+                smallest(self.pairs())
+            )
+        })
     }
 
     /// The most pairs that are made.
@@ -258,7 +278,7 @@ mod tests {
             told,
             [
                 ("speed_ranked_mbps.p50", Kind::Distribution, Better::Neither, 0.01),
-                ("offline_rate", Kind::Proportion, Better::Neither, 0.05),
+                ("offline_rate", Kind::Proportion, Better::Lower, 0.05),
                 ("registry_recovery_ms.p50", Kind::Distribution, Better::Lower, 0.10),
                 ("downloads.completed", Kind::Exact, Better::Higher, 0.0),
             ],
@@ -269,6 +289,20 @@ mod tests {
         assert_eq!(Design::of(&Comparison::default(), None, 1), Ok(Design::usual(USUAL_LOOKS.to_vec(), 1)));
         let early = Comparison { looks: vec![6, 12], ..Comparison::default() };
         assert!(Design::of(&early, None, 1).unwrap_err().contains("the first look may be after 7"));
+    }
+
+    #[test]
+    fn too_few_pairs_for_so_many_metrics_are_told_of() {
+        let told = |looks: &[u32]| Design::usual(looks.to_vec(), 0).sees_nothing_alone();
+        let six = told(&[6]).expect("2 / 2⁶ is above 0.05 / 7");
+        assert!(six.starts_with("6 pairs cannot show that one of 7 metrics changed"), "{six}");
+        assert!(six.contains("at least 0.031, and 0.0071 is needed") && six.ends_with("; 9 pairs can"), "{six}");
+        assert!(told(&[8]).is_some() && told(&[9]).is_none() && told(&[8, 16]).is_none());
+        // Each of two looks may spend less: 2 / 2⁹ is above 0.0294 / 7 no more.
+        assert!(told(&[7, 8]).is_some_and(|why| why.ends_with("; 9 pairs can")));
+        let mut one = Design::usual(vec![6], 0);
+        one.metrics.truncate(1);
+        assert_eq!(one.sees_nothing_alone(), None);
     }
 
     #[test]

@@ -240,6 +240,22 @@ mod tests {
     }
 
     #[test]
+    fn lines_of_several_at_once_stay_whole() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::below(directory.path());
+        let now = Timestamp::UNIX_EPOCH;
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..10).for_each(|_| store.add(&vec![same(now, 0.1); 50]).expect("written")));
+            }
+        });
+        assert_eq!(store.noise(&place(), now).known().map(|floor| floor.pairs), Some(8 * 10 * 50));
+        let text = fs::read_to_string(store.path()).expect("readable");
+        let torn = text.lines().filter(|line| !line.is_empty() && serde_json::from_str::<Same>(line).is_err());
+        assert_eq!(torn.count(), 0);
+    }
+
+    #[test]
     fn more_pairs_lower_it() {
         let differences = (0..12).map(|pair| (Scale::LogRatio, if pair % 2 == 0 { 0.1 } else { -0.1 })).collect();
         let differences = BTreeMap::from([(FIGURE.to_owned(), differences)]);

@@ -6,7 +6,7 @@
 
 pub mod bisect;
 pub mod design;
-mod effect;
+pub(crate) mod effect;
 pub mod floor;
 pub mod judge;
 pub mod pairs;
@@ -24,4 +24,5 @@ pub const BASE: &str = "base";
 /// The name of the arm of the head.
 pub const HEAD: &str = "head";
 
+pub(crate) use planned::read_verdict;
 pub use planned::{Planned, verdict_file};

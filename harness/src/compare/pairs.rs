@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use peerbed_contract::{DownloadRecord, TerminalStatus};
 use serde::Deserialize;
 
-use super::{BASE, HEAD};
+use super::{BASE, HEAD, floor::Place};
 use crate::{
+    engine::EngineReport,
     metrics::{Download, FIGURES, Figures, Value, speed_mbps},
     results::{ReadError, Results, RunDetail, RunOutcome},
 };
@@ -40,6 +41,17 @@ pub struct Run {
     pub seconds: f64,
 }
 
+/// Why there are no pairs.
+#[derive(Debug, thiserror::Error)]
+pub enum PairsError {
+    /// The files could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Its runs were not all measured at one place; a sentence on two that differ.
+    #[error("the runs cannot be compared: {0}: measure both at one place")]
+    Apart(String),
+}
+
 /// Of the manifest, what is said of each run.
 #[derive(Debug, Deserialize)]
 struct Runs {
@@ -53,6 +65,12 @@ struct Entry {
     setup_s: f64,
     elapsed_s: f64,
     teardown_s: f64,
+    engine: EngineReport,
+    // Earlier versions did not say these two of each run.
+    #[serde(default)]
+    runtime: Option<String>,
+    #[serde(default)]
+    fingerprint: Option<String>,
     odd_exits: Vec<Exit>,
 }
 
@@ -71,9 +89,69 @@ impl Run {
     }
 }
 
-/// Every pair of which both runs were made, in order.
-pub fn from_files(results: &Results) -> Result<Vec<Pair>, ReadError> {
+impl Entry {
+    fn named(&self) -> String {
+        format!("run {} of {}", self.repeat + 1, self.arm)
+    }
+
+    /// What must be the same in all runs of a comparison, beside what its arms say themselves.
+    fn carried_by(&self) -> [(&'static str, String); 5] {
+        let EngineReport { engine, ends, threads, offloads, .. } = &self.engine;
+        let runtime = self.runtime.as_deref().unwrap_or("that is not told");
+        [
+            ("engine", engine.clone()),
+            ("runtime", runtime.to_owned()),
+            ("ends of links", ends.clone()),
+            ("threads of the engine:", threads.to_string()),
+            ("offloads", offloads.clone()),
+        ]
+    }
+
+    /// What two runs were carried by, if it was not the same; a sentence.
+    fn apart(&self, other: &Self) -> Option<String> {
+        let both = self.carried_by().into_iter().zip(other.carried_by());
+        let differing = both.into_iter().find(|((_, one), (_, two))| one != two);
+        let (one, two) = (self.named(), other.named());
+        if let Some(((what, this), (_, that))) = differing {
+            return Some(format!("{one} was carried by {what} {this} and {two} by {what} {that}"));
+        }
+        let congestion = [self, other].map(|entry| &entry.engine.congestion_control);
+        // Arms may have different ones on purpose, and then their hashes differ too.
+        if congestion[0] != congestion[1] {
+            return (self.arm == other.arm)
+                .then(|| format!("{one} has congestion control {} and {two} has {}", congestion[0], congestion[1]));
+        }
+        let [this, that] = [self, other].map(|entry| entry.fingerprint.as_deref().unwrap_or("unknown"));
+        (this != that).then(|| format!("{one} is of a machine with fingerprint {this} and {two} of one with {that}"))
+    }
+}
+
+/// Refuses runs that were not all measured at one place, and at another than that whose noise is known.
+fn at_one_place(entries: &[Entry], place: Option<&Place>) -> Result<(), PairsError> {
+    let Some(first) = entries.first() else { return Ok(()) };
+    let first_of = |arm: &str| entries.iter().find(|entry| entry.arm == arm);
+    for entry in entries {
+        let of_its_arm = first_of(&entry.arm).and_then(|first| first.apart(entry));
+        if let Some(why) = first.apart(entry).or(of_its_arm) {
+            return Err(PairsError::Apart(why));
+        }
+    }
+    let of_noise = place.map(|place| place.fingerprint.as_str());
+    match (of_noise, first_of(BASE)) {
+        (Some(of_noise), Some(Entry { fingerprint: Some(found), .. })) if of_noise != found => {
+            Err(PairsError::Apart(format!(
+                "those of base are of a machine with fingerprint {found}, and comparison.json has the noise of {of_noise}"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Every pair of which both runs were made, in order. Refused if they were not all made at one place, or at another than
+/// `place`, whose noise they are judged by.
+pub fn from_files(results: &Results, place: Option<&Place>) -> Result<Vec<Pair>, PairsError> {
     let entries = results.manifest::<Runs>()?.runs;
+    at_one_place(&entries, place)?;
     let metrics = results.metrics(|name| FIGURES.iter().any(|figure| figure.metric() == name))?;
     let downloads = results.downloads()?;
     let run = |arm: &str, detail: &RunDetail| {
@@ -154,5 +232,117 @@ fn run(outcome: &RunOutcome) -> Run {
         reasons: outcome.validity().reasons().to_vec(),
         deaths: deaths.collect(),
         seconds: (record.setup + record.elapsed + record.teardown).as_secs_f64(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf, sync::Arc};
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{
+        fixture,
+        results::{Ending, ResultsDir, test_tree::identity},
+    };
+
+    /// Results of four pairs.
+    struct Written {
+        _directory: tempfile::TempDir,
+        path: PathBuf,
+        manifest: Value,
+    }
+
+    impl Written {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().expect("a directory");
+            let record = |pair: u32| [BASE, HEAD].map(|side| fixture::record(side, pair));
+            let outcomes: Vec<RunOutcome> = (0..4).flat_map(record).map(RunOutcome::of).collect();
+            let plans: Vec<_> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
+            let dir = ResultsDir::create(directory.path(), &plans, identity()).expect("made");
+            let path = dir.finish(&outcomes, &Ending::Complete).expect("written").path;
+            let manifest = fs::read(path.join("manifest.json")).expect("readable");
+            Self { _directory: directory, path, manifest: serde_json::from_slice(&manifest).expect("JSON") }
+        }
+
+        /// With another manifest than was written.
+        fn changed(&self, change: impl FnOnce(&mut Value)) -> Results {
+            let mut manifest = self.manifest.clone();
+            change(&mut manifest);
+            fs::write(self.path.join("manifest.json"), manifest.to_string()).expect("written");
+            Results::open(&self.path).expect("readable")
+        }
+    }
+
+    fn place(fingerprint: &str) -> Place {
+        Place {
+            experiment: "small".into(),
+            scale: None,
+            arm: "hybrid".into(),
+            fingerprint: fingerprint.into(),
+            engine: "wire".into(),
+            runtime: "netns".into(),
+            plan: "89ab".into(),
+        }
+    }
+
+    #[test]
+    fn runs_of_one_place_are_pairs() {
+        let written = Written::new();
+        let results = written.changed(|manifest| {
+            assert_eq!(manifest["runs"][5]["runtime"], "netns");
+            assert_eq!(manifest["runs"][5]["fingerprint"], manifest["fingerprint"]);
+        });
+        assert_eq!(from_files(&results, None).expect("pairs").len(), 4);
+        let found = results.manifest::<Runs>().expect("runs").runs[0].fingerprint.clone().expect("a hash");
+        assert_eq!(from_files(&results, Some(&place(&found))).expect("pairs").len(), 4);
+        let other = from_files(&results, Some(&place("ffff"))).expect_err("another machine's noise").to_string();
+        assert!(other.contains(&format!("fingerprint {found}, and comparison.json has the noise of ffff")), "{other}");
+        // As earlier versions wrote it.
+        let earlier = written.changed(|manifest| {
+            for run in manifest["runs"].as_array_mut().expect("runs") {
+                let run = run.as_object_mut().expect("a run");
+                assert!(run.remove("runtime").is_some() && run.remove("fingerprint").is_some());
+            }
+        });
+        assert_eq!(from_files(&earlier, Some(&place("ffff"))).expect("pairs").len(), 4);
+        // Arms may have different congestion controls, and then their hashes differ.
+        let controls = written.changed(|manifest| {
+            for run in manifest["runs"].as_array_mut().expect("runs").iter_mut().filter(|run| run["arm"] == HEAD) {
+                run["engine"]["congestion_control"] = json!("reno");
+                run["fingerprint"] = json!("89ab");
+            }
+        });
+        assert_eq!(from_files(&controls, None).expect("pairs").len(), 4);
+    }
+
+    #[test]
+    fn runs_of_different_places_are_refused_with_the_difference() {
+        let written = Written::new();
+        for (path, value, why) in [
+            ("/engine/engine", json!("tc"), "run 1 of base was carried by engine wire and run 3 of head by engine tc"),
+            ("/runtime", json!("docker"), "carried by runtime netns and run 3 of head by runtime docker"),
+            ("/runtime", json!(null), "carried by runtime netns and run 3 of head by runtime that is not told"),
+            ("/engine/ends", json!("packet"), "carried by ends of links tun and run 3 of head by ends of links packet"),
+            ("/engine/threads", json!(1), "by threads of the engine: 2 and run 3 of head by threads of the engine: 1"),
+            ("/engine/offloads", json!(""), "carried by offloads tso4 and run 3 of head by offloads "),
+            (
+                "/engine/congestion_control",
+                json!("reno"),
+                "run 1 of head has congestion control cubic and run 3 of head has reno",
+            ),
+            ("/fingerprint", json!("89ab"), " and run 3 of head of one with 89ab"),
+            ("/fingerprint", json!(null), " and run 3 of head of one with unknown"),
+        ] {
+            let results = written.changed(|manifest| {
+                let run = &mut manifest["runs"][5];
+                assert_eq!((&run["arm"], &run["repeat"]), (&json!(HEAD), &json!(2)));
+                *run.pointer_mut(path).expect(path) = value;
+            });
+            let error = from_files(&results, None).expect_err(path).to_string();
+            assert!(error.starts_with("the runs cannot be compared: run 1 of ") && error.contains(why), "{error}");
+            assert!(error.ends_with(": measure both at one place"), "{error}");
+        }
     }
 }

@@ -45,6 +45,9 @@ pub struct Planned {
     pub base: Subject,
     /// What is judged.
     pub head: Subject,
+    /// Whole products: the runs of each side were carried by its own harness.
+    #[serde(default)]
+    pub whole: bool,
     /// Both sides run the same programs in the same arm.
     pub same_programs: bool,
     /// Looks and metrics.
@@ -87,9 +90,9 @@ impl Planned {
         format!("{} against {}, looks after {}", side(&self.head), side(&self.base), looks.join(", "))
     }
 
-    /// Judges the results that came of it, from their files.
+    /// Judges the results that came of it, from their files; refused if their runs were not all measured at one place.
     pub fn judge(&self, results: &Results) -> anyhow::Result<Verdict> {
-        let pairs = pairs::from_files(results)?;
+        let pairs = pairs::from_files(results, self.place.as_ref())?;
         Ok(judge(Case { pairs: &pairs, design: &self.design, same_programs: self.same_programs, noise: &self.noise }))
     }
 
@@ -115,7 +118,7 @@ impl Planned {
 }
 
 /// What is in a directory of results if they are of a comparison that was judged.
-pub(super) fn read_verdict(directory: &Path) -> anyhow::Result<Option<(Verdict, Planned)>> {
+pub(crate) fn read_verdict(directory: &Path) -> anyhow::Result<Option<(Verdict, Planned)>> {
     let path = verdict_file(directory);
     if !directory.join(PLANNED).exists() || !path.exists() {
         return Ok(None);

@@ -8,7 +8,7 @@ use super::{
     design::Kind,
     planned::{self, Planned, verdict_file},
     subject::{Subject, short},
-    verdict::{Finding, Outcome, Test, Verdict, Word},
+    verdict::{Effect, Finding, Outcome, Test, Verdict, Word},
 };
 use crate::{
     report::{Source, bytes, html_after, number, percent},
@@ -148,7 +148,8 @@ pub fn markdown(verdict: &Verdict, planned: &Planned) -> String {
     text + "\n"
 }
 
-fn head(planned: &Planned) -> String {
+/// What is compared with what, in a sentence.
+pub(crate) fn head(planned: &Planned) -> String {
     let scale = planned.scale.as_ref().map_or(String::new(), |scale| format!(", scale {scale}"));
     let arm = if planned.arm == planned.head_arm {
         format!("arm {}", planned.arm)
@@ -156,7 +157,13 @@ fn head(planned: &Planned) -> String {
         format!("arm {} against {}", planned.head_arm, planned.arm)
     };
     let equal = if planned.same_programs { " (the same programs: A/A)" } else { "" };
-    format!("{} {arm}{scale}: {} against {}{equal}", planned.experiment, subject(&planned.head), subject(&planned.base))
+    let whole = if planned.whole { ", whole products" } else { "" };
+    format!(
+        "{} {arm}{scale}{whole}: {} against {}{equal}",
+        planned.experiment,
+        subject(&planned.head),
+        subject(&planned.base)
+    )
 }
 
 fn subject(subject: &Subject) -> String {
@@ -191,7 +198,7 @@ fn sentence(verdict: &Verdict) -> String {
 }
 
 /// Verdict, metric, values, change with interval, evidence.
-fn row(finding: &Finding) -> [String; 5] {
+pub(crate) fn row(finding: &Finding) -> [String; 5] {
     let margin = share(finding.metric.margin, finding.metric.kind, false);
     let word = match (finding.metric.kind, finding.verdict) {
         (Kind::Exact, Word::NoChange) => "THE SAME".to_owned(),
@@ -199,12 +206,7 @@ fn row(finding: &Finding) -> [String; 5] {
     };
     let metric =
         if finding.metric.gating { finding.metric.figure.clone() } else { format!("({})", finding.metric.figure) };
-    let value = |value: Option<f64>| match finding.metric.kind {
-        Kind::Proportion => percent(value),
-        Kind::Count if finding.metric.figure.starts_with("bytes.") => bytes(value),
-        Kind::Ratio if OF_BYTES.contains(&finding.metric.figure.as_str()) => percent(value),
-        _ => number(value),
-    };
+    let value = |value: Option<f64>| median(&finding.metric.figure, finding.metric.kind, value);
     let mut values = format!("{} → {}", value(finding.base), value(finding.head));
     if let Some(totals) = &finding.totals
         && finding.metric.kind == Kind::Ratio
@@ -214,12 +216,7 @@ fn row(finding: &Finding) -> [String; 5] {
             |[numerator, denominator]: [f64; 2]| format!("{} of {}", part(Some(numerator)), part(Some(denominator)));
         let _ = write!(values, " ({} → {})", of(totals.base), of(totals.head));
     }
-    let change = finding.effect.map_or(String::new(), |effect| {
-        let shown = |value: f64| share(value, finding.metric.kind, true);
-        // The unit once.
-        let bare = |value: f64| shown(value).split(' ').next().unwrap_or_default().to_owned();
-        format!("{} [{}, {}]", shown(effect.estimate), bare(effect.low), bare(effect.high))
-    });
+    let change = finding.effect.map_or(String::new(), |effect| change(&effect, finding.metric.kind));
     [word, metric, values, change, evidence(finding)]
 }
 
@@ -255,8 +252,26 @@ fn evidence(finding: &Finding) -> String {
     parts.join("; ")
 }
 
+/// A median over runs, in the unit of its figure.
+pub(crate) fn median(figure: &str, kind: Kind, value: Option<f64>) -> String {
+    match kind {
+        Kind::Proportion => percent(value),
+        Kind::Count if figure.starts_with("bytes.") => bytes(value),
+        Kind::Ratio if OF_BYTES.contains(&figure) => percent(value),
+        _ => number(value),
+    }
+}
+
+/// An effect with its interval.
+pub(crate) fn change(effect: &Effect, kind: Kind) -> String {
+    let shown = |value: f64| share(value, kind, true);
+    // The unit once.
+    let bare = |value: f64| shown(value).split(' ').next().unwrap_or_default().to_owned();
+    format!("{} [{}, {}]", shown(effect.estimate), bare(effect.low), bare(effect.high))
+}
+
 /// A share of the base, or points.
-fn share(value: f64, kind: Kind, signed: bool) -> String {
+pub(crate) fn share(value: f64, kind: Kind, signed: bool) -> String {
     let unit = if kind == Kind::Proportion { "points" } else { "%" };
     let value = 100.0 * value;
     let digits = usize::from(value.abs() < 9.95);

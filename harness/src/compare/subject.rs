@@ -16,10 +16,12 @@ use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::say::complain;
+use crate::{results::alone, say::complain};
 
 /// The programs of nodes.
 pub const PROGRAMS: [&str; 3] = ["control", "edge", "peer"];
+/// The program of the harness, which belongs to a whole product.
+pub const HARNESS: &str = "peerbed";
 /// What stands for the checkout as it is, with everything that is not committed.
 pub const WORKTREE: &str = ".";
 /// How they are built; whatever changes a program belongs to it.
@@ -38,7 +40,7 @@ pub struct Subject {
     pub dirty: bool,
     /// What built it.
     pub rustc: Option<String>,
-    /// BLAKE3 of each program, in the order of [`PROGRAMS`].
+    /// BLAKE3 of each program, in the order of [`PROGRAMS`]; of a whole product also of its [`HARNESS`], the last.
     pub programs: Vec<String>,
 }
 
@@ -65,14 +67,17 @@ pub struct Version {
 pub struct Checkout {
     root: PathBuf,
     cache: PathBuf,
+    /// What is built of each version.
+    programs: Vec<&'static str>,
 }
 
 impl Built {
     /// Programs that somebody else built.
-    pub fn given(name: &str, directory: &Path) -> anyhow::Result<Self> {
+    pub fn given(name: &str, directory: &Path, whole: bool) -> anyhow::Result<Self> {
         let directory = directory.canonicalize().with_context(|| format!("cannot open {}", directory.display()))?;
-        let programs = hashes(&directory)
-            .with_context(|| format!("{} must have the programs control, edge and peer", directory.display()))?;
+        let wanted = programs(whole);
+        let programs = hashes(&directory, &wanted)
+            .with_context(|| format!("{} must have the programs {}", directory.display(), wanted.join(", ")))?;
         let subject = Subject { name: name.to_owned(), commit: None, tree: None, dirty: false, rustc: None, programs };
         Ok(Self { subject, directory })
     }
@@ -98,7 +103,13 @@ impl Checkout {
         fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
         // As git tells it.
         let cache = cache.canonicalize().with_context(|| format!("cannot open {}", cache.display()))?;
-        Ok(Self { root, cache })
+        Ok(Self { root, cache, programs: programs(false) })
+    }
+
+    /// The same, of which whole products are built.
+    #[must_use]
+    pub fn whole(self, whole: bool) -> Self {
+        Self { programs: programs(whole), ..self }
     }
 
     /// The version of this name: anything that git knows as a commit, or `.` for the files as they are.
@@ -165,7 +176,8 @@ impl Checkout {
         let host =
             rustc.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?.to_owned();
         let rustc = rustc.lines().next().unwrap_or_default().to_owned();
-        let key = blake3::hash(format!("{tree}\n{rustc}\n{host}\n{FLAGS}").as_bytes()).to_hex()[..32].to_owned();
+        let whole = if self.programs.contains(&HARNESS) { "\nwhole" } else { "" };
+        let key = blake3::hash(format!("{tree}\n{rustc}\n{host}\n{FLAGS}{whole}").as_bytes()).to_hex()[..32].to_owned();
         let directory = self.cache.join("programs").join(key);
         let subject = |programs| Subject {
             name: name.clone(),
@@ -175,15 +187,16 @@ impl Checkout {
             rustc: Some(rustc.clone()),
             programs,
         };
-        if let Ok(programs) = hashes(&directory) {
+        if let Ok(programs) = hashes(&directory, &self.programs) {
             complain(format_args!("{name}: built before"));
             return Ok(Built { subject: subject(programs), directory });
         }
         complain(format_args!("{name}: building {} (some minutes)", short(commit, *dirty)));
         self.cargo(&source, &host).with_context(|| format!("{name} could not be built"))?;
         let built = self.cache.join("target").join(&host).join("release");
-        keep(&built, &directory)?;
-        let programs = hashes(&directory).with_context(|| format!("what was built of {name} cannot be read"))?;
+        keep(&built, &directory, &self.programs)?;
+        let programs =
+            hashes(&directory, &self.programs).with_context(|| format!("what was built of {name} cannot be read"))?;
         Ok(Built { subject: subject(programs), directory })
     }
 
@@ -236,14 +249,23 @@ impl Checkout {
         let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
         let mut command = Command::new("cargo");
         command.args(["build", "--release", "--locked", "--quiet", "--target", host]);
-        for program in PROGRAMS {
-            command.args(["-p", &format!("peerbed-{program}")]);
+        for program in &self.programs {
+            let package = if *program == HARNESS { HARNESS.to_owned() } else { format!("peerbed-{program}") };
+            command.args(["-p", &package]);
         }
         // What the caller builds with is not what is compared.
         let foreign = |name: &str| {
-            ["CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_TARGET_", "CARGO_ENCODED_", "RUSTC", "RUSTFLAGS"]
-                .iter()
-                .any(|beginning| name.starts_with(beginning))
+            [
+                "CARGO_PROFILE_",
+                "CARGO_BUILD_",
+                "CARGO_TARGET_",
+                "CARGO_ENCODED_",
+                "CARGO_INCREMENTAL",
+                "RUSTC",
+                "RUSTFLAGS",
+            ]
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
         };
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(foreign)) {
             command.env_remove(name);
@@ -258,18 +280,23 @@ impl Checkout {
     }
 }
 
+/// The programs of the nodes, or of a whole product.
+fn programs(whole: bool) -> Vec<&'static str> {
+    PROGRAMS.into_iter().chain(whole.then_some(HARNESS)).collect()
+}
+
 /// A commit in a few letters.
 pub fn short(commit: &str, dirty: bool) -> String {
     format!("{commit:.10}{}", if dirty { "-dirty" } else { "" })
 }
 
 /// Copies the programs to where they stay, all of them or none.
-fn keep(built: &Path, directory: &Path) -> anyhow::Result<()> {
+fn keep(built: &Path, directory: &Path, programs: &[&str]) -> anyhow::Result<()> {
     let parent = directory.parent().context("programs have a directory")?;
     fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     let fresh =
         tempfile::tempdir_in(parent).with_context(|| format!("cannot make a directory in {}", parent.display()))?;
-    for program in PROGRAMS {
+    for program in programs {
         fs::copy(built.join(program), fresh.path().join(program))
             .with_context(|| format!("the build made no {program}"))?;
     }
@@ -286,34 +313,13 @@ fn keep(built: &Path, directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn hashes(directory: &Path) -> anyhow::Result<Vec<String>> {
+fn hashes(directory: &Path, programs: &[&str]) -> anyhow::Result<Vec<String>> {
     let hash = |program: &&str| {
         let path = directory.join(program);
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(blake3::hash(&bytes).to_hex().to_string())
     };
-    PROGRAMS.iter().map(hash).collect()
-}
-
-/// Takes away what would tell git of another repository than that of its directory, as hooks do.
-fn alone(command: &mut Command) {
-    for name in [
-        "GIT_DIR",
-        "GIT_WORK_TREE",
-        "GIT_INDEX_FILE",
-        "GIT_COMMON_DIR",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_PREFIX",
-        "GIT_NAMESPACE",
-        "GIT_CONFIG",
-        "GIT_CONFIG_PARAMETERS",
-        "GIT_CONFIG_COUNT",
-        "GIT_SHALLOW_FILE",
-        "GIT_GRAFT_FILE",
-    ] {
-        command.env_remove(name);
-    }
+    programs.iter().map(hash).collect()
 }
 
 fn cache_directory() -> anyhow::Result<PathBuf> {

@@ -215,6 +215,111 @@ fn ties_and_zeros_are_no_difference() {
 }
 
 #[test]
+fn differences_that_are_all_equal_have_an_interval_of_no_width() {
+    for (factor, expected) in [(0.85, Word::Regressed), (1.2, Word::Improved), (0.98, Word::ChangedSmall)] {
+        let verdict = judged(&times(12, factor, 0.0), &speed(12), &quiet(&[SPEED]));
+        let found = only(&verdict);
+        let effect = found.effect.expect("an effect");
+        assert_eq!((found.verdict, found.p), (expected, Some(2.0 / 4096.0)), "{found:#?}");
+        assert!((effect.low - (factor - 1.0)).abs() < 1e-6 && (effect.high - effect.low).abs() < 1e-6, "{effect:?}");
+    }
+    // As many the one way as the other, all of one size.
+    let turns = (0..12).map(|place| if place % 2 == 0 { (20.0, 24.0) } else { (24.0, 20.0) });
+    let verdict = judged(&pairs(SPEED, turns), &speed(12), &quiet(&[SPEED]));
+    assert_eq!((only(&verdict).verdict, only(&verdict).p), (Word::Inconclusive, Some(1.0)), "{verdict:#?}");
+}
+
+#[test]
+fn ratios_of_nothing_are_no_change_and_no_error() {
+    let figure = "peer_efficiency.bytes";
+    let design = design(vec![metric(figure, Kind::Ratio, Better::Higher, 0.05)], 12);
+    let totals = |(base, head): ((f64, f64), (f64, f64))| {
+        let mut all = pairs(figure, [(0.0, 0.0); 12]);
+        for pair in &mut all {
+            pair.base.totals.insert(figure, base);
+            pair.head.totals.insert(figure, head);
+        }
+        judged(&all, &design, &quiet(&[figure]))
+    };
+    for sums in [((0.0, 1000.0), (0.0, 1000.0)), ((0.0, 0.0), (0.0, 0.0))] {
+        let verdict = totals(sums);
+        assert_eq!((only(&verdict).verdict, only(&verdict).p), (Word::NoChange, Some(1.0)), "{verdict:#?}");
+        let effect = only(&verdict).effect.expect("an effect");
+        assert!([effect.estimate, effect.low, effect.high].iter().all(|end| end.abs() < 1e-9), "{effect:?}");
+    }
+}
+
+#[test]
+fn an_arm_that_fails_in_some_pairs_is_not_passed_over() {
+    // Two heads of twelve deliver nothing at all, the others are as fast.
+    let mut some = times(12, 1.0, 0.01);
+    for pair in some.iter_mut().take(2) {
+        pair.head = run(&[(SPEED, Some(0.0))]);
+    }
+    assert_eq!(word(&some, &speed(12), &quiet(&[SPEED])), (Word::Inconclusive, Outcome::Inconclusive));
+    // The base's own failures are not the head's.
+    let died = |base: bool| {
+        let mut pairs = times(16, 1.0, 0.01);
+        let side = if base { &mut pairs[3].base } else { &mut pairs[3].head };
+        side.reasons.push("peer-3 ended".into());
+        side.deaths.push("peer-3 ended with code 101".into());
+        judged(&pairs, &speed(16), &quiet(&[SPEED]))
+    };
+    assert_eq!((died(true).outcome, died(true).pairs_used), (Outcome::Passed, 15), "{:#?}", died(true));
+    assert_eq!(died(false).outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn a_figure_that_is_no_number_counts_as_undefined_and_costs_the_others_nothing() {
+    let rate = "failure_rate";
+    let both = design(
+        vec![
+            metric(SPEED, Kind::Distribution, Better::Higher, 0.05),
+            metric(rate, Kind::Proportion, Better::Lower, 0.02),
+        ],
+        12,
+    );
+    for nothing in [None, Some(f64::NAN), Some(f64::INFINITY)] {
+        let mut pairs = times(12, 0.85, 0.02);
+        for pair in &mut pairs {
+            for side in [&mut pair.base, &mut pair.head] {
+                *side = run(&[(SPEED, side.figures.get(SPEED)), (rate, nothing)]);
+            }
+        }
+        let verdict = judged(&pairs, &both, &quiet(&[SPEED]));
+        let [speed, failures] = &verdict.findings[..] else { panic!("{verdict:#?}") };
+        assert_eq!((speed.verdict, speed.p_adjusted), (Word::Regressed, speed.p), "one test is made, not two");
+        assert_eq!((failures.verdict, failures.p, failures.pairs), (Word::Inconclusive, None, 0), "{nothing:?}");
+        assert_eq!(failures.note.as_deref(), Some("it is defined in 0 of 12 pairs"));
+        assert_eq!(verdict.outcome, Outcome::Regressed);
+    }
+}
+
+#[test]
+fn what_does_not_decide_fails_nothing_and_a_gain_makes_up_for_no_loss() {
+    let with = |gating: bool, factor: f64| {
+        let figure = "startup_ms.p50";
+        let metrics = vec![
+            MetricSpec { gating, ..metric(figure, Kind::Distribution, Better::Lower, 0.05) },
+            metric(SPEED, Kind::Distribution, Better::Higher, 0.05),
+        ];
+        let mut pairs = times(12, factor, 0.02);
+        for pair in &mut pairs {
+            for side in [&mut pair.base, &mut pair.head] {
+                let value = side.figures.get(SPEED);
+                *side = run(&[(SPEED, value), (figure, value)]);
+            }
+        }
+        let verdict = judged(&pairs, &design(metrics, 12), &quiet(&[SPEED, figure]));
+        (verdict.findings[0].verdict, verdict.findings[1].verdict, verdict.outcome)
+    };
+    // Both rise: speeds are better, times until something comes are worse.
+    assert_eq!(with(true, 1.2), (Word::Regressed, Word::Improved, Outcome::Regressed));
+    assert_eq!(with(false, 1.2), (Word::Regressed, Word::Improved, Outcome::Passed));
+    assert_eq!(with(true, 0.8), (Word::Improved, Word::Regressed, Outcome::Regressed));
+}
+
+#[test]
 fn rare_events_are_compared_by_whether_a_run_has_any() {
     let rates = design(vec![metric("failure_rate", Kind::Proportion, Better::Lower, 0.02)], 12);
     let noise = noisy(&["failure_rate"], Scale::Points, 0.001);
@@ -366,6 +471,7 @@ fn people_read_what_was_found_and_what_could_have_been() {
         head_arm: "hybrid".into(),
         base: subject("main"),
         head: subject("."),
+        whole: false,
         same_programs: false,
         design: design.clone(),
         place: None,

@@ -15,12 +15,17 @@ mod tests;
 
 pub use claims::claims_table;
 pub use format::{bytes, number, percent, shown};
-pub(crate) use page::GENERATOR;
+pub(crate) use page::{GENERATOR, STYLE, document};
 pub use page::{html, html_after};
 pub use source::Source;
 pub use table::{markdown, table};
 
 use crate::results::{ArmSummary, ExpectationResult, Summary};
+
+/// Round values between these ends, a handful, and how they are written.
+pub(crate) fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
+    chart::Axis::fixed("", chart::Unit::Plain, low, high).ticks()
+}
 
 /// One sentence for each reason why an arm is invalid, with the remedy if it was the machine's overload; then one for each expectation that is not met,
 /// and each claim that is not shown.

@@ -73,10 +73,39 @@ fn commit_and_difference(checkout: &Path) -> Result<(String, Option<String>), St
     Ok((commit, Some(hasher.finalize().to_hex().to_string())))
 }
 
+/// What tells git of another repository than that of its directory, as hooks do (`git rev-parse --local-env-vars` lists them).
+const OF_A_REPOSITORY: [&str; 17] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+/// Takes these away.
+pub(crate) fn alone(command: &mut Command) {
+    for name in OF_A_REPOSITORY {
+        command.env_remove(name);
+    }
+}
+
 /// Standard output of a program that ended well, else a sentence.
 fn output(directory: &Path, program: &str, args: &[&str]) -> Result<Vec<u8>, String> {
     let called = || format!("`{program} {}`", args.join(" "));
     let mut command = Command::new(program);
+    alone(&mut command);
     // Reading must not write: without this, `git status` refreshes the index.
     command.args(args).current_dir(directory).env("GIT_OPTIONAL_LOCKS", "0").stdin(Stdio::null());
     let output = command.output().map_err(|error| format!("{}: {error}", called()))?;
@@ -121,6 +150,14 @@ mod tests {
     fn git(directory: &Path, args: &[&str]) {
         let fixed = ["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"];
         output(directory, "git", &[&fixed[..], args].concat()).expect("git works");
+    }
+
+    #[test]
+    fn every_variable_that_leads_git_elsewhere_is_taken_away() {
+        let listed = output(Path::new("/"), "git", &["rev-parse", "--local-env-vars"]).expect("git works");
+        let listed = String::from_utf8(listed).expect("text");
+        let missing: Vec<&str> = listed.lines().filter(|name| !OF_A_REPOSITORY.contains(name)).collect();
+        assert!(listed.contains("GIT_DIR") && missing.is_empty(), "{missing:?}");
     }
 
     #[test]

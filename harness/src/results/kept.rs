@@ -125,8 +125,8 @@ impl Begun {
         };
         differ("built with", built(self), built(other));
         let machine = |begun: &Self| match &begun.machine {
-            Some(Machine { kernel, cpu_model, cores, memory_bytes, .. }) => {
-                format!("{cores} cores of {cpu_model}, {} GiB, Linux {kernel}", memory_bytes >> 30)
+            Some(Machine { kernel, architecture, cpu_model, cores, memory_bytes }) => {
+                format!("{cores} cores of {cpu_model}, {} GiB, Linux {kernel} ({architecture})", memory_bytes >> 30)
             }
             None => "unknown".to_owned(),
         };
@@ -163,7 +163,7 @@ fn record_path(directory: &Path, plan: &Plan) -> PathBuf {
 }
 
 /// Writes the record of a run, whole or not at all, and waits until it is on the disk.
-pub(super) fn keep(directory: &Path, record: &RunRecord) -> Result<(), ResultsError> {
+pub(crate) fn keep(directory: &Path, record: &RunRecord) -> Result<(), ResultsError> {
     let plan = &*record.plan;
     let path = record_path(directory, plan);
     let parent = path.parent().unwrap_or(directory);
@@ -187,7 +187,7 @@ pub(super) fn keep(directory: &Path, record: &RunRecord) -> Result<(), ResultsEr
 }
 
 /// The record of a plan's run, if it is there and whole; in words what is wrong with one that is not.
-pub(super) fn load(directory: &Path, plan: &Arc<Plan>) -> Result<Option<RunRecord>, String> {
+pub(crate) fn load(directory: &Path, plan: &Arc<Plan>) -> Result<Option<RunRecord>, String> {
     let bytes = match regular::read(&record_path(directory, plan), MOST_BYTES) {
         Err(regular::ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(|error| error.to_string())?,

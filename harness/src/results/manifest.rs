@@ -83,8 +83,12 @@ pub struct RunEntry {
     pub teardown_s: f64,
     /// The longest that the harness's own one-second tick was late.
     pub tick_late_max_ms: f64,
+    /// What carried its nodes.
+    pub runtime: String,
     /// How the links were made in this run.
     pub engine: EngineReport,
+    /// The same hash as that of the whole, of this run. None where something is unknown.
+    pub fingerprint: Option<String>,
     /// Lines that the nodes said.
     pub events: usize,
     /// Nodes that ended otherwise than with exit code 0 after they were asked to stop.
@@ -114,7 +118,9 @@ impl Manifest {
             Err(error) => (None, Some(error.to_string())),
         };
         let first = outcomes.first().map(RunOutcome::record);
-        let fingerprint = machine.as_ref().zip(first).map(|(machine, record)| fingerprint(machine, record));
+        let print = |record: &RunRecord| machine.as_ref().map(|machine| fingerprint(machine, record));
+        let runs = outcomes.iter().map(|outcome| RunEntry { fingerprint: print(outcome.record()), ..entry(outcome) });
+        let (runs, fingerprint) = (runs.collect(), first.and_then(print));
         let mut congestion_control: Vec<_> = plans.iter().map(|plan| plan.fabric.congestion_control.clone()).collect();
         congestion_control.sort();
         congestion_control.dedup();
@@ -136,7 +142,7 @@ impl Manifest {
             plans: Outline::by_arm(plans),
             calibration: None,
             runs_taken_over: 0,
-            runs: outcomes.iter().map(entry).collect(),
+            runs,
         }
     }
 }
@@ -156,7 +162,9 @@ fn entry(outcome: &RunOutcome) -> RunEntry {
         elapsed_s: record.elapsed.as_secs_f64(),
         teardown_s: record.teardown.as_secs_f64(),
         tick_late_max_ms: record.tick_late_max().as_secs_f64() * 1e3,
+        runtime: record.runtime.clone(),
         engine: record.engine.clone(),
+        fingerprint: None,
         events: record.events.len(),
         odd_exits: record.exits.iter().filter(odd).map(exit).collect(),
     }

@@ -107,11 +107,24 @@ pub struct MetricRow {
     pub arm: String,
     /// Of which repeat.
     pub repeat: u32,
+    /// Whether its run is valid.
+    pub valid: bool,
     /// Its name.
     pub name: String,
     /// What tells it from others of the same name.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// `distribution`, `proportion`, `ratio` or `count`.
+    pub kind: String,
+    /// How many things it is of.
+    #[serde(default)]
+    pub n: Option<u64>,
+    /// Of a distribution, the mean; none of no values.
+    #[serde(default)]
+    pub mean: Option<f64>,
+    /// Of a distribution, its quantiles by name (`min`, `p10`, …); none of no values.
+    #[serde(default)]
+    pub quantiles: Option<BTreeMap<String, f64>>,
     /// Its number, unless it is a distribution or undefined.
     #[serde(default)]
     pub value: Option<f64>,

@@ -269,6 +269,28 @@ fn what_differs_is_named() {
 }
 
 #[test]
+fn what_another_machine_began_is_not_gone_on_with() {
+    let (tree, plans) = (Tree::new(), plans());
+    let path = begin(&tree, &plans, 1_000, 1).path().join("runs/begun.json");
+    let was: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("there")).expect("JSON");
+    for (field, value, difference) in [
+        ("kernel", "6.1.0-other".into(), "Linux 6.1.0-other ("),
+        ("architecture", "riscv64".into(), " (riscv64), now "),
+        ("cpu_model", "Another 9000".into(), " cores of Another 9000, "),
+        ("cores", 4096.into(), "machine: 4096 cores of "),
+        ("memory_bytes", (9_u64 << 40).into(), ", 9216 GiB, "),
+    ] {
+        let mut other = was.clone();
+        assert!(std::mem::replace(&mut other["machine"][field], value) != serde_json::Value::Null, "{field}");
+        fs::write(&path, other.to_string()).expect("written");
+        let error = refused(&tree, &plans, &begun(&plans));
+        assert!(error.contains("(machine: ") && error.contains(difference), "{error}");
+    }
+    fs::write(&path, was.to_string()).expect("written");
+    assert_eq!(resumed(&tree, &plans).records.len(), 1);
+}
+
+#[test]
 fn where_somebody_is_at_work_nothing_is_taken() {
     let (tree, plans) = (Tree::new(), plans());
     let working = begin(&tree, &plans, 1_000, 2);

@@ -54,6 +54,14 @@ impl Chosen {
         }
     }
 
+    /// Which one it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Chosen::Netns(_) => Kind::Netns,
+            Chosen::Docker(_) => Kind::Docker,
+        }
+    }
+
     /// The same with other programs of the nodes.
     #[must_use]
     pub fn running(self, programs: Programs) -> Self {

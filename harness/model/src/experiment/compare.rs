@@ -21,7 +21,8 @@ pub(crate) fn decode(node: &Node, known: expect::Known<'_>, report: &mut Report)
     Comparison { arm, looks, metrics }
 }
 
-fn read_looks(node: &Node, report: &mut Report) -> Vec<u32> {
+/// Reads after how many pairs results are looked at.
+pub(crate) fn read_looks(node: &Node, report: &mut Report) -> Vec<u32> {
     let (least, most) = limits::PAIRS;
     let items = report.bounded_list(node, "numbers of pairs", (1, limits::LOOKS)).unwrap_or_default();
     let looks: Vec<u32> = items.iter().filter_map(|node| Some(report.whole(node, least, most)? as u32)).collect();

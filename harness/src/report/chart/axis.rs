@@ -92,7 +92,7 @@ impl Axis {
     }
 
     /// What is written along it.
-    pub(super) fn ticks(&self) -> Vec<(f64, String)> {
+    pub(in crate::report) fn ticks(&self) -> Vec<(f64, String)> {
         match self.scale {
             Scale::Names => (0..).map(f64::from).zip(self.names.iter().cloned()).collect(),
             Scale::Linear => {

@@ -27,7 +27,8 @@ use super::{
 };
 use crate::results::RunDetail;
 
-const STYLE: &str = include_str!("page.css");
+/// How our pages look.
+pub(crate) const STYLE: &str = include_str!("page.css");
 /// What tells a page of ours from any other file.
 pub(crate) const GENERATOR: &str = "peerbed report";
 const SCRIPT: &str = include_str!("page.js");
@@ -43,52 +44,61 @@ pub fn html_after(source: &Source, first: &Markup) -> String {
     let figures = figures::all(source);
     let most = figures.iter().map(Figure::series).max().unwrap_or(0);
     let style = format!("{STYLE}{}", rules(most));
-    let policy = format!(
-        "default-src 'none'; img-src data:; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
-        hash(&style),
-        hash(SCRIPT)
-    );
     let title = title(source);
+    let body = html! {
+        header {
+            h1 { (title) }
+            @for question in questions(source) { p .question { (question) } }
+            @let legend = source.legend();
+            @if !legend.is_empty() { ul .results { @for (letter, identity) in &legend { li { b { (letter) } ": " (identity) } } } }
+        }
+        main {
+            (first)
+            (answer::section(source))
+            @for set in &source.sets { (claims::section(set)) }
+            @for set in &source.sets { (validity(set)) (earlier(set)) }
+            h2 { "Figures by arm" }
+            (arms::key_figures(&columns))
+            (arms::all_figures(&columns))
+            @for set in &source.sets { (runs_of(set)) }
+            @for set in &source.sets { (expectations(set)) (attackers_list(set)) }
+            h2 { "Pictures" }
+            div .figures {
+                @for figure in &figures {
+                    @match figure { Figure::Chart(chart) => { (chart.figure().unwrap_or_default()) }, Figure::Heat(heat) => { (heat.figure().unwrap_or_default()) } }
+                }
+            }
+            (runs(&columns))
+            @for set in &source.sets { (setup::section(set)) }
+        }
+    };
+    let invalid = if source.valid() { "" } else { " — INVALID" };
+    document(&format!("{title}{invalid}"), GENERATOR, &style, Some(SCRIPT), &body)
+}
+
+/// A page of its own: its policy allows this style and this script and nothing else, from wherever it may be.
+pub(crate) fn document(title: &str, generator: &str, style: &str, script: Option<&str>, body: &Markup) -> String {
+    let scripts = script.map_or(String::new(), |script| format!(" script-src '{}';", hash(script)));
+    let policy = format!(
+        "default-src 'none'; img-src data:; style-src '{}';{scripts} base-uri 'none'; form-action 'none'",
+        hash(style)
+    );
     let page = html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta name="generator" content=(GENERATOR);
+                meta name="generator" content=(generator);
                 meta http-equiv="Content-Security-Policy" content=(policy);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 // No icon: a browser would ask for one otherwise.
                 link rel="icon" href="data:,";
-                title { (title) @if !source.valid() { " — INVALID" } }
+                title { (title) }
                 style { (PreEscaped(style)) }
             }
             body {
-                header {
-                    h1 { (title) }
-                    @for question in questions(source) { p .question { (question) } }
-                    @let legend = source.legend();
-                    @if !legend.is_empty() { ul .results { @for (letter, identity) in &legend { li { b { (letter) } ": " (identity) } } } }
-                }
-                main {
-                    (first)
-                    (answer::section(source))
-                    @for set in &source.sets { (claims::section(set)) }
-                    @for set in &source.sets { (validity(set)) (earlier(set)) }
-                    h2 { "Figures by arm" }
-                    (arms::key_figures(&columns))
-                    (arms::all_figures(&columns))
-                    @for set in &source.sets { (runs_of(set)) }
-                    @for set in &source.sets { (expectations(set)) (attackers_list(set)) }
-                    h2 { "Pictures" }
-                    div .figures {
-                        @for figure in &figures {
-                            @match figure { Figure::Chart(chart) => { (chart.figure().unwrap_or_default()) }, Figure::Heat(heat) => { (heat.figure().unwrap_or_default()) } }
-                        }
-                    }
-                    (runs(&columns))
-                    @for set in &source.sets { (setup::section(set)) }
-                }
-                script { (PreEscaped(SCRIPT)) }
+                (body)
+                @if let Some(script) = script { script { (PreEscaped(script)) } }
             }
         }
     };

@@ -1,0 +1,68 @@
+//! `peerbed nightly`: controls and measurements of a real night, its history and what it ends with.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::{
+    commits::{Repository, SPEED, front},
+    program::{alone, measure_at_most, said},
+};
+
+#[test]
+fn a_night_finds_the_injected_change_and_the_real_one_and_keeps_both() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().expect("a directory");
+    let repository = Repository::of(&directory.path().join("checkout"));
+    let reference = repository.commit("one");
+    let suite = "negative: [{experiment: capped}]\npositive: [{experiment: capped, injected: worse}]\n\
+                 measure: [{experiment: capped}]\n";
+    repository.write("experiments/suites/nightly.yaml", &format!("references: ['{reference}']\n{suite}"));
+    repository.write("peer/main.rs", &front("peer", 2, 2_000_000));
+    let head = repository.commit("two: half as fast");
+    repository.know_noise();
+
+    let night =
+        measure_at_most(3, || repository.peerbed(&["nightly", "--head", "HEAD", "--calibrate", "never", "--quiet"]));
+    assert_eq!(night.status.code(), Some(1), "{}", said(&night));
+    assert!(said(&night).contains("**The night is red**: capped, arm as-is is REGRESSED"), "{}", said(&night));
+    let results = repository.0.join("results");
+    let history = fs::read_to_string(results.join("history/history.jsonl")).expect("a history");
+    let entries: Vec<Value> = history.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    // Nights that were INVALID for load are in it, too.
+    let [negative, positive, measured] = &entries[entries.len() - 3..] else { panic!("{history}") };
+    for (entry, role) in [(negative, "negative-control"), (positive, "positive-control")] {
+        assert_eq!((&entry["role"], &entry["expected"]), (&role.into(), &Value::Bool(true)), "{history}");
+    }
+    assert_eq!((&measured["role"], &measured["outcome"]), (&"measure".into(), &"regressed".into()), "{history}");
+    assert_eq!(
+        (&measured["head"]["commit"], &measured["reference"]["commit"]),
+        (&head.as_str().into(), &reference.as_str().into())
+    );
+    let metrics = measured["metrics"].as_array().expect("metrics");
+    let speed = metrics.iter().find(|metric| metric["figure"] == SPEED).expect("the metric that decides");
+    assert_eq!((&speed["verdict"], &speed["gating"]), (&"regressed".into(), &Value::Bool(true)));
+    let page = fs::read_to_string(results.join("history/history.html")).expect("a page");
+    assert!(page.contains("REGRESSED") && results.join("history/summary.md").exists());
+
+    for (text, why) in [
+        (
+            format!("references: ['{}']\n{suite}", "0".repeat(40)),
+            "a reference of the suite `nightly` is not in this clone",
+        ),
+        (format!("references: [main]\n{suite}"), "is not the full hash of a commit"),
+        (format!("references: ['{reference}']\n{}", suite.replace("worse", "wors")), "has no arm `wors`"),
+    ] {
+        repository.write("experiments/suites/nightly.yaml", &text);
+        let refused = repository.peerbed(&["nightly"]).output().expect("it runs");
+        assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+        assert!(said(&refused).contains(why), "lacks {why}: {}", said(&refused));
+    }
+    let refused = repository.peerbed(&["nightly", "daily"]).output().expect("it runs");
+    assert!(said(&refused).contains("there is no suite `daily`") && said(&refused).contains("suites here: nightly"));
+    assert_eq!(
+        fs::read_to_string(results.join("history/history.jsonl")).expect("a history"),
+        history,
+        "nothing was added"
+    );
+}
