@@ -21,8 +21,9 @@ use crate::{
 
 /// Reproducible experiments with peer-assisted content delivery.
 ///
-/// Exit codes: 0 good, 1 an expectation of the experiment was not met, 2 wrong usage or a machine that lacks something,
-/// 4 the measurement is INVALID, 130 interrupted (Ctrl-C, SIGTERM or SIGHUP; everything is taken down).
+/// Exit codes: 0 good, 1 an expectation of the experiment was not met, 2 wrong usage, bad input or a machine that lacks something,
+/// 4 the measurement is INVALID, 130 interrupted (Ctrl-C, SIGTERM or SIGHUP; everything is taken down); of compare also
+/// 1 regressed, 3 inconclusive, 5 the programs that were compared died.
 #[derive(Debug, Parser)]
 #[command(name = "peerbed", version, max_term_width = 100)]
 struct Cli {
@@ -161,5 +162,22 @@ fn carry_out(cli: &Cli) -> anyhow::Result<ExitCode> {
             Ok(Status::Good.into())
         }
         Verb::Probe(args) => probe::run(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_has_every_exit_code() {
+        let help = Cli::command().render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let codes = help.split("Exit codes: ").nth(1).and_then(|rest| rest.split("Usage:").next()).expect("a list");
+        let statuses = [Status::Good, Status::Unmet, Status::Usage, Status::Invalid, Status::Interrupted];
+        // Those of `compare` stand in its verdicts.
+        let all = statuses.map(Status::code).into_iter().chain([3, 5]);
+        for code in all {
+            assert!(codes.split([' ', ',']).any(|word| word == code.to_string()), "{code}: {codes}");
+        }
     }
 }

@@ -25,7 +25,7 @@ pub mod asgraph;
 pub mod schema;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use experiment::scale::Scale;
+pub use experiment::{policy::default_parameters, scale::Scale};
 pub use files::{ExperimentFile, TopologyFile};
 pub use limits::SEED as MAX_SEED;
 pub use plan::{

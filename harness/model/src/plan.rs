@@ -73,7 +73,8 @@ pub struct Plan {
     /// The figures that its report draws beside the usual ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub figures: Vec<String>,
-    /// Every policy parameter as it was resolved, defaults included: `policy.uploads.per_copy` → `5`. For the manifest.
+    /// Every policy parameter as it was resolved, defaults included: `policy.uploads.per_copy` → `5`; and whatever else the arm or
+    /// the matrix sets, as it is written or called: `groups.seeds.holds.game` → `12`. For the manifest.
     pub parameters: BTreeMap<String, Setting>,
 }
 

@@ -122,7 +122,10 @@ impl Report {
 
     /// Notes that something else was expected.
     pub(crate) fn wrong_type(&mut self, node: &Node, expected: &str) {
-        self.error(node.span, format!("expected {expected}, found {}", node.describe()));
+        let finding = self.error(node.span, format!("expected {expected}, found {}", node.describe()));
+        if node.is_null() {
+            finding.help(format!("write {expected}; a key that is not needed is left out"));
+        }
     }
 
     /// Reads a list.

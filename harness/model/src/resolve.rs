@@ -20,7 +20,7 @@ use crate::{
     read::{did_you_mean, listed},
     source::{ExperimentName, Source},
     topology::{self, Topology, trace::TraceFiles},
-    yaml::{Node, shorten},
+    yaml::{Node, Value, shorten},
 };
 
 mod build;
@@ -68,6 +68,8 @@ struct Arm {
     /// Which of `arms` it comes from, where a matrix made several of it.
     base: Option<String>,
     matrix: Coordinates,
+    /// Paths and values that the arm itself sets.
+    sets: Vec<(String, String)>,
     body: Body,
     layout: Arc<Layout>,
     timeline: Vec<Step>,
@@ -225,7 +227,8 @@ impl ArmTree {
     pub(crate) fn base(experiment: &Arc<Node>, topology: &Arc<Node>) -> Self {
         let name = Spanned { value: String::new(), span: Span::new(EXPERIMENT_FILE, 0, 0) };
         let (experiment, topology) = (Arc::clone(experiment), Arc::clone(topology));
-        Self { name, base: None, matrix: Coordinates::default(), varied: false, experiment, topology }
+        let (sets, matrix) = (Vec::new(), Coordinates::default());
+        Self { name, base: None, matrix, sets, varied: false, experiment, topology }
     }
 
     fn which(&self) -> Which<'_> {
@@ -332,9 +335,11 @@ fn read_all(
     let names = if alone { speakable(&trees) } else { names };
     let also = wanted.written.0.iter().filter(|_| !alone);
     let speak_of: Vec<&str> = names.iter().chain(also).map(String::as_str).collect();
-    let paths = trees.first().map_or_else(Vec::new, |tree| tree.matrix.paths());
-    let paths: Vec<&str> = paths.iter().chain(wanted.written.1).map(String::as_str).collect();
-    let known = expect::Known { arms: &speak_of, paths: &paths };
+    // Those of a matrix that is wrong are known all the same.
+    let unreadable = matrix.is_some_and(|node| !matches!(node.value, Value::Map(_)));
+    let written = wanted.written.1.iter().map(String::as_str);
+    let paths: Vec<&str> = matrix.iter().flat_map(|node| node.keys()).chain(written).collect();
+    let known = expect::Known { arms: &speak_of, paths: (!unreadable).then_some(&paths) };
     let expected = root.get("expect").map_or_else(Vec::new, |node| expect::decode(node, known, report));
     let claims = root.get("claims").map_or_else(Vec::new, |node| claims::decode(node, known, report));
     let comparison = root.get("compare").map(|node| compare::decode(node, known, report)).unwrap_or_default();
@@ -412,5 +417,6 @@ fn read_arm(
     demand::check(&body, &arrivals, fields.span_of("workload"), report);
     let expect = expected.iter().filter(|one| one.concerns(&tree.which())).cloned().collect();
     let (name, base, matrix) = (tree.name.value.clone(), tree.base.clone(), tree.matrix.clone());
-    Some(Read { head: head?, arm: Arm { name, base, matrix, body, layout: layout?, timeline, expect } })
+    let sets = tree.sets.clone();
+    Some(Read { head: head?, arm: Arm { name, base, matrix, sets, body, layout: layout?, timeline, expect } })
 }

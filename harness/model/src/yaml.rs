@@ -86,6 +86,41 @@ impl Node {
         entries.iter().map(|entry| entry.key.as_str())
     }
 
+    /// What is written here, on a line of bounded length: `{poisson: 2/s, until: 38s}`.
+    pub(crate) fn written(&self) -> String {
+        fn write(node: &Node, text: &mut String) {
+            // What is longer is not shown.
+            if text.len() > 1000 {
+                return;
+            }
+            let join = |text: &mut String, index: usize| text.push_str(if index > 0 { ", " } else { "" });
+            match &node.value {
+                Value::Scalar { text: word, .. } => text.push_str(&shorten(word)),
+                Value::List(items) => {
+                    text.push('[');
+                    for (index, item) in items.iter().enumerate() {
+                        join(text, index);
+                        write(item, text);
+                    }
+                    text.push(']');
+                }
+                Value::Map(entries) => {
+                    text.push('{');
+                    for (index, entry) in entries.iter().enumerate() {
+                        join(text, index);
+                        text.push_str(&shorten(&entry.key));
+                        text.push_str(": ");
+                        write(&entry.node, text);
+                    }
+                    text.push('}');
+                }
+            }
+        }
+        let mut text = String::new();
+        write(self, &mut text);
+        shorten(&text)
+    }
+
     /// What it is, for messages.
     pub(crate) fn describe(&self) -> String {
         match &self.value {

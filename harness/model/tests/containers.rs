@@ -44,7 +44,7 @@ fn an_image_that_no_engine_could_have_is_refused() {
     experiments/e.yaml:8:48 `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` is too long for the name of an image: it has 256 bytes [at most 255 bytes are allowed; give the image a shorter tag]
     experiments/e.yaml:8:48 expected text, found a list []
     experiments/e.yaml:8:48 expected text, found a map []
-    experiments/e.yaml:8:46 expected text, found nothing []
+    experiments/e.yaml:8:46 expected text, found nothing [write text; a key that is not needed is left out]
     "#);
     let no_break_space = with(r#"image: "a\u00a0b""#).unwrap_err();
     assert!(only(&no_break_space).contains("it has whitespace"), "{no_break_space}");
@@ -96,7 +96,7 @@ fn limits_beyond_their_range_are_refused() {
     experiments/e.yaml:8:49 `256` is not a size: it has no unit [write a size as `64MiB`; units: B, kB, MB, GB, KiB, MiB, GiB, TiB]
     experiments/e.yaml:8:49 `unlimited` is not a size: it does not begin with a number [write a size as `64MiB`; units: B, kB, MB, GB, KiB, MiB, GiB, TiB]
     experiments/e.yaml:8:49 `-8MiB` is not a size: it is negative [write a size as `64MiB`; units: B, kB, MB, GB, KiB, MiB, GiB, TiB]
-    experiments/e.yaml:8:47 expected a size such as `64MiB`, found nothing []
+    experiments/e.yaml:8:47 expected a size such as `64MiB`, found nothing [write a size such as `64MiB`; a key that is not needed is left out]
     experiments/e.yaml:8:47 0 is out of range [a whole number from 1 to 32768 is expected]
     experiments/e.yaml:8:47 32769 is out of range [a whole number from 1 to 32768 is expected]
     experiments/e.yaml:8:47 `-1` is not a whole number [a whole number from 1 to 32768 is expected]
@@ -147,6 +147,10 @@ fn arms_may_differ_in_images_and_limits() {
     let [hybrid, mut other] = ["hybrid", "other"].map(|arm| experiment.plan(arm, 0, None).unwrap());
     assert_eq!(peer(&other).image.as_deref(), Some("peer:2"));
     assert_eq!(peer(&other).limits, Limits { memory_bytes: 64 << 20, pids: 9 });
+    // What the arm sets is recorded.
+    let set: Vec<&String> = other.parameters.keys().filter(|path| !hybrid.parameters.contains_key(*path)).collect();
+    assert_eq!(set, ["groups.homes.image", "groups.homes.memory", "groups.homes.pids"]);
+    other.parameters.clone_from(&hybrid.parameters);
     // Nothing else is drawn or placed otherwise.
     other.arm.clone_from(&hybrid.arm);
     for node in other.nodes.iter_mut().filter(|node| node.role == Role::Peer) {

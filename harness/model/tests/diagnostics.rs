@@ -71,7 +71,7 @@ expect:
     5 | polcy: {}
       | ^^^^^
       |
-      = help: the keys of an experiment are question, topology, seed, duration, providers, content, groups, workload, policy, congestion_control, engine, tolerance, arms, matrix, scales, timeline, repeats, expect, claims, figures
+      = help: the keys of an experiment are question, topology, seed, duration, providers, content, groups, workload, policy, congestion_control, engine, tolerance, arms, matrix, scales, timeline, repeats, expect, claims, compare, figures
 
     error: 99999999999999GiB is out of range
      --> experiments/e.yaml:7:23
@@ -393,7 +393,7 @@ fn values_that_cannot_be() {
     experiments/e.yaml:6:23 `-1MiB` is not a size: it is negative [write a size as `64MiB`; units: B, kB, MB, GB, KiB, MiB, GiB, TiB]
     experiments/e.yaml:6:23 `NaN` is not a size: it does not begin with a number [write a size as `64MiB`; units: B, kB, MB, GB, KiB, MiB, GiB, TiB]
     experiments/e.yaml:6:23 expected a size such as `64MiB`, found a list []
-    experiments/e.yaml:6:21 expected a size such as `64MiB`, found nothing []
+    experiments/e.yaml:6:21 expected a size such as `64MiB`, found nothing [write a size such as `64MiB`; a key that is not needed is left out]
     experiments/e.yaml:6:23 1TiB in pieces of 256KiB are 4194304 pieces [at most 262144 are allowed; make `piece` larger]
     experiments/e.yaml:6:36 1KiB is out of range [from 16KiB to 4MiB is allowed]
     experiments/e.yaml:6:23 `1Mib` is not a size: `Mib` is not one of its units [write a size as `64MiB`; units: B, kB, MB, GB, KiB, MiB, GiB, TiB]

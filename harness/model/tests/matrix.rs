@@ -90,6 +90,31 @@ fn a_matrix_needs_no_arms_and_reaches_every_kind_of_value() {
 }
 
 #[test]
+fn whatever_arms_and_the_matrix_set_is_recorded_with_the_parameters() {
+    let experiment = good(
+        "arms:
+  a: {}
+  b: {policy.edge.mode: only, workload.arrivals: {burst: 3, at: 1s, within: 2s}, topology.edges: [{as: isp-x, access: cable}]}
+matrix: {groups.homes.peers: [9, 12]}
+",
+    );
+    let of = |arm: &str| {
+        let all = plan(&experiment, arm).parameters;
+        let set = all.into_iter().filter(|(path, _)| !path.starts_with("policy.") && path != "congestion_control");
+        set.map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>()
+    };
+    assert_eq!(of("a+peers=9"), ["groups.homes.peers=9"]);
+    assert_eq!(
+        of("b+peers=12"),
+        [
+            "groups.homes.peers=12",
+            "topology.edges=[{as: isp-x, access: cable}]",
+            "workload.arrivals={burst: 3, at: 1s, within: 2s}"
+        ]
+    );
+}
+
+#[test]
 fn where_an_arm_is_survives_the_file_of_plans() {
     let experiment = good("matrix: {policy.uploads.per_copy: [7], groups.homes.peers: [9]}\n");
     let plan = plan(&experiment, "per_copy=7+peers=9");
@@ -247,6 +272,27 @@ fn what_is_wrong_with_a_matrix_is_said_where_it_stands() {
     let names: Vec<String> = (0..6).map(|number| format!("content.patch.size{number}: [{}]", "x".repeat(40))).collect();
     let wrong = wrong(&format!("matrix: {{{}}}\n", names.join(", ")));
     assert!(wrong.contains("is too long for the name of an arm"), "{wrong}");
+}
+
+#[test]
+fn a_trend_over_a_matrix_that_is_wrong_is_no_error_of_its_own() {
+    let trend = "expect: [{over: policy.uploads.per_copy, peer_efficiency: {trend: rising}}]\n";
+    for (matrix, message) in [
+        ("matrix: {policy.uploads.per_copy: [8, 8]}\n", "two values of `policy.uploads.per_copy` are called `8`"),
+        (
+            "arms: {a: {policy.uploads.per_copy: 5}}\nmatrix: {policy.uploads.per_copy: [1, 8]}\n",
+            "`policy.uploads.per_copy` is set by the matrix as well",
+        ),
+        ("matrix: [5]\n", "expected a map of paths and lists"),
+    ] {
+        let wrong = wrong(&format!("{matrix}{trend}"));
+        assert!(wrong.contains(message), "{wrong}");
+    }
+    // What the matrix does not have is said all the same.
+    let all = with(&format!("matrix: {{policy.uploads.connections: [8, 8]}}\n{trend}")).unwrap_err();
+    assert!(all.contains("no path of the matrix named `policy.uploads.per_copy`"), "{all}");
+    let none = wrong(&format!("{TWO}{trend}"));
+    assert!(none.contains("there is no `matrix`"), "{none}");
 }
 
 #[test]

@@ -57,6 +57,51 @@ fn quick_is_small_and_whole() {
     assert!(Duration::from_nanos(last) + Duration::from_secs(6) < plan.duration, "no time for the last download");
 }
 
+/// Headings of a page, as links name them: lower case, without punctuation, a hyphen for each space.
+fn anchors(page: &str) -> Vec<String> {
+    let mut fenced = false;
+    let mut anchors: Vec<String> = Vec::new();
+    for line in page.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        let hashes = line.bytes().take_while(|byte| *byte == b'#').count();
+        let Some(title) = line[hashes..].strip_prefix(' ').filter(|_| hashes > 0 && !fenced) else { continue };
+        let kept = title.trim().chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+        let anchor = kept.collect::<String>().to_lowercase().replace(' ', "-");
+        let before = anchors.iter().filter(|known| **known == anchor).count();
+        anchors.push(if before > 0 { format!("{anchor}-{before}") } else { anchor });
+    }
+    anchors
+}
+
+#[test]
+fn links_of_the_documentation_lead_to_files_and_headings() {
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let docs = docs.filter(|path| path.extension().is_some_and(|ending| ending == "md"));
+    let decisions = fs::read_dir(root().join("docs/decisions")).unwrap().map(|entry| entry.unwrap().path());
+    let pages: Vec<_> =
+        docs.chain(decisions).chain(["README.md", "CHANGELOG.md"].map(|name| root().join(name))).collect();
+    let mut checked = 0;
+    let mut dead = Vec::new();
+    for page in &pages {
+        let text = fs::read_to_string(page).unwrap();
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next());
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:")) {
+            checked += 1;
+            let (file, anchor) = target.split_once('#').map_or((target, None), |(file, anchor)| (file, Some(anchor)));
+            let file = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let leads = match anchor {
+                None => file.exists(),
+                Some(anchor) => fs::read_to_string(&file).is_ok_and(|text| anchors(&text).iter().any(|a| a == anchor)),
+            };
+            if !leads {
+                dead.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(checked > 100, "{checked} links");
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
 #[test]
 fn the_design_example_says_what_it_means() {
     let plan = resolve("hybrid-speed").plan("hybrid", 0, None).unwrap();

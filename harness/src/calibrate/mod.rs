@@ -117,7 +117,7 @@ pub fn complaints(calibrated: &[(Class, Calibrated)]) -> Vec<String> {
     complaints
 }
 
-pub use self::table::table;
+pub use self::table::{table, unmeasured};
 
 /// A class that is not right is measured so often before it is believed: other programs can disturb, and a wrong link is
 /// wrong each time.

@@ -5,6 +5,8 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::{Calibrated, Class, Finding};
 
 const DATAGRAMS: &str = "rate (datagrams)";
+/// What a trace carries is measured by datagrams.
+const TRACE: &str = "rate (trace)";
 const COLUMNS: [(&str, &str); 5] = [
     ("round trip", "round trip\nms"),
     (DATAGRAMS, "datagrams\nMbit/s"),
@@ -13,6 +15,12 @@ const COLUMNS: [(&str, &str); 5] = [
     ("queue", "queue\nkB"),
 ];
 
+/// The quantities without a finding, of all that can be measured; `found` says whether there is one of that name.
+pub fn unmeasured(found: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let whats = COLUMNS.iter().map(|(what, _)| *what);
+    whats.filter(|what| !(found(what) || *what == DATAGRAMS && found(TRACE))).collect()
+}
+
 /// The table, and a line that says how to read it.
 pub fn table(calibrated: &[(Class, Calibrated)]) -> String {
     let mut table = Table::new();
@@ -20,9 +28,7 @@ pub fn table(calibrated: &[(Class, Calibrated)]) -> String {
     table.set_header(["link"].into_iter().chain(COLUMNS.map(|(_, heading)| heading)).chain(["within"]));
     for (class, of) in calibrated {
         let cells = COLUMNS.iter().map(|(what, _)| {
-            // What a trace carries is measured by datagrams.
-            let same =
-                |finding: &&Finding| finding.what == *what || (finding.what, *what) == ("rate (trace)", DATAGRAMS);
+            let same = |finding: &&Finding| finding.what == *what || (finding.what, *what) == (TRACE, DATAGRAMS);
             let finding = of.findings.iter().find(same);
             finding.map_or("–".to_owned(), cell)
         });

@@ -278,7 +278,7 @@ mod tests {
             told,
             [
                 ("speed_ranked_mbps.p50", Kind::Distribution, Better::Neither, 0.01),
-                ("offline_rate", Kind::Proportion, Better::Neither, 0.05),
+                ("offline_rate", Kind::Proportion, Better::Lower, 0.05),
                 ("registry_recovery_ms.p50", Kind::Distribution, Better::Lower, 0.10),
                 ("downloads.completed", Kind::Exact, Better::Higher, 0.0),
             ],

@@ -171,8 +171,9 @@ fn wanted(expected: &ExpectationResult) -> String {
 
 fn claimed(found: &ClaimResult) -> End {
     let because = || {
-        let mut told: Vec<String> = found.because.iter().cloned().collect();
-        told.extend(found.found());
+        // Of a claim that is not shown the tests that failed come first; the others have their reason among what was found.
+        let failed = found.because.iter().filter(|_| found.verdict == Claimed::NotShown).cloned();
+        let told: Vec<String> = failed.chain(found.found()).collect();
         if told.is_empty() { found.verdict.word().to_owned() } else { told.join("\n") }
     };
     match found.verdict {

@@ -36,10 +36,7 @@ pub fn claims_table(summary: &Summary) -> String {
     let mut text = "| Claim | Source | What it says | What we found | Verdict |\n|---|---|---|---|---|\n".to_owned();
     for claim in &summary.claims {
         let source = claim.source.as_deref().unwrap_or("ours");
-        let mut found = claim.found();
-        if matches!(claim.verdict, Verdict::NotTestable | Verdict::NotJudged) {
-            found.extend(claim.because.clone());
-        }
+        let found = claim.found();
         let verdict = match claim.verdict {
             Verdict::NotShown => format!("**{}**", claim.verdict.word()),
             verdict => verdict.word().to_owned(),

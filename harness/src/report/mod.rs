@@ -61,7 +61,7 @@ fn attackers(summary: &Summary) -> Vec<String> {
     let mut sentences = Vec::new();
     for arm in &summary.arms {
         for run in &arm.runs_detail {
-            let repeat = if arm.runs_planned > 1 { format!(", repeat {}", run.repeat) } else { String::new() };
+            let repeat = if arm.runs_planned > 1 { format!(", repeat {}", run.repeat + 1) } else { String::new() };
             let told = run.attackers.sentences();
             sentences.extend(told.into_iter().map(|sentence| format!("{}{repeat}: {sentence}", arm.arm)));
         }

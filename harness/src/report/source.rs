@@ -77,6 +77,13 @@ pub(super) struct Calibrated {
     pub(super) findings: Vec<Finding>,
 }
 
+impl Calibrated {
+    /// What was not measured of it, as where a link is faster than can be filled here.
+    pub(super) fn unmeasured(&self) -> Vec<&'static str> {
+        crate::calibrate::unmeasured(|what| self.findings.iter().any(|finding| finding.what == what))
+    }
+}
+
 /// One quantity of it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Finding {

@@ -154,7 +154,7 @@ fn one_invalid_run_makes_its_arm_invalid_and_is_named() {
     let outcomes = [RunOutcome::of(fixture::record("hybrid", 0)), RunOutcome::of(bad)];
     let plans: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
     let all = summary(&plans, &outcomes);
-    assert_eq!(all.arms[0].invalid_reasons, ["repeat 1: interrupted: the run was ended before its time"]);
+    assert_eq!(all.arms[0].invalid_reasons, ["repeat 2: interrupted: the run was ended before its time"]);
     assert!(!all.valid && all.interrupted);
     assert_eq!(all.arms[0].runs_detail.iter().map(|run| run.valid).collect::<Vec<_>>(), [true, false]);
 }

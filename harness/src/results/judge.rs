@@ -119,7 +119,7 @@ impl Judge<'_> {
             trend: None,
             value,
             met: arm.valid.then(|| ok(&(bound, value))),
-            because: (!arm.valid).then(|| invalid(&arm.arm)),
+            because: invalid([arm]),
         })
     }
 
@@ -138,7 +138,7 @@ impl Judge<'_> {
         let bound = Bound { at_least: against(written.at_least), at_most: against(written.at_most) };
         let because = match other {
             None => Some(format!("arm {name} was not run")),
-            Some(other) => [arm, other].into_iter().find(|arm| !arm.valid).map(|arm| invalid(&arm.arm)),
+            Some(other) => invalid([arm, other]),
         };
         ExpectationResult {
             arm: arm.arm.clone(),
@@ -169,8 +169,14 @@ impl Judge<'_> {
     }
 }
 
-fn invalid(arm: &str) -> String {
-    format!("{arm} is INVALID")
+/// Which of these arms cannot be believed: `a and b are INVALID`; none if all can.
+fn invalid<'a>(arms: impl IntoIterator<Item = &'a ArmSummary>) -> Option<String> {
+    let names: Vec<&str> = arms.into_iter().filter(|arm| !arm.valid).map(|arm| arm.arm.as_str()).collect();
+    match &names[..] {
+        [] => None,
+        [one] => Some(format!("{one} is INVALID")),
+        [all @ .., last] => Some(format!("{} and {last} are INVALID", all.join(", "))),
+    }
 }
 
 fn holds(bound: &Bound, value: f64) -> bool {
@@ -190,11 +196,8 @@ fn judge_trend(trend: &Trend, arms: &[&ArmSummary]) -> ExpectationResult {
         Slack::Value(slack) => slack,
         Slack::OfLargest(share) => share * largest,
     };
-    let because = match arms.iter().find(|arm| !arm.valid) {
-        Some(arm) => Some(invalid(&arm.arm)),
-        None if arms.len() < 2 => Some("it is one arm, which goes nowhere".to_owned()),
-        None => None,
-    };
+    let alone = || (arms.len() < 2).then(|| "it is one arm, which goes nowhere".to_owned());
+    let because = invalid(arms.iter().copied()).or_else(alone);
     let change = values.as_deref().and_then(|values| change(trend.trend, values));
     let met = because.is_none().then(|| values.as_deref().is_some_and(|values| goes(trend.trend, values, slack)));
     ExpectationResult {

@@ -200,8 +200,14 @@ impl ClaimResult {
         }
     }
 
-    /// What was found, a sentence for each test.
+    /// What was found, a sentence for each test; then why it is not testable or was not judged, where no test says that.
     pub fn found(&self) -> Vec<String> {
-        self.tests.iter().map(ExpectationResult::sentence).collect()
+        let mut found: Vec<String> = self.tests.iter().map(ExpectationResult::sentence).collect();
+        if let (Verdict::NotTestable | Verdict::NotJudged, Some(because)) = (self.verdict, &self.because)
+            && !found.iter().any(|sentence| sentence.contains(because.as_str()))
+        {
+            found.push(because.clone());
+        }
+        found
     }
 }

@@ -139,7 +139,7 @@ impl Manifest {
             machine_unknown_because,
             fingerprint,
             parameters: plans.iter().map(|plan| (plan.arm.clone(), plan.parameters.clone())).collect(),
-            plans: plans.iter().rev().map(|plan| (plan.arm.clone(), Outline::of(plan))).collect(),
+            plans: Outline::by_arm(plans),
             calibration: None,
             runs_taken_over: 0,
             runs,

@@ -1,10 +1,10 @@
 //! A plan in a few lines: what `manifest.json` says of it beside the parameters, for readers who would not go through
 //! `plan.yaml`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use peerbed_contract::{Object, Role, RoleConfig};
-use peerbed_model::Plan;
+use peerbed_model::{Plan, PlannedNode};
 use serde::{Deserialize, Serialize};
 
 /// What an arm's first run was to be.
@@ -14,6 +14,12 @@ pub struct Outline {
     pub duration_s: f64,
     /// How many downloads its users ask for.
     pub downloads: usize,
+    /// The same of each run of the arm, in order; nothing in results of earlier versions.
+    #[serde(default)]
+    pub downloads_of_repeats: Vec<usize>,
+    /// How many peers hold a whole copy of something when it begins; none in results of earlier versions.
+    #[serde(default)]
+    pub holders: Option<usize>,
     /// Its nodes, by what they were declared as.
     pub groups: Vec<Group>,
     /// What can be downloaded.
@@ -47,6 +53,24 @@ pub struct Content {
 }
 
 impl Outline {
+    /// Of the first plan of each arm, by arm.
+    pub fn by_arm(plans: &[Arc<Plan>]) -> BTreeMap<String, Self> {
+        let mut outlines: BTreeMap<String, Self> = BTreeMap::new();
+        for plan in plans {
+            match outlines.get_mut(&plan.arm) {
+                Some(outline) => outline.downloads_of_repeats.push(plan.downloads()),
+                None => drop(outlines.insert(plan.arm.clone(), Self::of(plan))),
+            }
+        }
+        outlines
+    }
+
+    /// Its peers.
+    pub fn peers(&self) -> usize {
+        let peers = self.groups.iter().filter(|group| group.role == Role::Peer.to_string());
+        peers.flat_map(|group| group.by_as.values()).sum()
+    }
+
     /// Of one plan.
     pub fn of(plan: &Plan) -> Self {
         let mut groups: Vec<Group> = Vec::new();
@@ -63,10 +87,13 @@ impl Outline {
             Some(RoleConfig::Edge(edge)) => &edge.objects,
             _ => &[],
         };
+        let holds = |node: &&PlannedNode| matches!(&node.config.role, RoleConfig::Peer(peer) if !peer.holds.is_empty());
         let told = plan.timeline.iter().filter(|action| !plan.is_one_of_many_moves(&action.act));
         Self {
             duration_s: plan.duration.as_secs_f64(),
             downloads: plan.downloads(),
+            downloads_of_repeats: vec![plan.downloads()],
+            holders: Some(plan.nodes.iter().filter(holds).count()),
             groups,
             content: objects.iter().map(content).collect(),
             timeline: told.map(|action| format!("{}: {}", seconds(action.at), action.act.label())).collect(),
@@ -101,5 +128,17 @@ mod tests {
         assert_eq!((peers.role.as_str(), places(peers)), ("peer", vec![(1, 2), (2, 1)]));
         let sizes: Vec<(&str, u64)> = outline.content.iter().map(|one| (one.id.as_str(), one.size)).collect();
         assert_eq!(sizes, [("patch", 1_000_000), ("film", 2_000_000)]);
+    }
+
+    #[test]
+    fn it_counts_the_downloads_of_every_repeat() {
+        let plan = |arm: &str, repeat: u32, most: usize| {
+            fixture::record_of(fixture::plan(arm, repeat), &fixture::TOLD[..most]).plan
+        };
+        let plans = [plan("a", 0, 3), plan("b", 0, 1), plan("a", 1, 1), plan("b", 1, 3)];
+        let outlines = Outline::by_arm(&plans);
+        let a = &outlines["a"];
+        assert_eq!((a.downloads, &a.downloads_of_repeats[..]), (3, &[3, 1][..]));
+        assert_eq!(outlines["b"].downloads_of_repeats, [1, 3]);
     }
 }

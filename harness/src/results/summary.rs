@@ -227,7 +227,8 @@ fn arm(first: &Plan, plans: &[Arc<Plan>], outcomes: &[RunOutcome], ending: &Endi
     let runs: Vec<&RunOutcome> = outcomes.iter().filter(|outcome| outcome.record().plan.arm == first.arm).collect();
     let mut reasons = Vec::new();
     for run in &runs {
-        let repeat = run.record().plan.repeat;
+        // People count from 1, as progress does.
+        let repeat = run.record().plan.repeat + 1;
         let before = if planned > 1 { format!("repeat {repeat}: ") } else { String::new() };
         reasons.extend(run.validity().reasons().iter().map(|reason| format!("{before}{reason}")));
     }

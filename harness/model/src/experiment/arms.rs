@@ -41,6 +41,8 @@ pub(crate) struct ArmTree {
     pub(crate) base: Option<String>,
     /// Where it is in the matrix.
     pub(crate) matrix: Coordinates,
+    /// What the arm itself sets, beside policies: paths and values as they are written.
+    pub(crate) sets: Vec<(String, String)>,
     /// Whether it differs from the files at all.
     pub(crate) varied: bool,
     pub(crate) experiment: Arc<Node>,
@@ -66,6 +68,7 @@ pub(crate) fn apply(node: &Node, experiment: &Arc<Node>, topology: &Arc<Node>, r
             name,
             base: None,
             matrix: Coordinates::default(),
+            sets: Vec::new(),
             varied: false,
             experiment: Arc::clone(experiment),
             topology: Arc::clone(topology),
@@ -77,6 +80,7 @@ pub(crate) fn apply(node: &Node, experiment: &Arc<Node>, topology: &Arc<Node>, r
                 for one in overrides {
                     override_one(&mut tree, one, ("an arm", SHARED), report);
                 }
+                tree.sets = overrides.iter().map(|one| (one.key.clone(), one.node.written())).collect();
                 tree.varied = !overrides.is_empty();
             }
             _ => report.wrong_type(node, "a map of paths and values such as `{policy.edge.mode: only}`"),

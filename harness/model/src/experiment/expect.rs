@@ -67,8 +67,8 @@ impl Which<'_> {
 pub(crate) struct Known<'a> {
     /// Names of arms, and of those that the matrix made several of.
     pub(crate) arms: &'a [&'a str],
-    /// Paths of the matrix.
-    pub(crate) paths: &'a [&'a str],
+    /// Paths of the matrix, as it is written; nothing if it cannot be read.
+    pub(crate) paths: Option<&'a [&'a str]>,
 }
 
 impl Expected {
@@ -191,12 +191,14 @@ pub(crate) fn read_arm(node: &Node, known: Known<'_>, report: &mut Report) -> Op
 /// A path of the matrix.
 fn read_path(node: &Node, known: Known<'_>, report: &mut Report) -> Option<String> {
     let path = report.text(node)?;
-    if known.paths.is_empty() {
+    // What is wrong with the matrix has been said.
+    let Some(paths) = known.paths else { return Some(path) };
+    if paths.is_empty() {
         report.error(node.span, "there is no `matrix`, so that nothing is over it").help("leave `over` out");
         return None;
     }
-    if !known.paths.contains(&path.as_str()) {
-        report.dangling("path of the matrix", &path, node.span, known.paths.iter().copied());
+    if !paths.contains(&path.as_str()) {
+        report.dangling("path of the matrix", &path, node.span, paths.iter().copied());
         return None;
     }
     Some(path)

@@ -102,6 +102,7 @@ fn point(arm: &ArmTree, axes: &[Axis<'_>], combination: usize, report: &mut Repo
         name: Spanned { value: name, span },
         base,
         matrix: Coordinates(coordinates),
+        sets: arm.sets.clone(),
         varied: true,
         experiment: Arc::clone(&arm.experiment),
         topology: Arc::clone(&arm.topology),

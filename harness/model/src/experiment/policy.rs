@@ -30,6 +30,11 @@ pub(crate) const EDGE_MODES: [(&str, EdgeMode); 4] = [
     ("first", EdgeMode::First),
 ];
 
+/// Every parameter of a policy with the default that the format documents: `policy.uploads.per_copy` → `5`.
+pub fn default_parameters() -> BTreeMap<String, Setting> {
+    Policy::documented().parameters()
+}
+
 impl Policy {
     /// The defaults that the format documents.
     pub(crate) fn documented() -> Self {

@@ -90,6 +90,11 @@ pub(super) fn plan(experiment: &Experiment, arm: &Arm, repeat: u32, seed: u64) -
     parameters.insert("congestion_control".to_owned(), Setting::Text(body.congestion_control.clone()));
     parameters.extend(experiment.scale.iter().map(|scale| ("scale".to_owned(), Setting::Text(scale.clone()))));
     parameters.extend(body.providers.iter().flat_map(Provider::parameters));
+    // What arms and the matrix set elsewhere; policies are there, value by value.
+    let set = arm.matrix.iter().chain(arm.sets.iter().map(|(path, value)| (path.as_str(), value.as_str())));
+    for (path, value) in set.filter(|(path, _)| *path != "policy" && !path.starts_with("policy.")) {
+        parameters.entry(path.to_owned()).or_insert_with(|| Setting::Text(value.to_owned()));
+    }
     let mut plan = Plan {
         experiment: experiment.name.to_string(),
         question: experiment.head.question.clone(),

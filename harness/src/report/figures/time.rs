@@ -34,11 +34,11 @@ struct Kind {
 const KINDS: [Kind; 5] = [
     Kind {
         id: "edge-traffic",
-        title: "Edge egress over time",
+        title: "Traffic of edges over time",
         axis: "Mbit/s",
         unit: Unit::Plain,
         shape: Shape::Line,
-        definition: "What went between edges and peers: IP packets with their headers, both ways.",
+        definition: "What went between edges and peers: IP packets with their headers, both ways. The edges' peak egress among the figures is of their uplinks alone.",
         value: |row| mbps(row, "edge_wire_bytes"),
     },
     Kind {
@@ -109,7 +109,7 @@ pub(super) fn charts(columns: &[Column<'_>]) -> Vec<Chart> {
             title: kind.title.into(),
             counts: if several { over_runs(columns) } else { "One run of each arm.".into() },
             definition: kind.definition.into(),
-            x: Axis::fixed("since the start", Unit::Seconds, 0.0, end.max(1.0)),
+            x: Axis::fixed("since the start, seconds", Unit::Seconds, 0.0, end.max(1.0)),
             y,
             series,
             marks: marks.clone(),

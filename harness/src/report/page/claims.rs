@@ -51,6 +51,5 @@ fn class(verdict: Verdict) -> &'static str {
 fn found(claim: &ClaimResult) -> Markup {
     html! {
         @for sentence in claim.found() { p { (sentence) } }
-        @if let (Verdict::NotTestable | Verdict::NotJudged, Some(because)) = (claim.verdict, &claim.because) { p { (because) } }
     }
 }

@@ -60,7 +60,7 @@ pub fn html_after(source: &Source, first: &Markup) -> String {
             h2 { "Figures by arm" }
             (arms::key_figures(&columns))
             (arms::all_figures(&columns))
-            @for set in &source.sets { @if let Some(note) = runs_note(&set.summary) { p .note { (note) } } }
+            @for set in &source.sets { (runs_of(set)) }
             @for set in &source.sets { (expectations(set)) (attackers_list(set)) }
             h2 { "Pictures" }
             div .figures {
@@ -133,7 +133,7 @@ fn validity(set: &Set) -> Markup {
     let summary = &set.summary;
     html! {
         @if summary.valid {
-            p .valid { (of_set(set, "Valid")) ": links as asked for where they were calibrated, the machine kept up, the byte ledger reconciles, in every run." }
+            p .valid { (of_set(set, "Valid")) ": links as asked for as far as they were measured, the machine kept up, the byte ledger reconciles, in every run." }
         } @else {
             section .banner {
                 p .bad { (of_set(set, "INVALID")) ". Figures in brackets say nothing about the question." }
@@ -143,6 +143,19 @@ fn validity(set: &Set) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Of how many runs the figures are; side by side it is said of each of the results.
+fn runs_of(set: &Set) -> Markup {
+    let note = runs_note(&set.summary);
+    html! {
+        @match (&set.label, note) {
+            (Some(label), Some(note)) => { p .note { (label) ": " (note) } },
+            (Some(label), None) => { p .note { (label) ": One run of each arm." } },
+            (None, Some(note)) => { p .note { (note) } },
+            (None, None) => {},
         }
     }
 }
@@ -202,7 +215,7 @@ fn runs(columns: &[Column<'_>]) -> Markup {
                 tbody {
                     @for column in columns { @for run in &column.arm.runs_detail {
                         tr {
-                            th scope="row" { (column.name()) } td { (run.repeat) } td { (run.seed) }
+                            th scope="row" { (column.name()) } td { (run.repeat + 1) } td { (run.seed) }
                             td class=(if run.valid { "" } else { "bad" }) { (if run.valid { "valid" } else { "INVALID" }) }
                             td { (shown(run.valid, format!("{} / {}", count(run, "downloads.completed"), count(run, "downloads.started")))) }
                             @for key in ["speed_mbps.p10", "speed_mbps.p50", "speed_mbps.p90"] {

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    calibrate::{Calibrated, Finding, Measured, Place},
     fixture,
     record::Carried,
     report::tests::outcomes,
@@ -195,6 +196,85 @@ fn a_matrix_makes_curves_along_its_first_path() {
 }
 
 #[test]
+fn what_differs_between_arms_is_told_first() {
+    let run = |value: &str| {
+        let mut plan = fixture::plan(&format!("game={value}"), 0);
+        plan.matrix = Coordinates(vec![("groups.seeds.holds.game".to_owned(), value.to_owned())]);
+        RunOutcome::of(fixture::record_of(plan, &fixture::TOLD))
+    };
+    let outcomes = ["0", "12"].map(run);
+    let plans: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
+    let page = page(&[&written(&plans, &outcomes)]);
+    let row = "<th scope=\"row\">groups.seeds.holds.game</th><td>0</td><td>12</td>";
+    assert!(page.contains(row), "{}", page.split("Parameters").nth(1).unwrap_or_default());
+}
+
+#[test]
+fn the_plan_says_how_many_downloads_repeats_have() {
+    let run = |(repeat, count): (u32, usize)| {
+        RunOutcome::of(fixture::record_of(fixture::plan("hybrid", repeat), &fixture::TOLD[..count]))
+    };
+    let told = |counts: &[usize]| {
+        let outcomes: Vec<RunOutcome> = (0..).zip(counts.iter().copied()).map(run).collect();
+        let plans: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
+        page(&[&written(&plans, &outcomes)])
+    };
+    assert!(told(&[3, 1, 2]).contains("<p>1 to 3 downloads, as repeats differ, in at most "));
+    assert!(told(&[2, 2]).contains("<p>2 downloads in at most "));
+}
+
+#[test]
+fn side_by_side_each_says_how_many_runs_it_has() {
+    let results = |repeats: u32| {
+        let run = |repeat| RunOutcome::of(fixture::record("hybrid", repeat));
+        let outcomes: Vec<RunOutcome> = (0..repeats).map(run).collect();
+        let plans: Vec<Arc<Plan>> = outcomes.iter().map(|outcome| Arc::clone(&outcome.record().plan)).collect();
+        written(&plans, &outcomes)
+    };
+    let (one, three) = (results(1), results(3));
+    let both = page(&[&one, &three]);
+    assert!(both.contains("A: One run of each arm.") && both.contains("B: Each figure is the median"), "{both}");
+    assert!(!page(&[&one]).contains("Each figure is the median"));
+    assert!(page(&[&three]).contains("\">Each figure is the median over an arm's runs (3 planned)"));
+    // Files count repeats from 0, people from 1.
+    assert!(page(&[&three]).contains("<th scope=\"row\">hybrid</th><td>3</td>"));
+}
+
+#[test]
+fn what_was_not_measured_of_links_is_said() {
+    let finding = |what, good| Finding { what, unit: "Mbit/s", asked: 10.0, got: 10.0, tolerance: 0.2, good };
+    let class = |whats: &[&'static str]| Calibrated {
+        place: Place::Up,
+        users: vec!["homes".to_owned()],
+        at: jiff::Timestamp::UNIX_EPOCH,
+        cached: false,
+        attempts: 1,
+        measured: Measured::default(),
+        findings: whats.iter().map(|what| finding(what, true)).collect(),
+        likely_cause: None,
+    };
+    let told = |classes: Vec<Calibrated>| {
+        let (plans, outcomes) = outcomes(false);
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut results = ResultsDir::create(directory.path(), &plans, identity()).expect("made");
+        results.calibrated(classes);
+        let path = results.finish(&outcomes, &Ending::Complete).expect("written").path;
+        page(&[&Written { path, _directory: directory }])
+    };
+    let all = ["round trip", "rate (datagrams)", "rate (TCP)", "loss", "queue"];
+    let whole = told(vec![class(&all)]);
+    assert!(whole.contains("1 class of links was calibrated"));
+    assert!(whole.contains("all that was measured is as asked for.") && !whole.contains("ot measured"), "{whole}");
+    let fast = told(vec![class(&all), class(&["round trip", "loss"]), class(&["round trip", "rate (TCP)", "loss"])]);
+    assert!(fast.contains("Not measured: any rate of 1 class, the queue of 2 classes."), "{fast}");
+    let cells = "<td>–</td><td>–</td><td>–</td><td>not measured</td>";
+    assert!(fast.contains(&format!("rate (datagrams), rate (TCP), queue</td>{cells}")), "{fast}");
+    // What a trace carries is its rate, and no TCP flow is asked for it.
+    let traced = told(vec![class(&["round trip", "rate (trace)", "loss"])]);
+    assert!(traced.contains("Not measured: the queue of 1 class."), "{traced}");
+}
+
+#[test]
 fn pauses_have_a_curve_of_all_downloads_of_arms_that_can_be_believed() {
     let lines = |values: &[&str]| csv(&page_with(&["pause-by-size"], values), "pause-by-size");
     assert!(!lines(&["5"]).iter().any(|line| line.starts_with("all downloads")), "one arm is all");
@@ -235,6 +315,10 @@ fn curves_over_time_are_of_all_runs() {
         page(&[&written(&plans, &outcomes)])
     };
     let (one, three) = (told(1..=1), told(1..=3));
+    let link = one.split("download=\"edge-traffic.csv\"").nth(1).and_then(|rest| rest.split("base64,").nth(1));
+    let data = link.and_then(|rest| rest.split('"').next()).expect("a link");
+    let head = STANDARD.decode(data).expect("base64");
+    assert!(head.starts_with(b"series,\"since the start, seconds\",Mbit/s,"), "{}", String::from_utf8_lossy(&head));
     assert!(one.contains("One run of each arm.") && !one.contains("class=\"band"), "nothing to shade");
     assert!(three.contains("n = 3 runs: at each time the median over the runs of an arm"), "{three}");
     assert!(three.contains("class=\"band look0\""), "{three}");

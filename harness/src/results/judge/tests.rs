@@ -104,6 +104,8 @@ fn a_trend_with_an_invalid_arm_is_not_judged() {
     let rising = |plan: &mut Plan| plan.trends = vec![trend(Direction::Rising, Slack::Value(0.0))];
     let results = summary(&sweep("hybrid", &[Some(2), None], rising)).expectations;
     assert_eq!((results[0].met, results[0].because.as_deref()), (None, Some("hybrid+y=1 is INVALID")));
+    let all = summary(&sweep("hybrid", &[None, Some(2), None, None], rising)).expectations;
+    assert_eq!(all[0].because.as_deref(), Some("hybrid+y=0, hybrid+y=2 and hybrid+y=3 are INVALID"));
     let one = summary(&sweep("hybrid", &[Some(2)], rising)).expectations;
     assert_eq!((one[0].met, one[0].because.as_deref()), (None, Some("it is one arm, which goes nowhere")));
 }
@@ -133,6 +135,9 @@ fn a_difference_is_to_another_arm() {
         judged(-1.5).sentence(),
         "hybrid+y=0: speed_mbps.p50 is 2, expected at least 2.5 (1.5 less than that of edge+y=0)"
     );
+    let neither = [run("edge", 0, None, |_| {}), run("hybrid", 0, None, at_least(0.0))];
+    let neither = summary(&neither).expectations.remove(0);
+    assert_eq!((neither.met, neither.because.as_deref()), (None, Some("hybrid+y=0 and edge+y=0 are INVALID")));
     let alone = summary(&[run("hybrid", 0, Some(2), at_least(0.0))]).expectations.remove(0);
     assert_eq!((alone.met, alone.because.as_deref()), (None, Some("arm edge+y=0 was not run")));
 }
@@ -165,6 +170,8 @@ fn claims_are_shown_or_say_why_not() {
         (invalid.claims[0].verdict, invalid.claims[0].because.as_deref()),
         (NotJudged, Some("hybrid+y=1 is INVALID"))
     );
+    let found = invalid.claims[0].found().join("; ");
+    assert_eq!(found.matches("hybrid+y=1 is INVALID").count(), 1, "{found}");
     let json = serde_json::to_value(&good).expect("JSON");
     assert_eq!(json["claims"][1]["verdict"], "not_shown");
     assert_eq!(json["arms"]["hybrid+y=1"]["matrix"], serde_json::json!({"policy.x.y": "1"}));
