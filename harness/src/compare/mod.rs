@@ -17,6 +17,8 @@ pub mod subject;
 pub mod verdict;
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;
 
 /// The name of the arm of the base.

@@ -18,8 +18,8 @@ fn a_night_finds_the_injected_change_and_the_real_one_and_keeps_both() {
     let suite = "negative: [{experiment: capped}]\npositive: [{experiment: capped, injected: worse}]\n\
                  measure: [{experiment: capped}]\n";
     repository.write("experiments/suites/nightly.yaml", &format!("references: ['{reference}']\n{suite}"));
-    repository.write("peer/main.rs", &front("peer", 2, 2_000_000));
-    let head = repository.commit("two: half as fast");
+    repository.write("peer/main.rs", &front("peer", 2, 3_000_000));
+    let head = repository.commit("two: a quarter slower");
     repository.know_noise();
 
     let night =
