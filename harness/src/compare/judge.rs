@@ -305,7 +305,8 @@ fn whole(case: Case<'_>, used: &[&Pair], findings: &[Finding]) -> (Outcome, Vec<
     if same_programs {
         let differing = |finding: &&Finding| {
             let found = finding.p_adjusted.is_some_and(|p| p <= SAME_ALPHA) && finding.metric.kind != Kind::Exact;
-            found && finding.verdict != Word::ChangedSmall
+            let decided = matches!(finding.verdict, Word::Regressed | Word::Improved | Word::Changed);
+            (found && finding.verdict != Word::ChangedSmall) || (decided && finding.metric.gating)
         };
         let differing: Vec<&str> =
             findings.iter().filter(differing).map(|finding| finding.metric.figure.as_str()).collect();
