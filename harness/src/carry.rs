@@ -6,6 +6,7 @@
 use std::{
     fs::File,
     io::{self, BufRead, Read},
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
     sync::Arc,
@@ -84,6 +85,8 @@ pub(crate) async fn carried_by(
     let said = File::create(&log).with_context(|| format!("cannot make {}", log.display()))?;
     let mut command = Command::new(program);
     // Its nodes are those beside it.
+    // A terminal's Ctrl-C is for this program, which ends that one by the end of its input.
+    command.process_group(0);
     command.arg(COMMAND).env_remove("PEERBED_NODES").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(said);
     let mut child = tokio::process::Command::from(command)
         .spawn()
@@ -91,16 +94,15 @@ pub(crate) async fn carried_by(
     let mut line = serde_json::to_vec(order)?;
     line.push(b'\n');
     let mut asking = child.stdin.take().context("a child has the standard input that it was given")?;
-    // One that ended at once says why itorder.
-    let asked = asking.write_all(&line).await;
-    let early = tokio::select! {
-        status = child.wait() => Some(status),
+    let ended = tokio::select! {
+        // One that ended before it was asked says why itself.
+        ended = async { (asking.write_all(&line).await, child.wait().await) } => Some(ended),
         () = interrupt.wait() => None,
     };
     drop(asking);
-    let status = match early {
-        Some(status) => status,
-        None => child.wait().await,
+    let (asked, status) = match ended {
+        Some(ended) => ended,
+        None => (Ok(()), child.wait().await),
     };
     let status = status.with_context(|| format!("cannot wait for {}", program.display()))?;
     if status.code() == Some(i32::from(Status::Interrupted.code())) {

@@ -11,14 +11,15 @@ use serde::Serialize;
 use super::pairing::{Measured, PairingArgs, Question, Request, below, measure};
 use crate::{
     compare::{
-        bisect::{Search, Side, side},
+        bisect::{Search, Side, error_of, side},
         design::ALPHA,
-        subject::{Built, Checkout, Version, short},
+        subject::{Built, Checkout, NotBuilt, Version, short},
         verdict::{Effect, Finding, Outcome, Verdict, Word},
     },
     metrics::FIGURES,
     project::Project,
     results::replace_text,
+    run::Interrupt,
     say::{complain, counted, describe, say},
     status::Status,
 };
@@ -91,34 +92,57 @@ pub(crate) fn run(args: &BisectArgs, project: &Project) -> anyhow::Result<ExitCo
         let guess = if of.is_empty() { "docs/results.md has those that there are".to_owned() } else { of.join(", ") };
         bail!("there is no metric `{}` in summary.json: {guess}", args.metric);
     }
-    let mut bisect = Bisect { args, project, left: args.max_pairs };
+    // Through builds and comparisons alike.
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let interrupt = tokio.block_on(async { Interrupt::listen() })?;
+    let mut bisect = Bisect { args, project, left: args.max_pairs, made: 0, tokio, interrupt };
     // What is wrong with the experiment is said before minutes are spent on programs.
+    if bisect.looks().is_empty() {
+        bail!(
+            "--max-pairs {} allows none of the planned looks: name earlier ones with --pairs, or more pairs",
+            args.max_pairs
+        );
+    }
     bisect.request(&bisect.looks(), ALPHA, &|_| true).prepare()?;
     let checkout = Checkout::of(project.root())?;
     let (good, bad) = (checkout.version(&args.good)?, checkout.version(&args.bad)?);
+    if let Some(version) = [&good, &bad].into_iter().find(|version| version.dirty()) {
+        bail!(
+            "{} has changes that are not committed, and commits are looked for: commit them, or name a commit",
+            version.name()
+        );
+    }
     let commits = checkout.between(&good, &bad)?;
     let mut search = Search::among(commits.len());
     let (all, most) = (counted(commits.len(), "commit"), counted(search.steps() as usize, "commit"));
     complain(format_args!("{all} after {}: both ends are compared, then at most {most}", args.good));
-    let ends = [checkout.build(&good)?, checkout.build(&bad)?];
+    let early = |Stop(code, why): Stop| {
+        complain(why);
+        Ok(code)
+    };
+    let ends = match (bisect.build(&checkout, &good)?, bisect.build(&checkout, &bad)?) {
+        (Ok(good), Ok(bad)) => [good, bad],
+        (Err(stop), _) | (_, Err(stop)) => return early(stop),
+    };
     let whole = match bisect.ends(&ends)? {
         Ok(whole) => whole,
-        Err(Stop(code, why)) => {
-            complain(why);
-            return Ok(code);
-        }
+        Err(stop) => return early(stop),
     };
-    let error = ALPHA / f64::from(search.steps().max(1));
     let (mut steps, mut cut_off) = (Vec::new(), None);
     while let Some(place) = search.next() {
-        match bisect.step(&checkout, &commits[place - 1], &ends, whole, error)? {
-            Ok(step) => {
+        match bisect.step(&checkout, &commits[place - 1], &ends, &whole) {
+            Ok(Ok(step)) => {
                 complain(format_args!("{}: {}", short(&step.commit, false), step.why));
                 search.found(place, step.side);
                 steps.push(step);
             }
-            Err(early) => {
-                cut_off = Some(early);
+            Ok(Err(stop)) => {
+                cut_off = Some(stop);
+                break;
+            }
+            // What was found before is kept.
+            Err(error) => {
+                cut_off = Some(Stop(Status::Usage.into(), describe(&error)));
                 break;
             }
         }
@@ -173,6 +197,10 @@ struct Bisect<'a> {
     project: &'a Project,
     /// Pairs that may still be made.
     left: u32,
+    /// Commits that were compared with the good end.
+    made: u32,
+    tokio: tokio::runtime::Runtime,
+    interrupt: Interrupt,
 }
 
 impl Bisect<'_> {
@@ -190,12 +218,35 @@ impl Bisect<'_> {
         }
     }
 
+    /// Builds a version, unless the user wants no more.
+    fn build(&self, checkout: &Checkout, version: &Version) -> anyhow::Result<Result<Built, Stop>> {
+        let built = std::thread::scope(|scope| {
+            let (done, told) = tokio::sync::oneshot::channel();
+            scope.spawn(move || {
+                // Whoever waits may have gone.
+                let _ = done.send(checkout.build(version));
+            });
+            self.tokio.block_on(async {
+                tokio::pin!(told);
+                tokio::select! {
+                    built = &mut told => Some(built),
+                    // What builds is told by the terminal, too; its end is waited for.
+                    () = self.interrupt.wait() => None,
+                }
+            })
+        });
+        match built {
+            None => Ok(Err(interrupted())),
+            Some(built) => Ok(Ok(built.context("a build ended without a word")??)),
+        }
+    }
+
     /// Compares two versions by the metric.
     fn compare(
         &mut self,
         sides: [Built; 2],
         error: f64,
-        answered: &dyn Fn(&Finding) -> bool,
+        answered: &dyn Fn(&Verdict, &Finding) -> bool,
     ) -> anyhow::Result<Result<Compared, Stop>> {
         let looks = self.looks();
         if looks.is_empty() {
@@ -205,7 +256,7 @@ impl Bisect<'_> {
         let metric = &self.args.metric;
         let finding =
             |verdict: &Verdict| verdict.findings.iter().find(|finding| finding.metric.figure == *metric).cloned();
-        let enough = |verdict: &Verdict| finding(verdict).is_some_and(|finding| answered(&finding));
+        let enough = |verdict: &Verdict| finding(verdict).is_some_and(|finding| answered(verdict, &finding));
         let request = self.request(&looks, error, &enough);
         let measured = measure(&request, request.prepare()?, sides)?;
         let (verdict, _, directory) = match measured {
@@ -214,7 +265,7 @@ impl Bisect<'_> {
             Measured::Unfit(..) => {
                 return Ok(Err(Stop(Status::Invalid.into(), "the links are not what was asked for".to_owned())));
             }
-            Measured::Interrupted => return Ok(Err(Stop(Status::Interrupted.into(), "interrupted".to_owned()))),
+            Measured::Interrupted => return Ok(Err(interrupted())),
         };
         self.left = self.left.saturating_sub(verdict.pairs_made);
         Ok(match verdict.outcome {
@@ -225,7 +276,7 @@ impl Bisect<'_> {
             }
             _ => {
                 let finding = finding(&verdict).context("the verdict lacks the metric")?;
-                Ok(Compared::Judged { finding: Box::new(finding), reasons: verdict.reasons, directory })
+                Ok(Compared::Judged { finding: Box::new(finding), verdict: Box::new(verdict), directory })
             }
         })
     }
@@ -236,19 +287,25 @@ impl Bisect<'_> {
         if ends[0].subject.programs == ends[1].subject.programs {
             return inconclusive("both ends have the same programs: what differs is not in the nodes".to_owned());
         }
-        let compared = self.compare(ends.clone(), ALPHA, &|finding| finding.verdict != Word::Inconclusive)?;
-        let (finding, reasons, directory) = match compared {
+        // More pairs do not make the noise of the machine known.
+        let stuck = |verdict: &Verdict, finding: &Finding| {
+            finding.floor.is_none() && finding.p_adjusted.is_some_and(|p| p <= verdict.alpha)
+        };
+        let answered =
+            |verdict: &Verdict, finding: &Finding| finding.verdict != Word::Inconclusive || stuck(verdict, finding);
+        let compared = self.compare(ends.clone(), ALPHA, &answered)?;
+        let (finding, verdict, directory) = match compared {
             Err(stop) => return Ok(Err(stop)),
             Ok(Compared::Died) => {
                 let why = "programs of an end died: choose ends whose nodes run".to_owned();
                 return Ok(Err(Stop(Outcome::SubjectFailed.code().into(), why)));
             }
-            Ok(Compared::Judged { finding, reasons, directory }) => (finding, reasons, directory),
+            Ok(Compared::Judged { finding, verdict, directory }) => (finding, verdict, directory),
         };
         let told = |what: &str| {
             let mut parts = vec![format!("{what}: {}", finding.metric.figure)];
             parts.extend(finding.effect.map(|effect| interval(&effect)));
-            parts.extend(reasons.iter().chain(&finding.note).cloned());
+            parts.extend(verdict.reasons.iter().chain(&finding.note).cloned());
             format!("{}; {}", parts.join("; "), directory.display())
         };
         match (finding.verdict, finding.effect) {
@@ -267,14 +324,16 @@ impl Bisect<'_> {
         checkout: &Checkout,
         version: &Version,
         ends: &[Built; 2],
-        whole: Effect,
-        error: f64,
+        whole: &Effect,
     ) -> anyhow::Result<Result<Step, Stop>> {
         let commit = version.commit().to_owned();
         let told = |found, why: String, directory| Ok(Ok(Step { commit: commit.clone(), side: found, why, directory }));
-        let built = match checkout.build(version) {
-            Ok(built) => built,
-            Err(error) => return told(None, format!("left out: {}", describe(&error)), None),
+        let built = match self.build(checkout, version) {
+            Ok(Ok(built)) => built,
+            Ok(Err(stop)) => return Ok(Err(stop)),
+            // What is wrong with the machine is not the commit's fault.
+            Err(error) if error.is::<NotBuilt>() => return told(None, format!("left out: {}", describe(&error)), None),
+            Err(error) => return Err(error),
         };
         for (end, found) in ends.iter().zip([Side::Good, Side::Bad]) {
             if built.subject.programs == end.subject.programs {
@@ -285,16 +344,23 @@ impl Bisect<'_> {
                 );
             }
         }
-        let which = |finding: &Finding| finding.effect.and_then(|effect| side(&effect, whole.estimate));
-        let compared = self.compare([ends[0].clone(), built], error, &|finding| which(finding).is_some())?;
+        // Few pairs of many may be those that a metric happens to be defined in.
+        let which = |verdict: &Verdict, finding: &Finding| {
+            let enough = f64::from(finding.pairs) >= 0.8 * f64::from(verdict.pairs_used);
+            finding.effect.filter(|_| enough && finding.spread.is_some()).and_then(|effect| side(&effect, whole))
+        };
+        self.made += 1;
+        let error = error_of(self.made, ALPHA);
+        let compared =
+            self.compare([ends[0].clone(), built], error, &|verdict, finding| which(verdict, finding).is_some())?;
         match compared {
             Err(stop) => Ok(Err(stop)),
             Ok(Compared::Died) => told(None, "left out: its programs died".to_owned(), None),
-            Ok(Compared::Judged { finding, directory, .. }) => {
+            Ok(Compared::Judged { finding, verdict, directory }) => {
                 let pairs = counted(finding.pairs as usize, "pair");
                 let effect =
                     finding.effect.map_or_else(|| "nothing was measured".to_owned(), |effect| interval(&effect));
-                match which(&finding) {
+                match which(&verdict, &finding) {
                     Some(found) => told(Some(found), format!("{}: {effect}, {pairs}", found.word()), Some(directory)),
                     None => told(None, format!("not clear: {effect}, {pairs}"), Some(directory)),
                 }
@@ -318,7 +384,11 @@ enum Compared {
     /// Programs ended by themselves.
     Died,
     /// Anything else.
-    Judged { finding: Box<Finding>, reasons: Vec<String>, directory: PathBuf },
+    Judged { finding: Box<Finding>, verdict: Box<Verdict>, directory: PathBuf },
+}
+
+fn interrupted() -> Stop {
+    Stop(Status::Interrupted.into(), "interrupted".to_owned())
 }
 
 fn interval(effect: &Effect) -> String {

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use jiff::Timestamp;
 use peerbed_model::{Item, Suite};
@@ -15,6 +15,7 @@ use super::{
 use crate::{
     calibrate::When,
     compare::{
+        design::check_looks,
         floor::{Noise, PAIRS_MIN, Place, Store},
         show,
         subject::{Built, Checkout, WORKTREE},
@@ -23,7 +24,7 @@ use crate::{
     history::{self, Entry, GENERATOR, Role},
     project::Project,
     results::replace_text,
-    say::{complain, counted, say},
+    say::{complain, counted, harmless, say},
     status::Status,
 };
 
@@ -56,6 +57,10 @@ pub(crate) fn run(args: &NightlyArgs, project: &Project) -> anyhow::Result<ExitC
     let mut night = Night { args, project, file: history::below(&results), results, places: Vec::new() };
     // Whatever is wrong with an experiment or a history is said before hours are spent.
     for item in suite.negative.iter().chain(&suite.positive).chain(&suite.measure) {
+        if !item.looks.is_empty() {
+            check_looks(&item.looks)
+                .map_err(|why| anyhow!("`pairs` of {} in the suite `{}`: {why}", item.experiment, args.suite))?;
+        }
         night.request(item, None).prepare()?;
     }
     history::read(&night.file)?;
@@ -72,18 +77,20 @@ pub(crate) fn run(args: &NightlyArgs, project: &Project) -> anyhow::Result<ExitC
         references.iter().map(|version| checkout.build(version)).collect::<anyhow::Result<_>>()?;
 
     let began = Timestamp::now();
-    let measured = night.all(&suite, &head, &references)?;
+    // What was compared before an error is shown all the same.
+    let measured = night.all(&suite, &head, &references);
     let (entries, complaints) = history::read(&night.file)?;
     for complaint in complaints {
-        complain(complaint);
+        complain(harmless(&complaint));
     }
     let summary = history::summary(&entries, began);
     let directory = night.file.parent().context("a history has a directory")?;
     let page = directory.join("history.html");
     replace_text(&page, &history::page(&entries), Some(GENERATOR))?;
     replace_text(&directory.join("summary.md"), &summary.markdown, None)?;
-    say(&format!("{}\nhistory: {}\npage: {}\n", summary.markdown, night.file.display(), page.display()))?;
-    if !measured {
+    let text = format!("{}\nhistory: {}\npage: {}\n", summary.markdown, night.file.display(), page.display());
+    say(&harmless(&text))?;
+    if !measured? {
         complain("interrupted; what was compared before is in the history");
         return Ok(Status::Interrupted.into());
     }

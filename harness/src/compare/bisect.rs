@@ -74,16 +74,27 @@ impl Search {
 }
 
 /// On which side a commit is whose effect against the good one is this, where that of the bad one is `whole`: its interval must be on one side of
-/// half of that. None: it may be either.
-pub fn side(effect: &Effect, whole: f64) -> Option<Side> {
+/// half of that, wherever in its own interval `whole` is. None: it may be either.
+pub fn side(effect: &Effect, whole: &Effect) -> Option<Side> {
     // Shares of a value multiply; near 0 this is the same as half.
-    let half = if whole > -1.0 { (1.0 + whole).sqrt() - 1.0 } else { whole / 2.0 };
-    let beyond = |value: f64| if whole < 0.0 { value < half } else { value > half };
-    match (beyond(effect.low), beyond(effect.high)) {
-        (true, true) => Some(Side::Bad),
-        (false, false) => Some(Side::Good),
-        _ => None,
+    let half = |whole: f64| if whole > -1.0 { (1.0 + whole).sqrt() - 1.0 } else { whole / 2.0 };
+    let ends = [half(whole.low), half(whole.high)];
+    if ![effect.low, effect.high, ends[0], ends[1]].iter().all(|value| value.is_finite()) {
+        return None;
     }
+    let (least, most) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+    let down = whole.estimate < 0.0;
+    if (down && effect.high < least) || (!down && effect.low > most) {
+        return Some(Side::Bad);
+    }
+    ((down && effect.low > most) || (!down && effect.high < least)).then_some(Side::Good)
+}
+
+/// What the n-th comparison of a search may spend of its error, from 1: all together, however many there are, spend no more than that, for
+/// the sum of 1/n² is π²/6.
+pub fn error_of(comparison: u32, all: f64) -> f64 {
+    let n = f64::from(comparison.max(1));
+    all * 6.0 / (std::f64::consts::PI * n).powi(2)
 }
 
 #[cfg(test)]
@@ -99,18 +110,31 @@ mod tests {
     #[test]
     fn an_interval_must_be_on_one_side_of_half_the_change() {
         for (low, high, whole, expected) in [
-            (-0.11, -0.07, -0.10, Some(Side::Bad)),
-            (-0.03, 0.02, -0.10, Some(Side::Good)),
-            (-0.07, -0.02, -0.10, None),
-            (0.07, 0.11, 0.10, Some(Side::Bad)),
-            (-0.30, 0.01, 0.10, Some(Side::Good)),
-            (-0.30, 0.20, 0.10, None),
+            (-0.11, -0.07, (-0.11, -0.09), Some(Side::Bad)),
+            (-0.03, 0.02, (-0.11, -0.09), Some(Side::Good)),
+            (-0.07, -0.02, (-0.11, -0.09), None),
+            (0.07, 0.11, (0.09, 0.11), Some(Side::Bad)),
+            (-0.30, 0.01, (0.09, 0.11), Some(Side::Good)),
+            (-0.30, 0.20, (0.09, 0.11), None),
+            // The whole change may be as small, or as large, as its interval says.
+            (-0.11, -0.07, (-0.20, -0.01), None),
+            (-0.03, 0.02, (-0.20, -0.01), None),
+            (-0.21, -0.12, (-0.20, -0.01), Some(Side::Bad)),
             // Half of a change to nothing.
-            (-1.0, -0.9, -1.0, Some(Side::Bad)),
+            (-1.0, -0.85, (-1.0, -0.99), None),
+            (-1.0, -0.96, (-0.99, -0.98), Some(Side::Bad)),
+            (f64::NAN, f64::NAN, (-0.11, -0.09), None),
+            (f64::NEG_INFINITY, -0.2, (-0.11, -0.09), None),
         ] {
-            assert_eq!(side(&effect(low, high), whole), expected, "{low} to {high} of {whole}");
+            let found = side(&effect(low, high), &effect(whole.0, whole.1));
+            assert_eq!(found, expected, "{low} to {high} of {whole:?}");
         }
-        assert_eq!(side(&effect(f64::NAN, f64::NAN), -0.1), Some(Side::Good), "what is no number is not beyond");
+    }
+
+    #[test]
+    fn however_many_comparisons_spend_no_more_than_all_may() {
+        let spent: f64 = (1..100_000).map(|comparison| error_of(comparison, 0.05)).sum();
+        assert!(spent <= 0.05 && spent > 0.0499, "{spent}");
     }
 
     proptest! {

@@ -200,7 +200,7 @@ fn expected_looks() -> String {
 }
 
 /// Whether results may be looked at after so many pairs.
-fn check_looks(looks: &[u32]) -> Result<(), String> {
+pub fn check_looks(looks: &[u32]) -> Result<(), String> {
     let alpha = alpha(looks.len());
     if let Some(first) = looks.first().filter(|first| (PAIRS_MIN..=PAIRS_MAX).contains(first))
         && 2.0 * 0.5_f64.powi(*first as i32) > alpha

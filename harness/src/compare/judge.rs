@@ -199,6 +199,10 @@ fn decide(finding: &mut Finding, raw: &Raw, case: Case<'_>, used: usize, seconds
         let varies = finding.p == Some(0.0);
         (finding.verdict, finding.note) = match (finding.pairs, varies) {
             (0, _) => (Word::Inconclusive, Some("it is not defined in any pair".to_owned())),
+            // That it must not change is what it decides.
+            (_, true) if finding.metric.gating => {
+                (Word::Regressed, Some("it must be the same in both runs of a pair, and is not".to_owned()))
+            }
             (_, true) => (Word::Changed, Some("it should be the same in both runs of a pair, and is not".to_owned())),
             (_, false) => (Word::NoChange, None),
         };

@@ -81,13 +81,17 @@ impl Planned {
         Ok(replace_text(&directory.join(PLANNED), &text, None)?)
     }
 
-    /// What must be the same for a comparison to go on, beside its plans: programs and looks.
+    /// What must be the same for a comparison to go on, beside its plans: programs, looks and metrics.
     pub fn identity(&self) -> String {
         let looks: Vec<String> = self.design.looks.iter().map(ToString::to_string).collect();
         let side = |subject: &Subject| {
             format!("{} ({:.10})", subject.name, blake3::hash(subject.programs.join(" ").as_bytes()).to_hex())
         };
-        format!("{} against {}, looks after {}", side(&self.head), side(&self.base), looks.join(", "))
+        // Whoever has seen half of the runs must not choose by what they are judged.
+        let metrics = serde_json::to_vec(&self.design.metrics).expect("plain values");
+        let metrics = blake3::hash(&metrics).to_hex();
+        let (head, base) = (side(&self.head), side(&self.base));
+        format!("{head} against {base}, looks after {}, metrics and margins {metrics:.10}", looks.join(", "))
     }
 
     /// Judges the results that came of it, from their files; refused if their runs were not all measured at one place.

@@ -62,6 +62,11 @@ pub struct Version {
     dirty: bool,
 }
 
+/// A version that is no programs.
+#[derive(Debug, thiserror::Error)]
+#[error("cargo ended with {0}; what it complained of stands above")]
+pub struct NotBuilt(std::process::ExitStatus);
+
 /// A checkout whose versions can be built.
 #[derive(Debug)]
 pub struct Checkout {
@@ -84,6 +89,16 @@ impl Built {
 }
 
 impl Version {
+    /// What the user called it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it has changes that are not committed.
+    pub fn dirty(&self) -> bool {
+        self.dirty
+    }
+
     /// Its commit.
     pub fn commit(&self) -> &str {
         &self.commit
@@ -273,10 +288,12 @@ impl Checkout {
         alone(&mut command);
         command.current_dir(source).env("CARGO_TARGET_DIR", self.cache.join("target")).env(flags, FLAGS);
         let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().context("cannot start cargo")?;
-        if !status.success() {
-            bail!("cargo ended with {status}; what it complained of stands above");
+        match (status.success(), status.code()) {
+            (true, _) => Ok(()),
+            (false, Some(_)) => Err(NotBuilt(status).into()),
+            // It was ended: that says nothing of the version.
+            (false, None) => bail!("cargo was ended: {status}"),
         }
-        Ok(())
     }
 }
 

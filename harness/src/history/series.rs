@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use peerbed_stats::change_points;
 use serde::Serialize;
 
@@ -150,16 +150,28 @@ pub fn changes(entries: &[Entry]) -> Vec<Change> {
     groups(entries).iter().flat_map(Group::series).flat_map(|series| series.changes).collect()
 }
 
-/// Of each role, experiment, arm and scale the last comparison, heads first.
+/// What belongs to a night: comparisons of one name further apart are of different nights.
+const NIGHT: SignedDuration = SignedDuration::from_hours(18);
+
+/// Of each role, experiment, arm and scale the last comparison, heads first; with each reference, where the last night had several.
 pub fn latest(entries: &[Entry]) -> Vec<&Entry> {
-    let mut latest: BTreeMap<(Role, String), &Entry> = BTreeMap::new();
+    let mut latest: BTreeMap<(Role, String), BTreeMap<&str, &Entry>> = BTreeMap::new();
     for entry in entries {
-        let last = latest.entry((entry.role, entry.name())).or_insert(entry);
+        let of_name = latest.entry((entry.role, entry.name())).or_default();
+        let reference = if entry.role == Role::Measure { entry.reference.id() } else { "" };
+        let last = of_name.entry(reference).or_insert(entry);
         if entry.at >= last.at {
             *last = entry;
         }
     }
-    latest.into_values().collect()
+    latest.into_values().flat_map(of_last_night).collect()
+}
+
+/// Of one name's last comparisons with each reference those of its last night.
+fn of_last_night<'a>(of_name: BTreeMap<&str, &'a Entry>) -> Vec<&'a Entry> {
+    let newest = of_name.values().map(|entry| entry.at).max();
+    let recent = |entry: &&Entry| newest.is_some_and(|newest| newest.duration_since(entry.at) < NIGHT);
+    of_name.into_values().filter(recent).collect()
 }
 
 /// The epochs of comparisons that are in order.
