@@ -379,6 +379,10 @@ fn what_should_be_the_same_is_told_when_it_is_not() {
     assert_eq!(only(&same).verdict, Word::NoChange);
     let other = judged(&pairs("downloads.planned", [(24.0, 25.0); 6]), &exact, &unknown());
     assert_eq!(only(&other).verdict, Word::Changed);
+    // Where it decides, that is what it decides.
+    let decides = design(vec![metric("downloads.planned", Kind::Exact, Better::Neither, 0.0)], 6);
+    let other = judged(&pairs("downloads.planned", [(24.0, 25.0); 6]), &decides, &quiet(&[]));
+    assert_eq!((only(&other).verdict, other.outcome), (Word::Regressed, Outcome::Regressed));
 }
 
 #[test]

@@ -379,6 +379,17 @@ fn directions_and_scales_are_those_of_the_metric() {
 }
 
 #[test]
+fn a_last_night_with_two_references_has_both() {
+    let with = |night: u64, reference: u64| Entry { reference: version(reference), ..entry(night, 0.0) };
+    let mut all = vec![with(1, 1000), with(2, 1000), with(2, 2000)];
+    all[1].at = at(2) - SignedDuration::from_mins(20);
+    let of = |all: &[Entry]| latest(all).iter().map(|entry| entry.reference.clone()).collect::<Vec<_>>();
+    assert_eq!(of(&all).len(), 2);
+    all.push(with(3, 2000));
+    assert_eq!(of(&all), [version(2000)], "what is not measured any more is of earlier nights");
+}
+
+#[test]
 fn nights_that_cannot_be_believed_count_nowhere() {
     let mut all = step(3);
     for night in [4, 11, 12, 20] {
