@@ -12,7 +12,8 @@ use super::pairing::{Measured, PairingArgs, Question, Request, below, measure};
 use crate::{
     compare::{
         bisect::{Search, Side, error_of, side},
-        design::ALPHA,
+        design::{ALPHA, Kind},
+        show::change,
         subject::{Built, Checkout, NotBuilt, Version, short},
         verdict::{Effect, Finding, Outcome, Verdict, Word},
     },
@@ -124,8 +125,8 @@ pub(crate) fn run(args: &BisectArgs, project: &Project) -> anyhow::Result<ExitCo
         (Ok(good), Ok(bad)) => [good, bad],
         (Err(stop), _) | (_, Err(stop)) => return early(stop),
     };
-    let whole = match bisect.ends(&ends)? {
-        Ok(whole) => whole,
+    let (whole, kind) = match bisect.ends(&ends)? {
+        Ok(found) => found,
         Err(stop) => return early(stop),
     };
     let (mut steps, mut cut_off) = (Vec::new(), None);
@@ -164,7 +165,7 @@ pub(crate) fn run(args: &BisectArgs, project: &Project) -> anyhow::Result<ExitCo
     if args.json {
         say(&text)?;
     } else {
-        say(&format!("{}results: {}\n", answer(&record), path.display()))?;
+        say(&format!("{}results: {}\n", answer(&record, kind), path.display()))?;
     }
     Ok(match cut_off {
         Some(Stop(code, why)) => {
@@ -177,19 +178,15 @@ pub(crate) fn run(args: &BisectArgs, project: &Project) -> anyhow::Result<ExitCo
 }
 
 /// The answer in a sentence.
-fn answer(record: &Record<'_>) -> String {
-    let effect = percent(record.whole.estimate);
+fn answer(record: &Record<'_>, kind: Kind) -> String {
+    let effect = change(&record.whole, kind);
     match &record.suspects[..] {
-        [one] => format!("{} changed ({effect} in all) with {one}\n", record.metric),
+        [one] => format!("{} changed ({effect}) with {one}\n", record.metric),
         several => {
             let list: Vec<String> = several.iter().map(|commit| format!("  {commit}\n")).collect();
-            format!("{} changed ({effect} in all) with one of these commits:\n{}", record.metric, list.concat())
+            format!("{} changed ({effect}) with one of these commits:\n{}", record.metric, list.concat())
         }
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:+.1} %", 100.0 * share).replace('-', "−")
 }
 
 struct Bisect<'a> {
@@ -282,7 +279,7 @@ impl Bisect<'_> {
     }
 
     /// The change between both ends, which must be there.
-    fn ends(&mut self, ends: &[Built; 2]) -> anyhow::Result<Result<Effect, Stop>> {
+    fn ends(&mut self, ends: &[Built; 2]) -> anyhow::Result<Result<(Effect, Kind), Stop>> {
         let inconclusive = |why: String| Ok(Err(Stop(Outcome::Inconclusive.code().into(), why)));
         if ends[0].subject.programs == ends[1].subject.programs {
             return inconclusive("both ends have the same programs: what differs is not in the nodes".to_owned());
@@ -304,14 +301,14 @@ impl Bisect<'_> {
         };
         let told = |what: &str| {
             let mut parts = vec![format!("{what}: {}", finding.metric.figure)];
-            parts.extend(finding.effect.map(|effect| interval(&effect)));
+            parts.extend(finding.effect.map(|effect| change(&effect, finding.metric.kind)));
             parts.extend(verdict.reasons.iter().chain(&finding.note).cloned());
             format!("{}; {}", parts.join("; "), directory.display())
         };
         match (finding.verdict, finding.effect) {
             (Word::Regressed | Word::Improved | Word::Changed | Word::ChangedSmall, Some(effect)) => {
                 complain(told("both ends differ"));
-                Ok(Ok(effect))
+                Ok(Ok((effect, finding.metric.kind)))
             }
             (Word::NoChange, _) => inconclusive(told("both ends do not differ, so that there is nothing to look for")),
             _ => inconclusive(told("whether both ends differ is not clear, so that nothing can be looked for")),
@@ -358,8 +355,8 @@ impl Bisect<'_> {
             Ok(Compared::Died) => told(None, "left out: its programs died".to_owned(), None),
             Ok(Compared::Judged { finding, verdict, directory }) => {
                 let pairs = counted(finding.pairs as usize, "pair");
-                let effect =
-                    finding.effect.map_or_else(|| "nothing was measured".to_owned(), |effect| interval(&effect));
+                let told_of = |effect| change(&effect, finding.metric.kind);
+                let effect = finding.effect.map_or_else(|| "nothing was measured".to_owned(), told_of);
                 match which(&verdict, &finding) {
                     Some(found) => told(Some(found), format!("{}: {effect}, {pairs}", found.word()), Some(directory)),
                     None => told(None, format!("not clear: {effect}, {pairs}"), Some(directory)),
@@ -389,9 +386,4 @@ enum Compared {
 
 fn interrupted() -> Stop {
     Stop(Status::Interrupted.into(), "interrupted".to_owned())
-}
-
-fn interval(effect: &Effect) -> String {
-    let share = |value| percent(value).replace(" %", "");
-    format!("{} [{}, {}]", percent(effect.estimate), share(effect.low), share(effect.high))
 }

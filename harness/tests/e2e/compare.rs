@@ -243,7 +243,7 @@ fn what_cannot_be_compared_is_said_before_anything_runs() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", said(&output));
         assert!(String::from_utf8_lossy(&output.stderr).contains(why), "{args:?} lacks {why}: {}", said(&output));
     };
-    refused(&["--experiment", "slow"], "name it with --arm; it has: as-is, slower");
+    refused(&["--experiment", "slow"], "or as `compare.arm` in the file; it has: as-is, slower");
     refused(&["--experiment", "slow", "--arm", "fast"], "has no arm `fast`");
     refused(&["--experiment", "slow", "--arm", "as-is", "--pairs", "5"], "whole numbers from 6 to 500");
     refused(&["--experiment", "slow", "--arm", "as-is", "--head-programs", "/nonexistent"], "cannot open /nonexistent");
