@@ -4,7 +4,7 @@
 //! `--resume`, and is believed only if it is of the very plan that was asked for.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, Read},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
@@ -32,6 +32,8 @@ use crate::{
 const VERSION: u32 = 1;
 /// The hidden command.
 const COMMAND: &str = "carry";
+/// Its record is kept there, beside the configuration of its nodes: the one that stays is written by whoever asked.
+const RECORD: &str = "record";
 /// What another harness says goes there, beside the logs of its nodes.
 const LOG: &str = "harness.log";
 /// How much of that is told.
@@ -46,7 +48,7 @@ pub(crate) struct Order {
     engine: EngineOptions,
     configs: PathBuf,
     logs: PathBuf,
-    /// The directory of results into which its record goes.
+    /// Where its record goes, as in a directory of results, until whoever asked has read it.
     into: PathBuf,
 }
 
@@ -62,7 +64,7 @@ pub(crate) struct NotCarried {
 
 impl Order {
     /// To carry a plan as this runtime would.
-    pub(crate) fn of(plan: &Arc<Plan>, runtime: &Chosen, files: &NodeFiles, into: &Path) -> Self {
+    pub(crate) fn of(plan: &Arc<Plan>, runtime: &Chosen, files: &NodeFiles) -> Self {
         Self {
             version: VERSION,
             plan: Arc::clone(plan),
@@ -70,7 +72,7 @@ impl Order {
             engine: runtime.options().clone(),
             configs: files.configs.clone(),
             logs: files.logs.clone(),
-            into: into.to_owned(),
+            into: files.configs.join(RECORD),
         }
     }
 }
@@ -115,7 +117,10 @@ pub(crate) async fn carried_by(
         (false, _) => Err(status.to_string()),
     };
     match record {
-        Ok(record) => Ok(Some(record)),
+        Ok(record) => {
+            fs::remove_dir_all(&order.into).with_context(|| format!("cannot remove {}", order.into.display()))?;
+            Ok(Some(record))
+        }
         Err(status) => {
             let said = end_of(&log).unwrap_or_else(|error| error.to_string());
             Err(NotCarried { program: program.to_owned(), status, log, said }.into())
@@ -125,7 +130,7 @@ pub(crate) async fn carried_by(
 
 /// The last of what a harness said.
 fn end_of(log: &Path) -> io::Result<String> {
-    let bytes = std::fs::read(log)?;
+    let bytes = fs::read(log)?;
     let from = bytes.len().saturating_sub(TOLD);
     Ok(String::from_utf8_lossy(&bytes[from..]).trim().replace('\n', "; "))
 }

@@ -42,7 +42,7 @@ enum Verb {
     Compare(compare::CompareArgs),
     /// Find the commit with which a metric changed, by comparing commits between two ends
     Bisect(bisect::BisectArgs),
-    /// Compare the newest version with a pinned one by a suite of experiments, with controls, and keep the history
+    /// Compare the newest version with a pinned one by a suite of experiments, with controls, and keep the history (in history/ below the results)
     Nightly(nightly::NightlyArgs),
     /// Print where the history of nights changes, and draw it
     History(history::HistoryArgs),

@@ -17,10 +17,11 @@ pub(crate) fn say(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Prints a line on standard error. Where that cannot be written there is nobody to tell, and work goes on.
+/// Prints a line on standard error. Where that cannot be written there is nobody to tell, and work goes on. What it quotes from elsewhere
+/// does not command a terminal.
 pub(crate) fn complain(line: impl Display) {
     // In one piece: other processes may write to the same log.
-    let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+    let _ = io::stderr().lock().write_all((harmless(&line.to_string()) + "\n").as_bytes());
 }
 
 /// What somebody else wrote, without what would command a terminal.

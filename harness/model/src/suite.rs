@@ -78,6 +78,9 @@ fn read_references(node: &Node, report: &mut Report) -> Vec<String> {
                 .error(item.span, format!("`{}` is not the full hash of a commit", yaml::shorten(&text)))
                 .help("write what `git rev-parse` prints of it: what it is compared with must not move");
         }
+        if found.contains(&text) {
+            report.error(item.span, format!("`{text}` is named twice")).help("remove one of both");
+        }
         found.push(text);
     }
     found
@@ -85,7 +88,16 @@ fn read_references(node: &Node, report: &mut Report) -> Vec<String> {
 
 fn read_items(node: &Node, shape: &'static Shape, report: &mut Report) -> Vec<Item> {
     let items: &[Arc<Node>] = report.bounded_list(node, "comparisons", (1, MOST)).unwrap_or_default();
-    items.iter().filter_map(|node| read_item(node, shape, report)).collect()
+    let mut found: Vec<Item> = Vec::new();
+    for node in items {
+        let Some(item) = read_item(node, shape, report) else { continue };
+        if found.contains(&item) {
+            let why = format!("the same is asked of `{}` twice", yaml::shorten(&item.experiment));
+            report.error(node.span, why).help("remove one of both, or name another scale or arm");
+        }
+        found.push(item);
+    }
+    found
 }
 
 fn read_item(node: &Node, shape: &'static Shape, report: &mut Report) -> Option<Item> {

@@ -49,6 +49,8 @@ fn what_cannot_be_meant_is_refused_where_it_stands() {
         (whole.replace("quick", "quick, pairs: [3]"), "a whole number from 6 to 500 is expected"),
         (whole.replace("experiment: quick", "experiment: ../x"), "experiment"),
         (whole.replace("measure", "measures"), "did you mean `measure`"),
+        (whole.replace(&format!("'{PINNED}'"), &format!("'{PINNED}', '{PINNED}'")), "is named twice"),
+        (whole.replace("quick}", "quick}, {experiment: quick}"), "the same is asked of `quick` twice"),
         ("references: [".to_owned(), "suites/s.yaml"),
     ] {
         let said = read(&text).expect_err(&text);

@@ -1,14 +1,17 @@
 //! `peerbed bisect`: with which commit a metric changed. Both ends are compared first; each step compares one commit with the good
 //! end, and buys more pairs while it is unclear to which end that belongs.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::pairing::{Measured, PairingArgs, Question, Request, below, measure};
+use super::pairing::{Measured, PairingArgs, Question, Request, Session, below, measure};
 use crate::{
     compare::{
         bisect::{Search, Side, error_of, side},
@@ -20,7 +23,6 @@ use crate::{
     metrics::FIGURES,
     project::Project,
     results::replace_text,
-    run::Interrupt,
     say::{complain, counted, describe, say},
     status::Status,
 };
@@ -70,6 +72,19 @@ struct Record<'a> {
     suspects: Vec<String>,
 }
 
+impl Record<'_> {
+    fn text(&self) -> anyhow::Result<String> {
+        Ok(serde_json::to_string_pretty(self)? + "\n")
+    }
+
+    /// Writes it as it is by now.
+    fn keep(&self, path: &Path) -> anyhow::Result<()> {
+        let directory = path.parent().context("a file has a directory")?;
+        std::fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        Ok(replace_text(path, &self.text()?, None)?)
+    }
+}
+
 /// What was found of a commit.
 #[derive(Debug, Serialize)]
 struct Step {
@@ -94,9 +109,8 @@ pub(crate) fn run(args: &BisectArgs, project: &Project) -> anyhow::Result<ExitCo
         bail!("there is no metric `{}` in summary.json: {guess}", args.metric);
     }
     // Through builds and comparisons alike.
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let interrupt = tokio.block_on(async { Interrupt::listen() })?;
-    let mut bisect = Bisect { args, project, left: args.max_pairs, made: 0, tokio, interrupt };
+    let session = Session::start()?;
+    let mut bisect = Bisect { args, project, left: args.max_pairs, made: 0, session };
     // What is wrong with the experiment is said before minutes are spent on programs.
     if bisect.looks().is_empty() {
         bail!(
@@ -104,7 +118,7 @@ pub(crate) fn run(args: &BisectArgs, project: &Project) -> anyhow::Result<ExitCo
             args.max_pairs
         );
     }
-    bisect.request(&bisect.looks(), ALPHA, &|_| true).prepare()?;
+    bisect.request(&bisect.looks(), error_of(1, ALPHA), &|_| true).prepare()?;
     let checkout = Checkout::of(project.root())?;
     let (good, bad) = (checkout.version(&args.good)?, checkout.version(&args.bad)?);
     if let Some(version) = [&good, &bad].into_iter().find(|version| version.dirty()) {
@@ -129,13 +143,31 @@ pub(crate) fn run(args: &BisectArgs, project: &Project) -> anyhow::Result<ExitCo
         Ok(found) => found,
         Err(stop) => return early(stop),
     };
-    let (mut steps, mut cut_off) = (Vec::new(), None);
+    let of = |versions: &'_ [Version]| versions.iter().map(|version| version.commit().to_owned()).collect::<Vec<_>>();
+    let mut record = Record {
+        version: 1,
+        experiment: &args.experiment,
+        metric: &args.metric,
+        whole,
+        good: good.commit(),
+        commits: of(&commits),
+        steps: Vec::new(),
+        suspects: of(&commits),
+    };
+    let path = bisect.record_file();
+    let mut cut_off = None;
     while let Some(place) = search.next() {
         match bisect.step(&checkout, &commits[place - 1], &ends, &whole) {
             Ok(Ok(step)) => {
                 complain(format_args!("{}: {}", short(&step.commit, false), step.why));
                 search.found(place, step.side);
-                steps.push(step);
+                record.steps.push(step);
+                let (from, to) = search.suspects();
+                record.suspects = of(&commits[from - 1..to]);
+                // Hours may have gone into it.
+                if let Err(error) = record.keep(&path) {
+                    complain(describe(&error));
+                }
             }
             Ok(Err(stop)) => {
                 cut_off = Some(stop);
@@ -148,25 +180,13 @@ pub(crate) fn run(args: &BisectArgs, project: &Project) -> anyhow::Result<ExitCo
             }
         }
     }
-    let (from, to) = search.suspects();
-    let of = |versions: &'_ [Version]| versions.iter().map(|version| version.commit().to_owned()).collect::<Vec<_>>();
-    let record = Record {
-        version: 1,
-        experiment: &args.experiment,
-        metric: &args.metric,
-        whole,
-        good: good.commit(),
-        commits: of(&commits),
-        steps,
-        suspects: of(&commits[from - 1..to]),
-    };
-    let text = serde_json::to_string_pretty(&record)? + "\n";
-    let path = bisect.keep(&text)?;
+    let kept = record.keep(&path);
     if args.json {
-        say(&text)?;
+        say(&record.text()?)?;
     } else {
         say(&format!("{}results: {}\n", answer(&record, kind), path.display()))?;
     }
+    kept?;
     Ok(match cut_off {
         Some(Stop(code, why)) => {
             complain(why);
@@ -194,10 +214,9 @@ struct Bisect<'a> {
     project: &'a Project,
     /// Pairs that may still be made.
     left: u32,
-    /// Commits that were compared with the good end.
+    /// Comparisons that were made.
     made: u32,
-    tokio: tokio::runtime::Runtime,
-    interrupt: Interrupt,
+    session: Session,
 }
 
 impl Bisect<'_> {
@@ -223,12 +242,17 @@ impl Bisect<'_> {
                 // Whoever waits may have gone.
                 let _ = done.send(checkout.build(version));
             });
-            self.tokio.block_on(async {
+            let Session { tokio, interrupt } = &self.session;
+            tokio.block_on(async {
                 tokio::pin!(told);
                 tokio::select! {
                     built = &mut told => Some(built),
-                    // What builds is told by the terminal, too; its end is waited for.
-                    () = self.interrupt.wait() => None,
+                    // What builds is told by the terminal, too; its end is waited for, and what was built is there next time.
+                    () = interrupt.wait() => {
+                        complain("interrupted; the build is waited for (a third signal ends this program at once)");
+                        let _ = told.await;
+                        None
+                    }
                 }
             })
         });
@@ -242,7 +266,6 @@ impl Bisect<'_> {
     fn compare(
         &mut self,
         sides: [Built; 2],
-        error: f64,
         answered: &dyn Fn(&Verdict, &Finding) -> bool,
     ) -> anyhow::Result<Result<Compared, Stop>> {
         let looks = self.looks();
@@ -254,11 +277,15 @@ impl Bisect<'_> {
         let finding =
             |verdict: &Verdict| verdict.findings.iter().find(|finding| finding.metric.figure == *metric).cloned();
         let enough = |verdict: &Verdict| finding(verdict).is_some_and(|finding| answered(verdict, &finding));
-        let request = self.request(&looks, error, &enough);
-        let measured = measure(&request, request.prepare()?, sides)?;
+        self.made += 1;
+        let request = self.request(&looks, error_of(self.made, ALPHA), &enough);
+        let measured = measure(&self.session, &request, request.prepare()?, sides)?;
         let (verdict, _, directory) = match measured {
             Measured::Judged(judged) => *judged,
-            Measured::SubjectFailed(..) => return Ok(Ok(Compared::Died)),
+            Measured::SubjectFailed(_, _, pairs) => {
+                self.left = self.left.saturating_sub(pairs);
+                return Ok(Ok(Compared::Died));
+            }
             Measured::Unfit(..) => {
                 return Ok(Err(Stop(Status::Invalid.into(), "the links are not what was asked for".to_owned())));
             }
@@ -290,7 +317,7 @@ impl Bisect<'_> {
         };
         let answered =
             |verdict: &Verdict, finding: &Finding| finding.verdict != Word::Inconclusive || stuck(verdict, finding);
-        let compared = self.compare(ends.clone(), ALPHA, &answered)?;
+        let compared = self.compare(ends.clone(), &answered)?;
         let (finding, verdict, directory) = match compared {
             Err(stop) => return Ok(Err(stop)),
             Ok(Compared::Died) => {
@@ -344,12 +371,12 @@ impl Bisect<'_> {
         // Few pairs of many may be those that a metric happens to be defined in.
         let which = |verdict: &Verdict, finding: &Finding| {
             let enough = f64::from(finding.pairs) >= 0.8 * f64::from(verdict.pairs_used);
-            finding.effect.filter(|_| enough && finding.spread.is_some()).and_then(|effect| side(&effect, whole))
+            finding
+                .effect
+                .filter(|_| enough && finding.spread.is_some())
+                .and_then(|effect| side(&effect, whole, finding.metric.kind))
         };
-        self.made += 1;
-        let error = error_of(self.made, ALPHA);
-        let compared =
-            self.compare([ends[0].clone(), built], error, &|verdict, finding| which(verdict, finding).is_some())?;
+        let compared = self.compare([ends[0].clone(), built], &|verdict, finding| which(verdict, finding).is_some())?;
         match compared {
             Err(stop) => Ok(Err(stop)),
             Ok(Compared::Died) => told(None, "left out: its programs died".to_owned(), None),
@@ -365,14 +392,10 @@ impl Bisect<'_> {
         }
     }
 
-    /// Keeps the record beside the comparisons.
-    fn keep(&self, text: &str) -> anyhow::Result<PathBuf> {
+    /// Where the record goes, beside the comparisons.
+    fn record_file(&self) -> PathBuf {
         let directory = below(&self.args.of.results(self.project)).join(&self.args.experiment);
-        let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        let path = directory.join(format!("bisect-{stamp}.json"));
-        std::fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-        replace_text(&path, text, None)?;
-        Ok(path)
+        directory.join(format!("bisect-{}.json", Timestamp::now().strftime("%Y%m%dT%H%M%SZ")))
     }
 }
 

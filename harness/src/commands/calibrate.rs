@@ -9,7 +9,7 @@ use peerbed_model::Plan;
 
 use super::{
     CarrierArgs,
-    pairing::{Measured, Question, Request, measure},
+    pairing::{Measured, Question, Request, Session, measure},
 };
 use crate::{
     calibrate::{Calibrator, When, complaints, table},
@@ -123,7 +123,7 @@ fn equals(args: &CalibrateArgs, project: &Project) -> anyhow::Result<ExitCode> {
     };
     let prepared = request.prepare()?;
     let own = Built::given("these programs", Programs::default().directory(), false)?;
-    let judged = match measure(&request, prepared, [own.clone(), own])? {
+    let judged = match measure(&Session::start()?, &request, prepared, [own.clone(), own])? {
         Measured::Judged(judged) => judged,
         Measured::SubjectFailed(..) => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
         Measured::Unfit(..) => return Ok(Status::Invalid.into()),

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::pairing::{Measured, PairingArgs, Request, measure};
+use super::pairing::{Measured, PairingArgs, Request, Session, measure};
 use crate::{
     compare::{
         Planned, show,
@@ -28,9 +28,8 @@ pub(crate) struct CompareArgs {
     /// The commit that is compared with: anything that git knows as a commit
     #[arg(required_unless_present_any = ["replay", "base_programs"])]
     base: Option<String>,
-    /// The commit that is judged; `.`: the files as they are, with what is not committed
-    #[arg(default_value = WORKTREE)]
-    head: String,
+    /// The commit that is judged; `.`, as if it is left out: the files as they are, with what is not committed
+    head: Option<String>,
     /// The experiment: a file in experiments/, without `.yaml`
     #[arg(long, value_name = "NAME", required_unless_present = "replay")]
     experiment: Option<String>,
@@ -88,7 +87,8 @@ fn compare(args: &CompareArgs, project: &Project) -> anyhow::Result<Measured> {
     };
     // What is wrong with the experiment is said before minutes are spent on programs.
     let prepared = request.prepare()?;
-    measure(&request, prepared, subjects(args, project)?)
+    let subjects = subjects(args, project)?;
+    measure(&Session::start()?, &request, prepared, subjects)
 }
 
 /// Makes `verdict.json` again and says whether it is the one that is there.
@@ -101,7 +101,12 @@ fn replay(directory: &Path) -> anyhow::Result<(Verdict, Planned, PathBuf)> {
     match std::fs::read_to_string(&kept) {
         Ok(before) if before == now => complain("verdict.json is the same, to the byte"),
         Ok(_) => bail!("{} is another: this program judges otherwise than the one that wrote it", kept.display()),
-        Err(error) => complain(format_args!("{}: {error}", kept.display())),
+        // Whoever wrote the results was ended right before.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            show::write(&verdict, &planned, directory)?;
+            complain("there was no verdict.json: it is written now");
+        }
+        Err(error) => return Err(error).with_context(|| kept.display().to_string()),
     }
     Ok((verdict, planned, directory.to_owned()))
 }
@@ -123,14 +128,16 @@ fn subjects(args: &CompareArgs, project: &Project) -> anyhow::Result<[Built; 2]>
         (None, Some(checkout)) => checkout.version(name).map(Side::Version),
         (None, None) => bail!("nothing says what the programs of `{name}` are"),
     };
-    if args.base_programs.is_some() && args.base.is_some() && args.head != WORKTREE {
-        bail!("--base-programs says what the base is: name one commit, the head");
-    }
     // With programs for the base, the one commit that is named is the head.
-    let (base, head) = match (&args.base_programs, &args.base) {
-        (Some(_), Some(named)) => ("", named.as_str()),
-        (_, base) => (base.as_deref().unwrap_or_default(), args.head.as_str()),
+    let (base, head) = match (&args.base_programs, args.base.as_deref(), args.head.as_deref()) {
+        (Some(_), Some(_), Some(_)) => bail!("--base-programs says what the base is: name one commit, the head"),
+        (Some(_), head, None) => (None, head),
+        (_, base, head) => (base, head),
     };
+    if let (Some(_), Some(head)) = (&args.head_programs, head) {
+        bail!("--head-programs says what the head is, and so does `{head}`: leave one of them out");
+    }
+    let (base, head) = (base.unwrap_or_default(), head.unwrap_or(WORKTREE));
     // Both are settled before minutes are spent on one: files and branches may change meanwhile.
     let [base, head] = [side(base, &args.base_programs)?, side(head, &args.head_programs)?];
     let built = |side: Side| match (side, &checkout) {

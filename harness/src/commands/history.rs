@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use anyhow::bail;
 use clap::Args;
 
 use crate::{
@@ -34,12 +35,15 @@ pub(crate) fn run(args: &HistoryArgs, results: impl FnOnce() -> anyhow::Result<P
         Some(file) => file.clone(),
         None => history::below(&results()?),
     };
+    if args.file.is_some() && !file.exists() {
+        bail!("{}: there is no such file", file.display());
+    }
     let (entries, complaints) = history::read(&file)?;
     for complaint in &complaints {
-        complain(harmless(complaint));
+        complain(complaint);
     }
     if entries.is_empty() && complaints.is_empty() {
-        complain(harmless(&format!("{}: there are no nights in it yet", file.display())));
+        complain(format_args!("{}: there are no nights in it yet", file.display()));
     }
     if let Some(page) = &args.page {
         replace_text(page, &history::page(&entries), Some(GENERATOR))?;

@@ -22,12 +22,16 @@ mod sweep;
 pub(crate) mod topology;
 pub(crate) mod up;
 
+use std::path::PathBuf;
+
 use anyhow::{anyhow, bail};
 use clap::Args;
 use peerbed_model::{Experiment, MAX_SEED, Plan};
 
 use crate::{
+    calibrate::When,
     engine::{EndsChoice, EngineChoice, EngineOptions},
+    project::Project,
     runtime::{Chosen, Kind, Runtime, Unmet, fit::unfit_for_tc},
     say::complain,
 };
@@ -68,6 +72,29 @@ pub(crate) struct CarrierArgs {
     pub(crate) runtime: Kind,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+}
+
+/// What every command takes that makes runs.
+#[derive(Debug, Args)]
+pub(crate) struct MeasuringArgs {
+    /// Where results go, instead of results/
+    #[arg(long, value_name = "DIR")]
+    results: Option<PathBuf>,
+    #[command(flatten)]
+    carrier: CarrierArgs,
+    /// Which links are measured before the runs begin
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
+    calibrate: When,
+    /// Show no progress
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl MeasuringArgs {
+    /// The directory of all results.
+    fn results(&self, project: &Project) -> PathBuf {
+        self.results.clone().unwrap_or_else(|| project.results())
+    }
 }
 
 impl CarrierArgs {

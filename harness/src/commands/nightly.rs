@@ -1,19 +1,21 @@
 //! `peerbed nightly`: a suite's comparisons, one after the other, each appended to the history as soon as it is done; then the page of
 //! the history and a summary of the night.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use jiff::Timestamp;
 use peerbed_model::{Item, Suite};
 
 use super::{
-    CarrierArgs,
-    pairing::{Measured, Question, Request, measure},
+    MeasuringArgs,
+    pairing::{Measured, Question, Request, Session, measure},
 };
 use crate::{
-    calibrate::When,
     compare::{
         design::check_looks,
         floor::{Noise, PAIRS_MIN, Place, Store},
@@ -24,7 +26,7 @@ use crate::{
     history::{self, Entry, GENERATOR, Role},
     project::Project,
     results::replace_text,
-    say::{complain, counted, harmless, say},
+    say::{complain, counted, describe, harmless, say},
     status::Status,
 };
 
@@ -37,33 +39,40 @@ pub(crate) struct NightlyArgs {
     /// The version that is judged: anything that git knows as a commit; `.`: the files as they are
     #[arg(long, value_name = "COMMIT", default_value = WORKTREE)]
     head: String,
-    /// Where results go, and below them history/, instead of results/
-    #[arg(long, value_name = "DIR")]
-    results: Option<PathBuf>,
     #[command(flatten)]
-    carrier: CarrierArgs,
-    /// Which links are measured before the runs begin
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
-    calibrate: When,
-    /// Show no progress
-    #[arg(short, long)]
-    quiet: bool,
+    how: MeasuringArgs,
 }
 
 /// Measures a night.
 pub(crate) fn run(args: &NightlyArgs, project: &Project) -> anyhow::Result<ExitCode> {
     let suite = project.suite(&args.suite)?;
-    let results = args.results.clone().unwrap_or_else(|| project.results());
-    let mut night = Night { args, project, file: history::below(&results), results, places: Vec::new() };
-    // Whatever is wrong with an experiment or a history is said before hours are spent.
+    let results = args.how.results(project);
+    let file = history::below(&results);
+    // Whatever is wrong with an experiment is said before hours are spent.
+    let request = |item| request(args, project, &results, item, None);
     for item in suite.negative.iter().chain(&suite.positive).chain(&suite.measure) {
         if !item.looks.is_empty() {
             check_looks(&item.looks)
                 .map_err(|why| anyhow!("`pairs` of {} in the suite `{}`: {why}", item.experiment, args.suite))?;
         }
-        night.request(item, None).prepare()?;
+        let (arm, head_arm) = request(item).prepare()?.arms();
+        if item.injected.is_some() && arm == head_arm {
+            bail!(
+                "a positive control of {} in the suite `{}`: `injected` is the arm that is compared with, `{arm}`, so that nothing can be \
+                 found: name the arm that is worse",
+                item.experiment,
+                args.suite
+            );
+        }
     }
-    history::read(&night.file)?;
+    // And so is what is wrong with the history: it is written to, and its page drawn.
+    history::append(&file, &[])?;
+    let (before, complaints) = history::read(&file)?;
+    for complaint in complaints {
+        complain(complaint);
+    }
+    let page = file.with_file_name("history.html");
+    replace_text(&page, &history::page(&before), Some(GENERATOR))?;
     let checkout = Checkout::of(project.root())?;
     let head = checkout.version(&args.head)?;
     let references = suite.references.iter().map(|commit| {
@@ -76,30 +85,56 @@ pub(crate) fn run(args: &NightlyArgs, project: &Project) -> anyhow::Result<ExitC
     let references: Vec<Built> =
         references.iter().map(|version| checkout.build(version)).collect::<anyhow::Result<_>>()?;
 
-    let began = Timestamp::now();
-    // What was compared before an error is shown all the same.
+    let session = Session::start()?;
+    let mut night = Night { args, project, session, file, results, places: Vec::new(), made: Vec::new() };
     let measured = night.all(&suite, &head, &references);
-    let (entries, complaints) = history::read(&night.file)?;
-    for complaint in complaints {
-        complain(harmless(&complaint));
+    // What was compared before an error is shown all the same, and the error is the one of which it ends.
+    let cut_off = match &measured {
+        Ok(true) => None,
+        Ok(false) => Some("it was interrupted".to_owned()),
+        Err(error) => Some(format!("it ended early: {}", describe(error))),
+    };
+    let shown = night.show(&before, cut_off.as_deref(), &page);
+    if let (Some(_), Err(error)) = (&cut_off, &shown) {
+        complain(describe(error));
     }
-    let summary = history::summary(&entries, began);
-    let directory = night.file.parent().context("a history has a directory")?;
-    let page = directory.join("history.html");
-    replace_text(&page, &history::page(&entries), Some(GENERATOR))?;
-    replace_text(&directory.join("summary.md"), &summary.markdown, None)?;
-    let text = format!("{}\nhistory: {}\npage: {}\n", summary.markdown, night.file.display(), page.display());
-    say(&harmless(&text))?;
     if !measured? {
         complain("interrupted; what was compared before is in the history");
         return Ok(Status::Interrupted.into());
     }
-    let tonight: Vec<&Entry> = entries.iter().filter(|entry| entry.at >= began).collect();
-    Ok(code(&tonight).into())
+    shown?;
+    Ok(code(&night.made).into())
+}
+
+/// What is asked of a comparison.
+fn request<'r>(
+    args: &'r NightlyArgs,
+    project: &'r Project,
+    results: &Path,
+    item: &'r Item,
+    pairs: Option<u32>,
+) -> Request<'r> {
+    let looks = pairs.map(|pairs| vec![pairs]).or_else(|| Some(item.looks.clone()).filter(|looks| !looks.is_empty()));
+    Request {
+        project,
+        name: &item.experiment,
+        scale: item.scale.as_deref(),
+        arm: item.arm.as_deref(),
+        head_arm: item.injected.as_deref(),
+        question: Question::Usual,
+        looks,
+        seed: None,
+        results: results.to_owned(),
+        carrier: &args.how.carrier,
+        calibrate: args.how.calibrate,
+        resume: false,
+        whole: false,
+        quiet: args.how.quiet,
+    }
 }
 
 /// The exit code of a night: what cannot be believed comes before what is worse, and that before what is open.
-fn code(entries: &[&Entry]) -> u8 {
+fn code(entries: &[Entry]) -> u8 {
     let any = |wanted: fn(&Entry) -> bool| entries.iter().any(|entry| wanted(entry));
     let failed = any(|entry| entry.outcome == Outcome::SubjectFailed);
     // Where a control did not come out as it must, no verdict of that night can be believed.
@@ -141,34 +176,30 @@ fn as_it_must(role: Role, verdict: &Verdict) -> Option<bool> {
 struct Night<'a> {
     args: &'a NightlyArgs,
     project: &'a Project,
+    session: Session,
     /// The file of the history.
     file: PathBuf,
     /// The directory of all results.
     results: PathBuf,
     /// Where each arm was measured between equal programs tonight.
     places: Vec<(Item, Place)>,
+    /// What was compared; another night may add to the same history meanwhile.
+    made: Vec<Entry>,
 }
 
 impl Night<'_> {
-    fn request<'r>(&'r self, item: &'r Item, pairs: Option<u32>) -> Request<'r> {
-        let looks =
-            pairs.map(|pairs| vec![pairs]).or_else(|| Some(item.looks.clone()).filter(|looks| !looks.is_empty()));
-        Request {
-            project: self.project,
-            name: &item.experiment,
-            scale: item.scale.as_deref(),
-            arm: item.arm.as_deref(),
-            head_arm: item.injected.as_deref(),
-            question: Question::Usual,
-            looks,
-            seed: None,
-            results: self.results.clone(),
-            carrier: &self.args.carrier,
-            calibrate: self.args.calibrate,
-            resume: false,
-            whole: false,
-            quiet: self.args.quiet,
-        }
+    fn measure(&self, item: &Item, pairs: Option<u32>, sides: [Built; 2]) -> anyhow::Result<Measured> {
+        let request = request(self.args, self.project, &self.results, item, pairs);
+        measure(&self.session, &request, request.prepare()?, sides)
+    }
+
+    /// Draws the history and sums the night up.
+    fn show(&self, before: &[Entry], cut_off: Option<&str>, page: &Path) -> anyhow::Result<()> {
+        let summary = history::summary(before, &self.made, cut_off);
+        replace_text(page, &history::page(&history::read(&self.file)?.0), Some(GENERATOR))?;
+        replace_text(&page.with_file_name("summary.md"), &summary.markdown, None)?;
+        let text = format!("{}\nhistory: {}\npage: {}\n", summary.text, self.file.display(), page.display());
+        say(&harmless(&text))
     }
 
     /// Every comparison of the suite; false: the user wanted no more.
@@ -197,25 +228,28 @@ impl Night<'_> {
     /// One comparison, which goes into the history.
     fn compare(&mut self, role: Role, item: &Item, [base, head]: [&Built; 2]) -> anyhow::Result<bool> {
         complain(format_args!("{}: {}", role.word(), item.experiment));
-        let request = self.request(item, None);
-        let measured = measure(&request, request.prepare()?, [base.clone(), head.clone()])?;
+        let measured = self.measure(item, None, [base.clone(), head.clone()])?;
         let now = Timestamp::now();
+        let mut told = String::new();
         let entry = match measured {
             Measured::Interrupted => return Ok(false),
-            Measured::SubjectFailed(planned, why) => {
+            Measured::SubjectFailed(planned, why, _) => {
                 Entry::without_verdict(role, Outcome::SubjectFailed, vec![why], &planned, now)
             }
             Measured::Unfit(planned, why) => Entry::without_verdict(role, Outcome::Invalid, why, &planned, now),
             Measured::Judged(judged) => {
                 let (verdict, planned, path) = *judged;
-                say(&format!("{}results: {}\n\n", show::table(&verdict, &planned), path.display()))?;
+                told = format!("{}results: {}\n\n", show::table(&verdict, &planned), path.display());
                 if let Some(place) = planned.place.as_ref().filter(|_| planned.same_programs) {
                     self.places.push((of_arm(item), place.clone()));
                 }
                 Entry::of(role, &verdict, &planned, now, as_it_must(role, &verdict))
             }
         };
-        history::append(&self.file, &[entry])?;
+        // First of all: a terminal may be gone.
+        history::append(&self.file, std::slice::from_ref(&entry))?;
+        self.made.push(entry);
+        say(&told)?;
         Ok(true)
     }
 
@@ -236,8 +270,7 @@ impl Night<'_> {
                 item.experiment,
                 counted(pairs as usize, "pair")
             ));
-            let request = self.request(&item, Some(pairs));
-            match measure(&request, request.prepare()?, [head.clone(), head.clone()])? {
+            match self.measure(&item, Some(pairs), [head.clone(), head.clone()])? {
                 Measured::Interrupted => return Ok(false),
                 // What cannot be measured says so itself when it is compared.
                 Measured::SubjectFailed(..) | Measured::Unfit(..) => return Ok(true),
@@ -340,8 +373,7 @@ mod tests {
             (vec![found(), worse(), entry(Role::Measure, Outcome::Invalid, None)], 4),
             (vec![found(), entry(Role::Measure, Outcome::SubjectFailed, None), worse()], 5),
         ] {
-            let all: Vec<&Entry> = entries.iter().collect();
-            assert_eq!(code(&all), expected, "{entries:?}");
+            assert_eq!(code(&entries), expected, "{entries:?}");
         }
     }
 }

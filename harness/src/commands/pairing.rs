@@ -11,7 +11,7 @@ use clap::Args;
 use peerbed_model::{Coordinates, Experiment, Plan};
 
 use super::{
-    CarrierArgs, choose_arm, refuse_unmet,
+    CarrierArgs, MeasuringArgs, choose_arm, refuse_unmet,
     sweep::{self, Sweep, take_over},
 };
 use crate::{
@@ -53,17 +53,8 @@ pub(super) struct PairingArgs {
     /// Another seed than the file's
     #[arg(long, value_parser = super::seed)]
     seed: Option<u64>,
-    /// Where results go, instead of results/
-    #[arg(long, value_name = "DIR")]
-    results: Option<PathBuf>,
     #[command(flatten)]
-    carrier: CarrierArgs,
-    /// Which links are measured before the runs begin
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
-    calibrate: When,
-    /// Show no progress
-    #[arg(short, long)]
-    quiet: bool,
+    how: MeasuringArgs,
 }
 
 /// Planned looks, as they are on the command line.
@@ -78,7 +69,7 @@ impl PairingArgs {
 
     /// The directory of all results.
     pub(super) fn results(&self, project: &Project) -> PathBuf {
-        self.results.clone().unwrap_or_else(|| project.results())
+        self.how.results(project)
     }
 
     /// What these come to, for the usual question.
@@ -93,11 +84,11 @@ impl PairingArgs {
             looks: self.looks().map(<[u32]>::to_vec),
             seed: self.seed,
             results: self.results(project),
-            carrier: &self.carrier,
-            calibrate: self.calibrate,
+            carrier: &self.how.carrier,
+            calibrate: self.how.calibrate,
             resume: false,
             whole: false,
-            quiet: self.quiet || quiet,
+            quiet: self.how.quiet || quiet,
         }
     }
 }
@@ -139,6 +130,22 @@ pub(super) struct Request<'a> {
     pub(super) quiet: bool,
 }
 
+/// What a command that compares runs on, from before its first comparison to after its last: one thread, as the agent dies with the
+/// one that started it, and the ear for signals.
+pub(super) struct Session {
+    pub(super) tokio: tokio::runtime::Runtime,
+    pub(super) interrupt: Interrupt,
+}
+
+impl Session {
+    /// Listens from now on.
+    pub(super) fn start() -> anyhow::Result<Self> {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+        let interrupt = tokio.block_on(async { Interrupt::listen() })?;
+        Ok(Self { tokio, interrupt })
+    }
+}
+
 /// What is asked of the pairs.
 pub(super) enum Question<'a> {
     /// What the experiment wants to know: it ends when nothing of that is open any more.
@@ -162,12 +169,19 @@ pub(super) struct Prepared {
     plans: Vec<Arc<Plan>>,
 }
 
+impl Prepared {
+    /// The arm of the base, and that of the head.
+    pub(super) fn arms(self) -> (String, String) {
+        (self.arm, self.head_arm)
+    }
+}
+
 /// How a comparison ended.
 pub(super) enum Measured {
     /// With a verdict, which is in this directory.
     Judged(Box<(Verdict, Planned, PathBuf)>),
-    /// Nodes of a side were not even ready, for this reason.
-    SubjectFailed(Box<Planned>, String),
+    /// Nodes of a side were not even ready, for this reason, after so many pairs.
+    SubjectFailed(Box<Planned>, String, u32),
     /// The links are not what was asked for, for these reasons, so that nothing was measured.
     Unfit(Box<Planned>, Vec<String>),
     /// The user wanted no more.
@@ -232,6 +246,7 @@ impl Request<'_> {
 
 /// Makes the pairs and judges them.
 pub(super) fn measure(
+    Session { tokio, interrupt }: &Session,
     request: &Request<'_>,
     Prepared { arm, head_arm, design, plans }: Prepared,
     [base, head]: [Built; 2],
@@ -240,8 +255,6 @@ pub(super) fn measure(
     let in_order: Vec<Arc<Plan>> =
         sweep::order(&plans, design.seed).into_iter().map(|index| Arc::clone(&plans[index])).collect();
 
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let interrupt = tokio.block_on(async { Interrupt::listen() })?;
     let all: Vec<&Plan> = plans.iter().map(|plan| &**plan).collect();
     let Some(runtime) = tokio.block_on(interrupt.unless(request.carrier.runtime(name, &all))) else {
         return Ok(Measured::Interrupted);
@@ -310,7 +323,7 @@ pub(super) fn measure(
             request.whole.then(|| directory.join(HARNESS))
         },
         decided: &|outcomes: &[RunOutcome]| decided(&planned, &store, outcomes, &request.question),
-        interrupt: &interrupt,
+        interrupt,
     };
     let ended = tokio.block_on(sweep.run(&mut dir, &mut progress, &mut outcomes));
     progress.finish();
@@ -359,7 +372,8 @@ fn conclude(
             bail!(told);
         }
         complain(format_args!("SUBJECT FAILED: {told}"));
-        return Ok(Measured::SubjectFailed(Box::new(planned), failure));
+        let pairs = from_outcomes(outcomes).len() as u32;
+        return Ok(Measured::SubjectFailed(Box::new(planned), failure, pairs));
     }
     if let Ending::Unfit(complaints) = ending {
         for why in &complaints {

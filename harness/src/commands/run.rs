@@ -1,21 +1,16 @@
 //! `peerbed run`: every arm and repeat of an experiment, then a table and a result directory.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use peerbed_model::{Experiment, Plan};
 
 use super::{
-    CarrierArgs, choose_arms,
+    MeasuringArgs, choose_arms,
     sweep::{self, Sweep, one_line, take_over},
 };
 use crate::{
-    calibrate::When,
     project::Project,
     report,
     results::{Begun, Ending, Identity, ResultsDir, ResultsError, RunOutcome, kept_runs, resume},
@@ -42,23 +37,14 @@ pub(crate) struct RunArgs {
     /// Another seed than the file's
     #[arg(long, value_parser = super::seed)]
     seed: Option<u64>,
-    /// Where results go, instead of results/
-    #[arg(long, value_name = "DIR")]
-    results: Option<PathBuf>,
     #[command(flatten)]
-    carrier: CarrierArgs,
-    /// Which links are measured before the runs begin
-    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Cached)]
-    calibrate: When,
+    how: MeasuringArgs,
     /// Go on with the newest unfinished results of the same experiment: whole runs are taken over, the others are made
     #[arg(long)]
     resume: bool,
     /// Print summary.json instead of the table
     #[arg(long)]
     json: bool,
-    /// Show no progress
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 /// Runs it.
@@ -70,14 +56,14 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     // From now on, and not only from the first run: whatever was begun is then ended in good order.
     let interrupt = tokio.block_on(async { Interrupt::listen() })?;
-    let root = args.results.clone().unwrap_or_else(|| project.results());
+    let root = args.how.results(project);
     let all: Vec<&Plan> = plans.iter().map(|plan| &**plan).collect();
-    let Some(runtime) = tokio.block_on(interrupt.unless(args.carrier.runtime_for(&args.name, &all))) else {
+    let Some(runtime) = tokio.block_on(interrupt.unless(args.how.carrier.runtime_for(&args.name, &all))) else {
         return Ok(Status::Interrupted.into());
     };
     let runtime = runtime?;
     let in_order: Vec<Arc<Plan>> = order.iter().map(|index| Arc::clone(&plans[*index])).collect();
-    let mut progress = Progress::of(Estimate::of(in_order.iter().map(|plan| &**plan)), args.quiet || args.json);
+    let mut progress = Progress::of(Estimate::of(in_order.iter().map(|plan| &**plan)), args.how.quiet || args.json);
     let identity = Identity::of(project.root());
     let begun = Begun::of(&plans, &identity, runtime.name(), runtime.options())?;
     let mut outcomes = Vec::new();
@@ -92,7 +78,7 @@ pub(crate) fn run(args: &RunArgs, project: &Project) -> anyhow::Result<ExitCode>
     };
     let sweep = Sweep {
         plans: &in_order,
-        calibrate: args.calibrate,
+        calibrate: args.how.calibrate,
         carrier: &|_| &runtime,
         harness: &|_| None,
         decided: &|_| false,

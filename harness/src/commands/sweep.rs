@@ -128,9 +128,7 @@ impl Sweep<'_> {
             };
             let carrier = (self.carrier)(plan);
             let made = match (self.harness)(plan) {
-                Some(program) => {
-                    carried_by(&Order::of(plan, carrier, &files, dir.path()), &program, self.interrupt).await?
-                }
+                Some(program) => carried_by(&Order::of(plan, carrier, &files), &program, self.interrupt).await?,
                 None => execute(plan.clone(), carrier, &files, progress, self.interrupt).await?,
             };
             let Some(mut record) = made else { return Ok(Ending::Interrupted) };

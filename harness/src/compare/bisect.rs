@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::verdict::Effect;
+use super::{design::Kind, verdict::Effect};
 
 /// Commits in order, of which the first is good and the last is bad; those between are measured.
 #[derive(Debug, Clone)]
@@ -75,9 +75,10 @@ impl Search {
 
 /// On which side a commit is whose effect against the good one is this, where that of the bad one is `whole`: its interval must be on one side of
 /// half of that, wherever in its own interval `whole` is. None: it may be either.
-pub fn side(effect: &Effect, whole: &Effect) -> Option<Side> {
-    // Shares of a value multiply; near 0 this is the same as half.
-    let half = |whole: f64| if whole > -1.0 { (1.0 + whole).sqrt() - 1.0 } else { whole / 2.0 };
+pub fn side(effect: &Effect, whole: &Effect, kind: Kind) -> Option<Side> {
+    // Points add up; shares of a value multiply, which near 0 is the same.
+    let adds = matches!(kind, Kind::Proportion | Kind::Exact);
+    let half = |whole: f64| if adds || whole <= -1.0 { whole / 2.0 } else { (1.0 + whole).sqrt() - 1.0 };
     let ends = [half(whole.low), half(whole.high)];
     if ![effect.low, effect.high, ends[0], ends[1]].iter().all(|value| value.is_finite()) {
         return None;
@@ -126,9 +127,13 @@ mod tests {
             (f64::NAN, f64::NAN, (-0.11, -0.09), None),
             (f64::NEG_INFINITY, -0.2, (-0.11, -0.09), None),
         ] {
-            let found = side(&effect(low, high), &effect(whole.0, whole.1));
+            let found = side(&effect(low, high), &effect(whole.0, whole.1), Kind::Distribution);
             assert_eq!(found, expected, "{low} to {high} of {whole:?}");
         }
+        // Of −50 points −27 are more than half; of a value that halves they are less: √0.5 − 1 = −29 %.
+        let whole = effect(-0.51, -0.49);
+        let of = |kind| side(&effect(-0.275, -0.265), &whole, kind);
+        assert_eq!((of(Kind::Proportion), of(Kind::Count)), (Some(Side::Bad), Some(Side::Good)));
     }
 
     #[test]

@@ -79,8 +79,8 @@ impl Design {
         Self { looks, metrics: metrics.collect(), seed, error: ALPHA }
     }
 
-    /// As an experiment wants it: the metrics that it names decide, if it names any, and the usual ones inform then. Looks that are
-    /// given take the place of its own.
+    /// As an experiment wants it: the metrics that it names decide, if it names any that do, and the usual ones inform then. Looks that
+    /// are given take the place of its own.
     pub fn of(comparison: &Comparison, looks: Option<Vec<u32>>, seed: u64) -> Result<Self, String> {
         let looks = match looks {
             Some(looks) => looks,
@@ -100,7 +100,9 @@ impl Design {
         });
         let named: Vec<MetricSpec> = named.collect();
         design.metrics.retain(|usual| named.iter().all(|metric| metric.figure != usual.figure));
-        let inform = design.metrics.into_iter().map(|usual| MetricSpec { gating: false, ..usual });
+        // A comparison in which nothing decides would pass whatever happens.
+        let decided = named.iter().any(|metric| metric.gating);
+        let inform = design.metrics.into_iter().map(|usual| MetricSpec { gating: usual.gating && !decided, ..usual });
         design.metrics = named.into_iter().chain(inform).collect();
         Ok(design)
     }
@@ -119,16 +121,21 @@ impl Design {
         Self { error, ..self }
     }
 
-    /// What each look may spend. Of another error than the usual it is the same part: what is simple and surely enough.
+    /// What each look may spend.
     pub fn alpha(&self) -> f64 {
-        if self.error < ALPHA { self.error / self.looks.len().max(1) as f64 } else { alpha(self.looks.len()) }
+        alpha(&self.looks, self.error)
+    }
+
+    /// How many metrics that decide are adjusted for one another; what must be the same has no error.
+    pub fn deciding(&self) -> usize {
+        self.metrics.iter().filter(|metric| metric.gating && metric.kind != Kind::Exact).count()
     }
 
     /// Why a change of one metric alone cannot be detected even after the last look, a sentence; nothing if it can. The smallest p of
     /// the sign-flip test of n pairs is `2 / 2ⁿ`, and if nothing else changed, Benjamini and Hochberg's adjustment multiplies it by
     /// the number of metrics that decide.
     pub fn sees_nothing_alone(&self) -> Option<String> {
-        let deciding = self.metrics.iter().filter(|metric| metric.gating && metric.kind != Kind::Exact).count();
+        let deciding = self.deciding();
         let needed = self.alpha() / deciding.max(1) as f64;
         let smallest = |pairs: u32| 2.0 * 0.5_f64.powi(pairs as i32);
         let enough = (PAIRS_MIN..=PAIRS_MAX).find(|pairs| smallest(*pairs) <= needed).unwrap_or(PAIRS_MAX);
@@ -179,9 +186,12 @@ fn kind(figure: &str) -> Kind {
     }
 }
 
-/// What each of so many looks may spend.
-fn alpha(looks: usize) -> f64 {
-    POCOCK.get(looks.saturating_sub(1)).copied().unwrap_or(POCOCK[POCOCK.len() - 1])
+/// What each of these looks may spend. The table is of looks after equally many more pairs each, and of the usual error; of others each
+/// has an equal part, which is surely enough.
+fn alpha(looks: &[u32], error: f64) -> f64 {
+    let even = looks.iter().zip(1..).all(|(look, number)| u64::from(*look) == u64::from(looks[0]) * number);
+    let place = looks.len().saturating_sub(1);
+    POCOCK.get(place).copied().filter(|_| even && error >= ALPHA).unwrap_or(error / looks.len().max(1) as f64)
 }
 
 /// Reads planned looks, or says what is wrong with them.
@@ -201,13 +211,14 @@ fn expected_looks() -> String {
 
 /// Whether results may be looked at after so many pairs.
 pub fn check_looks(looks: &[u32]) -> Result<(), String> {
-    let alpha = alpha(looks.len());
+    let alpha = alpha(looks, ALPHA);
     if let Some(first) = looks.first().filter(|first| (PAIRS_MIN..=PAIRS_MAX).contains(first))
         && 2.0 * 0.5_f64.powi(*first as i32) > alpha
     {
+        let enough = (*first..).find(|pairs| 2.0 * 0.5_f64.powi(*pairs as i32) <= alpha).unwrap_or(PAIRS_MAX);
         return Err(format!(
-            "with {} looks each may spend {alpha} of the error, and {first} pairs cannot show so much: the first look may be \
-             after 7",
+            "with {} looks each may spend {alpha:.4} of the error, and {first} pairs cannot show so much: the first look may be \
+             after {enough}",
             looks.len()
         ));
     }
@@ -220,6 +231,11 @@ pub fn check_looks(looks: &[u32]) -> Result<(), String> {
 /// Which direction of a figure is an improvement.
 fn better(figure: &str) -> Better {
     definition(figure).map_or(Better::Neither, |definition| definition.better)
+}
+
+/// Whether a figure is a part of a whole.
+pub(super) fn is_share(figure: &str) -> bool {
+    definition(figure).is_some_and(|definition| definition.unit == "share")
 }
 
 /// What the metric is of which a figure is taken.
@@ -240,7 +256,8 @@ mod tests {
         }
         assert!(looks("6,12").unwrap_err().contains("the first look may be after 7"));
         let alpha = |looks: &[u32]| Design::usual(looks.to_vec(), 0).alpha();
-        assert_eq!(Some([alpha(&[12]), alpha(&[8, 16])]), Some([0.05, 0.0294]));
+        assert_eq!([alpha(&[12]), alpha(&[8, 16])], [0.05, 0.0294]);
+        assert_eq!([alpha(&[8, 500]), alpha(&[8, 16, 32])], [0.025, 0.05 / 3.0], "the table is of even looks");
     }
 
     #[test]
@@ -287,6 +304,9 @@ mod tests {
         assert_eq!(design.metrics.len(), DEFAULTS.len() + 4, "each once");
         assert_eq!((design.looks, Design::of(&own, Some(vec![7, 9]), 1).unwrap().looks), (vec![10], vec![7, 9]));
         assert_eq!(Design::of(&Comparison::default(), None, 1), Ok(Design::usual(USUAL_LOOKS.to_vec(), 1)));
+        let informs = Comparison { metrics: vec![metric("requests.served", false)], ..own.clone() };
+        let informs = Design::of(&informs, None, 1).unwrap();
+        assert_eq!(informs.deciding(), Design::usual(vec![10], 1).deciding(), "something must decide");
         let early = Comparison { looks: vec![6, 12], ..Comparison::default() };
         assert!(Design::of(&early, None, 1).unwrap_err().contains("the first look may be after 7"));
     }
@@ -298,8 +318,8 @@ mod tests {
         assert!(six.starts_with("6 pairs cannot show that one of 7 metrics changed"), "{six}");
         assert!(six.contains("at least 0.031, and 0.0071 is needed") && six.ends_with("; 9 pairs can"), "{six}");
         assert!(told(&[8]).is_some() && told(&[9]).is_none() && told(&[8, 16]).is_none());
-        // Each of two looks may spend less: 2 / 2⁹ is above 0.0294 / 7 no more.
-        assert!(told(&[7, 8]).is_some_and(|why| why.ends_with("; 9 pairs can")));
+        // Each of two looks may spend less: 2 / 2⁹ is above 0.025 / 7.
+        assert!(told(&[7, 8]).is_some_and(|why| why.ends_with("; 10 pairs can")));
         let mut one = Design::usual(vec![6], 0);
         one.metrics.truncate(1);
         assert_eq!(one.sees_nothing_alone(), None);

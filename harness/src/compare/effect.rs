@@ -3,12 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    design::{Kind, MetricSpec},
+    design::{Kind, MetricSpec, is_share},
     pairs::{Pair, Run},
 };
+use crate::metrics::Better;
 
-/// A value of 0 has no logarithm; it counts as this share of the largest of all pairs.
-const ZERO: f64 = 0.01;
+/// A value of 0 has no logarithm; it counts as the first of these shares of the largest of all pairs, or as the second of the smallest
+/// that is not 0 if that is less.
+const ZERO: [f64; 2] = [0.01, 0.5];
+/// Shares nearer to 1, or to 0, count as this far from it: the odds of 1 are no number.
+const SURE: f64 = 0.001;
 /// From this ratio on its odds are compared: 0.98 and 0.99 are far apart, and their quotient is not.
 const NEAR_ONE: f64 = 0.9;
 
@@ -39,7 +43,7 @@ pub(super) struct Differences {
 impl Differences {
     /// Of these pairs, on the scale that suits them.
     pub(super) fn of(metric: &MetricSpec, pairs: &[&Pair]) -> Self {
-        Self::on(metric, pairs, |both| scale(metric.kind, both))
+        Self::on(metric, pairs, |both| scale(metric, both))
     }
 
     /// Of these pairs, on each scale that might suit more of them.
@@ -58,10 +62,11 @@ impl Differences {
             pairs.iter().filter_map(|pair| Some((value(&pair.base)?, value(&pair.head)?))).collect();
         let undefined = (pairs.len() - both.len()) as u32;
         let scale = scale(&both);
-        let largest = both.iter().flat_map(|(base, head)| [*base, *head]).fold(0.0, f64::max);
-        let floor = |value: f64| value.max(ZERO * largest);
+        let positive = || both.iter().flat_map(|(base, head)| [*base, *head]).filter(|value| *value > 0.0);
+        let zero = (ZERO[0] * positive().fold(0.0, f64::max)).min(ZERO[1] * positive().fold(f64::INFINITY, f64::min));
+        let floor = |value: f64| if value > 0.0 { value } else { zero };
         let odds = |value: f64| {
-            let value = value.clamp(0.001, 0.999);
+            let value = value.clamp(SURE, 1.0 - SURE);
             value / (1.0 - value)
         };
         let difference = |(base, head): &(f64, f64)| match scale {
@@ -75,14 +80,14 @@ impl Differences {
     }
 }
 
-fn scale(kind: Kind, both: &[(f64, f64)]) -> Scale {
-    match kind {
+fn scale(metric: &MetricSpec, both: &[(f64, f64)]) -> Scale {
+    match metric.kind {
         Kind::Proportion | Kind::Exact => Scale::Points,
         Kind::Ratio => {
             let mean =
                 both.iter().map(|(base, head)| f64::midpoint(*base, *head)).sum::<f64>() / both.len().max(1) as f64;
-            let shares = both.iter().all(|(base, head)| *base <= 1.0 && *head <= 1.0);
-            if shares && mean > NEAR_ONE { Scale::LogOdds } else { Scale::LogRatio }
+            // What a share cannot exceed, a quotient of others can, be it below 1 for now.
+            if is_share(&metric.figure) && mean > NEAR_ONE { Scale::LogOdds } else { Scale::LogRatio }
         }
         Kind::Distribution | Kind::Count => Scale::LogRatio,
     }
@@ -98,12 +103,13 @@ impl Scale {
                 (if margin < 1.0 { (1.0 - margin).ln() } else { f64::NEG_INFINITY }, (1.0 + margin).ln())
             }
             Scale::LogOdds => {
-                let base = base.clamp(0.001, 0.999);
-                let odds = |value: f64| {
-                    let value = value.clamp(0.0005, 0.9995);
-                    (value / (1.0 - value)).ln()
-                };
-                (odds(base * (1.0 - margin)) - odds(base), odds(base * (1.0 + margin)) - odds(base))
+                let base = base.clamp(SURE, 1.0 - SURE);
+                let odds = |value: f64| (value / (1.0 - value)).ln();
+                let low = (base * (1.0 - margin)).max(SURE / 2.0);
+                let high = base * (1.0 + margin);
+                // No share is so much more than one that is nearly 1.
+                let high = if high < 1.0 - SURE { odds(high) - odds(base) } else { f64::INFINITY };
+                (odds(low) - odds(base), high)
             }
         }
     }
@@ -114,10 +120,28 @@ impl Scale {
             Scale::Points => difference,
             Scale::LogRatio => difference.exp_m1(),
             Scale::LogOdds => {
-                let base = base.clamp(0.001, 0.999);
+                let base = base.clamp(SURE, 1.0 - SURE);
                 let odds = base / (1.0 - base) * difference.exp();
                 odds / (1.0 + odds) / base - 1.0
             }
+        }
+    }
+
+    /// Where a margin begins and ends as people read it; what nothing reaches is infinite.
+    pub(super) fn margins(self, margin: f64, base: f64) -> (f64, f64) {
+        let (low, high) = self.bounds(margin, base);
+        let shown = |bound: f64| if bound.is_finite() { self.shown(bound, base) } else { bound };
+        (shown(low), shown(high))
+    }
+
+    /// The size of a difference in the direction that is worse, as people read it: near 1 a share has more room downwards. Where
+    /// neither direction is worse, the larger of both.
+    pub(super) fn size(self, difference: f64, base: f64, better: Better) -> f64 {
+        let [down, up] = [-difference.abs(), difference.abs()].map(|difference| self.shown(difference, base).abs());
+        match better {
+            Better::Higher => down,
+            Better::Lower => up,
+            Better::Neither => down.max(up),
         }
     }
 }
@@ -142,6 +166,16 @@ mod tests {
                 prop_assert!((Scale::LogOdds.shown(high, base) - margin).abs() < 1e-9);
             }
         }
+    }
+
+    #[test]
+    fn near_one_a_share_has_room_on_one_side() {
+        let scale = Scale::LogOdds;
+        let (low, high) = scale.margins(0.05, 0.9995);
+        assert!((low + 0.05).abs() < 1e-3 && high == f64::INFINITY, "{low} {high}");
+        let (worse, better) = (scale.size(1.0, 0.98, Better::Higher), scale.size(1.0, 0.98, Better::Lower));
+        assert!((worse - 0.033).abs() < 1e-3 && (better - 0.0127).abs() < 1e-3, "{worse} {better}");
+        assert_eq!(scale.size(1.0, 0.98, Better::Neither), worse);
     }
 
     #[test]

@@ -81,8 +81,8 @@ struct Raw {
     estimate: f64,
     /// The head has more; of whatever the test counts.
     more: bool,
-    /// Every value of either side is 0.
-    nothing: bool,
+    /// The mean of the values that are not 0; none: all are.
+    typical: Option<f64>,
 }
 
 /// What the pairs say of a metric, without a word on it yet.
@@ -102,9 +102,11 @@ fn measure(metric: &MetricSpec, used: &[&Pair], design: &Design) -> (Finding, Ra
     let equivalence = interval(1.0 - 2.0 * alpha).map(|interval| [shown(interval.low), shown(interval.high)]);
     let (test, p) = test(metric, &differences, design.seed);
     let estimate = interval(1.0 - alpha).map_or(0.0, |interval| interval.estimate);
+    let (sum, some) = (values.iter().sum::<f64>(), both.iter().flat_map(|(base, head)| [*base, *head]));
+    let some: Vec<f64> = some.filter(|value| *value > 0.0).collect();
     let with = |side: fn(&(f64, f64)) -> f64| both.iter().filter(|pair| side(pair) > 0.0).count();
     let (with_base, with_head) = (with(|(base, _)| *base), with(|(_, head)| *head));
-    let more = if test == Test::Mcnemar { with_head > with_base } else { estimate > 0.0 };
+    let more = if test == Test::Mcnemar { with_head > with_base } else { sum > 0.0 };
     let finding = Finding {
         metric: metric.clone(),
         verdict: Word::Inconclusive,
@@ -124,7 +126,8 @@ fn measure(metric: &MetricSpec, used: &[&Pair], design: &Design) -> (Finding, Ra
         sees: None,
         needs: None,
     };
-    (finding, Raw { estimate, more, nothing: with_base + with_head == 0 })
+    let typical = (!some.is_empty()).then(|| some.iter().sum::<f64>() / some.len() as f64);
+    (finding, Raw { estimate, more, typical })
 }
 
 /// Ratios of sums have the interval of the pooled ratio, where that can be had; everything else that of the mean.
@@ -176,12 +179,16 @@ fn totals(metric: &MetricSpec, used: &[&Pair]) -> Option<Totals> {
     Some(Totals { base: sum(|pair| &pair.base)?, head: sum(|pair| &pair.head)? }).filter(|_| some)
 }
 
-/// Metrics that decide are adjusted among themselves, and so are the others.
+/// Metrics that decide are adjusted among themselves, and so are the others. What must be the same has no error to be adjusted for.
 fn adjust(findings: &mut [Finding]) {
+    for finding in findings.iter_mut().filter(|finding| finding.test == Test::Equality) {
+        finding.p_adjusted = finding.p;
+    }
     for gating in [true, false] {
-        let of: Vec<usize> = (0..findings.len())
-            .filter(|index| findings[*index].metric.gating == gating && findings[*index].p.is_some())
-            .collect();
+        let ours = |finding: &Finding| {
+            finding.metric.gating == gating && finding.p.is_some() && finding.test != Test::Equality
+        };
+        let of: Vec<usize> = (0..findings.len()).filter(|index| ours(&findings[*index])).collect();
         let p: Vec<f64> = of.iter().filter_map(|index| findings[*index].p).collect();
         for (index, adjusted) in of.into_iter().zip(stats::benjamini_hochberg(&p)) {
             findings[index].p_adjusted = Some(adjusted);
@@ -193,38 +200,36 @@ fn adjust(findings: &mut [Finding]) {
 fn decide(finding: &mut Finding, raw: &Raw, case: Case<'_>, used: usize, seconds: f64) {
     let design = case.design;
     let (base, alpha) = (finding.base.unwrap_or(0.0), design.alpha());
-    let (low, high) = finding.scale.bounds(finding.metric.margin, base);
-    let margin = (finding.scale.shown(low, base), finding.scale.shown(high, base));
-    if finding.metric.kind == Kind::Exact {
-        let varies = finding.p == Some(0.0);
-        (finding.verdict, finding.note) = match (finding.pairs, varies) {
-            (0, _) => (Word::Inconclusive, Some("it is not defined in any pair".to_owned())),
-            // That it must not change is what it decides.
-            (_, true) if finding.metric.gating => {
-                (Word::Regressed, Some("it must be the same in both runs of a pair, and is not".to_owned()))
-            }
-            (_, true) => (Word::Changed, Some("it should be the same in both runs of a pair, and is not".to_owned())),
-            (_, false) => (Word::NoChange, None),
-        };
+    let margin = finding.scale.margins(finding.metric.margin, base);
+    let exact = finding.metric.kind == Kind::Exact;
+    if exact && finding.p == Some(0.0) {
+        // That it must not change is what it decides.
+        let (word, must) = if finding.metric.gating { (Word::Regressed, "must") } else { (Word::Changed, "should") };
+        finding.verdict = word;
+        finding.note = Some(format!("it {must} be the same in both runs of a pair, and is not"));
         return;
     }
-    if finding.spread.is_none() || f64::from(finding.pairs) < DEFINED_MIN * used as f64 {
+    let few = f64::from(finding.pairs) < DEFINED_MIN * used as f64;
+    if few || finding.pairs == 0 || (finding.spread.is_none() && !exact) {
         finding.note = Some(format!("it is defined in {} of {used} pairs", finding.pairs));
+        return;
+    }
+    if exact {
+        finding.verdict = Word::NoChange;
         return;
     }
     let pairs = finding.pairs as usize;
     let floor = case.noise.known().and_then(|floor| floor.at(&finding.metric.figure, finding.scale, pairs));
-    finding.floor = floor.map(|floor| finding.scale.shown(floor, base).abs());
+    finding.floor = floor.map(|floor| finding.scale.shown(floor.copysign(raw.estimate), base).abs());
     // Alone among those that decide, a metric has to be as clear as its share of the error.
-    let deciding = design.metrics.iter().filter(|metric| metric.gating).count().max(1);
-    let alone = if finding.metric.gating { alpha / deciding as f64 } else { alpha };
-    plan(finding, (alpha, alone), (low, high), seconds);
+    let alone = if finding.metric.gating { alpha / design.deciding().max(1) as f64 } else { alpha };
+    plan(finding, raw, (alpha, alone), seconds);
     let (Some(effect), Some([from, to]), Some(p)) = (finding.effect, finding.equivalence, finding.p_adjusted) else {
         return;
     };
     let one_sided = effect.low > 0.0 || effect.high < 0.0;
-    // A few large values may weigh more than many small ones: then nothing can be said of the direction.
-    let agrees = finding.test != Test::Mcnemar || (raw.estimate != 0.0 && raw.more == (raw.estimate > 0.0));
+    // A few large values may weigh more in the estimate than many small ones in the test: then nothing can be said of the direction.
+    let agrees = raw.estimate != 0.0 && raw.more == (raw.estimate > 0.0);
     let detected = p <= alpha && (one_sided || finding.test == Test::Mcnemar) && agrees;
     let inside = |low: f64, high: f64| low > margin.0 && high < margin.1;
     let loud = floor.is_some_and(|floor| raw.estimate.abs() >= floor);
@@ -241,7 +246,13 @@ fn decide(finding: &mut Finding, raw: &Raw, case: Case<'_>, used: usize, seconds
         (Word::NoChange, none_seen(finding, raw))
     } else if detected {
         let why = if floor.is_none() {
-            "a difference was detected, and the noise of this machine is not known"
+            match case.noise {
+                Noise::Unknown(_) => "a difference was detected, and the noise of this machine is not known",
+                Noise::Known(_) => {
+                    "a difference was detected, and the noise of this metric is not known: fewer than 12 fresh pairs of equal programs have \
+                     it, and `peerbed calibrate --aa` of this experiment makes more"
+                }
+            }
         } else {
             "a difference was detected that is below the noise between equal programs"
         };
@@ -253,7 +264,7 @@ fn decide(finding: &mut Finding, raw: &Raw, case: Case<'_>, used: usize, seconds
 
 /// What nothing seen leaves open.
 fn none_seen(finding: &Finding, raw: &Raw) -> Option<String> {
-    if finding.metric.kind != Kind::Proportion || !raw.nothing {
+    if finding.metric.kind != Kind::Proportion || raw.typical.is_some() {
         return None;
     }
     let bound = 100.0 * stats::proportion_upper_bound(0, u64::from(finding.pairs), 0.95);
@@ -261,16 +272,29 @@ fn none_seen(finding: &Finding, raw: &Raw) -> Option<String> {
 }
 
 /// What could have been seen, and what it takes to see the margin.
-fn plan(finding: &mut Finding, (alpha, alone): (f64, f64), (low, high): (f64, f64), seconds: f64) {
+fn plan(finding: &mut Finding, raw: &Raw, (alpha, alone): (f64, f64), seconds: f64) {
     let (Some(spread), base) = (finding.spread, finding.base.unwrap_or(0.0)) else { return };
     let look = Look { pairs: finding.pairs as usize, alpha: alone };
-    finding.sees = stats::visible(look, spread, POWER).map(|effect| finding.scale.shown(effect, base).abs());
+    let rare = finding.test == Test::Mcnemar;
+    finding.sees = if rare {
+        // So many more runs that have any, each as much as those that do.
+        stats::visible_events(look, POWER).zip(raw.typical).map(|(share, typical)| share * typical)
+    } else {
+        let visible = stats::visible(look, spread, POWER);
+        visible.map(|effect| finding.scale.size(effect, base, finding.metric.better))
+    };
     // The nearer of both ends is the harder one.
+    let (low, high) = finding.scale.bounds(finding.metric.margin, base);
     let margin = low.abs().min(high.abs());
     if margin <= 0.0 {
         return;
     }
-    let to_detect = stats::pairs_to_see(spread, margin, alone, POWER).map(|pairs| pairs as u32);
+    let to_detect = if rare {
+        raw.typical.and_then(|typical| stats::pairs_to_see_events(margin / typical, alone, POWER))
+    } else {
+        stats::pairs_to_see(spread, margin, alone, POWER)
+    };
+    let to_detect = to_detect.map(|pairs| pairs as u32);
     let to_certify = stats::pairs_to_certify(spread, margin, alpha, POWER).map(|pairs| pairs as u32);
     let larger = to_detect.zip(to_certify).map(|(one, other)| one.max(other));
     let minutes = larger.map(|pairs| f64::from(pairs.saturating_sub(finding.pairs)) * seconds / 60.0);

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     report::{Source, bytes, html_after, number, percent},
     results::{layout, replace_text},
-    say::counted,
+    say::{counted, harmless},
 };
 
 /// Ratios whose two sums are bytes.
@@ -76,7 +76,7 @@ fn section(verdict: &Verdict, planned: &Planned) -> Markup {
         }
         p .note {
             "Bold: metrics that decide; the others, in brackets, inform. Changes are those of the head against the base, with intervals of "
-            (format!("{:.1} %", 100.0 * (1.0 - verdict.alpha))) " over the pairs. p_adj: sign-flip test, adjusted by Benjamini and Hochberg."
+            (format!("{:.1} %", 100.0 * (1.0 - verdict.alpha))) " over the pairs. p_adj: sign-flip test (McNemar's of what most runs have none of), adjusted by Benjamini and Hochberg."
             @for note in notes(verdict) { " " (note) }
         }
     }
@@ -101,7 +101,8 @@ pub fn table(verdict: &Verdict, planned: &Planned) -> String {
     for reason in &verdict.reasons {
         wrapped(&mut text, "  ", reason);
     }
-    text
+    // Names and reasons may be of files that somebody else wrote.
+    harmless(&text)
 }
 
 /// Adds a text in lines of a terminal's width, each with something before it.
@@ -189,9 +190,10 @@ fn sentence(verdict: &Verdict) -> String {
         Outcome::Invalid => "what was measured cannot be believed",
         Outcome::SubjectFailed => "programs that are compared died",
     };
+    let percent = |share: f64| format!("{:.2}", 100.0 * share).trim_end_matches('0').trim_end_matches('.').to_owned();
     let error = match looks.len() {
-        1 => "error 5 %".to_owned(),
-        _ => format!("error {:.2} % each, 5 % in all", 100.0 * verdict.alpha),
+        1 => format!("error {} %", percent(verdict.alpha)),
+        _ => format!("error {} % each, {} % in all", percent(verdict.alpha), percent(verdict.design.error)),
     };
     let planned = if looks.len() == 1 { "the planned look is" } else { "planned looks are" };
     format!("{said}; {used} ({planned} after {}; {error})", looks.join(" and "))
@@ -264,6 +266,10 @@ pub(crate) fn median(figure: &str, kind: Kind, value: Option<f64>) -> String {
 
 /// An effect with its interval.
 pub(crate) fn change(effect: &Effect, kind: Kind) -> String {
+    if kind == Kind::Exact {
+        let shown = |value: f64| format!("{value:+.3}").trim_end_matches('0').trim_end_matches('.').replace('-', "−");
+        return format!("{} [{}, {}]", shown(effect.estimate), shown(effect.low), shown(effect.high));
+    }
     let shown = |value: f64| share(value, kind, true);
     // The unit once.
     let bare = |value: f64| shown(value).split(' ').next().unwrap_or_default().to_owned();

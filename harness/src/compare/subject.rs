@@ -192,7 +192,9 @@ impl Checkout {
             rustc.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?.to_owned();
         let rustc = rustc.lines().next().unwrap_or_default().to_owned();
         let whole = if self.programs.contains(&HARNESS) { "\nwhole" } else { "" };
-        let key = blake3::hash(format!("{tree}\n{rustc}\n{host}\n{FLAGS}{whole}").as_bytes()).to_hex()[..32].to_owned();
+        let own = own_configuration();
+        let key = blake3::hash(format!("{tree}\n{rustc}\n{host}\n{FLAGS}{whole}{own}").as_bytes());
+        let key = key.to_hex()[..32].to_owned();
         let directory = self.cache.join("programs").join(key);
         let subject = |programs| Subject {
             name: name.clone(),
@@ -302,6 +304,16 @@ fn programs(whole: bool) -> Vec<&'static str> {
     PROGRAMS.into_iter().chain(whole.then_some(HARNESS)).collect()
 }
 
+/// What the user's own configuration of cargo says, which may be profiles and flags; nothing if there is none.
+fn own_configuration() -> String {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let Some(home) = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))) else {
+        return String::new();
+    };
+    let texts = ["config.toml", "config"].iter().filter_map(|name| fs::read_to_string(home.join(name)).ok());
+    texts.map(|text| format!("\n{text}")).collect()
+}
+
 /// A commit in a few letters.
 pub fn short(commit: &str, dirty: bool) -> String {
     format!("{commit:.10}{}", if dirty { "-dirty" } else { "" })
@@ -314,8 +326,12 @@ fn keep(built: &Path, directory: &Path, programs: &[&str]) -> anyhow::Result<()>
     let fresh =
         tempfile::tempdir_in(parent).with_context(|| format!("cannot make a directory in {}", parent.display()))?;
     for program in programs {
-        fs::copy(built.join(program), fresh.path().join(program))
-            .with_context(|| format!("the build made no {program}"))?;
+        let copy = fresh.path().join(program);
+        fs::copy(built.join(program), &copy).with_context(|| format!("the build made no {program}"))?;
+        // What is there after a power failure is whole.
+        File::open(&copy)
+            .and_then(|file| file.sync_all())
+            .with_context(|| format!("cannot write {}", copy.display()))?;
     }
     // What is there has not all programs.
     match fs::remove_dir_all(directory) {

@@ -39,7 +39,7 @@ pub enum HistoryError {
     },
     /// It would become larger than what is read.
     #[error(
-        "{0} would become larger than the {MOST_BYTES} bytes that are read: move it away, or name another file with --file"
+        "{0} would become larger than the {MOST_BYTES} bytes that are read: move it away, or name another directory with --results"
     )]
     Full(PathBuf),
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use peerbed_stats::change_points;
+use peerbed_stats::{change_points, standard_deviation};
 use serde::Serialize;
 
 use super::entry::{Entry, Metric, Role, Where, name};
@@ -287,6 +287,7 @@ fn changes_of(metric: &Metric, first: usize, points: &[Point<'_>]) -> Vec<Change
     let known = &known[known.len().saturating_sub(VALUES_MAX)..];
     let values: Vec<f64> = known.iter().map(|(_, value)| *value).collect();
     let found = change_points(&values, ALPHA, SEED);
+    let found_at: Vec<usize> = found.iter().map(|change| change.at).collect();
     let found = found.iter().enumerate().map(|(number, change)| {
         // A division has values on both of its sides. The range stays between the changes around it.
         let least = number.checked_sub(1).map_or(0, |before| found[before].at);
@@ -296,7 +297,10 @@ fn changes_of(metric: &Metric, first: usize, points: &[Point<'_>]) -> Vec<Change
         let places = [before, change.at, after].map(|index| known[index].0);
         let [before, _, after] = places.map(|place| points[place].entry);
         let up = change.after > change.before;
+        let moved = (change.after - change.before).abs() > 2.0 * uncertainty(&values, &found_at, number);
         let worse = match metric.better {
+            // It became wider or narrower: that is no direction.
+            _ if !moved => None,
             Better::Higher => Some(!up),
             Better::Lower => Some(up),
             Better::Neither => None,
@@ -322,6 +326,14 @@ fn changes_of(metric: &Metric, first: usize, points: &[Point<'_>]) -> Vec<Change
         }
     });
     found.collect()
+}
+
+/// The standard error of the difference between the means on both sides of a change of a series that is divided at these places.
+fn uncertainty(values: &[f64], divided: &[usize], number: usize) -> f64 {
+    let from = number.checked_sub(1).map_or(0, |before| divided[before]);
+    let to = divided.get(number + 1).copied().unwrap_or(values.len());
+    let of = |side: &[f64]| standard_deviation(side).map_or(0.0, |deviation| deviation.powi(2) / side.len() as f64);
+    (of(&values[from..divided[number]]) + of(&values[divided[number]..to])).sqrt()
 }
 
 /// A command about two heads, if it can be given: of names that a terminal would obey there is none.

@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use comfy_table::{Table, presets};
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
@@ -25,27 +24,28 @@ pub struct Night {
     pub red: Vec<String>,
     /// The page of its job.
     pub markdown: String,
+    /// The same for a terminal.
+    pub text: String,
 }
 
-/// The comparisons of a history from this moment on, and what they add to it.
-pub fn summary(entries: &[Entry], since: Timestamp) -> Night {
-    let (night, earlier): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(|entry| entry.at >= since);
-    let mut red: Vec<String> = night.iter().filter_map(|entry| entry.red()).collect();
-    if night.is_empty() {
+/// The comparisons of a night, and what they add to the history before it. Why it was cut off, if it was: what was not compared then may
+/// be anything.
+pub fn summary(earlier: &[Entry], night: &[Entry], cut_off: Option<&str>) -> Night {
+    let mut red: Vec<String> = cut_off.into_iter().map(str::to_owned).collect();
+    red.extend(night.iter().filter_map(Entry::red));
+    if red.is_empty() && night.is_empty() {
         red.push("nothing was compared".to_owned());
     }
-    let mut text = if red.is_empty() {
-        format!("**The night is green**: {}.\n", green(&night))
-    } else {
-        format!("**The night is red**: {}.\n", cell(&red.join("; ")))
-    };
+    let (colour, why) = if red.is_empty() { ("green", green(night)) } else { ("red", red.join("; ")) };
+    let mut text = format!("**The night is {colour}**: {}.\n", cell(&why));
+    let mut plain = format!("The night is {colour}: {why}.\n");
     if !night.is_empty() {
         let _ = writeln!(
             text,
             "\n| | experiment | head | against | outcome | pairs | metrics that decide |\n|---|---|---|---|---|---|---|"
         );
     }
-    for entry in &night {
+    for entry in night {
         let _ = writeln!(text, "| {} |", row(entry).join(" | "));
     }
     for (entry, reason) in night.iter().flat_map(|entry| entry.reasons.iter().map(move |reason| (entry, reason))) {
@@ -55,14 +55,19 @@ pub fn summary(entries: &[Entry], since: Timestamp) -> Night {
     if night.iter().any(|entry| !entry.reasons.is_empty()) {
         text.push('\n');
     }
-    let earlier: Vec<Entry> = earlier.into_iter().cloned().collect();
-    let known = changes(&earlier);
+    if !night.is_empty() {
+        let _ = writeln!(plain, "\n{}", table(night.iter()).trim_fmt());
+    }
+    let entries = [earlier, night].concat();
+    let known = changes(earlier);
     let is_new = |change: &Change| change.gating && !known.iter().any(|earlier| earlier.overlaps(change));
-    let new: Vec<Change> = changes(entries).into_iter().filter(is_new).collect();
+    let new: Vec<Change> = changes(&entries).into_iter().filter(is_new).collect();
     if !new.is_empty() {
+        plain.push_str("\nnew change points (no verdicts: the commands decide):\n");
         text.push_str("\n## New change points\n\nFound over all nights since the last change of reference or machine. A change point is no verdict: the commands decide.\n");
     }
     for change in &new {
+        plain.push_str(&described(change));
         let (arm, figure) = (cell(&change.arm), cell(&change.figure));
         let _ =
             writeln!(text, "\n- **{}, arm {arm}, {figure}** {}", cell(&change.experiment), cell(&change.sentence()));
@@ -73,11 +78,11 @@ pub fn summary(entries: &[Entry], since: Timestamp) -> Night {
             let _ = writeln!(text, "\n  ```\n  {}\n  ```", commands.join("\n  "));
         }
     }
-    Night { red, markdown: text }
+    Night { red, markdown: text, text: plain }
 }
 
 /// What is said of a night that is not red.
-fn green(night: &[&Entry]) -> String {
+fn green(night: &[Entry]) -> String {
     let of = |role: Role| night.iter().filter(|entry| entry.role == role).count();
     let controls = match of(Role::NegativeControl) + of(Role::PositiveControl) {
         0 => "there was no control".to_owned(),
@@ -147,20 +152,30 @@ pub fn text(entries: &[Entry]) -> String {
     } else {
         text.push_str("change points (no verdicts: the commands decide):\n");
     }
-    for change in &found {
-        let figure = if change.gating { change.figure.clone() } else { format!("({})", change.figure) };
-        let _ = writeln!(text, "\n{}, arm {}, {figure}\n  {}", change.experiment, change.arm, change.sentence());
-        for command in change.commands() {
-            let _ = writeln!(text, "  {command}");
-        }
-        if let Some(why) = change.no_command() {
-            let _ = writeln!(text, "  {why}");
-        }
+    text.extend(found.iter().map(described));
+    let _ = write!(text, "\nthe last night of each series:\n{}\n", table(latest(entries).into_iter()).trim_fmt());
+    text
+}
+
+/// A change point, for a terminal.
+fn described(change: &Change) -> String {
+    let figure = if change.gating { change.figure.clone() } else { format!("({})", change.figure) };
+    let mut text = format!("\n{}, arm {}, {figure}\n  {}\n", change.experiment, change.arm, change.sentence());
+    for command in change.commands() {
+        let _ = writeln!(text, "  {command}");
     }
+    if let Some(why) = change.no_command() {
+        let _ = writeln!(text, "  {why}");
+    }
+    text
+}
+
+/// Comparisons, for a terminal.
+fn table<'a>(entries: impl Iterator<Item = &'a Entry>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_FULL_CONDENSED);
     table.set_header(["night", "comparison", "head", "outcome", "pairs", "what decides"]);
-    for entry in latest(entries) {
+    for entry in entries {
         let gating = entry.metrics.iter().filter(|metric| metric.gating);
         let metrics = gating.map(|metric| {
             let effect = metric.effect.map_or("–".to_owned(), |effect| share(effect.estimate, metric.kind, true));
@@ -181,8 +196,7 @@ pub fn text(entries: &[Entry]) -> String {
             metrics.collect::<Vec<_>>().join("\n"),
         ]);
     }
-    let _ = write!(text, "\nthe last night of each series:\n{}\n", table.trim_fmt());
-    text
+    table
 }
 
 /// What a program reads: every change point, and the last comparison of each role, experiment, arm and scale.

@@ -20,6 +20,6 @@ pub use energy::shape_difference;
 pub use interval::{Interval, mean, mean_interval, standard_deviation};
 pub use mcnemar::{mcnemar, proportion_upper_bound};
 pub use multiple::benjamini_hochberg;
-pub use power::{Look, pairs_to_certify, pairs_to_see, power, visible};
+pub use power::{Look, pairs_to_certify, pairs_to_see, pairs_to_see_events, power, visible, visible_events};
 pub use ratio::{PairedTotals, pooled_log_ratio};
 pub use sign_flip::{PValue, sign_flip};

@@ -2,7 +2,7 @@
 //! six pairs on; what it cannot reach at all (p is at least `2 / 2ⁿ`) is taken into account.
 
 use statrs::{
-    distribution::{ContinuousCDF, Normal},
+    distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal},
     function::gamma::ln_gamma,
 };
 
@@ -31,7 +31,37 @@ pub fn power(look: Look, spread: f64, effect: f64) -> f64 {
         return if effect.abs() > 0.0 { 1.0 } else { alpha };
     }
     let shift = effect.abs() / spread * (pairs as f64).sqrt();
-    over_spreads(pairs - 1, |ratio| normal(shift - critical * ratio) + normal(-shift - critical * ratio))
+    let by_t = over_spreads(pairs - 1, |ratio| normal(shift - critical * ratio) + normal(-shift - critical * ratio));
+    if 2.0 * smallest(pairs) <= alpha {
+        return by_t;
+    }
+    // The next p that the sign-flip test can have is too large: all pairs must agree in their sign.
+    let agree = |side: f64| normal(side * effect.abs() / spread).powi(pairs as i32);
+    by_t.min(agree(1.0) + agree(-1.0))
+}
+
+/// The smallest share of pairs with an event on one side alone of which `McNemar`'s test sees with probability `wanted` that it is no
+/// chance, if the other side has none; none where it cannot.
+pub fn visible_events(look: Look, wanted: f64) -> Option<f64> {
+    power_of_events(look, 1.0).filter(|power| *power >= wanted)?;
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..50 {
+        let middle = f64::midpoint(low, high);
+        if power_of_events(look, middle).is_some_and(|power| power >= wanted) { high = middle } else { low = middle }
+    }
+    Some(high)
+}
+
+/// How many pairs see such a share of events; none if it would be more than 2000.
+pub fn pairs_to_see_events(share: f64, alpha: f64, wanted: f64) -> Option<usize> {
+    first(|pairs| power_of_events(Look { pairs, alpha }, share).is_some_and(|power| power >= wanted))
+}
+
+/// With which probability so many pairs have enough events, all of one side: k of them have a p of `2 / 2ᵏ`.
+fn power_of_events(Look { pairs, alpha }: Look, share: f64) -> Option<f64> {
+    let enough = (1..=pairs).find(|events| smallest(*events) <= alpha)?;
+    let events = Binomial::new(share.clamp(0.0, 1.0), pairs as u64).ok()?;
+    Some(1.0 - events.cdf(enough as u64 - 1))
 }
 
 /// The smallest effect that is detected with probability `wanted`; none where no effect is.
@@ -80,10 +110,14 @@ fn first(holds: impl Fn(usize) -> bool) -> Option<usize> {
     Some(high)
 }
 
+/// The smallest p of the sign-flip test of so many pairs, and of `McNemar`'s of so many events.
+fn smallest(pairs: usize) -> f64 {
+    2.0 * 0.5_f64.powi(pairs.min(1000) as i32)
+}
+
 /// How many standard errors are enough; none where the sign-flip test cannot come below alpha.
 fn critical(Look { pairs, alpha }: Look) -> Option<f64> {
-    let smallest = 2.0 * 0.5_f64.powi(pairs.min(1000) as i32);
-    (pairs >= 2 && smallest <= alpha).then(|| quantile_of_t(pairs - 1, 1.0 - alpha)).flatten()
+    (pairs >= 2 && smallest(pairs) <= alpha).then(|| quantile_of_t(pairs - 1, 1.0 - alpha)).flatten()
 }
 
 fn normal(z: f64) -> f64 {
@@ -137,6 +171,29 @@ mod tests {
             assert!((power(look, 0.07, effect) - 0.8).abs() < 1e-6);
             assert_eq!(pairs_to_see(0.07, effect * 1.0001, 0.05, 0.8), Some(pairs));
         }
+    }
+
+    #[test]
+    fn where_all_pairs_must_agree_that_is_what_it_takes() {
+        // 4 / 2⁸ is more than 0.0125 and 2 / 2⁸ is not: Φ(δ)⁸ = 0.8 at δ = 1.92.
+        let look = Look { pairs: 8, alpha: 0.0125 };
+        let effect = visible(look, 1.0, 0.8).expect("it can be seen");
+        assert!((effect - 1.92).abs() < 0.01, "{effect}");
+        assert!(power(look, 1.0, 0.0) <= 2.0 / 256.0 + 1e-9);
+        // One pair more, and one may disagree a little: the t test's figure.
+        assert!(visible(Look { pairs: 9, ..look }, 1.0, 0.8).expect("it can be seen") < 1.45);
+    }
+
+    #[test]
+    fn rare_events_are_seen_where_enough_of_them_are_on_one_side() {
+        // Six of one side have a p of 2 / 2⁶ = 0.031: of six pairs each must have one, 0.8 = q⁶.
+        let q = visible_events(Look { pairs: 6, alpha: 0.05 }, 0.8).expect("it can be seen");
+        assert!((q - 0.8_f64.powf(1.0 / 6.0)).abs() < 1e-6, "{q}");
+        assert_eq!(visible_events(Look { pairs: 5, alpha: 0.05 }, 0.8), None);
+        let many = visible_events(Look { pairs: 60, alpha: 0.05 }, 0.8).expect("it can be seen");
+        assert!(many < 0.14, "{many}");
+        assert_eq!(pairs_to_see_events(many * 1.0001, 0.05, 0.8), Some(60));
+        assert_eq!(pairs_to_see_events(0.0, 0.05, 0.8), None);
     }
 
     #[test]

@@ -142,6 +142,7 @@ fn whole_products_carry_their_own_runs_and_end_with_whoever_compares_them() {
     // Without the noise of the machine nothing is decided; on a busy one runs are INVALID.
     assert!(matches!(output.status.code(), Some(0 | 3 | 4)), "{}", said(&output));
     assert_eq!(fs::read_to_string(&carried).expect("it carried"), "carry\n".repeat(6), "the runs of the head");
+    assert!(!said(&output).contains("could not be kept"), "{}", said(&output));
     let planned = fs::read(newest(project.path(), "tiny").join("comparison.json")).expect("what was planned");
     let planned: Value = serde_json::from_slice(&planned).expect("JSON");
     assert_eq!((&planned["whole"], &planned["same_programs"]), (&Value::Bool(true), &Value::Bool(false)));
