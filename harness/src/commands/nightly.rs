@@ -135,7 +135,7 @@ fn request<'r>(
 
 /// The exit code of a night: what cannot be believed comes before what is worse, and that before what is open.
 fn code(entries: &[Entry]) -> u8 {
-    let any = |wanted: fn(&Entry) -> bool| entries.iter().any(|entry| wanted(entry));
+    let any = |wanted: fn(&Entry) -> bool| entries.iter().any(wanted);
     let failed = any(|entry| entry.outcome == Outcome::SubjectFailed);
     // Where a control did not come out as it must, no verdict of that night can be believed.
     let doubtful = any(|entry| match entry.role {

@@ -193,7 +193,7 @@ impl Checkout {
         let rustc = rustc.lines().next().unwrap_or_default().to_owned();
         let whole = if self.programs.contains(&HARNESS) { "\nwhole" } else { "" };
         let own = own_configuration();
-        let key = blake3::hash(format!("{tree}\n{rustc}\n{host}\n{FLAGS}{whole}{own}").as_bytes());
+        let key = blake3::hash(format!("{tree}\n{rustc}\n{host}\n{FLAGS}{whole}\n{own}").as_bytes());
         let key = key.to_hex()[..32].to_owned();
         let directory = self.cache.join("programs").join(key);
         let subject = |programs| Subject {
@@ -311,7 +311,7 @@ fn own_configuration() -> String {
         return String::new();
     };
     let texts = ["config.toml", "config"].iter().filter_map(|name| fs::read_to_string(home.join(name)).ok());
-    texts.map(|text| format!("\n{text}")).collect()
+    texts.collect::<Vec<_>>().join("\n")
 }
 
 /// A commit in a few letters.
