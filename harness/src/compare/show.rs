@@ -67,7 +67,7 @@ fn section(verdict: &Verdict, planned: &Planned) -> Markup {
                             td .text { @if finding.metric.gating { b { (word) } } @else { (word) } }
                             td .text { (metric) }
                             td .prose { (values) }
-                            td .text { (change) }
+                            td .verdict { (change) }
                             td .prose { (evidence) }
                         }
                     }
