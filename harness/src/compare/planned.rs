@@ -132,6 +132,11 @@ pub(crate) fn read_verdict(directory: &Path) -> anyhow::Result<Option<(Verdict, 
     Ok(Some((verdict, Planned::read(directory)?)))
 }
 
+/// Whether a directory of results is of a comparison that was not judged.
+pub(crate) fn is_unjudged(directory: &Path) -> bool {
+    directory.join(PLANNED).exists() && !verdict_file(directory).exists()
+}
+
 /// Where the verdict of a directory of results is.
 pub fn verdict_file(directory: &Path) -> PathBuf {
     directory.join(VERDICT)

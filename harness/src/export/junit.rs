@@ -43,6 +43,12 @@ enum End {
     Skipped(String),
 }
 
+/// The case of a comparison's outcome.
+const WHOLE: &str = "the whole";
+/// Why there is none.
+const UNJUDGED: &str = "there is no verdict.json: nothing could be judged, or the program was ended right before; `peerbed compare --replay` \
+                        of this directory judges what there is";
+
 /// A file with a suite for each arm, or for the comparison.
 pub fn text(of: &Exported) -> Result<String, ReadError> {
     let summary = of.results.summary();
@@ -62,7 +68,14 @@ pub fn text(of: &Exported) -> Result<String, ReadError> {
     let of_series = |expected: &&ExpectationResult| summary.arms.iter().all(|arm| arm.arm != expected.arm);
     let series = expectations("series", summary.expectations.iter().filter(of_series));
     let claims = summary.claims.iter().map(|found| case("claims", found.claim.clone(), 0.0, claimed(found)));
-    let verdict = of.verdict.as_ref().map(|(verdict, planned)| compared(verdict, planned)).unwrap_or_default();
+    let verdict = match &of.verdict {
+        Some((verdict, planned)) => compared(verdict, planned),
+        // Valid runs alone would look as if all were well.
+        None if of.unjudged => {
+            vec![case("comparison", WHOLE.to_owned(), 0.0, End::Broken("NO VERDICT", UNJUDGED.to_owned()))]
+        }
+        None => Vec::new(),
+    };
     let rest = [("series", series), ("claims", claims.collect()), ("comparison", verdict)];
     let rest = rest.into_iter().filter(|(_, cases)| !cases.is_empty());
     suites.extend(rest.map(|(name, cases)| suite(summary, name, cases)));
@@ -185,7 +198,7 @@ fn claimed(found: &ClaimResult) -> End {
 
 /// A case for each metric, and one for the whole.
 fn compared(verdict: &Verdict, planned: &Planned) -> Vec<(f64, Element)> {
-    let mut cases = vec![case("comparison", "the whole".to_owned(), 0.0, whole(verdict, planned))];
+    let mut cases = vec![case("comparison", WHOLE.to_owned(), 0.0, whole(verdict, planned))];
     let of =
         |finding: &Finding| case("comparison", finding.metric.figure.clone(), 0.0, metric(verdict.outcome, finding));
     cases.extend(verdict.findings.iter().map(of));

@@ -6,7 +6,7 @@ pub mod prometheus;
 mod xml;
 
 use crate::{
-    compare::{Planned, read_verdict, verdict::Verdict},
+    compare::{Planned, is_unjudged, read_verdict, verdict::Verdict},
     results::Results,
 };
 
@@ -17,12 +17,15 @@ pub struct Exported {
     pub results: Results,
     /// What came of the comparison.
     pub verdict: Option<(Verdict, Planned)>,
+    /// They are of a comparison that was not judged.
+    pub unjudged: bool,
 }
 
 impl Exported {
     /// Reads a directory. Fails if it holds no finished results, or damaged ones.
     pub fn read(directory: &std::path::Path) -> anyhow::Result<Self> {
-        Ok(Self { results: Results::open(directory)?, verdict: read_verdict(directory)? })
+        let results = Results::open(directory)?;
+        Ok(Self { results, verdict: read_verdict(directory)?, unjudged: is_unjudged(directory) })
     }
 }
 

@@ -358,6 +358,13 @@ fn verdicts_are_cases_and_gauges() {
     ] {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
+    let verdict = fs::read(directory.join("verdict.json")).expect("a verdict");
+    fs::remove_file(directory.join("verdict.json")).expect("removed");
+    let unjudged = cases(&directory);
+    for part in ["comparison\" tests=\"1\" failures=\"0\" errors=\"1\"", "type=\"NO VERDICT\"", "compare --replay"] {
+        assert!(unjudged.contains(part), "{part} is not in\n{unjudged}");
+    }
+    fs::write(directory.join("verdict.json"), verdict).expect("written");
     let samples = parsed(&metrics(&directory));
     let of = |name: &str, labels: &[(&str, &str)]| value(&samples, &format!("peerbed_comparison_{name}"), labels);
     let speed = [("metric", "speed_ranked_mbps.p50"), ("gating", "true"), ("head", "a\"b")];
