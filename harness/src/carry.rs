@@ -8,14 +8,15 @@ use std::{
     io::{self, BufRead, Read},
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode, ExitStatus, Stdio},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use peerbed_model::Plan;
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 
@@ -36,6 +37,11 @@ const COMMAND: &str = "carry";
 const RECORD: &str = "record";
 /// What another harness says goes there, beside the logs of its nodes.
 const LOG: &str = "harness.log";
+/// How long a run may take beyond its duration, and what each node may add to that.
+const MOST_AROUND: Duration = Duration::from_mins(3);
+const A_NODE: Duration = Duration::from_millis(500);
+/// How long a harness may take to end once nobody asks it any more.
+const TO_END: Duration = Duration::from_secs(30);
 /// How much of that is told.
 const TOLD: usize = 2_000;
 
@@ -96,21 +102,26 @@ pub(crate) async fn carried_by(
     let mut line = serde_json::to_vec(order)?;
     line.push(b'\n');
     let mut asking = child.stdin.take().context("a child has the standard input that it was given")?;
+    let most = MOST_AROUND + order.plan.duration + A_NODE * order.plan.nodes.len() as u32;
     let ended = tokio::select! {
         // One that ended before it was asked says why itself.
         ended = async { (asking.write_all(&line).await, child.wait().await) } => Some(ended),
+        () = tokio::time::sleep(most) => None,
         () = interrupt.wait() => None,
     };
     drop(asking);
+    let late = ended.is_none() && !interrupt.asked();
     let (asked, status) = match ended {
         Some(ended) => ended,
-        None => (Ok(()), child.wait().await),
+        None => (Ok(()), ended_or_killed(&mut child).await),
     };
     let status = status.with_context(|| format!("cannot wait for {}", program.display()))?;
-    if status.code() == Some(i32::from(Status::Interrupted.code())) {
+    let wanted_no_more = interrupt.asked() || status.code() == Some(i32::from(Status::Interrupted.code()));
+    if wanted_no_more && !status.success() && !late {
         return Ok(None);
     }
     let record = match (status.success(), asked) {
+        _ if late => Err(format!("it took longer than {} s", most.as_secs())),
         (true, Ok(())) => load_record(&order.into, &order.plan)
             .and_then(|record| record.ok_or_else(|| "it kept no record".to_owned())),
         (true, Err(error)) => Err(error.to_string()),
@@ -126,6 +137,17 @@ pub(crate) async fn carried_by(
             Err(NotCarried { program: program.to_owned(), status, log, said }.into())
         }
     }
+}
+
+/// Waits for a harness that was told to end; one that does not is killed with all that it started.
+async fn ended_or_killed(child: &mut tokio::process::Child) -> io::Result<ExitStatus> {
+    if let Ok(ended) = tokio::time::timeout(TO_END, child.wait()).await {
+        return ended;
+    }
+    if let Some(group) = child.id().and_then(|id| Pid::from_raw(id as i32)) {
+        kill_process_group(group, Signal::KILL)?;
+    }
+    child.wait().await
 }
 
 /// The last of what a harness said.

@@ -127,6 +127,12 @@ pub(crate) fn run(args: &BisectArgs, project: &Project) -> anyhow::Result<ExitCo
             version.name()
         );
     }
+    if good.commit() == bad.commit() {
+        bail!(
+            "both ends are the same commit, {}: name one from before the change, and one from after it",
+            good.commit()
+        );
+    }
     let commits = checkout.between(&good, &bad)?;
     let mut search = Search::among(commits.len());
     let (all, most) = (counted(commits.len(), "commit"), counted(search.steps() as usize, "commit"));
@@ -236,30 +242,7 @@ impl Bisect<'_> {
 
     /// Builds a version, unless the user wants no more.
     fn build(&self, checkout: &Checkout, version: &Version) -> anyhow::Result<Result<Built, Stop>> {
-        let built = std::thread::scope(|scope| {
-            let (done, told) = tokio::sync::oneshot::channel();
-            scope.spawn(move || {
-                // Whoever waits may have gone.
-                let _ = done.send(checkout.build(version));
-            });
-            let Session { tokio, interrupt } = &self.session;
-            tokio.block_on(async {
-                tokio::pin!(told);
-                tokio::select! {
-                    built = &mut told => Some(built),
-                    // What builds is told by the terminal, too; its end is waited for, and what was built is there next time.
-                    () = interrupt.wait() => {
-                        complain("interrupted; the build is waited for (a third signal ends this program at once)");
-                        let _ = told.await;
-                        None
-                    }
-                }
-            })
-        });
-        match built {
-            None => Ok(Err(interrupted())),
-            Some(built) => Ok(Ok(built.context("a build ended without a word")??)),
-        }
+        Ok(self.session.build(checkout, version)?.ok_or_else(interrupted))
     }
 
     /// Compares two versions by the metric.

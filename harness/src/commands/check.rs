@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use peerbed_model::{Experiment, LinkEngine};
 
 use crate::{
+    compare::design::Design,
     project::Project,
     runtime::fit::unfit_for_tc,
     say::{complain, counted, describe, say},
@@ -48,6 +49,7 @@ fn check(project: &Project, name: &str) -> anyhow::Result<String> {
     }
     let arm = experiment.arms().next().context("an experiment has at least one arm")?;
     let plan = experiment.plan(arm, 0, None)?;
+    Design::of(experiment.comparison(), None, 0).map_err(|why| anyhow!("`compare.pairs`: {why}"))?;
     fit(&experiment, "")?;
     for scale in experiment.scales() {
         fit(&experiment.clone().at_scale(scale)?, &format!(" at scale `{scale}`"))?;

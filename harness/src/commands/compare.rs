@@ -11,12 +11,13 @@ use clap::Args;
 use super::pairing::{Measured, PairingArgs, Request, Session, measure};
 use crate::{
     compare::{
-        Planned, show,
+        Ended, Planned, read_text, show,
         subject::{Built, Checkout, Version, WORKTREE},
         verdict::{Outcome, Verdict},
         verdict_file,
     },
     project::Project,
+    regular::ReadError,
     results::Results,
     say::{complain, say},
     status::Status,
@@ -61,7 +62,10 @@ pub(crate) struct CompareArgs {
 /// Compares, or judges again.
 pub(crate) fn run(args: &CompareArgs, project: impl FnOnce() -> anyhow::Result<Project>) -> anyhow::Result<ExitCode> {
     let (verdict, planned, path) = match &args.replay {
-        Some(directory) => replay(directory)?,
+        Some(directory) => match replay(directory)? {
+            Ok(judged) => judged,
+            Err(outcome) => return Ok(ExitCode::from(outcome.code())),
+        },
         None => match compare(args, &project()?)? {
             Measured::Judged(judged) => *judged,
             Measured::SubjectFailed(..) => return Ok(ExitCode::from(Outcome::SubjectFailed.code())),
@@ -87,28 +91,50 @@ fn compare(args: &CompareArgs, project: &Project) -> anyhow::Result<Measured> {
     };
     // What is wrong with the experiment is said before minutes are spent on programs.
     let prepared = request.prepare()?;
-    let subjects = subjects(args, project)?;
-    measure(&Session::start()?, &request, prepared, subjects)
+    // Through builds and runs alike.
+    let session = Session::start()?;
+    let Some(subjects) = subjects(args, project, &session)? else {
+        complain("interrupted before anything was measured: there are no results");
+        return Ok(Measured::Interrupted);
+    };
+    measure(&session, &request, prepared, subjects)
 }
 
-/// Makes `verdict.json` again and says whether it is the one that is there.
-fn replay(directory: &Path) -> anyhow::Result<(Verdict, Planned, PathBuf)> {
+/// Makes `verdict.json` again and says whether it is the one that is there. Of a comparison that came to nothing it says so again.
+fn replay(directory: &Path) -> anyhow::Result<Result<(Verdict, Planned, PathBuf), Outcome>> {
     let results = Results::open(directory)?;
     let planned = Planned::read(directory)?;
-    let verdict = planned.judge(&results)?;
+    match &planned.ended {
+        None => {}
+        Some(Ended::SubjectFailed(why)) => {
+            complain(format_args!("SUBJECT FAILED: {why}"));
+            return Ok(Err(Outcome::SubjectFailed));
+        }
+        Some(Ended::Unfit(complaints)) => {
+            complain(format_args!("INVALID: links are not what was asked for: {}", complaints.join("; ")));
+            return Ok(Err(Outcome::Invalid));
+        }
+        Some(Ended::Failed(why)) => {
+            bail!("{}: there is nothing to judge, as it ended early: {why}", directory.display())
+        }
+    }
+    let verdict = planned.judge(&results).with_context(|| directory.display().to_string())?;
     let kept = verdict_file(directory);
     let now = show::json(&verdict)?;
-    match std::fs::read_to_string(&kept) {
+    match read_text(&kept) {
         Ok(before) if before == now => complain("verdict.json is the same, to the byte"),
+        Ok(before) if serde_json::from_str::<Verdict>(&before).is_err() => {
+            bail!("{} is damaged: move it away, and --replay writes it anew", kept.display())
+        }
         Ok(_) => bail!("{} is another: this program judges otherwise than the one that wrote it", kept.display()),
         // Whoever wrote the results was ended right before.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(ReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             show::write(&verdict, &planned, directory)?;
             complain("there was no verdict.json: it is written now");
         }
         Err(error) => return Err(error).with_context(|| kept.display().to_string()),
     }
-    Ok((verdict, planned, directory.to_owned()))
+    Ok(Ok((verdict, planned, directory.to_owned())))
 }
 
 /// Where a side's programs come from.
@@ -117,8 +143,8 @@ enum Side {
     Version(Version),
 }
 
-/// Both sides, built before anything is measured.
-fn subjects(args: &CompareArgs, project: &Project) -> anyhow::Result<[Built; 2]> {
+/// Both sides, built before anything is measured; none if the user wants no more.
+fn subjects(args: &CompareArgs, project: &Project, session: &Session) -> anyhow::Result<Option<[Built; 2]>> {
     let checkout = match (&args.base_programs, &args.head_programs) {
         (Some(_), Some(_)) => None,
         _ => Some(Checkout::of(project.root())?.whole(args.whole)),
@@ -141,9 +167,10 @@ fn subjects(args: &CompareArgs, project: &Project) -> anyhow::Result<[Built; 2]>
     // Both are settled before minutes are spent on one: files and branches may change meanwhile.
     let [base, head] = [side(base, &args.base_programs)?, side(head, &args.head_programs)?];
     let built = |side: Side| match (side, &checkout) {
-        (Side::Given(built), _) => Ok(built),
-        (Side::Version(version), Some(checkout)) => checkout.build(&version),
+        (Side::Given(built), _) => Ok(Some(built)),
+        (Side::Version(version), Some(checkout)) => session.build(checkout, &version),
         (Side::Version(_), None) => bail!("there is no checkout"),
     };
-    Ok([built(base)?, built(head)?])
+    let Some(base) = built(base)? else { return Ok(None) };
+    Ok(built(head)?.map(|head| [base, head]))
 }

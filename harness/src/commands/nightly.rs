@@ -81,13 +81,17 @@ pub(crate) fn run(args: &NightlyArgs, project: &Project) -> anyhow::Result<ExitC
             .with_context(|| format!("a reference of the suite `{}` is not in this clone", args.suite))
     });
     let references: Vec<_> = references.collect::<anyhow::Result<_>>()?;
-    let head = checkout.build(&head)?;
-    let references: Vec<Built> =
-        references.iter().map(|version| checkout.build(version)).collect::<anyhow::Result<_>>()?;
-
+    // Through builds and runs alike.
     let session = Session::start()?;
+    let versions = std::iter::once(&head).chain(&references);
+    let built: Option<Vec<Built>> =
+        versions.map(|version| session.build(&checkout, version)).collect::<anyhow::Result<_>>()?;
+    let Some((head, references)) = built.as_ref().and_then(|built| built.split_first()) else {
+        complain("interrupted before anything was measured");
+        return Ok(Status::Interrupted.into());
+    };
     let mut night = Night { args, project, session, file, results, places: Vec::new(), made: Vec::new() };
-    let measured = night.all(&suite, &head, &references);
+    let measured = night.all(&suite, head, references);
     // What was compared before an error is shown all the same, and the error is the one of which it ends.
     let cut_off = match &measured {
         Ok(true) => None,
@@ -356,6 +360,7 @@ mod tests {
                 design: verdict.design.clone(),
                 place: None,
                 noise: Noise::Unknown(String::new()),
+                ended: None,
             };
             Entry::of(role, &verdict, &planned, Timestamp::UNIX_EPOCH, met)
         };

@@ -4,11 +4,13 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
 };
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use peerbed_model::{Coordinates, Experiment, Plan};
+use tokio::sync::oneshot;
 
 use super::{
     CarrierArgs, MeasuringArgs, choose_arm, refuse_unmet,
@@ -18,13 +20,13 @@ use crate::{
     calibrate::When,
     carry::NotCarried,
     compare::{
-        BASE, HEAD, Planned,
+        BASE, Ended, HEAD, Planned,
         design::{self, Design},
         floor::{Noise, Place, Store},
         judge::{Case, judge},
         pairs::from_outcomes,
         show,
-        subject::{Built, HARNESS},
+        subject::{Built, Checkout, HARNESS, Version},
         verdict::{Outcome, Verdict},
     },
     project::Project,
@@ -143,6 +145,29 @@ impl Session {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
         let interrupt = tokio.block_on(async { Interrupt::listen() })?;
         Ok(Self { tokio, interrupt })
+    }
+
+    /// Builds a version; none if the user wants no more.
+    pub(super) fn build(&self, checkout: &Checkout, version: &Version) -> anyhow::Result<Option<Built>> {
+        thread::scope(|scope| {
+            let (done, told) = oneshot::channel();
+            scope.spawn(move || {
+                // Whoever waits may have gone.
+                let _ = done.send(checkout.build(version));
+            });
+            self.tokio.block_on(async {
+                tokio::pin!(told);
+                tokio::select! {
+                    built = &mut told => Some(built.context("a build ended without a word")?).transpose(),
+                    () = self.interrupt.wait() => {
+                        checkout.stop();
+                        // It ends for that, and another end is nobody's any more.
+                        let _ = told.await;
+                        Ok(None)
+                    }
+                }
+            })
+        })
     }
 }
 
@@ -281,6 +306,7 @@ pub(super) fn measure(
         design,
         place: None,
         noise: Noise::Unknown("no run was made".to_owned()),
+        ended: None,
     };
     let fixed: BTreeSet<&str> = all
         .iter()
@@ -314,6 +340,10 @@ pub(super) fn measure(
     };
     planned.write(dir.path())?;
     let store = Store::below(&request.results);
+    if planned.same_programs {
+        // What stands against keeping their noise is said before it is measured.
+        store.add(&[]).with_context(|| store.path().display().to_string())?;
+    }
     let sweep = Sweep {
         plans: &in_order,
         calibrate: request.calibrate,
@@ -361,7 +391,15 @@ fn conclude(
         return Ok(Measured::Interrupted);
     }
     place(&mut planned, store, outcomes);
-    planned.write(dir.path())?;
+    planned.ended = match (&ending, &failure) {
+        (_, Some((failure, true))) => Some(Ended::SubjectFailed(failure.clone())),
+        (_, Some((failure, false))) => Some(Ended::Failed(failure.clone())),
+        (Ending::Unfit(complaints), _) => Some(Ended::Unfit(complaints.clone())),
+        _ => None,
+    };
+    planned
+        .write(dir.path())
+        .with_context(|| format!("what was measured is in {}, and goes on with --resume", dir.path().display()))?;
     if ending == Ending::Complete {
         dir.ended_after(outcomes.iter().map(|outcome| outcome.record().plan.repeat + 1).max().unwrap_or(0));
     }
@@ -387,8 +425,17 @@ fn conclude(
     show::write(&verdict, &planned, &finished.path)?;
     // Also where equals differ: that is their noise. But not twice, if it goes on later.
     if planned.same_programs && ending == Ending::Complete {
-        let kept = planned.keep(store, &from_outcomes(outcomes))?;
-        complain(format_args!("{} of equal programs kept in {}", counted(kept, "pair"), store.path().display()));
+        match planned.keep(store, &from_outcomes(outcomes)) {
+            Ok(kept) => {
+                complain(format_args!(
+                    "{} of equal programs kept in {}",
+                    counted(kept, "pair"),
+                    store.path().display()
+                ));
+            }
+            // The verdict stands all the same.
+            Err(error) => complain(format_args!("the noise is not kept: {}", describe(&error))),
+        }
     }
     if ending == Ending::Interrupted {
         complain(format_args!("interrupted; what was measured is in {}", finished.path.display()));

@@ -1,5 +1,7 @@
 //! What a comparison looks at and when: its metrics with margin and direction, its planned looks, its errors.
 
+use std::collections::BTreeSet;
+
 use peerbed_model::{ComparedMetric, Comparison, Preference};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +19,8 @@ const USUAL_LOOKS: [u32; 2] = [8, 16];
 pub const PAIRS_MIN: u32 = 6;
 /// More pairs than these are no comparison any more.
 pub const PAIRS_MAX: u32 = 500;
+/// Larger margins are none.
+const MARGIN_MAX: f64 = 10.0;
 /// What each of one, two, … planned looks may spend so that all together spend 0.05 (Pocock 1977, "Group sequential methods in
 /// the design and analysis of clinical trials", table 1).
 const POCOCK: [f64; 5] = [0.05, 0.0294, 0.0221, 0.0182, 0.0158];
@@ -119,6 +123,32 @@ impl Design {
             self.metrics.insert(0, specified(&named, None));
         }
         Self { error, ..self }
+    }
+
+    /// Whether it is one that this program makes; a sentence if not.
+    pub fn check(&self) -> Result<(), String> {
+        if !(self.error > 0.0 && self.error <= ALPHA) {
+            return Err(format!("its error is {}, and more than 0 and at most {ALPHA} is expected", self.error));
+        }
+        // To know the noise, fewer pairs than for a verdict do.
+        let looks = &self.looks;
+        let good = !looks.is_empty()
+            && looks.len() <= POCOCK.len()
+            && looks.windows(2).all(|pair| pair[0] < pair[1])
+            && looks.iter().all(|look| (1..=PAIRS_MAX).contains(look));
+        if !good {
+            return Err(format!("its looks are {looks:?}, and {} is expected", expected_looks()));
+        }
+        let mut seen = BTreeSet::new();
+        for MetricSpec { figure, margin, .. } in &self.metrics {
+            if !(*margin >= 0.0 && *margin <= MARGIN_MAX) {
+                return Err(format!("the margin of {figure} is {margin}, and 0 to {MARGIN_MAX} is expected"));
+            }
+            if !seen.insert(figure) {
+                return Err(format!("{figure} is in it twice"));
+            }
+        }
+        if self.metrics.iter().all(|metric| !metric.gating) { Err("no metric decides".to_owned()) } else { Ok(()) }
     }
 
     /// What each look may spend.
@@ -259,6 +289,28 @@ mod tests {
         assert_eq!(Some([alpha(&[12]), alpha(&[8, 16])]), Some([0.05, 0.0294]));
         let uneven = [alpha(&[8, 500]), alpha(&[8, 16, 32])];
         assert_eq!(Some(uneven), Some([0.025, 0.05 / 3.0]), "the table is of even looks");
+    }
+
+    #[test]
+    fn a_design_that_nobody_makes_is_refused() {
+        let good = || Design::usual(vec![8, 16], 0);
+        assert_eq!((good().check(), Design::usual(vec![1], 0).check()), (Ok(()), Ok(())));
+        let with = |change: fn(&mut Design)| {
+            let mut design = good();
+            change(&mut design);
+            design.check().expect_err("refused")
+        };
+        for (why, said) in [
+            ("its error is -1", with(|design| design.error = -1.0)),
+            ("its error is NaN", with(|design| design.error = f64::NAN)),
+            ("its looks are []", with(|design| design.looks.clear())),
+            ("its looks are [8, 8]", with(|design| design.looks = vec![8, 8])),
+            ("margin of speed_ranked_mbps.p10 is inf", with(|design| design.metrics[0].margin = f64::INFINITY)),
+            ("is in it twice", with(|design| design.metrics[1] = design.metrics[0].clone())),
+            ("no metric decides", with(|design| design.metrics.clear())),
+        ] {
+            assert!(said.contains(why), "{why}: {said}");
+        }
     }
 
     #[test]

@@ -5,11 +5,13 @@ use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use jiff::{SignedDuration, Timestamp};
 use peerbed_stats as stats;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::effect::Scale;
@@ -124,7 +126,12 @@ impl Store {
         if let Some(parent) = self.0.parent() {
             fs::create_dir_all(parent)?;
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.0)?;
+        // Waits for no other end, where somebody put a pipe there.
+        let flags = OFlags::NONBLOCK.bits() as i32;
+        let mut file = OpenOptions::new().create(true).read(true).append(true).custom_flags(flags).open(&self.0)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
         let mut text = Vec::new();
         let torn = fs::read(&self.0)?.last().is_some_and(|last| *last != b'\n');
         if torn {
@@ -237,6 +244,14 @@ mod tests {
         fs::write(store.path(), &text[..text.len() - 20]).expect("written");
         store.add(&[same(now, 0.2)]).expect("written");
         assert_eq!(store.noise(&place(), now).known().map(|floor| floor.pairs), Some(12), "eleven and the new one");
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = Store::below(directory.path());
+        rustix::fs::mkfifoat(rustix::fs::CWD, store.path(), rustix::fs::Mode::RWXU).expect("a pipe");
+        assert!(store.add(&[]).expect_err("refused").to_string().contains("no regular file"));
     }
 
     #[test]

@@ -26,5 +26,5 @@ pub const BASE: &str = "base";
 /// The name of the arm of the head.
 pub const HEAD: &str = "head";
 
+pub(crate) use planned::{Ended, is_unjudged, read_text, read_verdict};
 pub use planned::{Planned, verdict_file};
-pub(crate) use planned::{is_unjudged, read_verdict};

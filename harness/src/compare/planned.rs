@@ -1,6 +1,9 @@
 //! `comparison.json`: what a comparison was to be, written before its first run.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -56,6 +59,21 @@ pub struct Planned {
     pub place: Option<Place>,
     /// What was known of the noise there.
     pub noise: Noise,
+    /// How it ended, if so that there is nothing to be judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+}
+
+/// How a comparison ended that is not judged; why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// Nodes of a side were not even ready.
+    SubjectFailed(String),
+    /// The links were not what was asked for.
+    Unfit(Vec<String>),
+    /// Something else went wrong.
+    Failed(String),
 }
 
 impl Planned {
@@ -71,6 +89,9 @@ impl Planned {
         let planned: Self = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
         if planned.version != VERSION {
             bail!("{}: version {}, this program reads {VERSION}", path.display(), planned.version);
+        }
+        if let Err(why) = planned.design.check() {
+            bail!("{}: no design of `peerbed compare`: {why}", path.display());
         }
         Ok(planned)
     }
@@ -127,9 +148,15 @@ pub(crate) fn read_verdict(directory: &Path) -> anyhow::Result<Option<(Verdict, 
     if !directory.join(PLANNED).exists() || !path.exists() {
         return Ok(None);
     }
-    let bytes = regular::read(&path, MOST_BYTES).with_context(|| path.display().to_string())?;
-    let verdict = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
+    let text = read_text(&path).with_context(|| path.display().to_string())?;
+    let verdict = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
     Ok(Some((verdict, Planned::read(directory)?)))
+}
+
+/// The text of a verdict.
+pub(crate) fn read_text(path: &Path) -> Result<String, regular::ReadError> {
+    let bytes = regular::read(path, MOST_BYTES)?;
+    String::from_utf8(bytes).map_err(|error| regular::ReadError::Io(io::Error::other(error)))
 }
 
 /// Whether a directory of results is of a comparison that was not judged.

@@ -8,15 +8,20 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::{Context, bail};
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
+};
 use serde::{Deserialize, Serialize};
 
-use crate::{results::alone, say::complain};
+use crate::{regular, results::alone, say::complain};
 
 /// The programs of nodes.
 pub const PROGRAMS: [&str; 3] = ["control", "edge", "peer"];
@@ -26,6 +31,9 @@ pub const HARNESS: &str = "peerbed";
 pub const WORKTREE: &str = ".";
 /// How they are built; whatever changes a program belongs to it.
 const FLAGS: &str = "-C target-feature=+crt-static -C relocation-model=static";
+
+/// Larger programs are none of ours.
+const MOST_BYTES: u64 = 1 << 30;
 
 /// One side of a comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +82,17 @@ pub struct Checkout {
     cache: PathBuf,
     /// What is built of each version.
     programs: Vec<&'static str>,
+    building: Mutex<Building>,
+}
+
+/// Whether cargo is at work.
+#[derive(Debug)]
+enum Building {
+    Idle,
+    /// With all that it started, in a process group of its own.
+    Cargo(Pid),
+    /// Nothing is to be built any more.
+    Stopped,
 }
 
 impl Built {
@@ -118,7 +137,22 @@ impl Checkout {
         fs::create_dir_all(&cache).with_context(|| format!("cannot make {}", cache.display()))?;
         // As git tells it.
         let cache = cache.canonicalize().with_context(|| format!("cannot open {}", cache.display()))?;
-        Ok(Self { root, cache, programs: programs(false) })
+        Ok(Self { root, cache, programs: programs(false), building: Mutex::new(Building::Idle) })
+    }
+
+    /// Ends a build that is going on, and all that would come.
+    pub fn stop(&self) {
+        let mut building = self.building();
+        if let Building::Cargo(pid) = *building
+            && let Err(error) = kill_process_group(pid, Signal::TERM)
+        {
+            tracing::warn!(%error, "cargo cannot be ended");
+        }
+        *building = Building::Stopped;
+    }
+
+    fn building(&self) -> MutexGuard<'_, Building> {
+        self.building.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same, of which whole products are built.
@@ -135,6 +169,10 @@ impl Checkout {
                 &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")],
             )
             .with_context(|| format!("git knows no commit `{name}`; `.` means the files as they are"))?;
+            // Such as what is not a commit: `^main`.
+            if !commit.chars().all(|c| c.is_ascii_hexdigit()) {
+                bail!("`{name}` is no commit for git, but what is left out; `.` means the files as they are");
+            }
             let tree = git(&self.root, &["rev-parse", &format!("{commit}^{{tree}}")])?;
             return Ok(Version { name: name.to_owned(), commit, tree, dirty: false });
         }
@@ -289,7 +327,25 @@ impl Checkout {
         }
         alone(&mut command);
         command.current_dir(source).env("CARGO_TARGET_DIR", self.cache.join("target")).env(flags, FLAGS);
-        let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().context("cannot start cargo")?;
+        command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
+        let mut child = {
+            let mut building = self.building();
+            if matches!(*building, Building::Stopped) {
+                bail!("nothing is built any more");
+            }
+            let child = command.spawn().context("cannot start cargo")?;
+            *building = Building::Cargo(pid_of(&child)?);
+            child
+        };
+        // Until nobody can end it any more, it is there to be ended.
+        waitid(WaitId::Pid(pid_of(&child)?), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+            .context("cannot wait for cargo")?;
+        let mut building = self.building();
+        if matches!(*building, Building::Cargo(_)) {
+            *building = Building::Idle;
+        }
+        let status = child.wait().context("cannot wait for cargo")?;
+        drop(building);
         match (status.success(), status.code()) {
             (true, _) => Ok(()),
             (false, Some(_)) => Err(NotBuilt(status).into()),
@@ -297,6 +353,10 @@ impl Checkout {
             (false, None) => bail!("cargo was ended: {status}"),
         }
     }
+}
+
+fn pid_of(child: &Child) -> anyhow::Result<Pid> {
+    i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a child has a process number")
 }
 
 /// The programs of the nodes, or of a whole product.
@@ -349,7 +409,7 @@ fn keep(built: &Path, directory: &Path, programs: &[&str]) -> anyhow::Result<()>
 fn hashes(directory: &Path, programs: &[&str]) -> anyhow::Result<Vec<String>> {
     let hash = |program: &&str| {
         let path = directory.join(program);
-        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes = regular::read(&path, MOST_BYTES).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(blake3::hash(&bytes).to_hex().to_string())
     };
     programs.iter().map(hash).collect()

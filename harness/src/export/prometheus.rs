@@ -214,5 +214,10 @@ fn sample(out: &mut String, name: &str, labels: &Labels, value: f64) {
         let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let _ = write!(out, "{}{label}=\"{value}\"", if place == 0 { '{' } else { ',' });
     }
+    let value = match value {
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        value => value.to_string(),
+    };
     let _ = writeln!(out, "}} {value}");
 }

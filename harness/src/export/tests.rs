@@ -317,6 +317,7 @@ fn judged(directory: &Path, outcome: Outcome, findings: Vec<Finding>) {
         design: design.clone(),
         place: None,
         noise: Noise::Unknown("?".into()),
+        ended: None,
     };
     let verdict = Verdict {
         version: 1,

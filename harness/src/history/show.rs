@@ -49,8 +49,7 @@ pub fn summary(earlier: &[Entry], night: &[Entry], cut_off: Option<&str>) -> Nig
         let _ = writeln!(text, "| {} |", row(entry).join(" | "));
     }
     for (entry, reason) in night.iter().flat_map(|entry| entry.reasons.iter().map(move |reason| (entry, reason))) {
-        let of = if entry.role == Role::Measure { "" } else { entry.role.word() };
-        let _ = write!(text, "\n- {} {}: {}", of, cell(&entry.name()), cell(reason));
+        let _ = write!(text, "\n- {} of {}: {}", entry.role.word(), cell(&entry.name()), cell(reason));
     }
     if night.iter().any(|entry| !entry.reasons.is_empty()) {
         text.push('\n');

@@ -1,13 +1,41 @@
 //! `peerbed bisect` on a real line of commits.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::{
     commits::{Repository, SPEED, front},
-    program::{alone, compare_believably, json, said},
+    program::{alone, compare_believably, json, nothing_is_left, said},
 };
+
+#[test]
+fn a_build_ends_with_whoever_wanted_it() {
+    let _alone = alone();
+    let directory = tempfile::tempdir().expect("a directory");
+    let repository = Repository::of(&directory.path().join("checkout"));
+    let started = directory.path().join("started");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &started, rustix::fs::Mode::RWXU).expect("a pipe");
+    let script = format!(
+        "fn main() {{ std::fs::write({started:?}, \"1\").unwrap(); std::thread::sleep(std::time::Duration::from_secs(600)); }}\n"
+    );
+    repository.write("peer/build.rs", &script);
+    repository.commit("one: is built for ten minutes");
+    let compare = ["compare", "HEAD", "--experiment", "capped", "--calibrate", "never"];
+    let child = repository.peerbed(&compare).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    assert_eq!(fs::read(&started).expect("it is built"), b"1");
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("signalled");
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(said(&output).contains("interrupted before anything was measured"), "{}", said(&output));
+    // Cargo and what it started are gone.
+    nothing_is_left(directory.path(), 5);
+}
 
 #[test]
 fn the_commit_that_made_it_slower_is_found_and_what_cannot_be_built_is_left_out() {

@@ -166,6 +166,11 @@ fn whole_products_carry_their_own_runs_and_end_with_whoever_compares_them() {
     assert_eq!(refused.status.code(), Some(5), "{}", said(&refused));
     let why = "did not carry the run (exit status: 2)";
     assert!(said(&refused).contains(why) && said(&refused).contains("there is no such command"), "{}", said(&refused));
+    // Judged again it is the same, and no verdict.
+    let directory = newest(project.path(), "tiny");
+    let again = peerbed(&["compare", "--replay", directory.to_str().expect("UTF-8")]).output().expect("it runs");
+    assert!(again.status.code() == Some(5) && said(&again).contains(why), "{}", said(&again));
+    assert!(!directory.join("verdict.json").exists());
 }
 
 #[test]

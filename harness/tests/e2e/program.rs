@@ -202,11 +202,15 @@ pub(crate) fn said(output: &Output) -> String {
     )
 }
 
-/// Processes whose program is one of ours under `dir`, as `pid name`.
+/// Processes whose program is under `dir`, or that were started with something there, as `pid program`.
 pub(crate) fn survivors(dir: &Path) -> Vec<String> {
+    let place = dir.to_str().expect("UTF-8");
     let ours = |pid: &std::ffi::OsStr| {
-        let exe = std::fs::read_link(Path::new("/proc").join(pid).join("exe")).ok()?;
-        (exe.parent() == Some(dir)).then(|| format!("{} {}", pid.to_string_lossy(), exe.display()))
+        let about = Path::new("/proc").join(pid);
+        let exe = std::fs::read_link(about.join("exe")).ok()?;
+        let told = std::fs::read(about.join("cmdline")).ok()?;
+        let ours = exe.starts_with(dir) || String::from_utf8_lossy(&told).contains(place);
+        ours.then(|| format!("{} {}", pid.to_string_lossy(), exe.display()))
     };
     let proc = std::fs::read_dir("/proc").expect("/proc can be read");
     proc.filter_map(|entry| ours(&entry.ok()?.file_name())).collect()

@@ -188,6 +188,7 @@ fn people_read_what_was_found_and_what_could_have_been() {
         design: design.clone(),
         place: None,
         noise,
+        ended: None,
     };
     let design = Design { looks: vec![8, 16], ..speed(8) };
     let slower = judged(&times(8, 0.85, 0.02), &design, &quiet(&[SPEED]));

@@ -166,6 +166,7 @@ fn a_line_is_what_a_verdict_says() {
         design: design.clone(),
         place: Some(place),
         noise: Noise::Unknown(String::new()),
+        ended: None,
     };
     let finding = |metric: &MetricSpec, estimate: f64| {
         serde_json::json!({
