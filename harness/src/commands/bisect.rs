@@ -16,7 +16,7 @@ use crate::{
     compare::{
         bisect::{Search, Side, error_of, side},
         design::{ALPHA, Kind},
-        show::change,
+        show::{change, share},
         subject::{Built, Checkout, NotBuilt, Version, short},
         verdict::{Effect, Finding, Outcome, Verdict, Word},
     },
@@ -320,7 +320,12 @@ impl Bisect<'_> {
                 complain(told("both ends differ"));
                 Ok(Ok((effect, finding.metric.kind)))
             }
-            (Word::NoChange, _) => inconclusive(told("both ends do not differ, so that there is nothing to look for")),
+            (Word::NoChange, _) => {
+                let margin = share(finding.metric.margin, finding.metric.kind, false);
+                inconclusive(told(&format!(
+                    "both ends do not differ by {margin} or more, so that there is nothing to look for"
+                )))
+            }
             _ => inconclusive(told("whether both ends differ is not clear, so that nothing can be looked for")),
         }
     }

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     docker::Engine,
     report::bytes,
-    results::{Entry, Removal, State, remove, scan, size_bytes},
+    results::{Entry, Removal, State, remove, scan_all, size_bytes},
     say::{complain, counted, say},
 };
 
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &CleanArgs, results: &Path) -> anyhow::Result<ExitCode> 
     if !of_results {
         return Ok(ExitCode::SUCCESS);
     }
-    let entries = scan(results, args.experiment.as_deref())?;
+    let entries = scan_all(results, args.experiment.as_deref())?;
     if let (Some(experiment), true) = (&args.experiment, entries.is_empty()) {
         bail!(
             "{} has no results of `{}`; `peerbed ls` lists what there is",
@@ -182,7 +182,7 @@ fn select<'a>(entries: &'a [Entry], args: &CleanArgs, now: Timestamp) -> Vec<&'a
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::test_tree::Tree;
+    use crate::results::{scan, test_tree::Tree};
 
     const DAY: i64 = 24 * 3600;
 

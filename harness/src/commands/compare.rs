@@ -8,7 +8,10 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::pairing::{Measured, PairingArgs, Request, Session, measure};
+use super::{
+    pairing::{Measured, PairingArgs, Request, Session, measure},
+    report::find,
+};
 use crate::{
     compare::{
         Ended, Planned, read_text, show,
@@ -60,9 +63,9 @@ pub(crate) struct CompareArgs {
 }
 
 /// Compares, or judges again.
-pub(crate) fn run(args: &CompareArgs, project: impl FnOnce() -> anyhow::Result<Project>) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(args: &CompareArgs, project: impl Fn() -> anyhow::Result<Project>) -> anyhow::Result<ExitCode> {
     let (verdict, planned, path) = match &args.replay {
-        Some(directory) => match replay(directory)? {
+        Some(named) => match replay(&find(named, || Ok(args.of.results(&project()?)))?)? {
             Ok(judged) => judged,
             Err(outcome) => return Ok(ExitCode::from(outcome.code())),
         },

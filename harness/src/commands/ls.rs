@@ -15,9 +15,10 @@ use serde::{
 use serde_json::{Value, json};
 
 use crate::{
+    compare::{read_verdict, show::head},
     regular,
     report::{number, percent, shown},
-    results::{Entry, State, kept_runs, layout, scan},
+    results::{Entry, State, kept_runs, layout, scan_all},
     say::say,
 };
 
@@ -39,9 +40,9 @@ const MOST_BYTES: u64 = 64 << 20;
 
 /// Lists them.
 pub(crate) fn run(args: &LsArgs, results: &Path) -> anyhow::Result<ExitCode> {
-    let entries = scan(results, args.experiment.as_deref())?;
+    let entries = scan_all(results, args.experiment.as_deref())?;
     if let (Some(experiment), true) = (&args.experiment, entries.is_empty()) {
-        let all = scan(results, None)?;
+        let all = scan_all(results, None)?;
         let mut names: Vec<&str> = all.iter().map(|entry| entry.experiment.as_str()).collect();
         names.dedup();
         let known = if names.is_empty() { "none at all".to_owned() } else { names.join(", ") };
@@ -134,6 +135,14 @@ fn listed(entry: &Entry) -> Line {
             // One damaged file must not hide all other results.
             Err(error) => line["unreadable"] = format!("{error:#}").into(),
         }
+        match read_verdict(&entry.path) {
+            Ok(None) => {}
+            Ok(Some((verdict, planned))) => {
+                line["verdict"] = json!(verdict.outcome);
+                line["compared"] = head(&planned).into();
+            }
+            Err(error) => line["unreadable"] = format!("{error:#}").into(),
+        }
     }
     Line { about: line, arms }
 }
@@ -192,7 +201,10 @@ fn text(listed: &[Line]) -> String {
             (_, None) => {
                 let kept = resumable(line);
                 let kept = kept.strip_prefix("; ").map_or(String::new(), |kept| format!("  INCOMPLETE: {kept}\n"));
-                write!(text, "{}{kept}", arms.as_ref().map_or(String::new(), arm_lines))
+                let verdict = line["verdict"].as_str().map_or(String::new(), |verdict| {
+                    format!("  {}: {}\n", verdict.to_uppercase().replace('-', " "), word("compared"))
+                });
+                write!(text, "{verdict}{}{kept}", arms.as_ref().map_or(String::new(), arm_lines))
             }
         };
     }
@@ -203,7 +215,12 @@ fn text(listed: &[Line]) -> String {
 fn resumable(line: &Value) -> String {
     match (line["runs"]["whole"].as_u64(), line["runs"]["planned"].as_u64(), line["experiment"].as_str()) {
         (Some(whole), Some(planned), Some(name)) => {
-            format!("; {whole} of {planned} runs are whole: `peerbed run {name} --resume` makes the others")
+            let again = if name.starts_with(layout::COMPARE) {
+                "peerbed compare … --resume".to_owned()
+            } else {
+                format!("peerbed run {name} --resume")
+            };
+            format!("; {whole} of {planned} runs are whole: `{again}` makes the others")
         }
         _ => String::new(),
     }
@@ -234,7 +251,7 @@ fn arm_lines(arms: &Arms) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::test_tree::Tree;
+    use crate::results::{scan, test_tree::Tree};
 
     fn shown(tree: &Tree) -> String {
         let entries = scan(tree.root(), None).expect("a readable tree");
@@ -274,6 +291,22 @@ mod tests {
         ");
         drop(running);
         assert!(shown(&tree).matches("UNFINISHED").count() == 2);
+    }
+
+    #[test]
+    fn comparisons_are_listed_by_the_name_that_other_commands_take() {
+        let tree = Tree::new();
+        tree.finished("small", 1_000_000);
+        let compared = tree.root().join(layout::COMPARE);
+        std::fs::create_dir(&compared).expect("a directory");
+        std::fs::rename(tree.root().join("small"), compared.join("small")).expect("moved");
+        tree.finished("small", 2_000_000);
+        let of = |experiment| {
+            let entries = scan_all(tree.root(), experiment).expect("a readable tree");
+            entries.into_iter().map(|entry| entry.experiment).collect::<Vec<_>>()
+        };
+        assert_eq!(of(None), ["small", "compare/small"]);
+        assert_eq!((of(Some("small")), of(Some("compare/small"))), (of(None), vec!["compare/small".to_owned()]));
     }
 
     #[test]

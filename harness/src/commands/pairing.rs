@@ -30,14 +30,11 @@ use crate::{
         verdict::{Outcome, Verdict},
     },
     project::Project,
-    results::{Begun, Ending, Identity, Outline, Results, ResultsDir, RunOutcome, fingerprint_of, resume},
+    results::{Begun, Ending, Identity, Outline, Results, ResultsDir, RunOutcome, fingerprint_of, layout, resume},
     run::{Interrupt, estimate::Estimate, progress::Progress},
     runtime::{Chosen, Programs, Runtime, RuntimeError},
     say::{complain, counted, describe},
 };
-
-/// Where comparisons go below the results.
-const DIRECTORY: &str = "compare";
 
 /// What whoever compares says on the command line, beside the versions.
 #[derive(Debug, Args)]
@@ -97,7 +94,7 @@ impl PairingArgs {
 
 /// Where comparisons go below the directory of all results.
 pub(super) fn below(results: &Path) -> PathBuf {
-    results.join(DIRECTORY)
+    results.join(layout::COMPARE)
 }
 
 /// What is to be compared, but for the programs.
@@ -340,6 +337,10 @@ pub(super) fn measure(
     };
     planned.write(dir.path())?;
     let store = Store::below(&request.results);
+    let unknown = store.unknown_anywhere(name, request.scale, &planned.arm);
+    if let Some(why) = unknown.filter(|_| !planned.same_programs) {
+        complain(format_args!("nothing can be PASSED or REGRESSED: {why}"));
+    }
     if planned.same_programs {
         // What stands against keeping their noise is said before it is measured.
         store.add(&[]).with_context(|| store.path().display().to_string())?;

@@ -156,25 +156,29 @@ impl Design {
         alpha(&self.looks, self.error)
     }
 
-    /// How many metrics that decide are adjusted for one another; what must be the same has no error.
-    pub fn deciding(&self) -> usize {
-        self.metrics.iter().filter(|metric| metric.gating && metric.kind != Kind::Exact).count()
+    /// How many metrics that decide are adjusted for one another, or how many of the others; what must be the same has no error.
+    pub fn adjusted(&self, gating: bool) -> usize {
+        self.metrics.iter().filter(|metric| metric.gating == gating && metric.kind != Kind::Exact).count()
     }
 
     /// Why a change of one metric alone cannot be detected even after the last look, a sentence; nothing if it can. The smallest p of
     /// the sign-flip test of n pairs is `2 / 2ⁿ`, and if nothing else changed, Benjamini and Hochberg's adjustment multiplies it by
     /// the number of metrics that decide.
     pub fn sees_nothing_alone(&self) -> Option<String> {
-        let deciding = self.deciding();
+        let deciding = self.adjusted(true);
         let needed = self.alpha() / deciding.max(1) as f64;
         let smallest = |pairs: u32| 2.0 * 0.5_f64.powi(pairs as i32);
         let enough = (PAIRS_MIN..=PAIRS_MAX).find(|pairs| smallest(*pairs) <= needed).unwrap_or(PAIRS_MAX);
         (self.pairs() < enough).then(|| {
+            let (alone, why) = match deciding {
+                1 => ("it".to_owned(), ""),
+                many => (format!("one of {many} metrics"), " and nothing else"),
+            };
             format!(
-                "{} pairs cannot show that one of {deciding} metrics changed and nothing else: its p is at least {:.3}, and {needed:.4} is \
-                 needed, as so many are looked at; {enough} pairs can",
+                "{} pairs cannot show that {alone} changed{why}: its p is at least {:.3}, and {needed:.4} is needed{}; {enough} pairs can",
                 self.pairs(),
-                smallest(self.pairs())
+                smallest(self.pairs()),
+                if deciding == 1 { "" } else { ", as so many are looked at" },
             )
         })
     }
@@ -359,7 +363,7 @@ mod tests {
         assert_eq!(Design::of(&Comparison::default(), None, 1), Ok(Design::usual(USUAL_LOOKS.to_vec(), 1)));
         let informs = Comparison { metrics: vec![metric("requests.served", false)], ..own.clone() };
         let informs = Design::of(&informs, None, 1).unwrap();
-        assert_eq!(informs.deciding(), Design::usual(vec![10], 1).deciding(), "something must decide");
+        assert_eq!(informs.adjusted(true), Design::usual(vec![10], 1).adjusted(true), "something must decide");
         let early = Comparison { looks: vec![6, 12], ..Comparison::default() };
         assert!(Design::of(&early, None, 1).unwrap_err().contains("the first look may be after 7"));
     }

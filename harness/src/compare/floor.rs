@@ -146,10 +146,21 @@ impl Store {
         file.sync_all()
     }
 
+    /// Why the noise of an arm cannot be known on any machine, before it is known on which one it is measured; nothing if it may be.
+    pub fn unknown_anywhere(&self, experiment: &str, scale: Option<&str>, arm: &str) -> Option<String> {
+        let lines = regular::read(&self.0, MOST_BYTES).unwrap_or_default();
+        let places = lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Same>(line).ok());
+        let ours =
+            |place: &Place| (&*place.experiment, place.scale.as_deref(), &*place.arm) == (experiment, scale, arm);
+        let known = places.filter(|pair| ours(&pair.place)).count();
+        let remedy = remedy(experiment, scale, arm);
+        (known < PAIRS_MIN)
+            .then(|| format!("the noise of this machine is not known; {remedy}, and must have done so before"))
+    }
+
     /// The noise of a place.
     pub fn noise(&self, place: &Place, now: Timestamp) -> Noise {
-        let scale = place.scale.as_ref().map_or(String::new(), |scale| format!(" --scale {scale}"));
-        let remedy = format!("`peerbed calibrate {} --aa --arm {}{scale}` measures it", place.experiment, place.arm);
+        let remedy = remedy(&place.experiment, place.scale.as_deref(), &place.arm);
         let bytes = match regular::read(&self.0, MOST_BYTES) {
             Err(regular::ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Noise::Unknown(format!("{}: {error}", self.0.display())),
@@ -175,6 +186,12 @@ impl Store {
         let since = fresh.iter().map(|pair| pair.at).min().unwrap_or(now);
         Noise::Known(Floor { pairs: fresh.len() as u32, since, differences })
     }
+}
+
+/// What makes the noise of an arm known.
+fn remedy(experiment: &str, scale: Option<&str>, arm: &str) -> String {
+    let scale = scale.map_or(String::new(), |scale| format!(" --scale {scale}"));
+    format!("`peerbed calibrate {experiment} --aa --arm {arm}{scale}` measures it")
 }
 
 #[cfg(test)]
@@ -220,6 +237,10 @@ mod tests {
         store.add(&[same(now, -0.1)]).expect("written");
         let noise = store.noise(&place(), now + days(7));
         assert_eq!(noise.known().map(|floor| floor.pairs), Some(12));
+        let anywhere = |scale, arm| store.unknown_anywhere("quick", scale, arm);
+        assert_eq!(anywhere(None, "hybrid"), None);
+        assert!(anywhere(None, "edge-only").is_some_and(|why| why.contains("--aa --arm edge-only` measures it")));
+        assert!(anywhere(Some("ci"), "hybrid").is_some_and(|why| why.contains("--arm hybrid --scale ci`")));
         assert!(why(&place(), now + days(9)).contains("of 12 pairs of equal programs 0 are"), "they are old");
         assert!(why(&place(), now - days(1)).contains("0 are"), "they are of the future");
         for other in [

@@ -221,8 +221,8 @@ fn decide(finding: &mut Finding, raw: &Raw, case: Case<'_>, used: usize, seconds
     let pairs = finding.pairs as usize;
     let floor = case.noise.known().and_then(|floor| floor.at(&finding.metric.figure, finding.scale, pairs));
     finding.floor = floor.map(|floor| finding.scale.shown(floor.copysign(raw.estimate), base).abs());
-    // Alone among those that decide, a metric has to be as clear as its share of the error.
-    let alone = if finding.metric.gating { alpha / design.deciding().max(1) as f64 } else { alpha };
+    // Alone among those that decide, or among the others, a metric has to be as clear as its share of the error.
+    let alone = alpha / design.adjusted(finding.metric.gating).max(1) as f64;
     plan(finding, raw, (alpha, alone), seconds);
     let (Some(effect), Some([from, to]), Some(p)) = (finding.effect, finding.equivalence, finding.p_adjusted) else {
         return;

@@ -54,8 +54,8 @@ fn section(verdict: &Verdict, planned: &Planned) -> Markup {
         section .answer {
             h2 { "Verdict: " (verdict.outcome.word()) }
             p { (head(planned)) "." }
-            p { (sentence(verdict)) "." }
-            @if !verdict.reasons.is_empty() { ul { @for reason in &verdict.reasons { li { (reason) } } } }
+            p { (capital(&sentence(verdict))) "." }
+            @if !verdict.reasons.is_empty() { ul { @for reason in &verdict.reasons { li { (capital(reason)) } } } }
         }
         div .wide {
             table {
@@ -149,6 +149,12 @@ pub fn markdown(verdict: &Verdict, planned: &Planned) -> String {
     text + "\n"
 }
 
+/// A sentence that stands alone.
+fn capital(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+}
+
 /// What is compared with what, in a sentence.
 pub(crate) fn head(planned: &Planned) -> String {
     let scale = planned.scale.as_ref().map_or(String::new(), |scale| format!(", scale {scale}"));
@@ -186,7 +192,7 @@ fn sentence(verdict: &Verdict) -> String {
         Outcome::Passed if verdict.same_programs => "equal programs do not differ",
         Outcome::Passed => "nothing that decides is worse",
         Outcome::Regressed => "something that decides is worse",
-        Outcome::Inconclusive => "neither a change nor its absence was shown",
+        Outcome::Inconclusive => "it is not decided",
         Outcome::Invalid => "what was measured cannot be believed",
         Outcome::SubjectFailed => "programs that are compared died",
     };
@@ -201,11 +207,7 @@ fn sentence(verdict: &Verdict) -> String {
 
 /// Verdict, metric, values, change with interval, evidence.
 pub(crate) fn row(finding: &Finding) -> [String; 5] {
-    let margin = share(finding.metric.margin, finding.metric.kind, false);
-    let word = match (finding.metric.kind, finding.verdict) {
-        (Kind::Exact, Word::NoChange) => "THE SAME".to_owned(),
-        (_, word) => word.text(&margin),
-    };
+    let word = worded(finding.verdict, finding.metric.kind, finding.metric.margin);
     let metric =
         if finding.metric.gating { finding.metric.figure.clone() } else { format!("({})", finding.metric.figure) };
     let value = |value: Option<f64>| median(&finding.metric.figure, finding.metric.kind, value);
@@ -222,6 +224,14 @@ pub(crate) fn row(finding: &Finding) -> [String; 5] {
     [word, metric, values, change, evidence(finding)]
 }
 
+/// What is said of a metric of this kind with this margin.
+pub(crate) fn worded(word: Word, kind: Kind, margin: f64) -> String {
+    match (kind, word) {
+        (Kind::Exact, Word::NoChange) => "THE SAME".to_owned(),
+        (_, word) => word.text(&share(margin, kind, false)),
+    }
+}
+
 fn evidence(finding: &Finding) -> String {
     let mut parts: Vec<String> = Vec::new();
     let size = |value: f64| share(value, finding.metric.kind, false);
@@ -233,8 +243,12 @@ fn evidence(finding: &Finding) -> String {
         parts.push(format!("A/A floor {}", size(floor)));
     }
     // What has no spread sees everything, which says nothing.
-    if !decided && let Some(sees) = finding.sees.filter(|sees| *sees >= 0.0005) {
-        parts.push(format!("can see ≥ {} now", size(sees)));
+    match finding.sees {
+        Some(sees) if !decided && sees >= 0.0005 => parts.push(format!("can see ≥ {} now", size(sees))),
+        None if finding.verdict == Word::Inconclusive && finding.spread.is_some() => {
+            parts.push(format!("{} cannot show a change of it alone", counted(finding.pairs as usize, "pair")));
+        }
+        _ => {}
     }
     if finding.verdict == Word::Inconclusive
         && let Some(needs) = finding.needs
@@ -243,7 +257,8 @@ fn evidence(finding: &Finding) -> String {
         let larger = needs.to_detect.zip(needs.to_certify).map(|(one, other)| one.max(other));
         parts.push(match (larger, needs.minutes) {
             (Some(pairs), Some(minutes)) if pairs > finding.pairs => {
-                format!("{} more pairs (~{minutes:.0} min) decide about {margin}", pairs - finding.pairs)
+                let time = if minutes < 1.0 { format!("{:.0} s", 60.0 * minutes) } else { format!("{minutes:.0} min") };
+                format!("{} more pairs (~{time}) decide about {margin}", pairs - finding.pairs)
             }
             (None, _) => format!("no number of pairs that can be made decides about {margin}"),
             _ => String::new(),
@@ -287,6 +302,11 @@ pub(crate) fn share(value: f64, kind: Kind, signed: bool) -> String {
 
 fn notes(verdict: &Verdict) -> Vec<String> {
     let mut notes = Vec::new();
+    if verdict.findings.iter().any(|finding| finding.metric.kind == Kind::Ratio && finding.totals.is_some()) {
+        notes.push(
+            "Changes of quotients are those of the sums in brackets; before them are medians of runs.".to_owned(),
+        );
+    }
     if let Some(p) = verdict.shape_p.filter(|p| *p <= 0.01) {
         notes.push(format!(
             "The distribution of speeds differs in shape (energy distance of ranks, p {p:.3}; it decides nothing)."

@@ -14,7 +14,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use rustix::{
     fs::{FlockOperation, flock},
     process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid},
@@ -168,7 +168,8 @@ impl Checkout {
                 &self.root,
                 &["rev-parse", "--verify", "--quiet", "--end-of-options", &format!("{name}^{{commit}}")],
             )
-            .with_context(|| format!("git knows no commit `{name}`; `.` means the files as they are"))?;
+            // Which says nothing more of it.
+            .map_err(|_| anyhow!("git knows no commit `{name}`; `.` means the files as they are"))?;
             // Such as what is not a commit: `^main`.
             if !commit.chars().all(|c| c.is_ascii_hexdigit()) {
                 bail!("`{name}` is no commit for git, but what is left out; `.` means the files as they are");

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     compare::{
         design::Kind,
-        show::{change, share},
+        show::{change, worded},
         verdict::{Effect, Word},
     },
     report::ticks,
@@ -72,7 +72,16 @@ pub(super) fn draw(group: &Group<'_>, series: &Series<'_>) -> Markup {
 
 /// What changes are written in.
 pub(super) fn unit(metric: &Metric) -> &'static str {
-    if metric.kind == Kind::Proportion { "points" } else { "%" }
+    match metric.kind {
+        Kind::Proportion => "points",
+        Kind::Exact => "its own unit",
+        _ => "%",
+    }
+}
+
+/// What values are multiplied by where they are drawn.
+fn factor(metric: &Metric) -> f64 {
+    if metric.kind == Kind::Exact { 1.0 } else { 100.0 }
 }
 
 /// The class and the mark of a verdict.
@@ -99,7 +108,7 @@ fn told(point: &Point<'_>) -> String {
         if let Some(effect) = &metric.effect {
             text = format!("{text}, {}", change(effect, metric.kind));
         }
-        text = format!("{text}, {}", metric.verdict.text(&share(metric.margin, metric.kind, false)));
+        text = format!("{text}, {}", worded(metric.verdict, metric.kind, metric.margin));
     } else {
         text = format!("{text}, {}", entry.outcome.word());
     }
@@ -115,12 +124,13 @@ fn px(value: f64) -> String {
 
 /// Effects that no measurement has would leave no room for others.
 fn drawn(point: &Point<'_>) -> Option<Effect> {
-    let effect = point.metric?.effect?;
-    let percent = |value: f64| 100.0 * value.clamp(-100.0, 100.0);
+    let metric = point.metric?;
+    let effect = metric.effect?;
+    let scaled = |value: f64| factor(metric) * value.clamp(-100.0, 100.0);
     Some(Effect {
-        estimate: percent(effect.estimate),
-        low: percent(effect.low),
-        high: percent(effect.high),
+        estimate: scaled(effect.estimate),
+        low: scaled(effect.low),
+        high: scaled(effect.high),
         confidence: effect.confidence,
     })
 }
@@ -131,7 +141,7 @@ impl<'s, 'a> Frame<'s, 'a> {
         let shown = &series.points[first..];
         let gaps = shown.windows(2).filter(|pair| pair[0].epoch != pair[1].epoch).count();
         let slots = shown.len() as f64 + gaps as f64 * GAP;
-        let margin = 100.0 * series.metric.margin.clamp(0.0, 100.0);
+        let margin = factor(series.metric) * series.metric.margin.clamp(0.0, 100.0);
         let effects: Vec<Effect> = shown.iter().filter_map(drawn).collect();
         let least = effects.iter().map(|effect| effect.estimate).fold(-margin, f64::min);
         let most = effects.iter().map(|effect| effect.estimate).fold(margin, f64::max);
@@ -163,7 +173,7 @@ impl<'s, 'a> Frame<'s, 'a> {
     }
 
     fn margin(&self) -> Markup {
-        let margin = 100.0 * self.series.metric.margin;
+        let margin = factor(self.series.metric) * self.series.metric.margin;
         let (top, foot) = (self.y(margin), self.y(-margin));
         html! {
             @if margin > 0.0 { rect .margin x=(LEFT) y=(px(top)) width=(WIDTH - LEFT - RIGHT) height=(px(foot - top)) {} }
@@ -192,7 +202,7 @@ impl<'s, 'a> Frame<'s, 'a> {
         let changes = &self.series.changes;
         let level = |from: usize, to: usize, value: f64| {
             let from = from.max(self.first);
-            (from <= to).then(|| (self.x(from), self.x(to), self.y(100.0 * value)))
+            (from <= to).then(|| (self.x(from), self.x(to), self.y(factor(self.series.metric) * value)))
         };
         let mut levels = Vec::new();
         for (number, change) in changes.iter().enumerate() {

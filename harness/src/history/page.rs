@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     compare::{
-        show::{change, median, share},
+        show::{change, median, share, worded},
         verdict::Word,
     },
     report::{STYLE, document},
@@ -205,7 +205,7 @@ fn numbers(group: &Group<'_>, series: &Series<'_>) -> Markup {
                             td .text { (entry.at.strftime("%Y-%m-%d")) }
                             td .text { code { (entry.head.short()) } }
                             @if let Some(metric) = point.metric {
-                                td .text { (metric.verdict.text(&share(metric.margin, metric.kind, false))) }
+                                td .text { (worded(metric.verdict, metric.kind, metric.margin)) }
                                 td .text { @if let Some(effect) = &metric.effect { (change(effect, metric.kind)) } @else { "–" } }
                                 @let shown = |value| median(&metric.figure, metric.kind, value);
                                 td .text { (shown(metric.base)) " → " (shown(metric.head)) }

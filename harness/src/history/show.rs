@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     compare::{
-        show::{change, share},
+        show::{change, share, worded},
         verdict::{Outcome, Word},
     },
     say::counted,
@@ -100,6 +100,9 @@ fn row(entry: &Entry) -> [String; 7] {
     let outcome = entry.outcome.word();
     let outcome = match (entry.red().is_some(), entry.expected) {
         (true, _) => format!("**{outcome}**"),
+        (false, Some(true)) if entry.outcome == Outcome::Inconclusive => {
+            format!("{outcome}: nothing was found, as it must")
+        }
         (false, Some(true)) => format!("{outcome}, as it must"),
         (false, _) => outcome.to_owned(),
     };
@@ -117,8 +120,8 @@ fn row(entry: &Entry) -> [String; 7] {
 
 fn told(metric: &Metric) -> String {
     let effect = metric.effect.map_or("–".to_owned(), |effect| change(&effect, metric.kind));
-    let word = metric.verdict.text(&share(metric.margin, metric.kind, false));
-    let word = if metric.verdict == Word::Regressed { format!("**{word}**") } else { word };
+    let said = worded(metric.verdict, metric.kind, metric.margin);
+    let word = if metric.verdict == Word::Regressed { format!("**{said}**") } else { said };
     format!("`{}` {effect} {word}", cell(&metric.figure))
 }
 

@@ -7,6 +7,8 @@ use std::fmt;
 
 use jiff::{Timestamp, tz::TimeZone};
 
+/// Where results of comparisons are, below all others.
+pub const COMPARE: &str = "compare";
 /// The symbolic link to the newest results of an experiment.
 pub const LATEST: &str = "latest";
 /// Begins the name of a directory that is not finished.

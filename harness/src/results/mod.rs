@@ -42,6 +42,6 @@ pub use outline::Outline;
 pub use read::{Deed, Line, MetricRow, Read, ReadError, Results};
 pub use remove::{Removal, remove, size_bytes};
 pub use resume::{ResumeError, Resumed, resume};
-pub use scan::{Entry, State, scan};
+pub use scan::{Entry, State, scan, scan_all};
 pub use summary::{ArmSummary, RunDetail, Summary, TakenOver};
 pub use tables::TABLES;

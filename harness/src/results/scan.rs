@@ -60,6 +60,17 @@ pub fn scan(root: &Path, experiment: Option<&str>) -> Result<Vec<Entry>, Results
     Ok(entries)
 }
 
+/// The same with the results of comparisons, which are below a directory of their own; their experiments have its name before theirs.
+pub fn scan_all(root: &Path, experiment: Option<&str>) -> Result<Vec<Entry>, ResultsError> {
+    let before = format!("{}/", layout::COMPARE);
+    let compared = experiment.map(|wanted| wanted.strip_prefix(&before).unwrap_or(wanted));
+    let mut entries = scan(root, experiment)?;
+    let comparisons = scan(&root.join(layout::COMPARE), compared)?;
+    entries
+        .extend(comparisons.into_iter().map(|entry| Entry { experiment: before.clone() + &entry.experiment, ..entry }));
+    Ok(entries)
+}
+
 fn entry(experiment: &str, directory: &str, path: PathBuf, now: Timestamp) -> Option<Entry> {
     let (name, state) = if let Some(name) = DirName::parse_partial(directory) {
         let state = match abandoned(&path, &name, now) {
