@@ -34,6 +34,11 @@ fn a_history_is_shown_and_drawn_whatever_was_cut_off() {
         command.args(args);
         command
     };
+    // A name that was mistyped is no history without nights.
+    let missing = history(&["--page", page.to_str().expect("UTF-8")]).output().expect("it runs");
+    assert!(missing.status.code() == Some(2) && said(&missing).contains("there is no such file"), "{}", said(&missing));
+    assert!(!page.exists());
+    append(&file, &[]).expect("written");
     let output = history(&[]).output().expect("it runs");
     assert!(output.status.success() && said(&output).contains("there are no nights in it yet"), "{}", said(&output));
 
