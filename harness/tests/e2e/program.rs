@@ -202,14 +202,14 @@ pub(crate) fn said(output: &Output) -> String {
     )
 }
 
-/// Processes whose program is under `dir`, or that were started with something there, as `pid program`.
+/// Processes whose program is under `dir`, or that have a path there among their arguments, as `pid program`.
 pub(crate) fn survivors(dir: &Path) -> Vec<String> {
-    let place = dir.to_str().expect("UTF-8");
+    let place = dir.to_str().expect("UTF-8").as_bytes();
     let ours = |pid: &std::ffi::OsStr| {
         let about = Path::new("/proc").join(pid);
         let exe = std::fs::read_link(about.join("exe")).ok()?;
         let told = std::fs::read(about.join("cmdline")).ok()?;
-        let ours = exe.starts_with(dir) || String::from_utf8_lossy(&told).contains(place);
+        let ours = exe.starts_with(dir) || told.split(|byte| *byte == 0).any(|argument| argument.starts_with(place));
         ours.then(|| format!("{} {}", pid.to_string_lossy(), exe.display()))
     };
     let proc = std::fs::read_dir("/proc").expect("/proc can be read");
