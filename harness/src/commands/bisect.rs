@@ -11,7 +11,10 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::pairing::{Measured, PairingArgs, Question, Request, Session, below, measure};
+use super::{
+    pairing::{Measured, PairingArgs, Question, Request, below, measure},
+    session::Session,
+};
 use crate::{
     compare::{
         bisect::{Search, Side, error_of, side},

@@ -9,7 +9,8 @@ use peerbed_model::Plan;
 
 use super::{
     CarrierArgs,
-    pairing::{Measured, Question, Request, Session, measure},
+    pairing::{Measured, Question, Request, measure},
+    session::Session,
 };
 use crate::{
     calibrate::{Calibrator, When, complaints, table},

@@ -9,8 +9,9 @@ use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
-    pairing::{Measured, PairingArgs, Request, Session, measure},
+    pairing::{Measured, PairingArgs, Request, measure},
     report::find,
+    session::Session,
 };
 use crate::{
     compare::{

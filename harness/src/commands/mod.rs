@@ -18,6 +18,7 @@ pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod schema;
+mod session;
 mod sweep;
 pub(crate) mod topology;
 pub(crate) mod up;

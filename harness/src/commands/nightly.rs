@@ -13,7 +13,8 @@ use peerbed_model::{Item, Suite};
 
 use super::{
     MeasuringArgs,
-    pairing::{Measured, Question, Request, Session, measure},
+    pairing::{Measured, Question, Request, measure},
+    session::Session,
 };
 use crate::{
     compare::{

@@ -4,16 +4,15 @@ use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
 };
 
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use peerbed_model::{Coordinates, Experiment, Plan};
-use tokio::sync::oneshot;
 
 use super::{
     CarrierArgs, MeasuringArgs, choose_arm, refuse_unmet,
+    session::Session,
     sweep::{self, Sweep, take_over},
 };
 use crate::{
@@ -26,12 +25,12 @@ use crate::{
         judge::{Case, judge},
         pairs::from_outcomes,
         show,
-        subject::{Built, Checkout, HARNESS, Version},
+        subject::{Built, HARNESS},
         verdict::{Outcome, Verdict},
     },
     project::Project,
     results::{Begun, Ending, Identity, Outline, Results, ResultsDir, RunOutcome, fingerprint_of, layout, resume},
-    run::{Interrupt, estimate::Estimate, progress::Progress},
+    run::{estimate::Estimate, progress::Progress},
     runtime::{Chosen, Programs, Runtime, RuntimeError},
     say::{complain, counted, describe},
 };
@@ -127,45 +126,6 @@ pub(super) struct Request<'a> {
     pub(super) whole: bool,
     /// Shows no progress.
     pub(super) quiet: bool,
-}
-
-/// What a command that compares runs on, from before its first comparison to after its last: one thread, as the agent dies with the
-/// one that started it, and the ear for signals.
-pub(super) struct Session {
-    pub(super) tokio: tokio::runtime::Runtime,
-    pub(super) interrupt: Interrupt,
-}
-
-impl Session {
-    /// Listens from now on.
-    pub(super) fn start() -> anyhow::Result<Self> {
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-        let interrupt = tokio.block_on(async { Interrupt::listen() })?;
-        Ok(Self { tokio, interrupt })
-    }
-
-    /// Builds a version; none if the user wants no more.
-    pub(super) fn build(&self, checkout: &Checkout, version: &Version) -> anyhow::Result<Option<Built>> {
-        thread::scope(|scope| {
-            let (done, told) = oneshot::channel();
-            scope.spawn(move || {
-                // Whoever waits may have gone.
-                let _ = done.send(checkout.build(version));
-            });
-            self.tokio.block_on(async {
-                tokio::pin!(told);
-                tokio::select! {
-                    built = &mut told => Some(built.context("a build ended without a word")?).transpose(),
-                    () = self.interrupt.wait() => {
-                        checkout.stop();
-                        // It ends for that, and another end is nobody's any more.
-                        let _ = told.await;
-                        Ok(None)
-                    }
-                }
-            })
-        })
-    }
 }
 
 /// What is asked of the pairs.
